@@ -1,0 +1,189 @@
+"""The values in which a chain is spoken of: headers, blocks, transfers, assets.
+
+Pure data, shared by every family and by the indexer.  Hashes and addresses are
+raw bytes in the order the family displays them; amounts are integers in base
+units; heights count blocks from genesis.  How bytes become text is the
+family's business (`chains.families`); what a transfer means for a merchant is
+`indexer.matching` and `indexer.deposits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType, Protocol
+
+ChainId = NewType("ChainId", str)
+"""CAIP-2, for example ``eip155:1``."""
+
+AssetId = NewType("AssetId", str)
+"""CAIP-19 in lower case, for example ``eip155:1/slip44:60``."""
+
+BlockHash = NewType("BlockHash", bytes)
+TxHash = NewType("TxHash", bytes)
+Address = NewType("Address", bytes)
+"""EVM: 20 bytes. Bitcoin family: the output script. Tron: 21 bytes."""
+
+ConflictKey = NewType("ConflictKey", bytes)
+"""What only one canonical transaction can use up.
+
+EVM: sender (20 bytes) and nonce (8 bytes, big-endian).  Bitcoin: an outpoint.
+"""
+
+
+class TransferKind(StrEnum):
+    """How value moved; part of a deposit's identity (CONTRACT 2)."""
+
+    TOKEN = "token"
+    NATIVE = "native"
+    INTERNAL = "internal"
+    UTXO = "utxo"
+    TRC10 = "trc10"
+
+
+class VerificationLevel(StrEnum):
+    """How far a block was checked before it was believed.
+
+    `FULL`: header hash, transactions root, receipts root and bloom recomputed.
+    `PARTIAL`: the checks the chain's profile allows, at least one of them
+    unavailable.  `CONSISTENT`: counts, hashes in every row and contiguity
+    only; trust then rests on agreement between providers.
+    """
+
+    FULL = "full"
+    PARTIAL = "partial"
+    CONSISTENT = "consistent"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One block's place in the chain; `time_s` is the block's own Unix time."""
+
+    height: int
+    hash: BlockHash
+    parent_hash: BlockHash
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRef:
+    """A block by height and hash, where the rest of its header does not matter."""
+
+    height: int
+    hash: BlockHash
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Value that moved to `recipient` in one successful transaction.
+
+    `n` is the ordinal among transfers of the same kind and asset to the same
+    recipient inside the transaction, from 0 (Bitcoin: the output index).
+    `sender` is None for a mint.  `log_index` is the block-wide index of the
+    log for tokens, None otherwise.
+    """
+
+    tx_hash: TxHash
+    tx_index: int
+    kind: TransferKind
+    asset: AssetId
+    recipient: Address
+    sender: Address | None
+    n: int
+    amount_base_units: int
+    log_index: int | None
+    conflict_keys: tuple[ConflictKey, ...]
+
+
+class TransferTable(Protocol):
+    """The transfers of one block, cheap to scan and dear only where asked.
+
+    A busy block holds thousands of transfers and perhaps one that matters, so
+    the table gives recipients as plain bytes and builds a `Transfer` only for
+    the index it is asked for.
+    """
+
+    @property
+    def recipients(self) -> Sequence[bytes]:
+        """One address per transfer, in block order; amounts of 0 left out."""
+        ...
+
+    def at(self, index: int) -> Transfer:
+        """The transfer whose recipient stands at `index`."""
+        ...
+
+    def spent_by(self, key: ConflictKey) -> TxHash | None:
+        """The transaction of this block that used up `key`, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTransfers:
+    """A `TransferTable` over transfers that are already built."""
+
+    transfers: tuple[Transfer, ...] = ()
+    spends: Mapping[ConflictKey, TxHash] = field(default_factory=dict)
+
+    @property
+    def recipients(self) -> Sequence[bytes]:
+        return [transfer.recipient for transfer in self.transfers]
+
+    def at(self, index: int) -> Transfer:
+        return self.transfers[index]
+
+    def spent_by(self, key: ConflictKey) -> TxHash | None:
+        return self.spends.get(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block as one provider told it, after the checks of `level` passed.
+
+    `unlisted_transfer_count` counts token transfers whose emitter is not in
+    the asset list.  `served_by` names the provider by host.
+    """
+
+    header: Header
+    tx_count: int
+    log_count: int
+    unlisted_transfer_count: int
+    level: VerificationLevel
+    served_by: str
+    transfers: TransferTable
+
+
+@dataclass(frozen=True, slots=True)
+class HeadReport:
+    """What one provider claims is newest, with its finality tags.
+
+    `safe` and `final` are None when the provider does not know them: unknown
+    is not zero (a node restarts without them).
+    """
+
+    head: Header
+    safe: Header | None
+    final: Header | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One asset a chain's followers look for.
+
+    `contract` is None for the native coin.  Amounts below `min_base_units`
+    are recorded and not published.
+    """
+
+    asset_id: AssetId
+    symbol: str
+    decimals: int
+    contract: Address | None
+    min_base_units: int = 1
+
+
+def is_linked(headers: Sequence[Header]) -> bool:
+    """Whether each header is the parent of the next, one height apart."""
+    return all(
+        later.parent_hash == earlier.hash and later.height == earlier.height + 1
+        for earlier, later in zip(headers, headers[1:], strict=False)
+    )

@@ -1,0 +1,81 @@
+"""The port: what the indexer may ask of any chain, one sentence a method.
+
+The indexer is its only consumer and its owner; families implement it
+(`evm.source`), and so does the scripted chain of the tests.  All methods raise
+`chains.errors` only.  Everything one step uses comes from one `Provider`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from chains.errors import ChainError
+from chains.model import Block, BlockHash, Header, HeadReport
+
+
+class Provider(Protocol):
+    """One operator's node, or a load balancer in front of several."""
+
+    @property
+    def name(self) -> str:
+        """The host as shown to people: no path, no query, no credentials."""
+        ...
+
+    @property
+    def operator(self) -> str:
+        """Who runs it; two providers of one operator are one voice."""
+        ...
+
+    async def fetch_head_report(self) -> HeadReport:
+        """The newest block it claims, and its `safe` and `finalized` blocks."""
+        ...
+
+    async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
+        """Headers it calls canonical at these heights, ascending, both ends included.
+
+        Raises `Missing` when it holds fewer.  Not necessarily linked: a load
+        balancer may answer from two forks, and the caller checks.
+        """
+        ...
+
+    async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
+        """These blocks with their transfers, verified, in the order asked."""
+        ...
+
+    async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
+        """Blocks it calls canonical at these heights, verified and parent-linked."""
+        ...
+
+
+class ChainSource(Protocol):
+    """All providers of one chain: who is asked next, and who is believed less."""
+
+    def choose_provider(self) -> Provider:
+        """The provider for the next step; raises `Unreachable` when all rest."""
+        ...
+
+    def second_opinions(self, first: Provider) -> Sequence[Provider]:
+        """Usable providers of other operators than `first`, best first."""
+        ...
+
+    @property
+    def operators_count(self) -> int:
+        """How many different operators are configured; 1 means trust in one."""
+        ...
+
+    def report_failure(self, provider: Provider, error: ChainError) -> None:
+        """Tell what a provider did, so that it rests or shrinks its budget."""
+        ...
+
+    def report_success(self, provider: Provider) -> None:
+        """Tell that a step with this provider went through."""
+        ...
+
+    def report_lag(self, provider: Provider, *, head_height: int, tip_height: int) -> None:
+        """Tell that a provider's head is behind what another one served."""
+        ...
+
+    async def wait_for_hint(self, timeout_s: float) -> bool:
+        """Return at a hint of a new head, or after `timeout_s`; True for a hint."""
+        ...

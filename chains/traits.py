@@ -1,0 +1,62 @@
+"""The facts of one chain that decide how it is followed.
+
+A `ChainTraits` comes from the catalogue, from configuration, or from both; it
+holds no endpoint and no policy of a merchant.  Sources for the catalogue's
+figures are named in `docs/chains.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chains.model import Address, Asset, ChainId
+
+
+class Family(StrEnum):
+    """Which set of rules a chain follows; one folder of this room each."""
+
+    EVM = "evm"
+
+
+@dataclass(frozen=True, slots=True)
+class FinalAtDepth:
+    """Final after so many confirmations, where a chain gives no signal of its own."""
+
+    confirmations: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalByTag:
+    """Final when the chain says so: the `finalized` tag of its nodes."""
+
+
+FinalityRule = FinalAtDepth | FinalByTag
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTraits:
+    """What is true of a chain whoever follows it.
+
+    `chain_number` is the EVM chain id (EIP-155).  `block_time_s` is the usual
+    interval and is used for pacing only, never for truth.
+    `reorg_window_blocks` bounds a rewind while nothing is known to be final.
+    `safe_tag` says whether `safe` means something on this chain.
+    `excluded_emitters` are contracts whose `Transfer` logs mirror native moves
+    and must not be counted as tokens.  `verification_profile` names the checks
+    that hold there.
+    """
+
+    chain: ChainId
+    alias: str
+    family: Family
+    chain_number: int
+    native: Asset
+    assets: tuple[Asset, ...]
+    block_time_s: float
+    finality: FinalityRule
+    reorg_window_blocks: int
+    safe_tag: bool
+    excluded_emitters: tuple[Address, ...]
+    verification_profile: str
+    traces: bool = False
