@@ -1,0 +1,17 @@
+"""What a function that speaks to PostgreSQL takes, spelled once: a connection, or the pool to borrow one from.
+
+Lives here: type names only, so that stores need not repeat asyncpg's generic ones. Does not live here: opening either
+(`connect`).
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+"""A connection of its own, or one borrowed from the pool."""
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
