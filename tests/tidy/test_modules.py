@@ -1,0 +1,76 @@
+"""Modules: cards, lengths, and the few habits that no linter knows."""
+
+from __future__ import annotations
+
+import re
+
+from tests.tidy import rules, tree
+
+# Cards live in the rooms, the benches, and in test modules that other tests import.
+CODE = [*tree.ROOMS, "bench"]
+TALKS_TO_A_TERMINAL = re.compile(r"^gateway/(cli|demo)(\.py$|/|_)")
+OWNS_TASKS = re.compile(r"(^|/)(service|compose)\.py$")
+
+
+def pure_modules() -> list[str]:
+    """The modules of the contract that begins with these words, as paths."""
+    contracts = tree.pyproject()["tool"]["importlinter"]["contracts"]
+    (contract,) = [one for one in contracts if one["name"].startswith("Decisions are pure")]
+    return [name.replace(".", "/") + ".py" for name in contract["source_modules"]]
+
+
+def test_every_module_opens_with_a_card() -> None:
+    paths = [path for path in tree.python_files(*CODE) if not path.endswith("/__init__.py")]
+    paths += [path for path in tree.python_files("tests") if not _is_test_file(path)]
+    rules.expect_none(line for path in paths for line in rules.card_complaints(path, tree.syntax(path)))
+
+
+def test_every_room_has_a_card_and_every_package_a_sentence() -> None:
+    complaints: list[str] = []
+    for path in tree.python_files(*tree.ROOMS):
+        if path.endswith("/__init__.py"):
+            lines_min = rules.CARD_LINES_MIN if path.count("/") == 1 else 1
+            complaints += rules.card_complaints(path, tree.syntax(path), lines_min=lines_min)
+    rules.expect_none(complaints)
+
+
+def test_functions_fit_on_a_screen() -> None:
+    paths = tree.python_files()
+    rules.expect_none(
+        line for path in paths for line in rules.function_length_complaints(path, tree.syntax(path))
+    )
+
+
+def test_files_can_be_read_in_one_sitting() -> None:
+    paths = tree.python_files()
+    rules.expect_none(line for path in paths for line in rules.file_length_complaints(path, tree.text(path)))
+
+
+def test_nothing_is_left_unfinished_or_silenced() -> None:
+    paths = tree.python_files()
+    rules.expect_none(line for path in paths for line in rules.unfinished_complaints(path, tree.text(path)))
+
+
+def test_only_commands_and_the_demo_print() -> None:
+    paths = [path for path in tree.python_files(*tree.ROOMS) if not TALKS_TO_A_TERMINAL.search(path)]
+    rules.expect_none(line for path in paths for line in rules.print_complaints(path, tree.syntax(path)))
+
+
+def test_tasks_are_born_in_services_and_in_the_composition_root() -> None:
+    paths = [path for path in tree.python_files(*tree.ROOMS) if not OWNS_TASKS.search(path)]
+    rules.expect_none(line for path in paths for line in rules.task_complaints(path, tree.syntax(path)))
+
+
+def test_decisions_never_wait() -> None:
+    paths = pure_modules()
+    assert paths
+    rules.expect_none(line for path in paths for line in rules.awaiting_complaints(path, tree.syntax(path)))
+
+
+def test_every_test_is_a_sentence() -> None:
+    paths = [path for path in tree.python_files("tests") if _is_test_file(path)]
+    rules.expect_none(line for path in paths for line in rules.test_name_complaints(path, tree.syntax(path)))
+
+
+def _is_test_file(path: str) -> bool:
+    return path.rsplit("/", 1)[1].startswith("test_")
