@@ -27,6 +27,10 @@ class Provider(Protocol):
         """Who runs it; two providers of one operator are one voice."""
         ...
 
+    async def fetch_genesis_hash(self) -> BlockHash:
+        """The hash of block 0: with the network's number, which chain this is."""
+        ...
+
     async def fetch_head_report(self) -> HeadReport:
         """The newest block it claims, and its `safe` and `finalized` blocks."""
         ...
@@ -66,6 +70,10 @@ class ChainSource(Protocol):
 
     def report_failure(self, provider: Provider, error: ChainError) -> None:
         """Tell what a provider did, so that it rests or shrinks its budget."""
+        ...
+
+    def pin_genesis(self, genesis_hash: BlockHash) -> None:
+        """From now on a provider with another block 0 is refused as `WrongNetwork`."""
         ...
 
     def report_success(self, provider: Provider) -> None:

@@ -18,6 +18,7 @@ create table chains (
   halted_at timestamptz,
   halted_fork_height bigint,
   accepted_fork_hash bytea,
+  disputed_fork_height bigint,
   conditions text[] not null default '{}',
   notice_version integer not null default 0,
   move_count bigint not null default 0,

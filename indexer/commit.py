@@ -1,0 +1,321 @@
+"""One move as one database transaction: blocks, deposits, facts and the tip together.
+
+Everything a merchant is told about a move commits with the move or not at all
+(Laws 1, 4 and 6).  What to do is decided before, in `follow` and `backfill`;
+what it means for deposits is decided by `moves`; this module only reads,
+decides and writes in the one lock order: chain, addresses, deposits, merchant
+logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+
+from chains.model import Address, AssetId, Block, BlockHash, BlockRef, Transfer
+from indexer.deposits import Change
+from indexer.events import Fact, Naming, deposit_fact
+from indexer.finality import NO_TAGS, HashAt, TagReport, compute_final_height, compute_safe_height
+from indexer.identity import AddressId, DepositId, MerchantId
+from indexer.matching import (
+    Hit,
+    ListedAsset,
+    MatchRules,
+    Registration,
+    find_hits,
+    match_hits,
+    parties,
+    possible_ids,
+)
+from indexer.moves import NOTHING_TOUCHED, Touched, decide_move, last_versions
+from indexer.policy import ChainView, choose_requirement
+from indexer.settings import FollowSettings
+from indexer.storage import ChainRecord, FollowStore, MoveTransaction, TouchQuery
+from indexer.watchset import WatchSet
+
+
+class Dispute(Enum):
+    """What a move does to an open dispute; a height instead opens one at that fork."""
+
+    STANDS = "stands"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True, slots=True)
+class MovePlan:
+    """What `follow` decided, to be written if our tip is still `expected_tip`.
+
+    `fork` None: nothing leaves.  `agreed_height` None: one operator is
+    trusted, so what is applied is agreed.  `accept_final_above`: the move may
+    leave blocks that were final, since an operator accepted it.
+    """
+
+    expected_tip: BlockRef
+    blocks: Sequence[Block] = ()
+    fork: BlockRef | None = None
+    tags: TagReport = NO_TAGS
+    agreed_height: int | None = None
+    dispute: int | Dispute = Dispute.STANDS
+    accept_final_above: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A committed move: the row after it and what changed."""
+
+    record: ChainRecord
+    changes: tuple[Change, ...]
+    left_blocks_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Our tip had moved, or the chain was halted, before the lock was ours: decide again."""
+
+
+@dataclass(slots=True)
+class ChainDesk:
+    """What every move of one chain works with; one per followed chain.
+
+    `watched` is the in-memory set, which moves bring up to date;
+    `deposit_id` computes identities in this family's text forms.
+    """
+
+    settings: FollowSettings
+    store: FollowStore
+    naming: Naming
+    deposit_id: Callable[[MerchantId, Transfer], DepositId]
+    watched: WatchSet = field(default_factory=WatchSet)
+    lease_epoch: int = 0
+
+    def rules(self, starts: Mapping[AssetId, int]) -> MatchRules:
+        """Matching rules with the asset starts that the database holds now.
+
+        Assets that are listed no more keep running for deposits that exist:
+        their start lies beyond every height.
+        """
+        confirm_rules = self.settings.confirm_rules
+        return MatchRules(
+            chain=self.settings.traits.chain,
+            assets={
+                asset_id: ListedAsset(asset, starts.get(asset_id, NEVER))
+                for asset_id, asset in self.naming.assets.items()
+            },
+            deposit_id=self.deposit_id,
+            requirement=lambda asset, amount: choose_requirement(confirm_rules, asset, amount),
+        )
+
+
+NEVER = 2**62
+"""A height no chain reaches: where an unlisted asset starts."""
+
+
+async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Moved | Superseded:
+    """Write one move; raises `LeaseLost` and `Retryable` from the store."""
+    hits = find_hits(plan.blocks, desk.watched)
+    async with desk.store.open_move(desk.settings.traits.chain, lease_epoch=desk.lease_epoch) as move:
+        before = move.record
+        if before.tip != plan.expected_tip or before.is_halted:
+            return Superseded()
+        _assert_linked(plan)
+        if plan.fork is not None:
+            _assert_may_leave(before, plan)
+            await move.lower_starts(plan.fork.height)
+        delta = await move.load_watch_delta(desk.watched.version)
+        if delta.version > desk.watched.version:
+            desk.watched.add(delta.addresses, version=delta.version)
+            hits = find_hits(plan.blocks, desk.watched)
+        after = await _place_record(move, desk.settings, before, plan, now=now)
+        changes = await _decide_changes(desk, move, hits, plan, before, after, now=now)
+        await _write(desk, move, plan, before, after, changes, now=now)
+    left = 0 if plan.fork is None else before.tip.height - plan.fork.height
+    return Moved(after, tuple(changes), left)
+
+
+def view_of(record: ChainRecord) -> ChainView:
+    """The heights by which deposits are judged."""
+    return ChainView(
+        tip_height=record.tip.height,
+        final_height=record.final_height,
+        safe_height=record.safe_height,
+        agreed_height=record.agreed_height,
+        held_above=record.disputed_fork_height,
+    )
+
+
+def _assert_linked(plan: MovePlan) -> None:
+    """Law 1: what is applied is hash-linked to what stays."""
+    parent = plan.expected_tip if plan.fork is None else plan.fork
+    for block in plan.blocks:
+        assert block.header.height == parent.height + 1, "a move must not skip a height"
+        assert block.header.parent_hash == parent.hash, "a move must link to its parent"
+        parent = BlockRef(block.header.height, block.header.hash)
+
+
+def _assert_may_leave(before: ChainRecord, plan: MovePlan) -> None:
+    assert plan.fork is not None
+    assert plan.blocks, "a chain is left for another branch, never for nothing"
+    assert plan.fork.height >= before.start_height
+    if before.final_height is not None and plan.fork.height < before.final_height:
+        assert plan.accept_final_above, "what was final may only leave with an operator's leave"
+
+
+async def _place_record(
+    move: MoveTransaction, settings: FollowSettings, before: ChainRecord, plan: MovePlan, *, now: datetime
+) -> ChainRecord:
+    """The chain's row after the move."""
+    fork_height = None if plan.fork is None else plan.fork.height
+    tip = before.tip
+    if plan.fork is not None:
+        tip = plan.fork
+    if plan.blocks:
+        tip = BlockRef(plan.blocks[-1].header.height, plan.blocks[-1].header.hash)
+    hash_at = await _hashes_for_tags(move, plan, tip)
+    agreed_before = before.agreed_height if fork_height is None else min(before.agreed_height, fork_height)
+    agreed = (
+        tip.height if plan.agreed_height is None else max(agreed_before, min(plan.agreed_height, tip.height))
+    )
+    final_before = before.final_height
+    if plan.accept_final_above and fork_height is not None and final_before is not None:
+        final_before = min(final_before, fork_height)
+    disputed = _disputed_after(before, plan)
+    ceiling = agreed if disputed is None else min(agreed, disputed)
+    moved = bool(plan.blocks) or plan.fork is not None
+    return replace(
+        before,
+        tip=tip,
+        agreed_height=agreed,
+        final_height=compute_final_height(
+            previous=final_before,
+            tip=tip,
+            start_height=before.start_height,
+            rule=settings.finality,
+            tags=plan.tags,
+            hash_at=hash_at,
+            ceiling=ceiling,
+        ),
+        safe_height=compute_safe_height(
+            previous=before.safe_height, fork_height=fork_height, tip=tip, tags=plan.tags, hash_at=hash_at
+        ),
+        disputed_fork_height=disputed,
+        accepted_fork_hash=None
+        if plan.accept_final_above and plan.fork is not None
+        else before.accepted_fork_hash,
+        move_count=before.move_count + 1 if moved else before.move_count,
+        moved_at=now if moved else before.moved_at,
+    )
+
+
+def _disputed_after(before: ChainRecord, plan: MovePlan) -> int | None:
+    match plan.dispute:
+        case Dispute.STANDS:
+            return before.disputed_fork_height
+        case Dispute.SETTLED:
+            return None
+        case height:
+            return height
+
+
+async def _hashes_for_tags(move: MoveTransaction, plan: MovePlan, tip: BlockRef) -> HashAt:
+    known: dict[int, BlockHash] = {block.header.height: block.header.hash for block in plan.blocks}
+    stays_up_to = plan.expected_tip.height if plan.fork is None else plan.fork.height
+    known[plan.expected_tip.height if plan.fork is None else plan.fork.height] = (
+        plan.expected_tip.hash if plan.fork is None else plan.fork.hash
+    )
+    wanted = {
+        tag.height
+        for tag in (plan.tags.safe, plan.tags.final)
+        if tag is not None and tag.height <= stays_up_to and tag.height not in known
+    }
+    if wanted:
+        known.update(await move.load_hashes(wanted))
+    return known.get
+
+
+async def _decide_changes(
+    desk: ChainDesk,
+    move: MoveTransaction,
+    hits: Sequence[Hit],
+    plan: MovePlan,
+    before: ChainRecord,
+    after: ChainRecord,
+    *,
+    now: datetime,
+) -> list[Change]:
+    rules = desk.rules(await move.load_listed_assets() if hits else {})
+    registrations = group_by_address(await move.load_registrations(parties(hits)) if hits else ())
+    ids = possible_ids(hits, registrations, rules)
+    touched = await move.load_touched(
+        TouchQuery(
+            ids=ids,
+            displaced_above=None if plan.fork is None else plan.fork.height,
+            tip_height=after.tip.height,
+            final_height=after.final_height,
+            safe_height=after.safe_height,
+            agreed_height=after.agreed_height,
+            heights_fell=_heights_fell(before, after),
+            off_chain=bool(plan.blocks),
+        )
+    )
+    if not hits and touched == NOTHING_TOUCHED:
+        return []
+    known = known_registrations(touched)
+    sightings = match_hits(hits, registrations, known, rules)
+    return decide_move(touched, sightings, plan.blocks, view_of(after), now=now)
+
+
+def _heights_fell(before: ChainRecord, after: ChainRecord) -> bool:
+    return after.tip.height < before.tip.height or (after.safe_height or 0) < (before.safe_height or 0)
+
+
+def known_registrations(touched: Touched) -> dict[DepositId, AddressId]:
+    """Which registration each recorded deposit belongs to."""
+    groups = (touched.by_id.values(), touched.displaced, touched.maturing, touched.off_chain)
+    return {deposit.id: deposit.address_id for group in groups for deposit in group}
+
+
+def group_by_address(registrations: Sequence[Registration]) -> dict[Address, list[Registration]]:
+    """Registrations by the address they watch."""
+    grouped: dict[Address, list[Registration]] = {}
+    for registration in registrations:
+        grouped.setdefault(registration.address, []).append(registration)
+    return grouped
+
+
+async def _write(
+    desk: ChainDesk,
+    move: MoveTransaction,
+    plan: MovePlan,
+    before: ChainRecord,
+    after: ChainRecord,
+    changes: Sequence[Change],
+    *,
+    now: datetime,
+) -> None:
+    if plan.fork is not None:
+        await move.leave_blocks(plan.fork.height, left_for=plan.blocks[0].header.hash, at=now)
+    if plan.blocks:
+        await move.insert_blocks(plan.blocks, at=now)
+    if changes:
+        await move.write_deposits(last_versions(changes))
+    if after != before:
+        await move.write_chain(after)
+    facts = await facts_of(desk, move, changes, tip_height=after.tip.height)
+    if facts:
+        await move.publish(facts)
+
+
+async def facts_of(
+    desk: ChainDesk, move: MoveTransaction, changes: Sequence[Change], *, tip_height: int
+) -> list[Fact]:
+    """The facts that tell `changes`, in their order."""
+    told = [change for change in changes if change.deposit.published]
+    if not told:
+        return []
+    references = await move.load_references({change.deposit.address_id for change in told})
+    facts = [
+        deposit_fact(change, desk.naming, references=references, tip_height=tip_height) for change in told
+    ]
+    return [fact for fact in facts if fact is not None]

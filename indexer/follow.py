@@ -1,0 +1,487 @@
+"""Following one chain: one bounded step at a time, with a handful of outcomes.
+
+A step reads one provider's head, lets `canonical` place it and `evidence`
+judge it, fetches verified blocks and hands one move to `commit`.  Nothing of
+two providers is mixed in a step except opinions.  A step that fails advances
+nothing; waiting, waking and counting are `service`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from chains.errors import ChainError, Inconsistent, Missing
+from chains.model import Block, BlockRef, Header, HeadReport, is_linked
+from chains.port import ChainSource, Provider
+from indexer.canonical import (
+    Behind,
+    CatchUp,
+    Extend,
+    Known,
+    SearchFork,
+    decide_head,
+    extends_tip,
+    find_common_ancestor,
+    search_windows,
+)
+from indexer.commit import ChainDesk, Dispute, Moved, MovePlan, Superseded, commit_move
+from indexer.evidence import (
+    Dismiss,
+    Halt,
+    Opinion,
+    Rewind,
+    Suspicion,
+    Wait,
+    decide_evidence,
+    weigh_opinions,
+)
+from indexer.evidence import Dispute as OpenDispute
+from indexer.finality import TagReport
+from indexer.halts import commit_halt
+from indexer.prefetch import Prefetch
+from indexer.storage import ChainRecord
+
+
+QUIET_BLOCK_TIMES = 3
+"""After this many usual intervals without a block, another operator's head is read too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """The head is our tip; heights may have matured."""
+
+    moved: Moved | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """Blocks were applied; `head_height` is what the provider claims is newest."""
+
+    moved: Moved
+    head_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """A branch was left for another one in one move."""
+
+    moved: Moved
+    fork: BlockRef
+
+
+@dataclass(frozen=True, slots=True)
+class Lagging:
+    """The provider is behind us; nothing moves."""
+
+    head_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspecting:
+    """A fork was seen that is not yet, or not any more, evidence enough."""
+
+    suspicion: Suspicion
+    opinion: Opinion
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """Nothing is followed until an operator resumes or accepts the reorganisation."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The chain's first canonical block was recorded."""
+
+    first: BlockRef
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """The configured start height has not been reached."""
+
+    head_height: int
+
+
+Outcome = Idle | Advanced | Rewound | Lagging | Suspecting | Halted | Started | NotYet
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """What `_weigh_fork` found: the ancestor, and the provider's headers above it."""
+
+    fork: BlockRef
+    headers: tuple[Header, ...]
+    below_final: bool
+
+
+class Follower:
+    """One chain's follower; `step` is called by one loop at a time."""
+
+    def __init__(self, desk: ChainDesk, source: ChainSource, *, prefetch: Prefetch | None = None) -> None:
+        self._desk = desk
+        self._source = source
+        self._prefetch = prefetch
+        self._suspicion: Suspicion | None = None
+        self._next_provider: Provider | None = None
+        self._quiet_looks = 0
+
+    @property
+    def desk(self) -> ChainDesk:
+        """What this follower's moves work with."""
+        return self._desk
+
+    async def step(self, now: datetime) -> Outcome:
+        """At most one move; raises `ChainError` after the provider was blamed for it."""
+        traits = self._desk.settings.traits
+        record = await self._desk.store.load_chain(traits.chain)
+        if record is not None and record.halt_reason is not None:
+            self._suspicion = None
+            return Halted(record.halt_reason)
+        provider = self._choose_provider()
+        try:
+            if record is None:
+                return await self._start(provider, now)
+            outcome = await self._follow(record, provider, now)
+        except ChainError as error:
+            self._source.report_failure(provider, error)
+            raise
+        self._source.report_success(provider)
+        return outcome
+
+    def _choose_provider(self) -> Provider:
+        chosen, self._next_provider = self._next_provider, None
+        return chosen if chosen is not None else self._source.choose_provider()
+
+    async def _start(self, provider: Provider, now: datetime) -> Outcome:
+        settings = self._desk.settings
+        genesis_hash = await provider.fetch_genesis_hash()
+        report = await provider.fetch_head_report()
+        height = report.head.height if settings.start_height is None else settings.start_height
+        if height > report.head.height:
+            return NotYet(report.head.height)
+        blocks = await provider.fetch_blocks(height, height)
+        await self._desk.store.create_chain(
+            settings.traits.chain,
+            alias=settings.traits.alias,
+            genesis_hash=genesis_hash,
+            assets=[*settings.traits.assets, settings.traits.native],
+            first=blocks[0],
+            at=now,
+        )
+        self._source.pin_genesis(genesis_hash)
+        return Started(BlockRef(height, blocks[0].header.hash))
+
+    async def _follow(self, record: ChainRecord, provider: Provider, now: datetime) -> Outcome:
+        report = await provider.fetch_head_report()
+        head = report.head
+        ours = None
+        if record.start_height <= head.height <= record.tip.height:
+            at_height = await self._desk.store.load_hashes(record.chain, head.height, head.height)
+            ours = at_height.get(head.height)
+        decision = decide_head(
+            record.tip,
+            head,
+            start_height=record.start_height,
+            ours_at_head_height=ours,
+            batch_blocks_max=self._desk.settings.batch_blocks_max,
+        )
+        match decision:
+            case Known():
+                self._suspicion = None
+                self._look_elsewhere_when_quiet(record, provider, now)
+                return await self._mature(record, provider, report, now)
+            case Behind():
+                self._suspicion = None
+                self._source.report_lag(provider, head_height=head.height, tip_height=record.tip.height)
+                return Lagging(head.height)
+            case Extend():
+                blocks = await provider.fetch_blocks_by_hash([head.hash])
+                return await self._extend(record, provider, report, blocks, now)
+            case CatchUp(height_first=first, height_last=last):
+                blocks = await self._fetch_range(provider, first, last, head.height)
+                if not extends_tip(record.tip, [block.header for block in blocks]):
+                    if self._prefetch is not None:
+                        self._prefetch.forget()
+                    return await self._weigh_fork(record, provider, report, record.tip.height, now)
+                return await self._extend(record, provider, report, blocks, now)
+            case SearchFork(height_last=last):
+                return await self._weigh_fork(record, provider, report, last, now)
+
+    def _look_elsewhere_when_quiet(self, record: ChainRecord, provider: Provider, now: datetime) -> None:
+        """A provider may be stuck on a block for ever while others go on: ask another operator next."""
+        quiet_s = (now - record.moved_at).total_seconds()
+        if quiet_s <= QUIET_BLOCK_TIMES * self._desk.settings.traits.block_time_s:
+            return
+        others = self._source.second_opinions(provider)
+        if others:
+            self._quiet_looks += 1
+            self._next_provider = others[self._quiet_looks % len(others)]
+
+    async def _fetch_range(self, provider: Provider, first: int, last: int, head_height: int) -> list[Block]:
+        if self._prefetch is None:
+            return await provider.fetch_blocks(first, last)
+        return await self._prefetch.take(provider, first, last, head_height=head_height)
+
+    async def _extend(
+        self,
+        record: ChainRecord,
+        provider: Provider,
+        report: HeadReport,
+        blocks: Sequence[Block],
+        now: datetime,
+    ) -> Outcome:
+        self._suspicion = None
+        if not extends_tip(record.tip, [block.header for block in blocks]):
+            raise Inconsistent("blocks do not link to the headers they were asked by", provider=provider.name)
+        plan = MovePlan(
+            expected_tip=record.tip,
+            blocks=blocks,
+            tags=TagReport(report.safe, report.final, tip_is_theirs=True),
+            agreed_height=self._agreed_without_asking(record),
+        )
+        moved = await commit_move(self._desk, plan, now=now)
+        if isinstance(moved, Superseded):
+            return Idle()
+        if self._source.operators_count > 1:
+            moved = await self._settle_agreement(moved, provider, report, now)
+        return Advanced(moved, report.head.height)
+
+    def _agreed_without_asking(self, record: ChainRecord) -> int | None:
+        return None if self._source.operators_count == 1 else record.agreed_height
+
+    async def _settle_agreement(
+        self, moved: Moved, provider: Provider, report: HeadReport, now: datetime
+    ) -> Moved:
+        """After new blocks were told as included: ask others, and let deposits mature on their word."""
+        outcome = await self._mature(moved.record, provider, report, now)
+        if isinstance(outcome, Idle) and outcome.moved is not None:
+            return replace(moved, record=outcome.moved.record, changes=moved.changes + outcome.moved.changes)
+        return moved
+
+    async def _mature(
+        self, record: ChainRecord, provider: Provider, report: HeadReport, now: datetime
+    ) -> Outcome:
+        """Raise agreed, safe and final heights without a new block."""
+        agreed: int | None = None
+        dispute: int | Dispute = Dispute.STANDS
+        if self._source.operators_count > 1:
+            agreed, contradiction = await self._ask_agreement(record, provider)
+            if contradiction is not None:
+                # Their side is looked at next, as a fork from our point of view.
+                self._next_provider = contradiction
+            elif agreed >= record.tip.height:
+                dispute = Dispute.SETTLED
+        if not self._may_mature(record, report, agreed, dispute):
+            return Idle()
+        plan = MovePlan(
+            expected_tip=record.tip,
+            tags=TagReport(report.safe, report.final, tip_is_theirs=False),
+            agreed_height=agreed,
+            dispute=dispute,
+        )
+        moved = await commit_move(self._desk, plan, now=now)
+        return Idle() if isinstance(moved, Superseded) else Idle(moved)
+
+    @staticmethod
+    def _may_mature(
+        record: ChainRecord, report: HeadReport, agreed: int | None, dispute: int | Dispute
+    ) -> bool:
+        """Whether writing could change anything, so that a quiet chain writes nothing."""
+        return (
+            (agreed is not None and agreed > record.agreed_height)
+            or (dispute is Dispute.SETTLED and record.disputed_fork_height is not None)
+            or (report.final is not None and report.final.height > (record.final_height or -1))
+            or (report.safe is not None and report.safe.height != record.safe_height)
+        )
+
+    async def _ask_agreement(self, record: ChainRecord, first: Provider) -> tuple[int, Provider | None]:
+        """How far another operator holds our chain, and who contradicts it if nobody does."""
+        agreed = record.agreed_height
+        contradicting: Provider | None = None
+        for other in self._source.second_opinions(first):
+            try:
+                theirs = await self._height_in_common(record, other)
+            except ChainError as error:
+                self._source.report_failure(other, error)
+                continue
+            if theirs is None:
+                contradicting = contradicting or other
+                continue
+            agreed = max(agreed, theirs)
+            if theirs == record.tip.height:
+                return agreed, None
+        return agreed, contradicting if agreed < record.tip.height else None
+
+    async def _height_in_common(self, record: ChainRecord, other: Provider) -> int | None:
+        """The height up to which `other` holds our chain as far as one look tells; None for another block."""
+        try:
+            headers = await other.fetch_headers(record.tip.height, record.tip.height)
+        except Missing:
+            head = (await other.fetch_head_report()).head
+            self._source.report_lag(other, head_height=head.height, tip_height=record.tip.height)
+            if not record.start_height <= head.height < record.tip.height:
+                return record.agreed_height
+            ours = await self._desk.store.load_hashes(record.chain, head.height, head.height)
+            return head.height if ours.get(head.height) == head.hash else None
+        return record.tip.height if headers[0].hash == record.tip.hash else None
+
+    async def _weigh_fork(
+        self, record: ChainRecord, provider: Provider, report: HeadReport, height_last: int, now: datetime
+    ) -> Outcome:
+        """A head that does not link to our tip: find the fork, ask, and act only on evidence."""
+        branch = await self._find_branch(record, provider, report.head, height_last)
+        seen = Suspicion(branch.fork, branch.headers[0].hash, branch.below_final)
+        previous = self._suspicion
+        confirmed_sight = previous is not None and (previous.fork, previous.first_hash) == (
+            seen.fork,
+            seen.first_hash,
+        )
+        opinion = await self._ask_opinion(record, provider, branch) if confirmed_sight else Opinion.SILENT
+        decision = decide_evidence(previous, seen, opinion)
+        self._suspicion = seen
+        match decision:
+            case Wait():
+                self._next_provider = provider
+                return Suspecting(seen, opinion)
+            case Dismiss():
+                self._suspicion = None
+                self._source.report_lag(
+                    provider, head_height=branch.fork.height, tip_height=record.tip.height
+                )
+                return Suspecting(seen, opinion)
+            case OpenDispute():
+                self._suspicion = None
+                await self._open_dispute(record, branch, now)
+                return Suspecting(seen, opinion)
+            case Halt():
+                self._suspicion = None
+                reason = await commit_halt(
+                    self._desk, record, fork=branch.fork, provider_name=provider.name, now=now
+                )
+                return Halted(reason)
+            case Rewind():
+                self._suspicion = None
+                return await self._rewind(record, provider, report, branch, now)
+
+    async def _find_branch(
+        self, record: ChainRecord, provider: Provider, head: Header, height_last: int
+    ) -> _Branch:
+        """The common ancestor and the provider's linked headers above it, by number."""
+        floor = self._search_floor(record)
+        collected: list[Header] = []
+        fork: BlockRef | None = None
+        for low, high in search_windows(min(height_last, head.height), floor):
+            theirs = await provider.fetch_headers(low, high)
+            ours = await self._desk.store.load_hashes(record.chain, max(low - 1, record.start_height), high)
+            collected = theirs + collected
+            fork = find_common_ancestor(ours, theirs)
+            if fork is not None:
+                break
+        below_final = fork is None or (
+            record.final_height is not None
+            and fork.height < record.final_height
+            and fork.hash != record.accepted_fork_hash
+        )
+        if fork is None:
+            floor_hash = (await self._desk.store.load_hashes(record.chain, floor, floor)).get(floor)
+            assert floor_hash is not None, "every height from start to tip has a row"
+            fork = BlockRef(floor, floor_hash)
+            above = [header for header in collected if header.height > floor]
+        else:
+            above = [header for header in collected if header.height > fork.height]
+        headers = await self._complete_branch(provider, record, head, fork, above)
+        if not headers:
+            raise Inconsistent(
+                "the head answers by one fork and the heights by another", provider=provider.name
+            )
+        return _Branch(fork, tuple(headers), below_final)
+
+    def _search_floor(self, record: ChainRecord) -> int:
+        """The lowest height at which a fork is looked for.
+
+        It lies below what is final as well, so that a halt can name the fork
+        that an operator would have to accept.
+        """
+        if record.accepted_fork_hash is not None:
+            return record.start_height
+        floor = record.tip.height - self._desk.settings.reorg_window_blocks
+        if record.final_height is not None:
+            floor = min(floor, record.final_height)
+        return max(record.start_height, floor)
+
+    async def _complete_branch(
+        self, provider: Provider, record: ChainRecord, head: Header, fork: BlockRef, above: Sequence[Header]
+    ) -> list[Header]:
+        """The provider's headers from the fork to its head, bounded, and linked or refused."""
+        reach = max(self._desk.settings.batch_blocks_max, 2 * (record.tip.height - fork.height))
+        last = min(head.height, fork.height + min(reach, self._desk.settings.rewind_blocks_max))
+        headers = [header for header in above if header.height <= last]
+        held_up_to = headers[-1].height if headers else fork.height
+        if held_up_to < last:
+            headers += await provider.fetch_headers(held_up_to + 1, last)
+        if not is_linked(headers):
+            raise Inconsistent("headers by number do not link", provider=provider.name)
+        if headers and head.height == last and headers[-1].hash != head.hash:
+            raise Inconsistent("the head and its height name different blocks", provider=provider.name)
+        return headers
+
+    async def _ask_opinion(self, record: ChainRecord, first: Provider, branch: _Branch) -> Opinion:
+        """What other operators hold right above the fork."""
+        height = branch.headers[0].height
+        ours = (await self._desk.store.load_hashes(record.chain, height, height)).get(height)
+        for_branch = for_ours = 0
+        for other in self._source.second_opinions(first):
+            try:
+                theirs = (await other.fetch_headers(height, height))[0].hash
+            except Missing:
+                continue
+            except ChainError as error:
+                self._source.report_failure(other, error)
+                continue
+            for_branch += theirs == branch.headers[0].hash
+            for_ours += theirs == ours
+        return weigh_opinions(
+            operators_count=self._source.operators_count, for_branch=for_branch, for_ours=for_ours
+        )
+
+    async def _open_dispute(self, record: ChainRecord, branch: _Branch, now: datetime) -> None:
+        if record.disputed_fork_height is not None and record.disputed_fork_height <= branch.fork.height:
+            return
+        plan = MovePlan(
+            expected_tip=record.tip, agreed_height=record.agreed_height, dispute=branch.fork.height
+        )
+        await commit_move(self._desk, plan, now=now)
+
+    async def _rewind(
+        self, record: ChainRecord, provider: Provider, report: HeadReport, branch: _Branch, now: datetime
+    ) -> Outcome:
+        blocks: list[Block] = []
+        step_blocks = self._desk.settings.batch_blocks_max
+        for index in range(0, len(branch.headers), step_blocks):
+            hashes = [header.hash for header in branch.headers[index : index + step_blocks]]
+            blocks += await provider.fetch_blocks_by_hash(hashes)
+        if [block.header for block in blocks] != list(branch.headers):
+            raise Inconsistent("blocks differ from the headers they were asked by", provider=provider.name)
+        agreed: int | None = None
+        if self._source.operators_count > 1:
+            tip_after = BlockRef(blocks[-1].header.height, blocks[-1].header.hash)
+            candidate = replace(
+                record, tip=tip_after, agreed_height=min(record.agreed_height, branch.fork.height)
+            )
+            agreed, _ = await self._ask_agreement(candidate, provider)
+        plan = MovePlan(
+            expected_tip=record.tip,
+            blocks=blocks,
+            fork=branch.fork,
+            tags=TagReport(report.safe, report.final, tip_is_theirs=True),
+            agreed_height=agreed,
+            dispute=Dispute.SETTLED,
+            accept_final_above=branch.fork.hash == record.accepted_fork_hash,
+        )
+        moved = await commit_move(self._desk, plan, now=now)
+        return Idle() if isinstance(moved, Superseded) else Rewound(moved, branch.fork)

@@ -1,0 +1,85 @@
+"""Halting a chain, and the two ways out: resume, or accept the reorganisation.
+
+A halt survives restarts: it is a state of the chain's row.  Deciding that a
+fork contradicts what was final is `evidence`; the operator's commands call
+this module through the gateway.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from chains.model import BlockHash, BlockRef
+from indexer.commit import ChainDesk
+from indexer.events import chain_fact
+from indexer.storage import ChainRecord, MoveTransaction
+
+
+async def commit_halt(
+    desk: ChainDesk, record: ChainRecord, *, fork: BlockRef, provider_name: str, now: datetime
+) -> str:
+    """Stop the chain at its tip and tell every merchant who watches it; returns the reason."""
+    reason = (
+        f"{provider_name} serves a branch that leaves our chain at or below height {fork.height}, "
+        f"while height {record.final_height if record.final_height is not None else record.tip.height} counted as final"
+    )
+    async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:
+        if move.record.is_halted or move.record.tip != record.tip:
+            return move.record.halt_reason or reason
+        halted = replace(move.record, halt_reason=reason, halted_at=now, halted_fork_height=fork.height)
+        await commit_notice(
+            desk, move, halted, "halted", {"reason": reason, "fork_height": fork.height}, now=now
+        )
+    return reason
+
+
+async def commit_resume(desk: ChainDesk, record: ChainRecord, *, now: datetime) -> bool:
+    """Follow our own chain again; False when it was not halted."""
+    async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:
+        if not move.record.is_halted:
+            return False
+        resumed = replace(move.record, halt_reason=None, halted_at=None, halted_fork_height=None)
+        await commit_notice(desk, move, resumed, "resumed", {"accepted_reorg": False}, now=now)
+    return True
+
+
+async def commit_accept_reorg(
+    desk: ChainDesk, record: ChainRecord, *, fork_hash: BlockHash, now: datetime
+) -> bool:
+    """Allow one rewind below what was final, down to `fork_hash`; False when not halted."""
+    async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:
+        if not move.record.is_halted:
+            return False
+        resumed = replace(
+            move.record,
+            halt_reason=None,
+            halted_at=None,
+            halted_fork_height=None,
+            accepted_fork_hash=fork_hash,
+        )
+        await commit_notice(desk, move, resumed, "resumed", {"accepted_reorg": True}, now=now)
+    return True
+
+
+async def commit_notice(
+    desk: ChainDesk,
+    move: MoveTransaction,
+    record: ChainRecord,
+    notice: str,
+    detail: dict[str, object],
+    *,
+    now: datetime,
+) -> None:
+    """Write `record` and tell each watching merchant one `chain.*` fact."""
+    numbered = replace(record, notice_version=record.notice_version + 1)
+    await move.write_chain(numbered)
+    merchants = await move.load_watching_merchants()
+    facts = [
+        chain_fact(
+            merchant, desk.naming, version=numbered.notice_version, notice=notice, detail=detail, at=now
+        )
+        for merchant in merchants
+    ]
+    if facts:
+        await move.publish(facts)

@@ -1,0 +1,106 @@
+"""When a deposit counts as confirmed: the operator's rules, and what they say now.
+
+Pure.  A policy speaks of heights of our canonical chain only; who may raise
+those heights is decided in `finality` and `evidence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chains.model import AssetId
+
+
+class ConfirmedBy(StrEnum):
+    """What a rule waits for: a count of blocks, or a tag of the chain."""
+
+    DEPTH = "depth"
+    SAFE = "safe"
+    FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """`confirmations` is set for `DEPTH` alone and is at least 1."""
+
+    by: ConfirmedBy
+    confirmations: int | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.by is ConfirmedBy.DEPTH) == (self.confirmations is not None)
+        assert self.confirmations is None or self.confirmations >= 1
+
+
+UNTIL_FINAL = Requirement(ConfirmedBy.FINAL)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmRule:
+    """One line of the policy: applies to `asset` up to an amount, None being any."""
+
+    requirement: Requirement
+    asset: AssetId | None = None
+    up_to_base_units: int | None = None
+
+
+def choose_requirement(rules: Sequence[ConfirmRule], asset: AssetId, amount_base_units: int) -> Requirement:
+    """The first rule that applies; where none does, the strictest: final."""
+    for rule in rules:
+        if rule.asset is not None and rule.asset != asset:
+            continue
+        if rule.up_to_base_units is not None and amount_base_units > rule.up_to_base_units:
+            continue
+        return rule.requirement
+    return UNTIL_FINAL
+
+
+def describe_requirement(requirement: Requirement) -> str:
+    """The policy as shown in a deposit: ``confirmations>=12``, ``safe`` or ``final``."""
+    if requirement.by is ConfirmedBy.DEPTH:
+        return f"confirmations>={requirement.confirmations}"
+    return requirement.by.value
+
+
+@dataclass(frozen=True, slots=True)
+class ChainView:
+    """The heights by which deposits are judged, after a move.
+
+    `agreed_height`: up to here a second operator holds the same chain (equal
+    to the tip where one operator is trusted).  `held_above`: while operators
+    contradict each other, nothing above their fork becomes confirmed.
+    """
+
+    tip_height: int
+    final_height: int | None
+    safe_height: int | None
+    agreed_height: int
+    held_above: int | None = None
+
+
+def is_final(height: int, view: ChainView) -> bool:
+    """Whether a block at `height` can no longer leave under the chain's own rule."""
+    return view.final_height is not None and height <= view.final_height
+
+
+def is_confirmed(height: int, requirement: Requirement, view: ChainView, *, was_confirmed: bool) -> bool:
+    """Whether the policy is met now.
+
+    A dispute holds back what is not confirmed yet and takes nothing away from
+    what is: retracting needs evidence, not doubt (Law 5).
+    """
+    if is_final(height, view):
+        return True
+    if height > view.agreed_height:
+        return False
+    if not was_confirmed and view.held_above is not None and height > view.held_above:
+        return False
+    match requirement.by:
+        case ConfirmedBy.DEPTH:
+            assert requirement.confirmations is not None
+            return view.tip_height - height + 1 >= requirement.confirmations
+        case ConfirmedBy.SAFE:
+            return view.safe_height is not None and height <= view.safe_height
+        case ConfirmedBy.FINAL:
+            return False

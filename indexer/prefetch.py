@@ -1,0 +1,84 @@
+"""Reading ahead while catching up: the next batches are fetched while this one is written.
+
+Bounded by batches and forgotten at the first sign of a fork.  Tasks are born
+through the `spawn` it is given, which is `service`'s TaskGroup; without one
+(tests, simulation) nothing is read ahead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from chains.model import Block
+from chains.port import Provider
+
+Spawn = Callable[[Coroutine[Any, Any, list[Block]]], "asyncio.Task[list[Block]]"]
+
+
+@dataclass(slots=True)
+class _Ahead:
+    provider: Provider
+    height_first: int
+    height_last: int
+    task: asyncio.Task[list[Block]]
+
+
+class Prefetch:
+    """A queue of ranges under way, in ascending order of height."""
+
+    def __init__(self, spawn: Spawn, *, batches_max: int) -> None:
+        self._spawn = spawn
+        self._batches_max = batches_max
+        self._ahead: deque[_Ahead] = deque()
+
+    async def take(
+        self, provider: Provider, height_first: int, height_last: int, *, head_height: int
+    ) -> list[Block]:
+        """The blocks of a range, from what was read ahead where it fits; then reads further ahead.
+
+        May return a range that starts at `height_first` and ends elsewhere
+        than asked, when one of another length was under way.  Raises what the
+        fetch raised.
+        """
+        if self._ahead and not self._fits(provider, height_first):
+            self.forget()
+        if not self._ahead:
+            self._request(provider, height_first, height_last)
+        length = height_last - height_first + 1
+        next_first = self._ahead[-1].height_last + 1
+        while len(self._ahead) < self._batches_max and next_first + length - 1 <= head_height:
+            self._request(provider, next_first, next_first + length - 1)
+            next_first += length
+        current = self._ahead.popleft()
+        try:
+            return await current.task
+        except BaseException:
+            self.forget()
+            raise
+
+    def forget(self) -> None:
+        """Drop everything that is under way."""
+        while self._ahead:
+            task = self._ahead.popleft().task
+            task.cancel()
+            task.add_done_callback(_consume)
+
+    def _fits(self, provider: Provider, height_first: int) -> bool:
+        return self._ahead[0].provider is provider and self._ahead[0].height_first == height_first
+
+    def _request(self, provider: Provider, height_first: int, height_last: int) -> None:
+        task = self._spawn(_contained(provider.fetch_blocks(height_first, height_last)))
+        self._ahead.append(_Ahead(provider, height_first, height_last, task))
+
+
+async def _contained(fetch: Coroutine[Any, Any, list[Block]]) -> list[Block]:
+    return await fetch
+
+
+def _consume(task: asyncio.Task[list[Block]]) -> None:
+    if not task.cancelled():
+        task.exception()
