@@ -136,8 +136,9 @@ async def pending(conn: Connection, known: Sequence[Migration] | None = None) ->
 async def migrate(conn: Connection, known: Sequence[Migration] | None = None) -> tuple[Migration, ...]:
     """Bring the database to the newest known schema and return what was applied now.
 
-    `conn` must be a connection of its own, direct to the server and outside any transaction: its timeouts are changed.
-    Waits for another process that is migrating. MigrationFailed leaves the database at the last migration that succeeded.
+    `conn` must be a connection of its own, direct to the server and outside any transaction; its timeouts are changed.
+    Waits for another process that is migrating. MigrationFailed leaves the database at the last migration that
+    succeeded.
     """
     known = load_migrations() if known is None else known
     applied_now = []

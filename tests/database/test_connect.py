@@ -1,0 +1,50 @@
+"""The pool's limits, codecs and refusals."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from migrations.connect import connect, open_pool
+from migrations.errors import DatabaseUnreachable, SchemaBehind
+
+
+async def test_the_pool_says_who_it_is_and_limits_every_wait(database_url: str) -> None:
+    async with await open_pool(database_url, size=3, application_name="chainbell-test") as pool:
+        shown = {
+            name: await pool.fetchval("select current_setting($1)", name)
+            for name in ("application_name", "statement_timeout", "lock_timeout", "timezone")
+        }
+    assert shown == {
+        "application_name": "chainbell-test",
+        "statement_timeout": "1min",
+        "lock_timeout": "10s",
+        "timezone": "UTC",
+    }
+
+
+async def test_json_columns_are_python_values_also_by_copy(database_url: str) -> None:
+    value = {"a": [1, None, "ü"], "n": 10**30}
+    conn = await connect(database_url, application_name="test")
+    await conn.execute("create temporary table t (b jsonb, j json)")
+    await conn.execute("insert into t values ($1, $2)", value, value)
+    await conn.copy_records_to_table("t", records=[(value, value)])
+    rows = await conn.fetch("select b, j from t")
+    await conn.close()
+    assert [(row["b"], row["j"]) for row in rows] == [(value, value)] * 2
+
+
+async def test_a_database_never_migrated_is_refused_with_the_command_to_run(empty_database_url: str) -> None:
+    with pytest.raises(SchemaBehind, match="chainbell migrate"):
+        await open_pool(empty_database_url, size=1, application_name="test")
+
+
+async def test_a_server_that_is_not_there_is_a_named_problem_after_the_patience() -> None:
+    with pytest.raises(DatabaseUnreachable, match=r"did not answer within 0\.2 s"):
+        await connect("postgresql://x@/x?host=/nowhere", application_name="test", patience_s=0.2)
+
+
+async def test_a_wrong_password_is_not_retried(database_url: str) -> None:
+    wrong = database_url.replace("chainbell:", "chainbell:x", 1)
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await connect(wrong, application_name="test", patience_s=60)
