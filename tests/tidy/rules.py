@@ -43,6 +43,7 @@ _SHOUTED_SQL = re.compile(
 )
 _CLAUSE = re.compile(r"\b(select|from|where|group by|order by|having|returning|limit)\b")
 _NOT_A_CLAUSE = re.compile(r"\b(is (not )?distinct from|delete from)\b")
+_SQL_TEXT = re.compile(r"--[^\n]*|'(?:[^']|'')*'")
 _QUERY_NAME = re.compile(r"^-- name: ([a-z][a-z0-9_]*) :(one|many|exec|copy)$")
 
 
@@ -161,14 +162,18 @@ def _docstrings(tree: ast.Module) -> Iterator[ast.expr]:
 def sql_style_complaints(path: str, source: str) -> Iterator[str]:
     """Lower case, one clause a line; what stands in parentheses may be one line."""
     depth = 0
-    for number, raw in enumerate(source.splitlines(), start=1):
-        line = re.sub(r"'[^']*'", "''", raw.split("--")[0])
+    for number, line in enumerate(_without_texts(source).splitlines(), start=1):
         if found := _SHOUTED_SQL.search(line):
             yield f"{path}:{number}: {found[0]} is written in lower case here"
         outside, depth = _outside_parentheses(line, depth)
         clauses = _CLAUSE.findall(_NOT_A_CLAUSE.sub("", outside))
         if len(clauses) > 1:
             yield f"{path}:{number}: {' and '.join(clauses)} on one line; one clause a line"
+
+
+def _without_texts(source: str) -> str:
+    """The statements alone: comments gone, string literals emptied, line numbers kept."""
+    return _SQL_TEXT.sub(lambda found: "\n" * found[0].count("\n"), source)
 
 
 def _outside_parentheses(line: str, depth: int) -> tuple[str, int]:
