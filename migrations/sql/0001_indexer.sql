@@ -105,9 +105,11 @@ create unique index addresses_once_per_merchant
 create index addresses_by_chain_address on addresses (chain, address);
 create unique index addresses_by_watch_version on addresses (chain, watch_version);
 create index addresses_listing on addresses (merchant_id, created_at, id);
+create index addresses_by_start on addresses (chain, effective_start);
 create index addresses_pending on addresses (chain, effective_start)
   where pending_start is not null;
 
+-- conflict_keys: each key behind one byte that holds its length.
 create table deposits (
   id uuid primary key,
   merchant_id uuid not null,
@@ -119,7 +121,7 @@ create table deposits (
   sender bytea,
   tx_hash bytea not null,
   n integer not null check (n >= 0),
-  conflict_keys bytea[] not null,
+  conflict_keys bytea not null,
   own_transfer boolean not null,
   published boolean not null,
   backfilled boolean not null,

@@ -1,0 +1,139 @@
+-- name: load_chain :one
+select
+  chain, alias, genesis_hash, start_height, tip_height, tip_hash, final_height, safe_height, agreed_height,
+  halt_reason, halted_at, halted_fork_height, accepted_fork_hash, disputed_fork_height, conditions,
+  notice_version, move_count, lease_epoch, moved_at
+from chains
+where chain = $1;
+
+-- name: load_lock_key :one
+select lock_key
+from chains
+where chain = $1;
+
+-- name: lock_chain_exclusive :exec
+select pg_advisory_xact_lock($1, $2);
+
+-- name: lock_chain_shared :exec
+select pg_advisory_xact_lock_shared($1, $2);
+
+-- name: insert_chain :one
+insert into chains
+  (chain, alias, genesis_hash, start_height, tip_height, tip_hash, agreed_height, created_at, moved_at)
+values ($1, $2, $3, $4, $4, $5, $4, $6, $6)
+on conflict (chain) do nothing
+returning lock_key;
+
+-- name: update_chain :exec
+update chains
+set
+  start_height = $2,
+  tip_height = $3,
+  tip_hash = $4,
+  final_height = $5,
+  safe_height = $6,
+  agreed_height = $7,
+  state = case when $8::text is null then 'following' else 'halted' end,
+  halt_reason = $8,
+  halted_at = $9,
+  halted_fork_height = $10,
+  accepted_fork_hash = $11,
+  disputed_fork_height = $12,
+  conditions = $13,
+  notice_version = $14,
+  move_count = $15,
+  moved_at = $16
+where chain = $1;
+
+-- name: acquire_lease :one
+update chains
+set
+  lease_epoch = case when lease_holder = $2 then lease_epoch else lease_epoch + 1 end,
+  lease_holder = $2,
+  lease_expires_at = now() + make_interval(secs => $3)
+where chain = $1
+  and (lease_holder is null or lease_holder = $2 or lease_expires_at < now())
+returning lease_epoch;
+
+-- name: release_lease :exec
+update chains
+set lease_expires_at = now()
+where chain = $1
+  and lease_holder = $2;
+
+-- name: load_hashes :many
+select height, hash
+from blocks
+where chain = $1
+  and height between $2 and $3;
+
+-- name: load_hashes_at :many
+select height, hash
+from blocks
+where chain = $1
+  and height = any($2::bigint[]);
+
+-- name: load_height_of_hash :one
+select height
+from blocks
+where chain = $1
+  and hash = $2
+order by height desc
+limit 1;
+
+-- name: insert_blocks :exec
+insert into blocks
+  (chain, height, hash, parent_hash, block_time, tx_count, log_count, transfer_count,
+   unlisted_transfer_count, level, served_by, applied_at)
+select $1, height, hash, parent_hash, to_timestamp(block_time_s), tx_count, log_count, transfer_count,
+  unlisted_transfer_count, level, served_by, $2
+from unnest(
+  $3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[], $7::integer[], $8::integer[], $9::integer[],
+  $10::integer[], $11::text[], $12::text[]
+) as row (height, hash, parent_hash, block_time_s, tx_count, log_count, transfer_count,
+  unlisted_transfer_count, level, served_by);
+
+-- name: leave_blocks :exec
+with gone as (
+  delete from blocks
+  where chain = $1
+    and height > $2
+  returning *
+)
+insert into left_blocks
+  (chain, height, hash, parent_hash, block_time, level, served_by, applied_at, left_at, left_for)
+select chain, height, hash, parent_hash, block_time, level, served_by, applied_at, $3, $4
+from gone;
+
+-- name: insert_assets :exec
+insert into assets (chain, asset, symbol, decimals, start_height)
+select $1, asset, symbol, decimals, $5
+from unnest($2::text[], $3::text[], $4::smallint[]) as row (asset, symbol, decimals)
+on conflict (chain, asset) do update
+set
+  symbol = excluded.symbol,
+  decimals = excluded.decimals,
+  start_height = case when assets.listed then assets.start_height else excluded.start_height end,
+  listed = true;
+
+-- name: unlist_other_assets :exec
+update assets
+set
+  listed = false,
+  pending_start = null
+where chain = $1
+  and listed
+  and asset <> all($2::text[]);
+
+-- name: load_assets :many
+select asset, symbol, decimals, start_height, pending_start, listed
+from assets
+where chain = $1
+order by asset;
+
+-- name: lower_asset_starts :exec
+update assets
+set start_height = $2 + 1
+where chain = $1
+  and start_height > $2 + 1
+  and start_height <= $3 + 1;

@@ -1,0 +1,90 @@
+-- name: load_deposits_by_id :many
+select *
+from deposits
+where id = any($1::uuid[]);
+
+-- name: load_displaced :many
+select *
+from deposits
+where chain = $1
+  and height > $2;
+
+-- name: load_maturing :many
+select *
+from deposits
+where chain = $1
+  and state = 'included'
+  and confirmed_by = 'depth'
+  and height + confirmations_required - 1 <= $2
+  and height <= $5
+union
+select *
+from deposits
+where chain = $1
+  and state = 'included'
+  and confirmed_by = 'safe'
+  and height <= least($4, $5)
+union
+select *
+from deposits
+where chain = $1
+  and state in ('included', 'confirmed')
+  and height <= $3;
+
+-- name: load_falling_back :many
+select *
+from deposits
+where chain = $1
+  and state in ('included', 'confirmed')
+  and state = 'confirmed'
+  and height > coalesce($2, -1);
+
+-- name: load_off_chain :many
+select *
+from deposits
+where chain = $1
+  and state in ('orphaned', 'dropped');
+
+-- name: write_deposits :exec
+insert into deposits
+  (id, merchant_id, address_id, chain, kind, asset, recipient, sender, tx_hash, n, conflict_keys, own_transfer,
+   published, backfilled, state, version, amount_base_units, credited_base_units, height, block_hash, block_time,
+   tx_index, log_index, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
+   confirmed_at, final_at, changed_at)
+select
+  id, merchant_id, address_id, chain, kind, asset, recipient, sender, tx_hash, n, conflict_keys, own_transfer,
+  published, backfilled, state, version, amount_base_units::numeric, credited_base_units::numeric, height, block_hash,
+  to_timestamp(block_time_s), tx_index, log_index, confirmations_required, confirmed_by, confirmed_version, replaced_by,
+  first_seen_at, confirmed_at, final_at, changed_at
+from unnest(
+  $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[],
+  $10::integer[], $11::bytea[], $12::boolean[], $13::boolean[], $14::boolean[], $15::text[], $16::integer[],
+  $17::text[], $18::text[], $19::bigint[], $20::bytea[], $21::bigint[], $22::integer[], $23::integer[],
+  $24::integer[], $25::text[], $26::integer[], $27::bytea[], $28::timestamptz[], $29::timestamptz[],
+  $30::timestamptz[], $31::timestamptz[]
+) as row (id, merchant_id, address_id, chain, kind, asset, recipient, sender, tx_hash, n, conflict_keys, own_transfer,
+  published, backfilled, state, version, amount_base_units, credited_base_units, height, block_hash, block_time_s,
+  tx_index, log_index, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
+  confirmed_at, final_at, changed_at)
+on conflict (id) do update
+set
+  address_id = excluded.address_id,
+  sender = excluded.sender,
+  own_transfer = excluded.own_transfer,
+  published = excluded.published,
+  state = excluded.state,
+  version = excluded.version,
+  amount_base_units = excluded.amount_base_units,
+  credited_base_units = excluded.credited_base_units,
+  height = excluded.height,
+  block_hash = excluded.block_hash,
+  block_time = excluded.block_time,
+  tx_index = excluded.tx_index,
+  log_index = excluded.log_index,
+  confirmations_required = excluded.confirmations_required,
+  confirmed_by = excluded.confirmed_by,
+  confirmed_version = excluded.confirmed_version,
+  replaced_by = excluded.replaced_by,
+  confirmed_at = excluded.confirmed_at,
+  final_at = excluded.final_at,
+  changed_at = excluded.changed_at;

@@ -1,0 +1,79 @@
+-- name: load_deposit :one
+select deposits.*, addresses.reference
+from deposits
+join addresses on addresses.id = deposits.address_id
+where deposits.id = $1
+  and deposits.merchant_id = $2;
+
+-- name: list_deposits :many
+select deposits.*, addresses.reference
+from deposits
+join addresses on addresses.id = deposits.address_id
+where deposits.merchant_id = $1
+  and ($2::text is null or deposits.chain = $2)
+  and ($3::bytea is null or deposits.recipient = $3)
+  and ($4::text is null or deposits.state = $4)
+  and ($5::text is null or deposits.asset = $5)
+  and ($6::text is null or addresses.reference = $6)
+  and ($7::bytea is null or deposits.tx_hash = $7)
+  and ($8::timestamptz is null or deposits.first_seen_at >= $8)
+  and ($9::timestamptz is null or deposits.first_seen_at < $9)
+  and ($10::timestamptz is null or (deposits.first_seen_at, deposits.id) > ($10, $11::uuid))
+  and deposits.published
+order by deposits.first_seen_at, deposits.id
+limit $12;
+
+-- name: load_chains :many
+select
+  chain, alias, genesis_hash, start_height, tip_height, tip_hash, final_height, safe_height, agreed_height,
+  halt_reason, halted_at, halted_fork_height, accepted_fork_hash, disputed_fork_height, conditions,
+  notice_version, move_count, lease_epoch, moved_at
+from chains
+order by chain;
+
+-- name: load_coverage :many
+select height, level, served_by, tx_count, log_count
+from blocks
+where chain = $1
+  and height between $2 and $3
+order by height;
+
+-- name: load_coverage_ranges :many
+with marked as (
+  select height, level, height - row_number() over (partition by level order by height) as island
+  from blocks
+  where chain = $1
+    and height between $2 and $3
+)
+select level, min(height) as height_first, max(height) as height_last, count(*) as blocks_count
+from marked
+group by level, island
+order by min(height);
+
+-- name: load_deposits_of_tx :many
+select deposits.*, addresses.reference
+from deposits
+join addresses on addresses.id = deposits.address_id
+where deposits.chain = $1
+  and deposits.tx_hash = $2
+  and deposits.merchant_id = $3
+order by deposits.n, deposits.id;
+
+-- name: load_registrations_of_merchant :many
+select *
+from addresses
+where chain = $1
+  and merchant_id = $2
+  and address = any($3::bytea[]);
+
+-- name: load_canonical_block :one
+select height, hash, parent_hash, block_time, level, served_by, tx_count, log_count, transfer_count, applied_at
+from blocks
+where chain = $1
+  and height = $2;
+
+-- name: count_watched :one
+select count(*)
+from addresses
+where chain = $1
+  and deleted_at is null;
