@@ -1,0 +1,77 @@
+"""EVM addresses as people write them: EIP-55 parse, format, normalise.  Pure.
+
+All lower case and all upper case are accepted, mixed case must carry a right
+checksum; what looks like another family's address is refused by that name.
+Other rooms come here through `chains.families`.
+"""
+
+from __future__ import annotations
+
+import re
+
+import sha3
+
+from chains.model import Address
+
+ADDRESS_BYTES = 20
+
+_HEX_FORM = re.compile(r"0[xX][0-9a-fA-F]{40}")
+
+# Ordered: the first form that fits names the stranger.
+_STRANGERS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("an ICAP address", re.compile(r"XE[0-9]{2}[0-9A-Z]{16,31}")),
+    ("an XDC address (write 0x instead of xdc)", re.compile(r"xdc[0-9a-fA-F]{40}")),
+    ("a Tron address", re.compile(r"T[1-9A-HJ-NP-Za-km-z]{33}|41[0-9a-fA-F]{40}")),
+    ("a Bitcoin address", re.compile(r"(?:bc1|BC1|tb1|TB1|bcrt1|BCRT1)[0-9a-zA-Z]{6,87}")),
+    ("a Litecoin address", re.compile(r"(?:ltc1|LTC1)[0-9a-zA-Z]{6,87}|[LM][1-9A-HJ-NP-Za-km-z]{25,34}")),
+    ("a Dogecoin address", re.compile(r"D[1-9A-HJ-NP-Za-km-z]{25,34}")),
+    ("a Bitcoin address", re.compile(r"[13mn2][1-9A-HJ-NP-Za-km-z]{25,34}")),
+    ("a TON address", re.compile(r"[EUk0][Qf][0-9A-Za-z_+/-]{46}|-?[0-9]+:[0-9a-fA-F]{64}")),
+    ("a transaction or block hash", re.compile(r"(?:0[xX])?[0-9a-fA-F]{64}")),
+    ("a Solana address", re.compile(r"[1-9A-HJ-NP-Za-km-z]{32,44}")),
+    ("an ENS name, which is not resolved here", re.compile(r"[^\s.]+(?:\.[^\s.]+)*\.eth")),
+    ("an address without its 0x", re.compile(r"[0-9a-fA-F]{40}")),
+)
+
+
+def parse_address(text: str) -> Address:
+    """The 20 bytes of an address; raises `ValueError` with what is wrong.
+
+    Source of the checksum: EIP-55.
+    """
+    if _HEX_FORM.fullmatch(text) is None:
+        raise ValueError(_describe_misfit(text))
+    digits = text[2:]
+    value = Address(bytes.fromhex(digits))
+    if digits not in (digits.lower(), digits.upper()) and format_address(value)[2:] != digits:
+        raise ValueError("the EIP-55 checksum does not fit: one character or its case is wrong")
+    return value
+
+
+def format_address(address: Address) -> str:
+    """How people are shown an address: 0x and EIP-55 mixed case."""
+    assert len(address) == ADDRESS_BYTES, "an EVM address has 20 bytes"
+    digits = address.hex()
+    nibbles = sha3.keccak_256(digits.encode("ascii")).hexdigest()
+    return "0x" + "".join(
+        digit.upper() if nibble >= "8" else digit for digit, nibble in zip(digits, nibbles, strict=False)
+    )
+
+
+def encode_identity(address: Address) -> str:
+    """How identities and CAIP ids spell an address: 0x and lower case."""
+    assert len(address) == ADDRESS_BYTES, "an EVM address has 20 bytes"
+    return "0x" + address.hex()
+
+
+def _describe_misfit(text: str) -> str:
+    if text != text.strip():
+        return "there is white space around the address"
+    for name, form in _STRANGERS:
+        if form.fullmatch(text) is not None:
+            return f"this looks like {name}, not an EVM address"
+    if not text.isascii():
+        return "there are characters in the address that only look like letters or digits"
+    if text[:2].lower() == "0x":
+        return "an EVM address is 0x and exactly 40 hexadecimal digits"
+    return "this is not an EVM address (0x and 40 hexadecimal digits)"

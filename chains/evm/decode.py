@@ -1,0 +1,301 @@
+"""Rows of one checked block into transfers.  Pure, and the hot path.
+
+A busy block holds thousands of logs and perhaps one deposit, so this compares
+strings, turns only recipients into bytes and builds a `Transfer` when asked.
+The rules are those of execution evidence: a log of a listed emitter in a
+successful transaction, or the value of a successful top-level call.  Inner
+calls are `chains.evm.traces`; whether rows may be believed is `consistency`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chains.errors import Inconsistent
+from chains.evm.rows import (
+    RawBlock,
+    RawLog,
+    RawReceipt,
+    RawReceipts,
+    RawTransaction,
+    parse_address_row,
+    parse_quantity,
+    parse_word,
+)
+from chains.model import Address, AssetId, ConflictKey, Transfer, TransferKind, TxHash
+from chains.traits import ChainTraits
+
+TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+"""keccak("Transfer(address,address,uint256)"), the ERC-20 and ERC-721 event."""
+
+ZERO_WORD = "0x" + "0" * 64
+WORD_TEXT_LENGTH = 66
+
+SIGNED_TYPES = frozenset({None, "0x0", "0x1", "0x2", "0x3", "0x4"})
+"""Transaction types whose sender and nonce can be used up once.
+
+Deposits of OP-stack chains, Arbitrum's system types and Polygon's state sync
+carry made-up nonces and replace nothing; of types not known yet we cannot
+tell.
+"""
+
+OP_DEPOSIT_TYPE = "0x7e"
+"""OP stack: `mint` reaches the sender even when the execution fails."""
+
+ARBITRUM_DEPOSIT_TYPE = "0x64"
+"""Arbitrum: Ether from the parent chain; its `from` is an alias, not a payer."""
+
+ARBITRUM_INTERNAL_TYPE = "0x6a"
+"""Arbitrum: the node's own bookkeeping, never a payment."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssetIndex:
+    """A chain's assets, ready for string look-ups.
+
+    `tokens` maps the lower-case text of an emitter to its asset; excluded
+    emitters are not in it, whatever the configuration lists.
+    """
+
+    native: AssetId
+    tokens: Mapping[str, AssetId]
+    excluded: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NativeMove:
+    """Native coin that moved in the transaction at `position`; `sender` None mints."""
+
+    position: int
+    kind: TransferKind
+    sender: Address | None
+    recipient: Address
+    amount_base_units: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedBlock:
+    """The transfers of one block, with the counts its row keeps."""
+
+    transfers: EvmTransfers
+    log_count: int
+    unlisted_transfer_count: int
+
+
+@dataclass(slots=True)
+class EvmTransfers:
+    """The `TransferTable` of one EVM block: rows are read only where asked.
+
+    A row is the token's log or a native move; `recipients` runs beside them.
+    """
+
+    _index: AssetIndex
+    _transactions: Sequence[RawTransaction]
+    _hashes: Sequence[str]
+    _recipients: list[bytes]
+    _rows: list[RawLog | NativeMove]
+    _ordinals: list[int] | None = None
+    _spends: dict[ConflictKey, TxHash] | None = None
+
+    @property
+    def recipients(self) -> Sequence[bytes]:
+        return self._recipients
+
+    def at(self, index: int) -> Transfer:
+        row = self._rows[index]
+        if isinstance(row, RawLog):
+            position = parse_quantity(row.transaction_index)
+            sender, log_index = _parse_topic_address(row.topics[1]), parse_quantity(row.log_index)
+            amount_base_units = parse_quantity(row.data)
+        else:
+            position, sender, log_index = row.position, row.sender, None
+            amount_base_units = row.amount_base_units
+        kind, asset = self._identity(row)
+        return Transfer(
+            tx_hash=TxHash(parse_word(self._hashes[position])),
+            tx_index=position,
+            kind=kind,
+            asset=asset,
+            recipient=Address(self._recipients[index]),
+            sender=sender,
+            n=self._ordinal(index),
+            amount_base_units=amount_base_units,
+            log_index=log_index,
+            conflict_keys=self._conflict_keys(position),
+        )
+
+    def spent_by(self, key: ConflictKey) -> TxHash | None:
+        if self._spends is None:
+            self._spends = {
+                conflict_key: TxHash(parse_word(transaction.hash))
+                for transaction in self._transactions
+                if (conflict_key := compute_conflict_key(transaction)) is not None
+            }
+        return self._spends.get(key)
+
+    def _identity(self, row: RawLog | NativeMove) -> tuple[TransferKind, AssetId]:
+        if isinstance(row, RawLog):
+            return TransferKind.TOKEN, self._index.tokens[row.address.lower()]
+        return row.kind, self._index.native
+
+    def _ordinal(self, index: int) -> int:
+        # Counted for the whole block at the first question: a block in which
+        # nothing is watched never pays for it.
+        if self._ordinals is None:
+            self._ordinals = []
+            seen: dict[tuple[str, TransferKind, AssetId, bytes], int] = {}
+            for row, recipient in zip(self._rows, self._recipients, strict=True):
+                place = row.transaction_hash if isinstance(row, RawLog) else self._hashes[row.position]
+                identity = (place, *self._identity(row), recipient)
+                ordinal = seen.get(identity, 0)
+                seen[identity] = ordinal + 1
+                self._ordinals.append(ordinal)
+        return self._ordinals[index]
+
+    def _conflict_keys(self, position: int) -> tuple[ConflictKey, ...]:
+        if position >= len(self._transactions):
+            return ()
+        key = compute_conflict_key(self._transactions[position])
+        return () if key is None else (key,)
+
+
+def compute_asset_index(traits: ChainTraits) -> AssetIndex:
+    """The look-up table of a chain's listed assets."""
+    excluded = frozenset("0x" + emitter.hex() for emitter in traits.excluded_emitters)
+    contracts = {
+        "0x" + asset.contract.hex(): asset.asset_id for asset in traits.assets if asset.contract is not None
+    }
+    return AssetIndex(
+        native=traits.native.asset_id,
+        tokens={text: asset for text, asset in contracts.items() if text not in excluded},
+        excluded=excluded,
+    )
+
+
+def decode_transfers(
+    index: AssetIndex,
+    block: RawBlock,
+    receipts: RawReceipts,
+    inner_moves: Sequence[NativeMove] = (),
+) -> DecodedBlock:
+    """What moved in a block whose rows passed `consistency.check_block`.
+
+    `inner_moves` come from the block's trace, where the chain has one.  Raises
+    `Inconsistent` on rows whose values are not what their fields promise.
+    """
+    recipients: list[bytes] = []
+    rows: list[RawLog | NativeMove] = []
+    for move in (*_read_native_moves(block, receipts), *inner_moves):
+        recipients.append(move.recipient)
+        rows.append(move)
+    log_count = unlisted_count = 0
+    try:
+        for receipt in receipts:
+            if receipt.logs:
+                log_count += len(receipt.logs)
+                if is_success(receipt):
+                    unlisted_count += _collect_tokens(index, receipt.logs, recipients, rows)
+    except ValueError:
+        raise Inconsistent(f"a token log of {block.hash} is not hexadecimal") from None
+    transfers = EvmTransfers(
+        index,
+        block.transactions,
+        [receipt.transaction_hash for receipt in receipts],
+        recipients,
+        rows,
+    )
+    return DecodedBlock(transfers, log_count, unlisted_count)
+
+
+def is_success(receipt: RawReceipt) -> bool:
+    """Whether the receipt proves success; one without a status proves nothing."""
+    status = receipt.status
+    if status == "0x1":
+        return True
+    if status == "0x0" or status is None:
+        return False
+    raise Inconsistent(f"a receipt of {receipt.block_hash} has the status {status[:20]!r}")
+
+
+def compute_conflict_key(transaction: RawTransaction) -> ConflictKey | None:
+    """Sender and nonce as bytes, or None where the type makes its nonce up."""
+    if transaction.type not in SIGNED_TYPES:
+        return None
+    nonce = parse_quantity(transaction.nonce)
+    if nonce >> 64:
+        raise Inconsistent(f"the nonce of {transaction.hash} has more than 64 bits")
+    return ConflictKey(parse_address_row(transaction.sender) + nonce.to_bytes(8, "big"))
+
+
+def _collect_tokens(
+    index: AssetIndex, logs: list[RawLog], recipients: list[bytes], rows: list[RawLog | NativeMove]
+) -> int:
+    """Append the listed transfers of one receipt; returns how many are unlisted.
+
+    ERC-721 shares the event's name but indexes its third argument, and some old
+    tokens index none: only two indexed arguments and one word of data are a
+    transfer of an amount.
+    """
+    tokens, from_hex, unlisted_count = index.tokens, bytes.fromhex, 0
+    for log in logs:
+        topics = log.topics
+        if len(topics) != 3:
+            continue
+        topic = topics[0]
+        if topic != TRANSFER_TOPIC and topic.lower() != TRANSFER_TOPIC:
+            continue
+        data = log.data
+        if len(data) != WORD_TEXT_LENGTH:
+            continue
+        if log.address not in tokens:
+            emitter = log.address.lower()
+            if emitter not in tokens:
+                if emitter not in index.excluded:
+                    unlisted_count += 1
+                continue
+        if data == ZERO_WORD:
+            continue
+        recipient = from_hex(topics[2][26:])
+        if len(recipient) != 20 or len(from_hex(data[2:])) != 32:
+            raise Inconsistent(f"a token log of {log.transaction_hash} has words of other lengths")
+        recipients.append(recipient)
+        rows.append(log)
+    return unlisted_count
+
+
+def _read_native_moves(block: RawBlock, receipts: RawReceipts) -> list[NativeMove]:
+    """The coins that transactions carry themselves, calls inside them aside.
+
+    OP-stack deposits first mint to their sender, whether or not the execution
+    succeeds, and then move `value` like any transaction; credited as such, a
+    bridge deposit to oneself and one to somebody else both come out right.
+    """
+    moves: list[NativeMove] = []
+    for position, transaction in enumerate(block.transactions):
+        kind = transaction.type
+        if kind == OP_DEPOSIT_TYPE and transaction.mint is not None:
+            sender = Address(parse_address_row(transaction.sender))
+            moves.append(_move(position, None, sender, transaction.mint))
+        if transaction.value == "0x0" or kind == ARBITRUM_INTERNAL_TYPE:
+            continue
+        receipt = receipts[position]
+        if not is_success(receipt):
+            continue
+        to = transaction.to or receipt.contract_address
+        if to is None:
+            raise Inconsistent(f"{transaction.hash} sent value and created nothing")
+        sender = Address(parse_address_row(transaction.sender))
+        payer = None if kind == ARBITRUM_DEPOSIT_TYPE else sender
+        moves.append(_move(position, payer, Address(parse_address_row(to)), transaction.value))
+    return [move for move in moves if move.amount_base_units > 0]
+
+
+def _move(position: int, sender: Address | None, recipient: Address, amount: str) -> NativeMove:
+    return NativeMove(position, TransferKind.NATIVE, sender, recipient, parse_quantity(amount))
+
+
+def _parse_topic_address(topic: str) -> Address | None:
+    """The address in an indexed argument; the zero address is a mint: None."""
+    word = parse_word(topic)
+    return Address(word[12:]) if any(word[12:]) else None

@@ -1,0 +1,210 @@
+"""One EVM endpoint: its connections, budget, abilities and proven identity.
+
+`ask` sends calls in batches the node can take and gives one outcome a call;
+before and after, the node proves that it serves the pinned network.  What to
+ask and what the answers mean is `chains.evm.provider`; who is asked is
+`chains.evm.source`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+from msgspec import Raw
+
+from chains.errors import ChainError, Inconsistent, Refused, Throttled, WrongNetwork
+from chains.evm.rows import decode_header, encode_word, parse_quantity
+from chains.model import BlockHash
+from chains.rpc.jsonrpc import (
+    Call,
+    NoBatches,
+    Outcome,
+    TooLarge,
+    decode_batch,
+    encode_batch,
+    expect_result,
+    is_null,
+)
+from chains.rpc.throttle import Budget, Lane
+from chains.rpc.transport import HttpTransport
+
+BATCH_CALLS_MAX = 100
+"""Geth's own default limit is 1,000; hosted nodes allow 100 or fewer."""
+
+IDENTITY_MAX_AGE_S = 60.0
+"""How long an identity is believed on one connection without asking again."""
+
+
+class ReceiptsForm(StrEnum):
+    """How a node gives the receipts of a block; learnt at the first refusal."""
+
+    BY_HASH = "eth_getBlockReceipts(hash)"
+    BY_OBJECT = "eth_getBlockReceipts({blockHash})"
+    BY_TRANSACTION = "eth_getTransactionReceipt"
+
+
+@dataclass(slots=True)
+class Abilities:
+    """What a node turned out to be able to do."""
+
+    batch_calls_max: int = BATCH_CALLS_MAX
+    receipts: ReceiptsForm = ReceiptsForm.BY_HASH
+    block_bytes_usual: float = 256 * 1024
+
+
+@dataclass(slots=True)
+class NetworkPin:
+    """The network every node of a chain must serve, shared among them.
+
+    `genesis_hash` None is learnt from the first node that answers, and must
+    then be kept by whoever owns the database.
+    """
+
+    chain_number: int
+    genesis_hash: BlockHash | None = None
+
+
+class EvmNode:
+    """One endpoint, shared by the head's and the backfill's view of it."""
+
+    def __init__(
+        self,
+        name: str,
+        operator: str,
+        transport: HttpTransport,
+        budget: Budget,
+        pin: NetworkPin,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.operator = operator
+        self.budget = budget
+        self.pin = pin
+        self.abilities = Abilities()
+        self._transport = transport
+        self._clock = clock
+        self._identified_on: int | None = None
+        self._identified_at = 0.0
+        self._identity_lock = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def ask(self, calls: Sequence[Call], lane: Lane) -> list[Outcome]:
+        """One outcome a call, all from this node on its proven network.
+
+        Raises what made the whole exchange fail; refusals of single calls are
+        outcomes.  Batches are split where the node or our limits ask for it.
+        """
+        try:
+            await self._ensure_identity(lane)
+            outcomes = await self._ask_in_parts(calls, lane)
+            # A connection made meanwhile may lead to another machine.
+            await self._ensure_identity(lane)
+        except ChainError as error:
+            self.forget_identity()
+            raise name_provider(error, self.name) from None
+        for outcome in outcomes:
+            if isinstance(outcome, ChainError):
+                name_provider(outcome, self.name)
+        return outcomes
+
+    def forget_identity(self) -> None:
+        """Ask the node again who it is before its next answer is used."""
+        self._identified_on = None
+
+    def check_chain_number(self, raw: Raw) -> None:
+        """Compare an `eth_chainId` answer with the pin; raises `WrongNetwork`."""
+        number = parse_quantity(_decode_text(raw))
+        if number != self.pin.chain_number:
+            self.forget_identity()
+            raise WrongNetwork(f"serves chain {number}, not {self.pin.chain_number}", provider=self.name)
+
+    async def _ask_in_parts(self, calls: Sequence[Call], lane: Lane) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        position = 0
+        while position < len(calls):
+            part = calls[position : position + self.abilities.batch_calls_max]
+            try:
+                outcomes += await self._ask_once(part, lane)
+            except (NoBatches, TooLarge) as error:
+                if len(part) == 1:
+                    raise
+                narrowed = 1 if isinstance(error, NoBatches) else len(part) // 2
+                self.abilities.batch_calls_max = narrowed
+                continue
+            position += len(part)
+        return outcomes
+
+    async def _ask_once(self, calls: Sequence[Call], lane: Lane) -> list[Outcome]:
+        body = encode_batch(calls)
+        async with self.budget.admit(lane, len(calls)):
+            began = self._clock()
+            try:
+                answer = await self._transport.post(body)
+                outcomes = decode_batch(answer, calls)
+            except Throttled:
+                self.budget.record_throttled()
+                raise
+            duration_s = self._clock() - began
+        throttled = next((one for one in outcomes if isinstance(one, Throttled)), None)
+        if throttled is not None:
+            self.budget.record_throttled()
+            raise throttled
+        self.budget.record_success(duration_s, len(calls))
+        return outcomes
+
+    async def _ensure_identity(self, lane: Lane) -> None:
+        if self._is_identified():
+            return
+        async with self._identity_lock:
+            if self._is_identified():
+                return
+            chain_id, genesis = await self._ask_in_parts(
+                (Call("eth_chainId"), Call("eth_getBlockByNumber", ("0x0", False))), lane
+            )
+            self.check_chain_number(expect_result(chain_id))
+            self._check_genesis(expect_result(genesis))
+            self._identified_on = self._transport.connections_opened
+            self._identified_at = self._clock()
+
+    def _is_identified(self) -> bool:
+        return (
+            self._identified_on == self._transport.connections_opened
+            and self._clock() - self._identified_at < IDENTITY_MAX_AGE_S
+        )
+
+    def _check_genesis(self, raw: Raw) -> None:
+        if is_null(raw):
+            raise Refused("does not serve its genesis block")
+        genesis = decode_header(raw)
+        if genesis.height != 0:
+            raise Inconsistent(f"answered block 0 with block {genesis.height}")
+        if self.pin.genesis_hash is None:
+            self.pin.genesis_hash = genesis.hash
+        elif genesis.hash != self.pin.genesis_hash:
+            raise WrongNetwork(
+                f"has the genesis block {encode_word(genesis.hash)}, not {encode_word(self.pin.genesis_hash)}"
+            )
+
+
+def name_provider(error: ChainError, provider: str) -> ChainError:
+    """The same error, saying whose it is."""
+    if not error.provider:
+        error.provider = provider
+        error.args = (f"{provider}: {error.detail}",)
+    return error
+
+
+def _decode_text(raw: Raw) -> str:
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Inconsistent("not a text where a quantity was due") from None

@@ -1,0 +1,107 @@
+"""One EVM provider as the port sees it: heads, headers and checked blocks.
+
+Thin: sending, budgets and identity are `chains.evm.node`, whole blocks are
+`chains.evm.blocks`, choosing between providers is `chains.evm.source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from chains.errors import ChainError, Inconsistent, Missing, Throttled
+from chains.evm.blocks import Reading, fetch_by_hash, fetch_by_height
+from chains.evm.node import EvmNode, name_provider
+from chains.evm.rows import decode_header
+from chains.model import Block, BlockHash, Header, HeadReport
+from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
+from chains.rpc.throttle import Lane
+from chains.traits import FinalByTag
+
+
+@dataclass(frozen=True, slots=True)
+class EvmProvider:
+    """One node in one lane; `for_backfill` gives the same node's other lane."""
+
+    node: EvmNode
+    reading: Reading
+    lane: Lane = Lane.HEAD
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def operator(self) -> str:
+        return self.node.operator
+
+    def for_backfill(self) -> EvmProvider:
+        """The same node, yielding to calls for the head."""
+        return EvmProvider(self.node, self.reading, Lane.BACKFILL)
+
+    async def fetch_head_report(self) -> HeadReport:
+        traits = self.reading.traits
+        tags = ["latest"]
+        if traits.safe_tag:
+            tags.append("safe")
+        if isinstance(traits.finality, FinalByTag):
+            tags.append("finalized")
+        calls = [Call("eth_chainId")]
+        calls += [Call("eth_getBlockByNumber", (tag, False)) for tag in tags]
+        with self._blamed():
+            chain_id, latest, *others = await self.node.ask(calls, self.lane)
+            self.node.check_chain_number(expect_result(chain_id))
+            raw = expect_result(latest)
+            if is_null(raw):
+                raise Missing("does not know its newest block")
+            finality = dict(zip(tags[1:], map(_read_tag, others), strict=True))
+            return HeadReport(
+                head=decode_header(raw), safe=finality.get("safe"), final=finality.get("finalized")
+            )
+
+    async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
+        heights = range(height_first, height_last + 1)
+        calls = [Call("eth_getBlockByNumber", (hex(height), False)) for height in heights]
+        with self._blamed():
+            outcomes = await self.node.ask(calls, self.lane) if calls else []
+            return [_read_header(height, outcome) for height, outcome in zip(heights, outcomes, strict=True)]
+
+    async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
+        with self._blamed():
+            return await fetch_by_hash(self.node, self.lane, self.reading, hashes)
+
+    async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
+        with self._blamed():
+            return await fetch_by_height(self.node, self.lane, self.reading, height_first, height_last)
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        try:
+            yield
+        except ChainError as error:
+            self.node.forget_identity()
+            raise name_provider(error, self.name) from error.__cause__
+
+
+def _read_header(height: int, outcome: Outcome) -> Header:
+    raw = expect_result(outcome)
+    if is_null(raw):
+        raise Missing(f"does not hold a block at {height}")
+    header = decode_header(raw)
+    if header.height != height:
+        raise Inconsistent(f"answered height {height} with block {header.height}")
+    return header
+
+
+def _read_tag(outcome: Outcome) -> Header | None:
+    """A finality tag's header; None while the node does not know it.
+
+    Nodes answer null or an error of their own after a restart, and chains
+    without the tag refuse it: all of that is "unknown".
+    """
+    if isinstance(outcome, Throttled):
+        raise outcome
+    if isinstance(outcome, ChainError) or is_null(outcome):
+        return None
+    return decode_header(outcome)

@@ -1,0 +1,153 @@
+"""Native coin moved by calls inside transactions, from callTracer.  Pure.
+
+A frame counts only if it and every frame above it succeeded: a frame under a
+reverted parent carries no error of its own.  CALL, CREATE, CREATE2 and
+SELFDESTRUCT move value; DELEGATECALL, CALLCODE and STATICCALL show one and
+move none.  Traces are in no header, so the outermost frames are held against
+transactions and receipts; those stay `chains.evm.decode`'s to count.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from chains.errors import Inconsistent, Missing, Refused
+from chains.evm.decode import SIGNED_TYPES, NativeMove
+from chains.evm.rows import (
+    RawBlock,
+    RawReceipt,
+    RawReceipts,
+    RawTransaction,
+    parse_address_row,
+    parse_quantity,
+)
+from chains.model import Address, TransferKind
+from chains.rpc.jsonrpc import decode_nested
+
+TRACE_METHOD = "debug_traceBlockByHash"
+TRACE_OPTIONS = {"tracer": "callTracer", "timeout": "20s"}
+
+VALUE_MOVING_TYPES = frozenset({"CALL", "CREATE", "CREATE2", "SELFDESTRUCT"})
+
+
+class Frame(Struct, gc=False):
+    """One call of callTracer's tree."""
+
+    type: str
+    sender: str = field(name="from")
+    to: str | None = None
+    value: str | None = None
+    error: str | None = None
+    revert_reason: str | None = field(name="revertReason", default=None)
+    calls: list[Frame] | None = None
+
+
+class TraceEntry(Struct, gc=False, rename="camel"):
+    """One transaction's trace; nodes before 2023 leave its hash out."""
+
+    result: Frame | None = None
+    error: Raw = field(default_factory=Raw)
+    tx_hash: str | None = None
+
+
+_ENTRIES = msgspec.json.Decoder(list[TraceEntry])
+
+
+def decode_inner_moves(raw: Raw, block: RawBlock, receipts: RawReceipts) -> list[NativeMove]:
+    """The value moves inside a block's transactions, in the order of the trace.
+
+    Raises `Missing` for a trace that is short, `Refused` for one that failed,
+    `Inconsistent` for one of other transactions.
+    """
+    try:
+        entries = decode_nested(_ENTRIES, raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Inconsistent(f"a trace that cannot be read: {error}") from None
+    moves: list[NativeMove] = []
+    for position, frame in _pair(entries, block):
+        transaction, receipt = block.transactions[position], receipts[position]
+        if transaction.type in SIGNED_TYPES:
+            check_outermost(frame, transaction, receipt)
+        moves += collect_moves(frame, position)
+    return moves
+
+
+def collect_moves(outermost: Frame, position: int) -> list[NativeMove]:
+    """What the calls below the outermost frame moved, depth first.
+
+    Walks with its own stack: a trace may be 1,024 frames deep.
+    """
+    if has_failed(outermost):
+        return []
+    moves: list[NativeMove] = []
+    pending = list(reversed(outermost.calls or ()))
+    while pending:
+        frame = pending.pop()
+        if has_failed(frame):
+            continue
+        pending += reversed(frame.calls or ())
+        if frame.type in VALUE_MOVING_TYPES and frame.value not in (None, "0x0"):
+            move = _read_move(frame, position)
+            if move.amount_base_units > 0 and not _destroys_to_itself(frame):
+                moves.append(move)
+    return moves
+
+
+def has_failed(frame: Frame) -> bool:
+    """Whether the frame itself was reverted."""
+    return bool(frame.error) or bool(frame.revert_reason)
+
+
+def check_outermost(frame: Frame, transaction: RawTransaction, receipt: RawReceipt) -> None:
+    """Raise `Inconsistent` unless the frame is this transaction's execution.
+
+    Only for signed transactions: system transactions are traced as each
+    chain's node likes.
+    """
+    to = transaction.to or receipt.contract_address
+    fits = (
+        frame.sender.lower() == transaction.sender.lower()
+        and parse_quantity(frame.value or "0x0") == parse_quantity(transaction.value)
+        and (frame.to is None or to is None or frame.to.lower() == to.lower())
+        and (receipt.status is None or has_failed(frame) == (receipt.status == "0x0"))
+    )
+    if not fits:
+        raise Inconsistent(f"the trace of {transaction.hash} contradicts its receipt")
+
+
+def _pair(entries: list[TraceEntry], block: RawBlock) -> list[tuple[int, Frame]]:
+    """Each transaction's frame; system transactions may go without one."""
+    named = bool(entries) and all(entry.tx_hash is not None for entry in entries)
+    if not named and len(entries) != len(block.transactions):
+        raise Missing(f"{len(entries)} traces for {len(block.transactions)} transactions")
+    by_hash = {entry.tx_hash: entry for entry in entries} if named else {}
+    if named and not by_hash.keys() <= {transaction.hash for transaction in block.transactions}:
+        raise Inconsistent(f"a trace of a transaction that is not in {block.hash}")
+    pairs: list[tuple[int, Frame]] = []
+    for position, transaction in enumerate(block.transactions):
+        entry = by_hash.get(transaction.hash) if named else entries[position]
+        if entry is None:
+            if transaction.type in SIGNED_TYPES:
+                raise Missing(f"does not hold the trace of {transaction.hash}")
+        elif entry.result is None:
+            raise Refused(f"cannot trace {transaction.hash}: {bytes(entry.error)[:120]!r}")
+        else:
+            pairs.append((position, entry.result))
+    return pairs
+
+
+def _read_move(frame: Frame, position: int) -> NativeMove:
+    if frame.to is None:
+        raise Inconsistent(f"a successful {frame.type} to nowhere")
+    return NativeMove(
+        position,
+        TransferKind.INTERNAL,
+        Address(parse_address_row(frame.sender)),
+        Address(parse_address_row(frame.to)),
+        parse_quantity(frame.value or "0x0"),
+    )
+
+
+def _destroys_to_itself(frame: Frame) -> bool:
+    return frame.type == "SELFDESTRUCT" and frame.to == frame.sender

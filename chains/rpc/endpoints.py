@@ -1,0 +1,142 @@
+"""Who is asked next: the health of a chain's providers.  Pure.
+
+A provider rests after trouble, longer each time; lies and wrong networks rest
+it longest; one that lags is asked last.  The one that serves keeps serving
+until it fails (steps are cheaper on a warm connection, and one node's view is
+steadier than two).  `now_s` is a monotonic clock's and always an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from chains.errors import ChainError, Inconsistent, Missing, Throttled, WrongNetwork
+
+LAST_RESORT_REST_S = 10.0
+"""The longest any provider rests while no other one is usable (CONTRACT 4)."""
+
+REST_FIRST_S = 1.0
+REST_MAX_S = 120.0
+DISTRUST_FIRST_S = 60.0
+DISTRUST_MAX_S = 3_600.0
+MISSING_FREE = 3
+"""So many answers in a row that a block is not held yet are ordinary lag."""
+
+LAG_BLOCKS_MAX = 3
+
+
+@dataclass(slots=True)
+class Health:
+    """What is remembered of one provider."""
+
+    name: str
+    operator: str
+    failures: int = 0
+    distrusts: int = 0
+    missing: int = 0
+    rests_from_s: float = 0.0
+    rests_until_s: float = 0.0
+    head_height_max: int = 0
+    lag_blocks: int = 0
+    last_error: str = ""
+
+    def is_resting(self, now_s: float) -> bool:
+        """Whether it should be left alone now."""
+        return now_s < self.rests_until_s
+
+
+@dataclass(slots=True)
+class EndpointBook:
+    """The providers of one chain in the order they were configured."""
+
+    healths: dict[str, Health] = field(default_factory=dict)
+    primary: str = ""
+
+    def add(self, name: str, operator: str) -> None:
+        """Enter a provider; the first one is asked first."""
+        assert name not in self.healths, "provider names are unique"
+        self.healths[name] = Health(name, operator)
+
+    def choose_order(self, now_s: float) -> list[str]:
+        """Usable providers, best first; empty while all of them rest."""
+        usable = [health for health in self.healths.values() if not health.is_resting(now_s)]
+        if not usable:
+            usable = [
+                health
+                for health in self.healths.values()
+                if now_s - health.rests_from_s >= LAST_RESORT_REST_S
+            ]
+        ordered = sorted(usable, key=self._rank)
+        return [health.name for health in ordered]
+
+    def choose_primary(self, now_s: float) -> str | None:
+        """The provider of the next step, kept while it is as good as any."""
+        order = self.choose_order(now_s)
+        if not order:
+            return None
+        self.primary = order[0]
+        return self.primary
+
+    def compute_second_opinions(self, first: str, now_s: float) -> list[str]:
+        """Usable providers of other operators than `first`, one each, best first."""
+        heard = {self.healths[first].operator} if first in self.healths else set()
+        opinions = []
+        for name in self.choose_order(now_s):
+            operator = self.healths[name].operator
+            if operator not in heard and not self.healths[name].is_resting(now_s):
+                heard.add(operator)
+                opinions.append(name)
+        return opinions
+
+    def record_failure(self, name: str, error: ChainError, now_s: float) -> None:
+        """Rest a provider as its failure deserves."""
+        health = self.healths[name]
+        health.last_error = error.detail
+        rest_s = self._compute_rest(health, error)
+        if rest_s > 0:
+            health.rests_from_s = now_s
+            health.rests_until_s = max(health.rests_until_s, now_s + rest_s)
+
+    def record_success(self, name: str) -> None:
+        """Forgive what a whole step proves to be over."""
+        health = self.healths[name]
+        health.failures = health.missing = 0
+        health.rests_until_s = 0.0
+        # A provider that lied is believed again slowly, one step at a time.
+        health.distrusts = max(0, health.distrusts - 1) if health.distrusts > 1 else 0
+        health.last_error = ""
+
+    def record_head(self, name: str, head_height: int) -> int:
+        """Note a head it claimed; returns the highest it ever claimed.
+
+        Other providers' lag is measured against the best head seen anywhere.
+        """
+        health = self.healths[name]
+        health.head_height_max = max(health.head_height_max, head_height)
+        best = max(one.head_height_max for one in self.healths.values())
+        health.lag_blocks = best - head_height
+        return health.head_height_max
+
+    def record_lag(self, name: str, head_height: int, tip_height: int) -> None:
+        """Note that its head is behind what another one served."""
+        health = self.healths[name]
+        health.lag_blocks = max(0, tip_height - head_height)
+
+    def _rank(self, health: Health) -> tuple[bool, bool, bool, int]:
+        position = list(self.healths).index(health.name)
+        lags = health.lag_blocks > LAG_BLOCKS_MAX
+        return (health.distrusts > 0, lags, health.name != self.primary, position)
+
+    @staticmethod
+    def _compute_rest(health: Health, error: ChainError) -> float:
+        if isinstance(error, Inconsistent | WrongNetwork):
+            health.distrusts += 1
+            return min(DISTRUST_FIRST_S * 2.0 ** (health.distrusts - 1), DISTRUST_MAX_S)
+        if isinstance(error, Missing):
+            health.missing += 1
+            return REST_FIRST_S if health.missing > MISSING_FREE else 0.0
+        health.failures += 1
+        rest_s = min(REST_FIRST_S * 2.0 ** min(health.failures - 1, 16), REST_MAX_S)
+        if isinstance(error, Throttled) and error.retry_after_s is not None:
+            return max(rest_s, error.retry_after_s)
+        return rest_s

@@ -1,0 +1,262 @@
+"""Bytes to a node and back over HTTP, with a bound on everything.
+
+One POST, one deadline over the whole exchange, a streaming cut on the answer,
+no redirects to other hosts, and every network exception mapped to
+`chains.errors`.  URLs carry keys, so only the host ever leaves this module.
+What the bytes mean is `chains.rpc.jsonrpc`; how often we may ask is
+`chains.rpc.throttle`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from chains.errors import ChainError, Refused, Throttled, Unreachable
+from chains.rpc.jsonrpc import TooLarge
+
+RESPONSE_BYTES_MAX = 64 * 1024 * 1024
+"""A bound on memory a provider can cost us: the fullest EVM blocks stay below."""
+
+TOTAL_DEADLINE_S = 30.0
+CONNECT_DEADLINE_S = 5.0
+KEEPALIVE_S = 75.0
+"""Longer than the slowest usual block interval, so that connections stay warm."""
+
+CONNECTIONS_PER_HOST_MAX = 8
+REDIRECTS_MAX = 2
+RETRY_AFTER_S_MAX = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One configured URL of a node; its secrets stay out of `repr`.
+
+    `operator` empty means: derived from the host.  `requests_per_s` None
+    means: no budget known, learn it from refusals.
+    """
+
+    url: str = field(repr=False)
+    operator: str = ""
+    requests_per_s: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def host(self) -> str:
+        """Host and, where it is not the scheme's own, port: the name people see."""
+        url = URL(self.url)
+        host = url.host or "unnamed"
+        shown = f"[{host}]" if ":" in host else host
+        default_port = {"http": 80, "ws": 80, "https": 443, "wss": 443}.get(url.scheme)
+        return shown if url.port in (None, default_port) else f"{shown}:{url.port}"
+
+    @property
+    def is_websocket(self) -> bool:
+        return URL(self.url).scheme in ("ws", "wss")
+
+    @property
+    def operator_name(self) -> str:
+        """Who runs it: as configured, else the host's last two labels.
+
+        Two names under one registered domain count as one voice, which errs
+        towards trusting less; an IP address is its own operator.
+        """
+        if self.operator:
+            return self.operator
+        host = URL(self.url).host or "unnamed"
+        if ":" in host or host.replace(".", "").isdigit():
+            return host
+        return ".".join(host.split(".")[-2:])
+
+
+class HttpTransport:
+    """One keep-alive session to one endpoint; opens lazily, closes once.
+
+    `connections_opened` counts connections made so far: a change means that
+    another machine may be answering now.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        deadline_s: float = TOTAL_DEADLINE_S,
+        response_bytes_max: int = RESPONSE_BYTES_MAX,
+    ) -> None:
+        self.name = endpoint.host
+        self.connections_opened = 0
+        self._url = URL(endpoint.url)
+        self._headers = {"content-type": "application/json", **endpoint.headers}
+        self._deadline_s = deadline_s
+        self._response_bytes_max = response_bytes_max
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; a later `post` would open new ones."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def post(self, body: bytes, *, deadline_s: float | None = None) -> bytes:
+        """Send one request body and return the whole answer.
+
+        Raises `Unreachable`, `Throttled`, `Refused` or `TooLarge`; an HTTP
+        error that carries a JSON-RPC object is returned like any answer.
+        """
+        seconds = self._deadline_s if deadline_s is None else deadline_s
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._exchange(self._url, body, REDIRECTS_MAX)
+        except TimeoutError:
+            raise Unreachable(f"no answer within {seconds:g} s", provider=self.name) from None
+        except aiohttp.ClientError as error:
+            raise self._map(error) from None
+        except (OSError, ssl.SSLError, ValueError, EOFError) as error:
+            raise self._map(error) from None
+
+    async def _exchange(self, url: URL, body: bytes, redirects_left: int) -> bytes:
+        async with self._open_session().post(
+            url, data=body, headers=self._headers, allow_redirects=False
+        ) as response:
+            if response.status in (301, 302, 303, 307, 308):
+                target = self._allow_redirect(url, response, redirects_left)
+            else:
+                content = await self._read(response)
+                self._check_status(response, content)
+                self._check_content(content)
+                return content
+        return await self._exchange(target, body, redirects_left - 1)
+
+    def _allow_redirect(self, url: URL, response: aiohttp.ClientResponse, left: int) -> URL:
+        try:
+            target = url.join(URL(response.headers.get("location", "")))
+        except ValueError:
+            target = URL()
+        # Another host would be another operator, and would be handed our key.
+        if target.host != url.host or left == 0 or response.status not in (307, 308):
+            raise Refused("redirects elsewhere; configure its final URL", provider=self.name)
+        if url.scheme == "https" and target.scheme != "https":
+            raise Refused("redirects from https to http", provider=self.name)
+        return target
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        chunks: list[bytes] = []
+        left = self._response_bytes_max
+        if response.headers.get("content-encoding") is None:
+            declared = response.content_length
+            if declared is not None and declared > left:
+                raise self._too_large()
+        async for chunk in response.content.iter_any():
+            left -= len(chunk)
+            if left < 0:
+                raise self._too_large()
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _check_status(self, response: aiohttp.ClientResponse, content: bytes) -> None:
+        status = response.status
+        if status == 429:
+            raise Throttled(
+                "HTTP 429",
+                provider=self.name,
+                retry_after_s=parse_retry_after(
+                    response.headers.get("retry-after"), response.headers.get("date")
+                ),
+            )
+        if 200 <= status < 300:
+            return
+        if content[:64].lstrip()[:1] in (b"{", b"[") and status not in (401, 403):
+            return
+        if status == 413:
+            raise TooLarge("HTTP 413", provider=self.name)
+        if status >= 500 or status in (408, 425):
+            raise Unreachable(f"HTTP {status}", provider=self.name)
+        raise Refused(f"HTTP {status}", provider=self.name)
+
+    def _check_content(self, content: bytes) -> None:
+        opening = content[:512].lstrip()[:1]
+        if opening == b"<":
+            raise Unreachable("answered with a web page", provider=self.name)
+        if not opening:
+            raise Unreachable("answered with nothing", provider=self.name)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"an answer over {self._response_bytes_max} bytes", provider=self.name)
+
+    def _map(self, error: Exception) -> ChainError:
+        # The text of a foreign exception may hold the URL; its class never does.
+        if isinstance(error, aiohttp.InvalidURL):
+            return Refused("the URL is not usable", provider=self.name)
+        return Unreachable(_describe(error), provider=self.name)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            tracing = aiohttp.TraceConfig()
+            tracing.on_connection_create_end.append(self._count_connection)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit_per_host=CONNECTIONS_PER_HOST_MAX,
+                    keepalive_timeout=KEEPALIVE_S,
+                ),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_DEADLINE_S),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[tracing],
+            )
+        return self._session
+
+    async def _count_connection(self, *_: object) -> None:
+        self.connections_opened += 1
+
+
+def parse_retry_after(text: str | None, date: str | None) -> float | None:
+    """Seconds of a Retry-After header, or None where it says nothing readable.
+
+    An HTTP date is measured against the answer's own `date`, so no clock of
+    ours is asked.  Bounded by an hour: a provider cannot park us for longer.
+    """
+    if text is None:
+        return None
+    if text.strip().isdigit():
+        return min(float(text), RETRY_AFTER_S_MAX)
+    at, sent = email.utils.parsedate_tz(text), email.utils.parsedate_tz(date)
+    if at is None or sent is None:
+        return None
+    seconds = email.utils.mktime_tz(at) - email.utils.mktime_tz(sent)
+    return min(max(float(seconds), 0.0), RETRY_AFTER_S_MAX)
+
+
+def _describe(error: Exception) -> str:
+    """A few words for an exception, by its class only."""
+    words: tuple[tuple[type[Exception], str], ...] = (
+        (aiohttp.ClientConnectorDNSError, "its name does not resolve"),
+        (aiohttp.ClientSSLError, "TLS failed"),
+        (aiohttp.ClientConnectorError, "refused the connection"),
+        (aiohttp.ServerDisconnectedError, "closed the connection"),
+        (aiohttp.ClientPayloadError, "cut its answer"),
+        (aiohttp.ConnectionTimeoutError, "took too long to connect"),
+        (ConnectionResetError, "reset the connection"),
+        (aiohttp.ClientOSError, "reset the connection"),
+    )
+    for kind, text in words:
+        if isinstance(error, kind):
+            return text
+    return f"the exchange failed ({type(error).__name__})"
