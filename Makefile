@@ -78,6 +78,10 @@ check: setup ## style, types, import contracts and house rules; no database, no 
 	$(VENV)/bin/lint-imports --config pyproject.toml
 	$(RUN) -m pytest --quiet tests/tidy
 
+.PHONY: mutants
+mutants: setup ## break the decisions one small change at a time and list what no test notices (ARGS="relay.schedule")
+	@$(RUN) -m tests.mutants $(ARGS)
+
 .PHONY: format
 format: setup ## rewrite the code as `make check` wants it
 	$(VENV)/bin/ruff check --fix .
