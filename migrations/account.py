@@ -12,7 +12,7 @@ import os
 import pwd
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +74,11 @@ async def run_as(
     cwd: Path,
     stdin: bytes = b"",
     pass_fds: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Run one program to its end as `account`, standing in `cwd` (entered with our rights, not with its).
 
-    The environment is empty but for PATH. Output goes through a file: a server that stays would keep a pipe open.
+    The environment is `environment` and PATH, nothing of ours. Output goes through a file: a server that stays would keep a pipe open.
     PermissionError when `account` may not reach the program; cancelling stops the program, not what it started.
     """
     with tempfile.TemporaryFile() as input_file, tempfile.TemporaryFile() as output_file:
@@ -89,7 +90,7 @@ async def run_as(
             stdout=output_file,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"} | dict(environment or {}),
             pass_fds=pass_fds,
             umask=0o077,
             start_new_session=True,  # an interrupt on the terminal is for us, not for the database
@@ -98,7 +99,8 @@ async def run_as(
             extra_groups=() if account.switches else None,
         )
         try:
-            while process.poll() is None:  # noqa: ASYNC110  (works on every event loop, and leaves no thread behind)
+            # Works on every event loop and leaves no thread behind.
+            while process.poll() is None:  # noqa: ASYNC110
                 await asyncio.sleep(POLL_INTERVAL_S)
         finally:
             if process.poll() is None:

@@ -31,6 +31,9 @@ QUERIES = load_queries("migrations", "runner.sql")
 MIGRATION_LOCK_KEY = 0x636861696E62656C
 """The session advisory lock of whoever migrates: "chainbel" in ASCII."""
 
+MIGRATION_TIMEOUT_S = 86_400.0
+"""How long one migration, or waiting for another process's, may take: an index on a full table takes its time."""
+
 _FILE_NAME = re.compile(r"^(?P<version>[0-9]{4})_(?P<name>[a-z0-9_]+)\.sql$")
 
 
@@ -143,7 +146,7 @@ async def migrate(conn: Connection, known: Sequence[Migration] | None = None) ->
     known = load_migrations() if known is None else known
     applied_now = []
     await conn.execute(QUERIES.wait_without_limit)
-    await conn.fetchval(QUERIES.take_migration_lock, MIGRATION_LOCK_KEY)
+    await conn.fetchval(QUERIES.take_migration_lock, MIGRATION_LOCK_KEY, timeout=MIGRATION_TIMEOUT_S)
     try:
         await conn.execute(QUERIES.limit_waits_for_tables)
         await conn.execute(QUERIES.create_schema_migrations)
@@ -159,14 +162,18 @@ async def migrate(conn: Connection, known: Sequence[Migration] | None = None) ->
 async def _apply(conn: Connection, migration: Migration) -> None:
     try:
         async with conn.transaction():
-            await conn.execute(migration.sql)
+            await conn.execute(migration.sql, timeout=MIGRATION_TIMEOUT_S)
             await conn.execute(QUERIES.insert_applied, migration.version, migration.name, migration.checksum)
     except asyncpg.LockNotAvailableError as error:
         raise MigrationFailed(
             f"migration {migration.filename} waited too long for a table another process is using: "
             "stop the other chainbell processes on this database and run `chainbell migrate` again"
         ) from error
-    except asyncpg.PostgresError as error:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        OSError,
+    ) as error:  # refused, or the connection is gone
         raise MigrationFailed(
             f"migration {migration.filename} failed and was rolled back: {error}"
         ) from error

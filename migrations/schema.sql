@@ -1,0 +1,592 @@
+-- The schema all migrations together make. Written by `make schema`; never edited.
+
+CREATE FUNCTION public.make_events_partition(day date) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+declare
+  first_day date := date_trunc('month', day::timestamp)::date;
+  starts_at timestamptz := first_day::timestamp at time zone 'UTC';
+  ends_at timestamptz := (first_day + interval '1 month') at time zone 'UTC';
+  name text := 'events_' || to_char(first_day, 'YYYY_MM');
+begin
+  perform pg_advisory_xact_lock(hashtext('chainbell-events-partitions'));
+  if to_regclass(name) is not null then
+    return false;
+  end if;
+  lock table events_default in access exclusive mode;
+  execute format('create table %I (like events including defaults including constraints)', name);
+  perform set_config('chainbell.moving_events', 'on', true);
+  execute format(
+    'with moved as (delete from events_default where created_at >= %L and created_at < %L returning *)
+     insert into %I select * from moved', starts_at, ends_at, name);
+  perform set_config('chainbell.moving_events', 'off', true);
+  execute format('create unique index %I on %I (merchant_id, sequence)', name || '_sequence', name);
+  execute format('create unique index %I on %I (event_id)', name || '_event_id', name);
+  execute format('create unique index %I on %I (merchant_id, object_id, version)', name || '_version', name);
+  execute format('alter table events attach partition %I for values from (%L) to (%L)', name, starts_at, ends_at);
+  return true;
+end
+$$;
+
+CREATE FUNCTION public.refuse_event_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if current_setting('chainbell.moving_events', true) = 'on' then
+    return old;
+  end if;
+  raise exception 'events are append-only' using errcode = 'restrict_violation';
+end
+$$;
+
+CREATE SEQUENCE public.addresses_watch_version
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE public.addresses (
+    id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    chain text NOT NULL,
+    address bytea NOT NULL,
+    reference text,
+    metadata jsonb,
+    from_height bigint,
+    watching_from_height bigint NOT NULL,
+    watching_from_hash bytea NOT NULL,
+    effective_start bigint NOT NULL,
+    pending_start bigint,
+    watching_until bigint,
+    watch_version bigint DEFAULT nextval('public.addresses_watch_version'::regclass) NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    deleted_at timestamp with time zone,
+    CONSTRAINT addresses_check CHECK (((deleted_at IS NULL) = (watching_until IS NULL))),
+    CONSTRAINT addresses_effective_start_check CHECK ((effective_start >= 0)),
+    CONSTRAINT addresses_pending_start_check CHECK ((pending_start >= 0))
+);
+
+CREATE TABLE public.assets (
+    chain text NOT NULL,
+    asset text NOT NULL,
+    symbol text NOT NULL,
+    decimals smallint NOT NULL,
+    start_height bigint NOT NULL,
+    pending_start bigint,
+    listed boolean DEFAULT true NOT NULL,
+    CONSTRAINT assets_decimals_check CHECK (((decimals >= 0) AND (decimals <= 255))),
+    CONSTRAINT assets_pending_start_check CHECK ((pending_start >= 0))
+);
+
+CREATE TABLE public.blocks (
+    chain text NOT NULL,
+    height bigint NOT NULL,
+    hash bytea NOT NULL,
+    parent_hash bytea NOT NULL,
+    block_time timestamp with time zone NOT NULL,
+    tx_count integer NOT NULL,
+    log_count integer NOT NULL,
+    transfer_count integer NOT NULL,
+    unlisted_transfer_count integer NOT NULL,
+    level text NOT NULL,
+    served_by text NOT NULL,
+    applied_at timestamp with time zone NOT NULL,
+    CONSTRAINT blocks_height_check CHECK ((height >= 0)),
+    CONSTRAINT blocks_level_check CHECK ((level = ANY (ARRAY['full'::text, 'partial'::text, 'consistent'::text])))
+);
+
+CREATE TABLE public.chains (
+    chain text NOT NULL,
+    alias text NOT NULL,
+    genesis_hash bytea NOT NULL,
+    lock_key integer NOT NULL,
+    start_height bigint NOT NULL,
+    tip_height bigint NOT NULL,
+    tip_hash bytea NOT NULL,
+    final_height bigint,
+    safe_height bigint,
+    agreed_height bigint NOT NULL,
+    state text DEFAULT 'following'::text NOT NULL,
+    halt_reason text,
+    halted_at timestamp with time zone,
+    halted_fork_height bigint,
+    accepted_fork_hash bytea,
+    disputed_fork_height bigint,
+    conditions text[] DEFAULT '{}'::text[] NOT NULL,
+    notice_version integer DEFAULT 0 NOT NULL,
+    move_count bigint DEFAULT 0 NOT NULL,
+    lease_holder text,
+    lease_epoch bigint DEFAULT 0 NOT NULL,
+    lease_expires_at timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    moved_at timestamp with time zone NOT NULL,
+    CONSTRAINT chains_check CHECK ((tip_height >= start_height)),
+    CONSTRAINT chains_check1 CHECK ((final_height <= tip_height)),
+    CONSTRAINT chains_check2 CHECK ((safe_height <= tip_height)),
+    CONSTRAINT chains_check3 CHECK ((agreed_height <= tip_height)),
+    CONSTRAINT chains_check4 CHECK (((state = 'halted'::text) = (halt_reason IS NOT NULL))),
+    CONSTRAINT chains_start_height_check CHECK ((start_height >= 0)),
+    CONSTRAINT chains_state_check CHECK ((state = ANY (ARRAY['following'::text, 'halted'::text])))
+);
+
+ALTER TABLE public.chains ALTER COLUMN lock_key ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.chains_lock_key_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.delivery_attempts (
+    endpoint_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    number integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    duration_ms integer NOT NULL,
+    outcome text NOT NULL,
+    status_code smallint,
+    excerpt bytea NOT NULL,
+    CONSTRAINT delivery_attempts_duration_ms_check CHECK ((duration_ms >= 0)),
+    CONSTRAINT delivery_attempts_excerpt_check CHECK ((octet_length(excerpt) <= 4096)),
+    CONSTRAINT delivery_attempts_number_check CHECK ((number >= 1)),
+    CONSTRAINT delivery_attempts_status_code_check CHECK (((status_code >= 100) AND (status_code <= 999)))
+);
+
+CREATE TABLE public.delivery_exceptions (
+    endpoint_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    merchant_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    event_at timestamp with time zone NOT NULL,
+    object_id text NOT NULL,
+    version bigint NOT NULL,
+    type text NOT NULL,
+    prev_sequence bigint NOT NULL,
+    state text NOT NULL,
+    failures smallint DEFAULT 0 NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone,
+    free boolean DEFAULT false NOT NULL,
+    replay boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT delivery_exceptions_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT delivery_exceptions_check CHECK (((prev_sequence >= 0) AND (prev_sequence < sequence))),
+    CONSTRAINT delivery_exceptions_check1 CHECK (((retry_at IS NOT NULL) = (state = ANY (ARRAY['sending'::text, 'retrying'::text])))),
+    CONSTRAINT delivery_exceptions_check2 CHECK (((NOT free) OR (state = 'retrying'::text))),
+    CONSTRAINT delivery_exceptions_failures_check CHECK ((failures >= 0)),
+    CONSTRAINT delivery_exceptions_sequence_check CHECK ((sequence >= 1)),
+    CONSTRAINT delivery_exceptions_state_check CHECK ((state = ANY (ARRAY['sending'::text, 'retrying'::text, 'waiting'::text, 'exhausted'::text])))
+);
+
+CREATE TABLE public.deposits (
+    id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    address_id uuid NOT NULL,
+    chain text NOT NULL,
+    kind text NOT NULL,
+    asset text NOT NULL,
+    recipient bytea NOT NULL,
+    sender bytea,
+    tx_hash bytea NOT NULL,
+    n integer NOT NULL,
+    conflict_keys bytea NOT NULL,
+    own_transfer boolean NOT NULL,
+    published boolean NOT NULL,
+    backfilled boolean NOT NULL,
+    state text NOT NULL,
+    version integer NOT NULL,
+    amount_base_units numeric(78,0) NOT NULL,
+    credited_base_units numeric(78,0) NOT NULL,
+    height bigint,
+    block_hash bytea,
+    block_time timestamp with time zone,
+    tx_index integer,
+    log_index integer,
+    confirmations_required integer,
+    confirmed_by text NOT NULL,
+    confirmed_version integer,
+    replaced_by bytea,
+    first_seen_at timestamp with time zone NOT NULL,
+    confirmed_at timestamp with time zone,
+    final_at timestamp with time zone,
+    changed_at timestamp with time zone NOT NULL,
+    CONSTRAINT deposits_amount_base_units_check CHECK ((amount_base_units > (0)::numeric)),
+    CONSTRAINT deposits_check CHECK (((height IS NULL) = (block_hash IS NULL))),
+    CONSTRAINT deposits_check1 CHECK (((height IS NOT NULL) = (state = ANY (ARRAY['included'::text, 'confirmed'::text, 'final'::text])))),
+    CONSTRAINT deposits_check2 CHECK (((credited_base_units = (0)::numeric) OR ((credited_base_units = amount_base_units) AND (state = ANY (ARRAY['confirmed'::text, 'final'::text]))))),
+    CONSTRAINT deposits_check3 CHECK (((NOT own_transfer) OR (credited_base_units = (0)::numeric))),
+    CONSTRAINT deposits_check4 CHECK (((confirmed_by = 'depth'::text) = (confirmations_required IS NOT NULL))),
+    CONSTRAINT deposits_confirmed_by_check CHECK ((confirmed_by = ANY (ARRAY['depth'::text, 'safe'::text, 'final'::text]))),
+    CONSTRAINT deposits_credited_base_units_check CHECK ((credited_base_units >= (0)::numeric)),
+    CONSTRAINT deposits_kind_check CHECK ((kind = ANY (ARRAY['token'::text, 'native'::text, 'internal'::text, 'utxo'::text, 'trc10'::text]))),
+    CONSTRAINT deposits_n_check CHECK ((n >= 0)),
+    CONSTRAINT deposits_state_check CHECK ((state = ANY (ARRAY['seen'::text, 'included'::text, 'confirmed'::text, 'final'::text, 'orphaned'::text, 'replaced'::text, 'dropped'::text]))),
+    CONSTRAINT deposits_version_check CHECK ((version >= 1))
+);
+
+CREATE TABLE public.disabled_merchants (
+    merchant_id uuid NOT NULL,
+    disabled_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.endpoint_cursors (
+    endpoint_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    matched_sequence bigint DEFAULT 0 NOT NULL,
+    filter_revision bigint DEFAULT 1 NOT NULL,
+    wakes bigint DEFAULT 0 NOT NULL,
+    last_success_at timestamp with time zone,
+    last_failure_at timestamp with time zone,
+    last_failure text,
+    CONSTRAINT endpoint_cursors_check CHECK (((matched_sequence >= 0) AND (matched_sequence <= sequence))),
+    CONSTRAINT endpoint_cursors_sequence_check CHECK ((sequence >= 0))
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.endpoint_filters (
+    endpoint_id uuid NOT NULL,
+    after_sequence bigint NOT NULL,
+    event_types text[],
+    CONSTRAINT endpoint_filters_after_sequence_check CHECK ((after_sequence >= 0))
+);
+
+CREATE TABLE public.endpoint_replays (
+    replay_id uuid NOT NULL,
+    endpoint_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    sequence_last bigint NOT NULL,
+    matched_sequence bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT endpoint_replays_check CHECK ((sequence <= sequence_last)),
+    CONSTRAINT endpoint_replays_check1 CHECK (((matched_sequence >= 0) AND (matched_sequence <= sequence))),
+    CONSTRAINT endpoint_replays_sequence_check CHECK ((sequence >= 0))
+);
+
+CREATE TABLE public.endpoint_secrets (
+    endpoint_id uuid NOT NULL,
+    secret_id uuid NOT NULL,
+    secret_sealed bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT endpoint_secrets_check CHECK ((expires_at >= created_at))
+);
+
+CREATE TABLE public.endpoints (
+    endpoint_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    shard smallint NOT NULL,
+    url text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    event_types text[],
+    headers_sealed bytea,
+    max_in_flight integer NOT NULL,
+    rate_per_s integer,
+    signing_key_sealed bytea NOT NULL,
+    verify_key bytea NOT NULL,
+    state text DEFAULT 'active'::text NOT NULL,
+    state_reason text,
+    state_since timestamp with time zone NOT NULL,
+    version bigint DEFAULT 0 NOT NULL,
+    revision bigint DEFAULT 1 NOT NULL,
+    wakes bigint DEFAULT 0 NOT NULL,
+    start_sequence bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    deleted_at timestamp with time zone,
+    CONSTRAINT endpoints_check CHECK (((state = 'active'::text) OR (state_reason IS NOT NULL))),
+    CONSTRAINT endpoints_description_check CHECK ((length(description) <= 500)),
+    CONSTRAINT endpoints_event_types_check CHECK (((cardinality(event_types) >= 1) AND (cardinality(event_types) <= 64))),
+    CONSTRAINT endpoints_max_in_flight_check CHECK (((max_in_flight >= 1) AND (max_in_flight <= 1000))),
+    CONSTRAINT endpoints_rate_per_s_check CHECK (((rate_per_s >= 1) AND (rate_per_s <= 10000))),
+    CONSTRAINT endpoints_shard_check CHECK (((shard >= 0) AND (shard <= 63))),
+    CONSTRAINT endpoints_start_sequence_check CHECK ((start_sequence >= 0)),
+    CONSTRAINT endpoints_state_check CHECK ((state = ANY (ARRAY['active'::text, 'failing'::text, 'paused'::text]))),
+    CONSTRAINT endpoints_url_check CHECK (((url ~ '^https?://'::text) AND (length(url) <= 2048))),
+    CONSTRAINT endpoints_verify_key_check CHECK ((octet_length(verify_key) = 32)),
+    CONSTRAINT endpoints_version_check CHECK ((version >= 0))
+);
+
+COMMENT ON COLUMN public.endpoints.version IS 'of the endpoint as an object of the log: each endpoint.* event raises it';
+
+COMMENT ON COLUMN public.endpoints.revision IS 'raised by every change that its lane must notice';
+
+COMMENT ON COLUMN public.endpoints.wakes IS 'raised when what waits gets a free try at once; endpoint_cursors.wakes follows';
+
+CREATE TABLE public.event_leaves (
+    merchant_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    event_id uuid NOT NULL,
+    body_hash bytea NOT NULL,
+    CONSTRAINT event_leaves_body_hash_check CHECK ((octet_length(body_hash) = 32)),
+    CONSTRAINT event_leaves_sequence_check CHECK ((sequence >= 1))
+);
+
+CREATE TABLE public.events (
+    merchant_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    log_epoch integer NOT NULL,
+    event_id uuid NOT NULL,
+    object_id text NOT NULL,
+    version bigint NOT NULL,
+    type text NOT NULL,
+    prev_hash bytea NOT NULL,
+    body bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT events_body_check CHECK (((octet_length(body) >= 2) AND (octet_length(body) <= 262144))),
+    CONSTRAINT events_log_epoch_check CHECK ((log_epoch >= 1)),
+    CONSTRAINT events_object_id_check CHECK ((object_id <> ''::text)),
+    CONSTRAINT events_prev_hash_check CHECK ((octet_length(prev_hash) = 32)),
+    CONSTRAINT events_sequence_check CHECK ((sequence >= 1)),
+    CONSTRAINT events_type_check CHECK ((type ~ '^[a-z_]+\.[a-z_]+$'::text)),
+    CONSTRAINT events_version_check CHECK ((version >= 1))
+)
+PARTITION BY RANGE (created_at);
+
+CREATE TABLE public.events_default (
+    merchant_id uuid CONSTRAINT events_merchant_id_not_null NOT NULL,
+    sequence bigint CONSTRAINT events_sequence_not_null NOT NULL,
+    log_epoch integer CONSTRAINT events_log_epoch_not_null NOT NULL,
+    event_id uuid CONSTRAINT events_event_id_not_null NOT NULL,
+    object_id text CONSTRAINT events_object_id_not_null NOT NULL,
+    version bigint CONSTRAINT events_version_not_null NOT NULL,
+    type text CONSTRAINT events_type_not_null NOT NULL,
+    prev_hash bytea CONSTRAINT events_prev_hash_not_null NOT NULL,
+    body bytea CONSTRAINT events_body_not_null NOT NULL,
+    created_at timestamp with time zone CONSTRAINT events_created_at_not_null NOT NULL,
+    CONSTRAINT events_body_check CHECK (((octet_length(body) >= 2) AND (octet_length(body) <= 262144))),
+    CONSTRAINT events_log_epoch_check CHECK ((log_epoch >= 1)),
+    CONSTRAINT events_object_id_check CHECK ((object_id <> ''::text)),
+    CONSTRAINT events_prev_hash_check CHECK ((octet_length(prev_hash) = 32)),
+    CONSTRAINT events_sequence_check CHECK ((sequence >= 1)),
+    CONSTRAINT events_type_check CHECK ((type ~ '^[a-z_]+\.[a-z_]+$'::text)),
+    CONSTRAINT events_version_check CHECK ((version >= 1))
+);
+
+CREATE TABLE public.left_blocks (
+    chain text NOT NULL,
+    height bigint NOT NULL,
+    hash bytea NOT NULL,
+    parent_hash bytea NOT NULL,
+    block_time timestamp with time zone NOT NULL,
+    level text NOT NULL,
+    served_by text NOT NULL,
+    applied_at timestamp with time zone NOT NULL,
+    left_at timestamp with time zone NOT NULL,
+    left_for bytea NOT NULL
+);
+
+CREATE TABLE public.merchant_logs (
+    merchant_id uuid NOT NULL,
+    log_epoch integer DEFAULT 1 NOT NULL,
+    sequence bigint DEFAULT 0 NOT NULL,
+    head_hash bytea DEFAULT decode(repeat('00'::text, 32), 'hex'::text) NOT NULL,
+    head_at timestamp with time zone,
+    CONSTRAINT merchant_logs_check CHECK (((sequence = 0) = (head_at IS NULL))),
+    CONSTRAINT merchant_logs_head_hash_check CHECK ((octet_length(head_hash) = 32)),
+    CONSTRAINT merchant_logs_log_epoch_check CHECK ((log_epoch >= 1)),
+    CONSTRAINT merchant_logs_sequence_check CHECK ((sequence >= 0))
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.relay_shards (
+    shard smallint NOT NULL,
+    owner uuid,
+    epoch bigint DEFAULT 0 NOT NULL,
+    leased_until timestamp with time zone,
+    CONSTRAINT relay_shards_check CHECK (((owner IS NULL) = (leased_until IS NULL))),
+    CONSTRAINT relay_shards_shard_check CHECK (((shard >= 0) AND (shard <= 63)))
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.relay_workers (
+    worker_id uuid NOT NULL,
+    seen_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.rescans (
+    id uuid NOT NULL,
+    chain text NOT NULL,
+    height_first bigint NOT NULL,
+    height_last bigint NOT NULL,
+    height_next bigint NOT NULL,
+    address_id uuid,
+    created_at timestamp with time zone NOT NULL,
+    done_at timestamp with time zone,
+    CONSTRAINT rescans_check CHECK ((height_first <= height_last)),
+    CONSTRAINT rescans_check1 CHECK (((height_next >= (height_first - 1)) AND (height_next <= height_last))),
+    CONSTRAINT rescans_height_first_check CHECK ((height_first >= 0))
+);
+
+CREATE TABLE public.schema_migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    checksum bytea NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT schema_migrations_checksum_check CHECK ((length(checksum) = 32)),
+    CONSTRAINT schema_migrations_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE ONLY public.events ATTACH PARTITION public.events_default DEFAULT;
+
+ALTER TABLE ONLY public.addresses
+    ADD CONSTRAINT addresses_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.assets
+    ADD CONSTRAINT assets_pkey PRIMARY KEY (chain, asset);
+
+ALTER TABLE ONLY public.blocks
+    ADD CONSTRAINT blocks_pkey PRIMARY KEY (chain, height);
+
+ALTER TABLE ONLY public.chains
+    ADD CONSTRAINT chains_alias_key UNIQUE (alias);
+
+ALTER TABLE ONLY public.chains
+    ADD CONSTRAINT chains_lock_key_key UNIQUE (lock_key);
+
+ALTER TABLE ONLY public.chains
+    ADD CONSTRAINT chains_pkey PRIMARY KEY (chain);
+
+ALTER TABLE ONLY public.delivery_attempts
+    ADD CONSTRAINT delivery_attempts_pkey PRIMARY KEY (endpoint_id, sequence, number);
+
+ALTER TABLE ONLY public.delivery_exceptions
+    ADD CONSTRAINT delivery_exceptions_pkey PRIMARY KEY (endpoint_id, sequence);
+
+ALTER TABLE ONLY public.deposits
+    ADD CONSTRAINT deposits_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.disabled_merchants
+    ADD CONSTRAINT disabled_merchants_pkey PRIMARY KEY (merchant_id);
+
+ALTER TABLE ONLY public.endpoint_cursors
+    ADD CONSTRAINT endpoint_cursors_pkey PRIMARY KEY (endpoint_id);
+
+ALTER TABLE ONLY public.endpoint_filters
+    ADD CONSTRAINT endpoint_filters_pkey PRIMARY KEY (endpoint_id, after_sequence);
+
+ALTER TABLE ONLY public.endpoint_replays
+    ADD CONSTRAINT endpoint_replays_pkey PRIMARY KEY (replay_id);
+
+ALTER TABLE ONLY public.endpoint_secrets
+    ADD CONSTRAINT endpoint_secrets_pkey PRIMARY KEY (endpoint_id, secret_id);
+
+ALTER TABLE ONLY public.endpoints
+    ADD CONSTRAINT endpoints_pkey PRIMARY KEY (endpoint_id);
+
+ALTER TABLE ONLY public.event_leaves
+    ADD CONSTRAINT event_leaves_event_id_key UNIQUE (event_id);
+
+ALTER TABLE ONLY public.event_leaves
+    ADD CONSTRAINT event_leaves_pkey PRIMARY KEY (merchant_id, sequence);
+
+ALTER TABLE ONLY public.left_blocks
+    ADD CONSTRAINT left_blocks_pkey PRIMARY KEY (chain, height, hash, left_at);
+
+ALTER TABLE ONLY public.merchant_logs
+    ADD CONSTRAINT merchant_logs_pkey PRIMARY KEY (merchant_id);
+
+ALTER TABLE ONLY public.relay_shards
+    ADD CONSTRAINT relay_shards_pkey PRIMARY KEY (shard);
+
+ALTER TABLE ONLY public.relay_workers
+    ADD CONSTRAINT relay_workers_pkey PRIMARY KEY (worker_id);
+
+ALTER TABLE ONLY public.rescans
+    ADD CONSTRAINT rescans_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+CREATE INDEX addresses_by_chain_address ON public.addresses USING btree (chain, address);
+
+CREATE INDEX addresses_by_start ON public.addresses USING btree (chain, effective_start);
+
+CREATE UNIQUE INDEX addresses_by_watch_version ON public.addresses USING btree (chain, watch_version);
+
+CREATE INDEX addresses_listing ON public.addresses USING btree (merchant_id, created_at, id);
+
+CREATE UNIQUE INDEX addresses_once_per_merchant ON public.addresses USING btree (merchant_id, chain, address) WHERE (deleted_at IS NULL);
+
+CREATE INDEX addresses_pending ON public.addresses USING btree (chain, effective_start) WHERE (pending_start IS NOT NULL);
+
+CREATE INDEX delivery_attempts_by_time ON public.delivery_attempts USING btree (started_at);
+
+CREATE INDEX delivery_exceptions_by_state ON public.delivery_exceptions USING btree (endpoint_id, state, sequence);
+
+CREATE INDEX delivery_exceptions_due ON public.delivery_exceptions USING btree (endpoint_id, retry_at) WHERE (state = ANY (ARRAY['sending'::text, 'retrying'::text]));
+
+CREATE UNIQUE INDEX delivery_exceptions_one_head ON public.delivery_exceptions USING btree (endpoint_id, object_id, replay) WHERE (state = ANY (ARRAY['sending'::text, 'retrying'::text]));
+
+CREATE INDEX delivery_exceptions_waiting ON public.delivery_exceptions USING btree (endpoint_id, object_id, replay, sequence) WHERE (state = 'waiting'::text);
+
+CREATE INDEX deposits_awaiting_depth ON public.deposits USING btree (chain, (((height + confirmations_required) - 1))) WHERE ((state = 'included'::text) AND (confirmed_by = 'depth'::text));
+
+CREATE INDEX deposits_awaiting_final ON public.deposits USING btree (chain, height) WHERE (state = ANY (ARRAY['included'::text, 'confirmed'::text]));
+
+CREATE INDEX deposits_awaiting_tag ON public.deposits USING btree (chain, height) WHERE ((state = 'included'::text) AND (confirmed_by <> 'depth'::text));
+
+CREATE INDEX deposits_by_address ON public.deposits USING btree (address_id);
+
+CREATE INDEX deposits_by_tx ON public.deposits USING btree (chain, tx_hash);
+
+CREATE INDEX deposits_in_blocks ON public.deposits USING btree (chain, height) WHERE (height IS NOT NULL);
+
+CREATE INDEX deposits_listing ON public.deposits USING btree (merchant_id, first_seen_at, id);
+
+CREATE INDEX deposits_off_chain ON public.deposits USING btree (chain) WHERE (state = ANY (ARRAY['orphaned'::text, 'dropped'::text]));
+
+CREATE INDEX endpoint_replays_by_endpoint ON public.endpoint_replays USING btree (endpoint_id, created_at, replay_id);
+
+CREATE UNIQUE INDEX endpoint_secrets_one_current ON public.endpoint_secrets USING btree (endpoint_id) WHERE (expires_at IS NULL);
+
+CREATE INDEX endpoints_by_merchant ON public.endpoints USING btree (merchant_id, created_at, endpoint_id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX endpoints_by_shard ON public.endpoints USING btree (shard) WHERE (deleted_at IS NULL);
+
+CREATE UNIQUE INDEX events_default_event_id ON public.events_default USING btree (event_id);
+
+CREATE UNIQUE INDEX events_default_sequence ON public.events_default USING btree (merchant_id, sequence);
+
+CREATE UNIQUE INDEX events_default_version ON public.events_default USING btree (merchant_id, object_id, version);
+
+CREATE INDEX rescans_open ON public.rescans USING btree (chain, created_at) WHERE (done_at IS NULL);
+
+CREATE TRIGGER events_are_append_only BEFORE DELETE OR UPDATE ON public.events FOR EACH ROW EXECUTE FUNCTION public.refuse_event_change();
+
+ALTER TABLE ONLY public.addresses
+    ADD CONSTRAINT addresses_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
+
+ALTER TABLE ONLY public.assets
+    ADD CONSTRAINT assets_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
+
+ALTER TABLE ONLY public.blocks
+    ADD CONSTRAINT blocks_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
+
+ALTER TABLE ONLY public.delivery_exceptions
+    ADD CONSTRAINT delivery_exceptions_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
+
+ALTER TABLE ONLY public.deposits
+    ADD CONSTRAINT deposits_address_id_fkey FOREIGN KEY (address_id) REFERENCES public.addresses(id);
+
+ALTER TABLE ONLY public.deposits
+    ADD CONSTRAINT deposits_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
+
+ALTER TABLE ONLY public.endpoint_cursors
+    ADD CONSTRAINT endpoint_cursors_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
+
+ALTER TABLE ONLY public.endpoint_filters
+    ADD CONSTRAINT endpoint_filters_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
+
+ALTER TABLE ONLY public.endpoint_replays
+    ADD CONSTRAINT endpoint_replays_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
+
+ALTER TABLE ONLY public.endpoint_secrets
+    ADD CONSTRAINT endpoint_secrets_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
+
+ALTER TABLE ONLY public.rescans
+    ADD CONSTRAINT rescans_address_id_fkey FOREIGN KEY (address_id) REFERENCES public.addresses(id);
+
+ALTER TABLE ONLY public.rescans
+    ADD CONSTRAINT rescans_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
