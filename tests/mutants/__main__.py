@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import io
 import multiprocessing
 import os
@@ -36,6 +37,7 @@ TESTS = ("tests/unit", "tests/properties", "tests/vectors")
 SECONDS_PER_MUTANT = 60
 # Handed over as they are: finding and loading all that are installed costs more than most tests.
 PLUGINS = (_hypothesis_pytestplugin, pytest_asyncio.plugin, pytest_timeout)
+PRELOADED = ("aiohttp", "asyncpg", "msgspec", "structlog", "tenacity")
 FORK = multiprocessing.get_context("fork")
 
 
@@ -116,10 +118,11 @@ def _run_tests(folder: Path, tests: tuple[str, ...], verdict: multiprocessing.Si
     settings.register_profile(
         "mutants", phases=[Phase.explicit, Phase.generate], derandomize=True, database=None
     )
-    settings.load_profile("mutants")
     sys.dont_write_bytecode = True
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], plugins=PLUGINS)
+        status = pytest.main(
+            ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutants", *tests], plugins=PLUGINS
+        )
     verdict.put(int(status))
 
 
@@ -160,6 +163,8 @@ def main() -> int:
     trials = choose(options.modules or pure_modules(), options.sample, options.seed)
     if not trials:
         return 2
+    for name in PRELOADED:
+        importlib.import_module(name)
     survivors = 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as name:
         folder = Path(name)
