@@ -174,7 +174,9 @@ async def _fetch_rows_by_block(
         raw_receipts = _expect(receipts, "receipts of block", reference)
         raw_trace = _expect(trace[0], "trace of block", reference) if trace else None
         _note_size(node.abilities, raw_block, raw_receipts)
-        rows.append(_Rows(decode_block(raw_block), decode_receipts(raw_receipts), raw_trace))
+        decoded = decode_block(raw_block)
+        decoded.receipts_raw = (raw_receipts,)
+        rows.append(_Rows(decoded, decode_receipts(raw_receipts), raw_trace))
     return rows
 
 
@@ -188,12 +190,13 @@ async def _fetch_rows_by_transaction(node: EvmNode, lane: Lane, references: Sequ
     hashes = [transaction.hash for block in blocks for transaction in block.transactions]
     calls = [Call("eth_getTransactionReceipt", (text,)) for text in hashes]
     answers = zip(hashes, await node.ask(calls, lane) if calls else (), strict=True)
-    receipts = [decode_receipt(_expect(answer, "receipt of", text)) for text, answer in answers]
+    raw_receipts = [_expect(answer, "receipt of", text) for text, answer in answers]
     rows: list[_Rows] = []
     for block in blocks:
         count = len(block.transactions)
-        rows.append(_Rows(block, receipts[:count], None))
-        receipts = receipts[count:]
+        block.receipts_raw = tuple(raw_receipts[:count])
+        rows.append(_Rows(block, [decode_receipt(raw) for raw in block.receipts_raw], None))
+        raw_receipts = raw_receipts[count:]
     return rows
 
 
@@ -223,7 +226,7 @@ def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: _
         level = reading.verifier(block, receipts)
     except (ValueError, KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
         raise Inconsistent(f"block {block.hash} cannot be verified: {error}") from error
-    block.raw = Raw()
+    block.raw, block.receipts_raw = Raw(), ()
     inner: Sequence[NativeMove] = ()
     if rows.trace is not None:
         inner = decode_inner_moves(rows.trace, block, receipts)

@@ -54,6 +54,7 @@ class RawReceipt(Struct, gc=False, rename="camel"):
     contract_address: str | None = None
     deposit_nonce: str | None = None
     deposit_receipt_version: str | None = None
+    base_fee: str | None = None
 
 
 class RawTransaction(Struct, gc=False, rename="camel"):
@@ -81,7 +82,11 @@ class RawHeader(Struct, gc=False, rename="camel"):
 
 
 class RawBlock(Struct, gc=False, rename="camel"):
-    """One block with its transactions; `raw` is the JSON it was decoded from."""
+    """One block with its transactions.
+
+    `raw` is the JSON it was decoded from, `receipts_raw` that of its receipts:
+    one array, or one object each.  Both are there for `verify` only.
+    """
 
     hash: str
     number: str
@@ -107,6 +112,7 @@ class RawBlock(Struct, gc=False, rename="camel"):
     parent_beacon_block_root: str | None = None
     requests_hash: str | None = None
     raw: Raw = field(default_factory=Raw)
+    receipts_raw: tuple[Raw, ...] = ()
 
 
 RawReceipts = list[RawReceipt]
@@ -127,6 +133,7 @@ def decode_block(raw: Raw) -> RawBlock:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Inconsistent(f"a block that cannot be read: {error}") from None
     block.raw = raw
+    block.receipts_raw = ()
     return block
 
 

@@ -1,0 +1,236 @@
+"""Which checks hold on which chain, as data.
+
+A profile names, for every check, how a mismatch is to be read: as a lie, as a
+rule we have not yet seen proven, or as something that happens.  Profiles are
+proven against recorded blocks in `tests/unit/chains/verify`; `docs/chains.md`
+shows them as a table.  Running them is `block`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from chains.evm.verify.fields import (
+    ArbitrumBlock,
+    AvalancheBlock,
+    CeloBlock,
+    HashedBlock,
+    OpBlock,
+    ScrollBlock,
+)
+from chains.evm.verify.header import AVALANCHE_HEADER, ETHEREUM_HEADER, HeaderLayout
+from chains.evm.verify.receipts import CELO_EXTRAS, NO_EXTRAS, OP_EXTRAS, ReceiptExtra
+from chains.evm.verify.transactions import (
+    ARBITRUM_CODECS,
+    CELO_CODECS,
+    ETHEREUM_CODECS,
+    OP_CODECS,
+    SCROLL_CODECS,
+    TransactionCodec,
+)
+
+
+class Check(StrEnum):
+    """One thing that is recomputed from a block's rows."""
+
+    HEADER_HASH = "header-hash"
+    TRANSACTION_HASHES = "transaction-hashes"
+    TRANSACTIONS_ROOT = "transactions-root"
+    RECEIPTS_ROOT = "receipts-root"
+    LOGS_BLOOM = "logs-bloom"
+    GAS_USED = "gas-used"
+    WITHDRAWALS_ROOT = "withdrawals-root"
+    CREATED_ADDRESSES = "created-addresses"
+
+
+class Mode(StrEnum):
+    """How a mismatch is read."""
+
+    ENFORCED = "enforced"
+    """A lie: the answer is refused and its provider blamed."""
+
+    ON_TRIAL = "on-trial"
+    """Unproven on this chain: unavailable, and enforced from the first block where it holds."""
+
+    BEST_EFFORT = "best-effort"
+    """Honest nodes break it at times: proves when it holds, says nothing when not."""
+
+    ABSENT = "absent"
+    """Not tried: the chain does not commit to it the Ethereum way."""
+
+
+FULL_CHECKS: Final = frozenset(
+    {
+        Check.HEADER_HASH,
+        Check.TRANSACTION_HASHES,
+        Check.TRANSACTIONS_ROOT,
+        Check.RECEIPTS_ROOT,
+        Check.LOGS_BLOOM,
+    }
+)
+"""What must have held for a block to count as fully verified."""
+
+
+_DECODER: Final = msgspec.json.Decoder(HashedBlock)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How blocks of one kind of chain are verified.
+
+    `decoder` reads the block's JSON into the family's structs.  `trial_types`
+    are transaction types whose encoding no recorded block has proven yet.
+    `hides_state_sync` says that a bridge transaction may be shown that neither
+    root covers (Polygon before block 80,084,800).
+    """
+
+    name: str
+    summary: str
+    modes: Mapping[Check, Mode]
+    decoder: msgspec.json.Decoder[HashedBlock] = field(default_factory=lambda: _DECODER)
+    header: HeaderLayout = ETHEREUM_HEADER
+    transaction_codecs: Mapping[str, TransactionCodec] = field(default_factory=lambda: ETHEREUM_CODECS)
+    receipt_extras: Mapping[str, ReceiptExtra] = field(default_factory=lambda: NO_EXTRAS)
+    trial_types: frozenset[str] = frozenset()
+    hides_state_sync: bool = False
+
+    def enforce(self, checks: frozenset[Check], types: frozenset[str]) -> Profile:
+        """This profile after `checks` and `types` have been seen to hold."""
+        trial = [check for check in checks if self.modes[check] is Mode.ON_TRIAL]
+        if not trial and not (types & self.trial_types):
+            return self
+        modes = {**self.modes, **dict.fromkeys(trial, Mode.ENFORCED)}
+        return replace(self, modes=MappingProxyType(modes), trial_types=self.trial_types - types)
+
+
+def _modes(default: Mode, **exceptions: Mode) -> Mapping[Check, Mode]:
+    modes = dict.fromkeys(Check, default)
+    modes.update({Check[name.upper()]: mode for name, mode in exceptions.items()})
+    return MappingProxyType(modes)
+
+
+_ALL_ENFORCED: Final = _modes(Mode.ENFORCED)
+
+FULL: Final = Profile(
+    name="full",
+    summary="Ethereum's own rules, every check enforced",
+    modes=_ALL_ENFORCED,
+)
+
+AUTO: Final = Profile(
+    name="auto",
+    summary="Ethereum's rules on a chain nobody described: each check is enforced once it has held",
+    modes=_modes(Mode.ON_TRIAL),
+    trial_types=frozenset(ETHEREUM_CODECS),
+)
+
+OP_STACK: Final = Profile(
+    name="op-stack",
+    summary="Ethereum's rules plus deposit transactions (0x7e) and their receipts; since Isthmus the "
+    "withdrawals root is a storage root, which no block answer can prove",
+    modes=_modes(
+        Mode.ENFORCED,
+        receipts_root=Mode.ON_TRIAL,
+        withdrawals_root=Mode.ABSENT,
+        created_addresses=Mode.ON_TRIAL,
+        gas_used=Mode.ON_TRIAL,
+    ),
+    decoder=msgspec.json.Decoder(OpBlock),
+    transaction_codecs=OP_CODECS,
+    receipt_extras=OP_EXTRAS,
+)
+
+CELO: Final = Profile(
+    name="celo",
+    summary="op-stack plus fees paid in tokens (0x7a, 0x7b); blocks before the move to the OP stack "
+    "are not covered",
+    modes=_modes(Mode.ON_TRIAL, withdrawals_root=Mode.ABSENT),
+    decoder=msgspec.json.Decoder(CeloBlock),
+    transaction_codecs=CELO_CODECS,
+    receipt_extras=CELO_EXTRAS,
+    trial_types=frozenset(CELO_CODECS),
+)
+
+ARBITRUM: Final = Profile(
+    name="arbitrum",
+    summary="Ethereum's header; messages between the chains have their own types (0x64 to 0x6a)",
+    modes=_modes(
+        Mode.ON_TRIAL,
+        header_hash=Mode.ENFORCED,
+        withdrawals_root=Mode.ABSENT,
+        created_addresses=Mode.BEST_EFFORT,
+    ),
+    decoder=msgspec.json.Decoder(ArbitrumBlock),
+    transaction_codecs=ARBITRUM_CODECS,
+    trial_types=frozenset(ARBITRUM_CODECS) - frozenset(ETHEREUM_CODECS),
+)
+
+POLYGON: Final = Profile(
+    name="polygon",
+    summary="Ethereum's rules; before block 80,084,800 bridge transactions are shown that no root "
+    "covers, after it they (0x7f) cannot be rebuilt from JSON and leave the transactions root open",
+    modes=_modes(Mode.ENFORCED, gas_used=Mode.BEST_EFFORT, withdrawals_root=Mode.BEST_EFFORT),
+    hides_state_sync=True,
+)
+
+AVALANCHE: Final = Profile(
+    name="avalanche",
+    summary="the C-Chain's longer header; atomic imports are in extra data and are no transactions",
+    modes=_modes(
+        Mode.ON_TRIAL,
+        header_hash=Mode.ENFORCED,
+        withdrawals_root=Mode.ABSENT,
+    ),
+    decoder=msgspec.json.Decoder(AvalancheBlock),
+    header=AVALANCHE_HEADER,
+)
+
+SCROLL: Final = Profile(
+    name="scroll",
+    summary="Ethereum's rules plus messages from the parent chain (0x7e)",
+    modes=_modes(Mode.ON_TRIAL, withdrawals_root=Mode.ABSENT),
+    decoder=msgspec.json.Decoder(ScrollBlock),
+    transaction_codecs=SCROLL_CODECS,
+    trial_types=frozenset({"0x7e"}),
+)
+
+CRONOS: Final = Profile(
+    name="cronos",
+    summary="Ethermint: the block hash is CometBFT's and roots are no tries; transaction hashes hold",
+    modes=_modes(Mode.ABSENT, transaction_hashes=Mode.ENFORCED),
+)
+
+HYPERLIQUID: Final = Profile(
+    name="hyperliquid",
+    summary="Ethereum's header; system transactions are hidden, so roots hold in some blocks only",
+    modes=_modes(Mode.BEST_EFFORT, header_hash=Mode.ENFORCED, transaction_hashes=Mode.ENFORCED),
+)
+
+ZKSYNC: Final = Profile(
+    name="zksync",
+    summary="block hashes and roots are not Ethereum's; only agreement between providers counts",
+    modes=_modes(Mode.ABSENT),
+)
+
+AGREEMENT: Final = Profile(
+    name="agreement",
+    summary="nothing is recomputed; only agreement between providers counts",
+    modes=_modes(Mode.ABSENT),
+)
+
+PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
+    {
+        profile.name: profile
+        for profile in (
+            FULL, AUTO, OP_STACK, CELO, ARBITRUM, POLYGON, AVALANCHE, SCROLL,
+            CRONOS, HYPERLIQUID, ZKSYNC, AGREEMENT,
+        )
+    }
+)  # fmt: skip
+"""Every profile by the name that `ChainTraits.verification_profile` gives."""

@@ -1,0 +1,102 @@
+"""Receipts back into the bytes the receipts root is taken of.
+
+The hottest loop of verification: a block has far more logs than anything
+else.  Addresses and topics are checked by `bloom` before they come here, so
+that a log is one formatted string.  Sources: Yellow Paper 4.3.1, EIP-658,
+EIP-2718; OP stack specs "deposits"; CIP-64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from chains.evm.rows import RawLog, RawReceipt
+from chains.evm.verify.bloom import BLOOM_TEXT_LENGTH
+from chains.evm.verify.rlp import (
+    EMPTY,
+    EMPTY_LIST,
+    encode_data,
+    encode_hash,
+    encode_list,
+    encode_scalar,
+    list_prefix,
+    to_bytes,
+)
+
+ReceiptExtra = Callable[[RawReceipt], str]
+"""What a family appends to the receipts of one transaction type, as hex."""
+
+_TOPICS_PREFIX: Final = ("c0", "e1", "f842", "f863", "f884")
+_TOPICS_LENGTH: Final = (1, 34, 68, 101, 134)
+"""RLP length of a list of so many topics, its prefix included."""
+
+_BLOOM_PREFIX: Final = "b90100"
+
+
+def _op_deposit_extra(receipt: RawReceipt) -> str:
+    # Between Regolith and Canyon the nonce is shown but not committed to; the version tells.
+    if receipt.deposit_receipt_version is None:
+        return ""
+    nonce = EMPTY if receipt.deposit_nonce is None else encode_scalar(receipt.deposit_nonce)
+    return nonce + encode_scalar(receipt.deposit_receipt_version)
+
+
+def _celo_token_fee_extra(receipt: RawReceipt) -> str:
+    return EMPTY if receipt.base_fee is None else encode_scalar(receipt.base_fee)
+
+
+NO_EXTRAS: Final[Mapping[str, ReceiptExtra]] = MappingProxyType({})
+OP_EXTRAS: Final[Mapping[str, ReceiptExtra]] = MappingProxyType({"0x7e": _op_deposit_extra})
+CELO_EXTRAS: Final[Mapping[str, ReceiptExtra]] = MappingProxyType(
+    {**OP_EXTRAS, "0x7b": _celo_token_fee_extra}
+)
+
+
+def encode_receipt(receipt: RawReceipt, kind: str, bloom: str, extra: ReceiptExtra | None) -> bytes:
+    """The bytes of one receipt as the trie holds them.
+
+    `kind` is the normalised transaction type, `bloom` the receipt's bloom as
+    "0x…" text.  Raises ValueError on text that is not hex of the right length.
+    """
+    if len(bloom) != BLOOM_TEXT_LENGTH or bloom[:2] != "0x":
+        raise ValueError("not a bloom")
+    logs = receipt.logs
+    encoded_logs = encode_list("".join([_encode_log(log) for log in logs])) if logs else EMPTY_LIST
+    body = (
+        f"{_encode_outcome(receipt)}{encode_scalar(receipt.cumulative_gas_used)}"
+        f"{_BLOOM_PREFIX}{bloom[2:]}{encoded_logs}"
+    )
+    if extra is not None:
+        body += extra(receipt)
+    envelope = list_prefix(len(body) >> 1) + body
+    return to_bytes(envelope if kind == "0x0" else f"{int(kind, 16):02x}{envelope}")
+
+
+def _encode_outcome(receipt: RawReceipt) -> str:
+    root = receipt.root
+    if root is not None and len(root) == 66:
+        return encode_hash(root)
+    status = receipt.status
+    if status == "0x1":
+        return "01"
+    if status == "0x0":
+        return EMPTY
+    raise ValueError("a receipt with neither status nor state root")
+
+
+def _encode_log(log: RawLog) -> str:
+    topics = log.topics
+    count = len(topics)
+    data = log.data
+    if len(data) == 66 and data[:2] == "0x":
+        text = "a0" + data[2:]
+    else:
+        text = encode_data(data)
+    length = 21 + _TOPICS_LENGTH[count] + (len(text) >> 1)
+    if count == 3:
+        first, second, third = topics
+        return f"{list_prefix(length)}94{log.address[2:]}f863a0{first[2:]}a0{second[2:]}a0{third[2:]}{text}"
+    words = "".join(["a0" + topic[2:] for topic in topics])
+    return f"{list_prefix(length)}94{log.address[2:]}{_TOPICS_PREFIX[count]}{words}{text}"

@@ -1,0 +1,278 @@
+"""Transactions back into the bytes their hashes are taken of.
+
+One function a transaction type, each a line-by-line reading of its source,
+gathered into one table a family.  A type without a function cannot be checked
+and is reported as such by `block`.  Sources: Yellow Paper 4.3, EIP-2718, 2930,
+1559, 4844, 7702; OP stack specs "deposits"; OffchainLabs/go-ethereum arb_types;
+scroll-tech/go-ethereum; CIP-64 and CIP-66.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from chains.evm.verify.fields import (
+    AccessEntry,
+    ArbitrumTransaction,
+    Authorization,
+    CeloTransaction,
+    HashedTransaction,
+    OpTransaction,
+    ScrollTransaction,
+    Withdrawal,
+)
+from chains.evm.verify.rlp import (
+    EMPTY,
+    EMPTY_LIST,
+    encode_address,
+    encode_data,
+    encode_hash,
+    encode_list,
+    encode_scalar,
+    encode_small_scalar,
+    to_bytes,
+)
+
+TransactionCodec = Callable[[Any], str]
+"""From a family's transaction struct to the hex of its envelope.
+
+Raises ValueError on text that is not hex and TypeError on a missing field.
+"""
+
+LEGACY_TYPE: Final = "0x0"
+
+
+def _need(text: str | None) -> str:
+    if text is None:
+        raise TypeError("a field of this transaction type is missing")
+    return text
+
+
+def _small(text: str | None) -> str:
+    return encode_small_scalar(_need(text))
+
+
+def _scalar(text: str | None) -> str:
+    return encode_scalar(_need(text))
+
+
+def _signature(transaction: HashedTransaction) -> str:
+    parity = transaction.y_parity or transaction.v
+    return f"{_small(parity)}{_scalar(transaction.r)}{_scalar(transaction.s)}"
+
+
+def _access_list(entries: Sequence[AccessEntry] | None) -> str:
+    if not entries:
+        return EMPTY_LIST
+    parts = []
+    for entry in entries:
+        keys = encode_list("".join([encode_hash(key) for key in entry.storage_keys]))
+        parts.append(encode_list(encode_address(entry.address) + keys))
+    return encode_list("".join(parts))
+
+
+def _authorizations(entries: Sequence[Authorization] | None) -> str:
+    if entries is None:
+        raise TypeError("a set-code transaction without its authorizations")
+    parts = []
+    for entry in entries:
+        parity = _small(entry.y_parity or entry.v)
+        head = f"{_small(entry.chain_id)}{encode_address(entry.address)}{_small(entry.nonce)}"
+        parts.append(encode_list(f"{head}{parity}{_scalar(entry.r)}{_scalar(entry.s)}"))
+    return encode_list("".join(parts))
+
+
+def _legacy(transaction: HashedTransaction) -> str:
+    t = transaction
+    return encode_list(
+        f"{_small(t.nonce)}{_small(t.gas_price)}{_small(t.gas)}{encode_address(t.to)}"
+        f"{encode_scalar(t.value)}{encode_data(t.input)}{_small(t.v)}{_scalar(t.r)}{_scalar(t.s)}"
+    )
+
+
+def _access_list_type(transaction: HashedTransaction) -> str:
+    t = transaction
+    return "01" + encode_list(
+        f"{_small(t.chain_id)}{_small(t.nonce)}{_small(t.gas_price)}{_small(t.gas)}"
+        f"{encode_address(t.to)}{encode_scalar(t.value)}{encode_data(t.input)}"
+        f"{_access_list(t.access_list)}{_signature(t)}"
+    )
+
+
+def _fee_market_fields(transaction: HashedTransaction) -> str:
+    t = transaction
+    return (
+        f"{_small(t.chain_id)}{_small(t.nonce)}{_small(t.max_priority_fee_per_gas)}"
+        f"{_small(t.max_fee_per_gas)}{_small(t.gas)}{encode_address(t.to)}"
+        f"{encode_scalar(t.value)}{encode_data(t.input)}{_access_list(t.access_list)}"
+    )
+
+
+def _fee_market_type(transaction: HashedTransaction) -> str:
+    return "02" + encode_list(_fee_market_fields(transaction) + _signature(transaction))
+
+
+def _blob_type(transaction: HashedTransaction) -> str:
+    hashes = transaction.blob_versioned_hashes
+    if hashes is None:
+        raise TypeError("a blob transaction without its versioned hashes")
+    blobs = encode_list("".join([encode_hash(item) for item in hashes]))
+    return "03" + encode_list(
+        f"{_fee_market_fields(transaction)}{_small(transaction.max_fee_per_blob_gas)}"
+        f"{blobs}{_signature(transaction)}"
+    )
+
+
+def _set_code_type(transaction: HashedTransaction) -> str:
+    return "04" + encode_list(
+        f"{_fee_market_fields(transaction)}{_authorizations(transaction.authorization_list)}"
+        f"{_signature(transaction)}"
+    )
+
+
+def _op_deposit_type(transaction: OpTransaction) -> str:
+    t = transaction
+    mint = EMPTY if t.mint is None else encode_scalar(t.mint)
+    system = "01" if t.is_system_tx else EMPTY
+    return "7e" + encode_list(
+        f"{encode_hash(_need(t.source_hash))}{encode_address(_need(t.sender))}{encode_address(t.to)}"
+        f"{mint}{encode_scalar(t.value)}{_small(t.gas)}{system}{encode_data(t.input)}"
+    )
+
+
+def _celo_token_fee_type(transaction: CeloTransaction) -> str:
+    t = transaction
+    return "7b" + encode_list(f"{_fee_market_fields(t)}{encode_address(t.fee_currency)}{_signature(t)}")
+
+
+def _celo_denominated_type(transaction: CeloTransaction) -> str:
+    t = transaction
+    return "7a" + encode_list(
+        f"{_fee_market_fields(t)}{encode_address(t.fee_currency)}"
+        f"{_small(t.max_fee_in_fee_currency)}{_signature(t)}"
+    )
+
+
+def _scroll_message_type(transaction: ScrollTransaction) -> str:
+    t = transaction
+    sender = t.message_sender or t.sender
+    return "7e" + encode_list(
+        f"{_small(t.queue_index)}{_small(t.gas)}{encode_address(t.to)}{encode_scalar(t.value)}"
+        f"{encode_data(t.input)}{encode_address(_need(sender))}"
+    )
+
+
+def _arbitrum_fee_cap(transaction: ArbitrumTransaction) -> str:
+    return _small(transaction.max_fee_per_gas or transaction.gas_price)
+
+
+def _arbitrum_deposit_type(transaction: ArbitrumTransaction) -> str:
+    t = transaction
+    return "64" + encode_list(
+        f"{_small(t.chain_id)}{encode_hash(_need(t.request_id))}{encode_address(_need(t.sender))}"
+        f"{encode_address(_need(t.to))}{encode_scalar(t.value)}"
+    )
+
+
+def _arbitrum_unsigned_type(transaction: ArbitrumTransaction) -> str:
+    t = transaction
+    return "65" + encode_list(
+        f"{_small(t.chain_id)}{encode_address(_need(t.sender))}{_small(t.nonce)}"
+        f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{encode_scalar(t.value)}"
+        f"{encode_data(t.input)}"
+    )
+
+
+def _arbitrum_contract_type(transaction: ArbitrumTransaction) -> str:
+    t = transaction
+    return "66" + encode_list(
+        f"{_small(t.chain_id)}{encode_hash(_need(t.request_id))}{encode_address(_need(t.sender))}"
+        f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{encode_scalar(t.value)}"
+        f"{encode_data(t.input)}"
+    )
+
+
+def _arbitrum_retry_type(transaction: ArbitrumTransaction) -> str:
+    t = transaction
+    return "68" + encode_list(
+        f"{_small(t.chain_id)}{_small(t.nonce)}{encode_address(_need(t.sender))}"
+        f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{encode_scalar(t.value)}"
+        f"{encode_data(t.input)}{encode_hash(_need(t.ticket_id))}{encode_address(_need(t.refund_to))}"
+        f"{_scalar(t.max_refund)}{_scalar(t.submission_fee_refund)}"
+    )
+
+
+def _arbitrum_submit_type(transaction: ArbitrumTransaction) -> str:
+    t = transaction
+    return "69" + encode_list(
+        f"{_small(t.chain_id)}{encode_hash(_need(t.request_id))}{encode_address(_need(t.sender))}"
+        f"{_scalar(t.l1_base_fee)}{_scalar(t.deposit_value)}{_arbitrum_fee_cap(t)}{_small(t.gas)}"
+        f"{encode_address(t.retry_to)}{_scalar(t.retry_value)}{encode_address(_need(t.beneficiary))}"
+        f"{_scalar(t.max_submission_fee)}{encode_address(_need(t.refund_to))}"
+        f"{encode_data(_need(t.retry_data))}"
+    )
+
+
+def _arbitrum_internal_type(transaction: ArbitrumTransaction) -> str:
+    t = transaction
+    return "6a" + encode_list(f"{_small(t.chain_id)}{encode_data(t.input)}")
+
+
+ETHEREUM_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
+    {
+        LEGACY_TYPE: _legacy,
+        "0x1": _access_list_type,
+        "0x2": _fee_market_type,
+        "0x3": _blob_type,
+        "0x4": _set_code_type,
+    }
+)
+
+OP_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
+    {**ETHEREUM_CODECS, "0x7e": _op_deposit_type}
+)
+
+CELO_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
+    {**OP_CODECS, "0x7a": _celo_denominated_type, "0x7b": _celo_token_fee_type}
+)
+
+SCROLL_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
+    {**ETHEREUM_CODECS, "0x7e": _scroll_message_type}
+)
+
+ARBITRUM_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
+    {
+        **ETHEREUM_CODECS,
+        "0x64": _arbitrum_deposit_type,
+        "0x65": _arbitrum_unsigned_type,
+        "0x66": _arbitrum_contract_type,
+        "0x68": _arbitrum_retry_type,
+        "0x69": _arbitrum_submit_type,
+        "0x6a": _arbitrum_internal_type,
+    }
+)
+
+
+def normalize_type(text: str | None) -> str:
+    """A transaction type as "0x2"; None, "0x" and "0x0" are legacy."""
+    if text is None or text in {"0x", "0x00"}:
+        return LEGACY_TYPE
+    return "0x" + (text[2:].lstrip("0").lower() or "0")
+
+
+def encode_transaction(codec: TransactionCodec, transaction: HashedTransaction) -> bytes:
+    """The envelope a transaction's hash is taken of and the trie holds."""
+    return to_bytes(codec(transaction))
+
+
+def encode_withdrawal(withdrawal: Withdrawal) -> bytes:
+    """One item of the withdrawals trie (EIP-4895)."""
+    w = withdrawal
+    return to_bytes(
+        encode_list(
+            f"{encode_scalar(w.index)}{encode_scalar(w.validator_index)}"
+            f"{encode_address(w.address)}{encode_scalar(w.amount)}"
+        )
+    )
