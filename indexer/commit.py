@@ -68,6 +68,12 @@ class Moved:
     record: ChainRecord
     changes: tuple[Change, ...]
     left_blocks_count: int
+    applied_blocks: tuple[Block, ...] = ()
+
+    @property
+    def applied_blocks_count(self) -> int:
+        """How many blocks became canonical."""
+        return len(self.applied_blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,7 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
         changes = await _decide_changes(desk, move, hits, plan, before, after, now=now)
         await _write(desk, move, plan, before, after, changes, now=now)
     left = 0 if plan.fork is None else before.tip.height - plan.fork.height
-    return Moved(after, tuple(changes), left)
+    return Moved(after, tuple(changes), left, tuple(plan.blocks))
 
 
 def view_of(record: ChainRecord) -> ChainView:

@@ -104,7 +104,8 @@ async def register(pool: Pool, requests: Sequence[RegistrationRequest], *, now: 
             # Another request of the same merchant won the race: what it wrote is the truth now.
             existing |= await _load_existing(conn, requests)
         return [
-            await _answer(conn, index, request, existing, inserted, fresh) for index, request in enumerate(requests)
+            await _answer(conn, index, request, tips[request.chain], existing, inserted, fresh)
+            for index, request in enumerate(requests)
         ]
 
 
@@ -190,6 +191,7 @@ async def _answer(
     conn: Connection,
     index: int,
     request: RegistrationRequest,
+    tip: BlockRef,
     existing: Mapping[_Key, WatchedAddress],
     inserted: Mapping[_Key, WatchedAddress],
     fresh: Mapping[_Key, RegistrationRequest],
@@ -204,7 +206,9 @@ async def _answer(
             index, "this address is registered already with another reference or metadata; delete it first"
         )
     if request.from_height is not None:
-        row = await conn.fetchrow(_WATCHLIST["lower_pending_start"], watched.id, request.from_height)
+        row = await conn.fetchrow(
+            _WATCHLIST["lower_pending_start"], watched.id, request.from_height, tip.height
+        )
         if row is not None:
             watched = decode_watched(row)
     return Registered(watched, created=False)

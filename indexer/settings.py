@@ -34,7 +34,7 @@ class FollowSettings:
     backfill_blocks_max: int = 64
     write_target_ms: int = 250
     lease_s: float = 10.0
-    finality_delayed_factor: float = 4.0
+    finality_delayed_after_s: float = 1800.0
     congested_factor: float = 4.0
 
     @property

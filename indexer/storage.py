@@ -183,3 +183,33 @@ class FollowStore(Protocol):
     def open_move(self, chain: ChainId, *, lease_epoch: int) -> AbstractAsyncContextManager[MoveTransaction]:
         """Begin a move; raises `LeaseLost` when `lease_epoch` is no longer ours."""
         ...
+
+
+class BackfillTransaction(MoveTransaction, Protocol):
+    """A chunk of history, recorded under the same lock as a move."""
+
+    async def load_parent_hash(self, height: int) -> BlockHash | None:
+        """The parent hash in our canonical row at `height`."""
+        ...
+
+    async def cover(self, height_first: int, height_last: int, *, at: datetime) -> None:
+        """Lower the starts of what waits for these heights, and mark rescans as far as they are done."""
+        ...
+
+
+class BackfillStore(Protocol):
+    """What reading history needs beside `FollowStore`'s read side."""
+
+    async def load_chain(self, chain: ChainId) -> ChainRecord | None:
+        """The chain's row, or None before its first block."""
+        ...
+
+    async def load_backfill_range(self, chain: ChainId) -> tuple[int, int] | None:
+        """The range of the work that reaches highest: (first, last) wanted heights, or None."""
+        ...
+
+    def open_backfill(
+        self, chain: ChainId, *, lease_epoch: int
+    ) -> AbstractAsyncContextManager[BackfillTransaction]:
+        """Begin a chunk; raises `LeaseLost` when `lease_epoch` is no longer ours."""
+        ...

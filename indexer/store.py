@@ -189,6 +189,11 @@ class PostgresMove:
         """The connection, for this room's other stores that join the move."""
         return self._conn
 
+    @property
+    def publisher(self) -> Publish:
+        """The relay's door."""
+        return self._publish
+
     async def lower_starts(self, fork_height: int) -> None:
         """Addresses and assets that start above the fork, but not above the old tip + 1, start at fork + 1."""
         tip_height = self._record.tip.height
@@ -288,6 +293,13 @@ async def load_lock_key(conn: Connection, chain: ChainId) -> int:
     if key is None:
         raise LookupError(f"{chain} has no first block yet")
     return key
+
+
+async def load_extent(conn: Connection, chain: ChainId) -> tuple[int, int]:
+    """The heights of a chain's tip and of its lowest canonical block; exact under the lock."""
+    row = await conn.fetchrow(_CHAINS["load_chain"], chain)
+    assert row is not None
+    return row["tip_height"], row["start_height"]
 
 
 async def lock_chain_exclusive(conn: Connection, lock_key: int) -> None:

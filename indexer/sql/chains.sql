@@ -133,7 +133,9 @@ order by asset;
 
 -- name: lower_asset_starts :exec
 update assets
-set start_height = $2 + 1
+set
+  start_height = $2 + 1,
+  pending_start = case when pending_start < $2 + 1 then pending_start end
 where chain = $1
   and start_height > $2 + 1
   and start_height <= $3 + 1;

@@ -1,6 +1,8 @@
 -- name: lower_address_starts :exec
 update addresses
-set effective_start = $2 + 1
+set
+  effective_start = $2 + 1,
+  pending_start = case when pending_start < $2 + 1 then pending_start end
 where chain = $1
   and effective_start > $2 + 1
   and effective_start <= $3 + 1;
@@ -62,7 +64,8 @@ returning *;
 update addresses
 set
   from_height = $2,
-  pending_start = $2
+  effective_start = least(effective_start, $3 + 1),
+  pending_start = case when $2 <= $3 then $2 end
 where id = $1
   and effective_start > $2
   and (pending_start is null or pending_start > $2)

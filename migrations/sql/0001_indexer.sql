@@ -34,6 +34,15 @@ create table chains (
   check ((state = 'halted') = (halt_reason is not null))
 );
 
+-- What the follower of a chain sees right now; for people and readiness, never for decisions.
+create table chain_status (
+  chain text primary key,
+  alias text not null,
+  head_height bigint,
+  detail jsonb not null,
+  reported_at timestamptz not null
+);
+
 -- One row a canonical block: the ledger of coverage (Law 1).
 create table blocks (
   chain text not null references chains (chain),
