@@ -8,12 +8,12 @@ and roots, which catches lies, is `chains.evm.verify`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from chains.errors import Inconsistent
-from chains.evm.rows import RawBlock, RawReceipt, RawReceipts
+from chains.evm.rows import RawBlock, RawReceipt, RawReceipts, parse_quantity
 
 EMPTY_TRIE_ROOT = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 """keccak(rlp("")): the root of a list without entries."""
@@ -24,22 +24,28 @@ class ConsistencyRules:
     """What a chain's honest nodes are known to break.
 
     `receipts_beyond_max`: receipts that belong to no listed transaction
-    (Polygon's state sync).  `hidden_transactions`: system transactions leave
-    receipts or log indexes unlisted.
+    (Polygon's state sync).  `receipts_may_lack`: transactions that never ran
+    have none, and are not counted in the place of a log (Ethermint).
+    `log_indexes_may_skip`: hidden system transactions have logs.  `empty_root_is_empty`: the root is a trie's and covers exactly
+    the listed transactions.
     """
 
     receipts_beyond_max: int = 0
-    hidden_transactions: bool = False
-    empty_roots_mean_empty: bool = True
+    receipts_may_lack: bool = False
+    log_indexes_may_skip: bool = False
+    empty_root_is_empty: bool = True
 
 
 STRICT = ConsistencyRules()
 
 RULES_BY_PROFILE: Mapping[str, ConsistencyRules] = MappingProxyType(
     {
-        "polygon": ConsistencyRules(receipts_beyond_max=1),
-        "hyperliquid": ConsistencyRules(hidden_transactions=True, empty_roots_mean_empty=False),
-        "zksync": ConsistencyRules(hidden_transactions=True, empty_roots_mean_empty=False),
+        "polygon": ConsistencyRules(receipts_beyond_max=1, empty_root_is_empty=False),
+        "cronos": ConsistencyRules(
+            receipts_may_lack=True, log_indexes_may_skip=True, empty_root_is_empty=False
+        ),
+        "hyperliquid": ConsistencyRules(log_indexes_may_skip=True, empty_root_is_empty=False),
+        "zksync": ConsistencyRules(log_indexes_may_skip=True, empty_root_is_empty=False),
     }
 )
 
@@ -63,9 +69,9 @@ def check_block(
         raise Inconsistent(f"receipts of block {receipts[0].block_hash[:66]!r} for {block.hash}")
     _check_counts(rules, block, receipts)
     log_index_next = 0
-    for position, receipt in enumerate(receipts):
-        _check_receipt(rules, block, receipt, position)
-        log_index_next = _check_logs(rules, block, receipt, log_index_next)
+    for receipt, position in zip(receipts, _find_positions(rules, block, receipts), strict=True):
+        _check_receipt(block, receipt, position)
+        log_index_next = _check_logs(rules, block, receipt, position, log_index_next)
 
 
 def _check_transactions(block: RawBlock) -> None:
@@ -82,57 +88,58 @@ def _check_transactions(block: RawBlock) -> None:
 def _check_counts(rules: ConsistencyRules, block: RawBlock, receipts: RawReceipts) -> None:
     transactions_count = len(block.transactions)
     beyond = len(receipts) - transactions_count
-    if beyond < 0 or beyond > rules.receipts_beyond_max:
+    if beyond > rules.receipts_beyond_max or (beyond < 0 and not rules.receipts_may_lack):
         raise Inconsistent(f"{len(receipts)} receipts for {transactions_count} transactions of {block.hash}")
-    if rules.empty_roots_mean_empty:
-        root_is_empty = block.transactions_root == EMPTY_TRIE_ROOT
-        if root_is_empty != (transactions_count == 0) and rules.receipts_beyond_max == 0:
-            raise Inconsistent(
-                f"transactions root of {block.hash} does not fit {transactions_count} transactions"
-            )
+    root_is_empty = block.transactions_root == EMPTY_TRIE_ROOT
+    if rules.empty_root_is_empty and root_is_empty != (transactions_count == 0):
+        raise Inconsistent(f"the root of {block.hash} does not fit {transactions_count} transactions")
 
 
-def _check_receipt(rules: ConsistencyRules, block: RawBlock, receipt: RawReceipt, position: int) -> None:
+def _find_positions(rules: ConsistencyRules, block: RawBlock, receipts: RawReceipts) -> Sequence[int]:
+    """Which transaction each receipt must belong to, by its place in the list."""
+    if not rules.receipts_may_lack:
+        return range(len(receipts))
+    by_hash = {transaction.hash: position for position, transaction in enumerate(block.transactions)}
+    positions = [by_hash.get(receipt.transaction_hash, -1) for receipt in receipts]
+    if positions != sorted(set(positions)) or -1 in positions:
+        raise Inconsistent(f"receipts of {block.hash} are not in the order of its transactions")
+    return positions
+
+
+def _check_receipt(block: RawBlock, receipt: RawReceipt, position: int) -> None:
     if (
         receipt.block_hash != block.hash
         or receipt.block_number != block.number
         or receipt.transaction_index != hex(position)
     ):
         raise Inconsistent(f"receipt {position} of {block.hash} has another place")
-    if position < len(block.transactions):
-        if receipt.transaction_hash != block.transactions[position].hash:
-            raise Inconsistent(f"receipt {position} of {block.hash} is of another transaction")
-    else:
-        assert rules.receipts_beyond_max > 0, "counts were checked before"
+    transactions = block.transactions
+    if position < len(transactions) and receipt.transaction_hash != transactions[position].hash:
+        raise Inconsistent(f"receipt {position} of {block.hash} is of another transaction")
 
 
-def _check_logs(rules: ConsistencyRules, block: RawBlock, receipt: RawReceipt, log_index_next: int) -> int:
+def _check_logs(
+    rules: ConsistencyRules, block: RawBlock, receipt: RawReceipt, position: int, log_index_next: int
+) -> int:
     """Check one receipt's logs; returns the index the next log must carry."""
     block_hash, number = block.hash, block.number
     transaction_hash, transaction_index = receipt.transaction_hash, receipt.transaction_index
+    may_skip = rules.log_indexes_may_skip or position >= len(block.transactions)
     for log in receipt.logs:
         if (
             log.block_hash != block_hash
             or log.transaction_hash != transaction_hash
-            or log.transaction_index != transaction_index
+            or (log.transaction_index != transaction_index and not rules.receipts_may_lack)
             or log.block_number != number
+            or log.removed
         ):
-            raise Inconsistent(f"a log of {transaction_hash} in {block_hash} has another place")
+            raise Inconsistent(
+                f"a log of {transaction_hash} in {block_hash} has another place, or was removed"
+            )
         if log.log_index != hex(log_index_next):
-            log_index_next = _read_log_index(rules, block, log.log_index, log_index_next)
-        if log.removed:
-            raise Inconsistent(f"a removed log inside the receipts of {block_hash}")
+            index = parse_quantity(log.log_index)
+            if not may_skip or index < log_index_next:
+                raise Inconsistent(f"log {index} of {block_hash} where {log_index_next} was due")
+            log_index_next = index
         log_index_next += 1
     return log_index_next
-
-
-def _read_log_index(rules: ConsistencyRules, block: RawBlock, text: str, log_index_expected: int) -> int:
-    """The index of a log that is out of step, where the chain allows gaps."""
-    if rules.hidden_transactions:
-        try:
-            index = int(text, 16)
-        except ValueError:
-            index = -1
-        if index > log_index_expected:
-            return index
-    raise Inconsistent(f"log {text[:20]!r} of {block.hash} where {log_index_expected} was due")

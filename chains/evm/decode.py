@@ -92,10 +92,10 @@ class EvmTransfers:
 
     _index: AssetIndex
     _transactions: Sequence[RawTransaction]
-    _hashes: Sequence[str]
     _recipients: list[bytes]
     _rows: list[RawLog | NativeMove]
     _ordinals: list[int] | None = None
+    _positions: dict[str, int] | None = None
     _spends: dict[ConflictKey, TxHash] | None = None
 
     @property
@@ -105,15 +105,16 @@ class EvmTransfers:
     def at(self, index: int) -> Transfer:
         row = self._rows[index]
         if isinstance(row, RawLog):
-            position = parse_quantity(row.transaction_index)
+            position, tx_text = self._position_of(row), row.transaction_hash
             sender, log_index = _parse_topic_address(row.topics[1]), parse_quantity(row.log_index)
             amount_base_units = parse_quantity(row.data)
         else:
-            position, sender, log_index = row.position, row.sender, None
+            position, tx_text = row.position, self._transactions[row.position].hash
+            sender, log_index = row.sender, None
             amount_base_units = row.amount_base_units
         kind, asset = self._identity(row)
         return Transfer(
-            tx_hash=TxHash(parse_word(self._hashes[position])),
+            tx_hash=TxHash(parse_word(tx_text)),
             tx_index=position,
             kind=kind,
             asset=asset,
@@ -134,6 +135,15 @@ class EvmTransfers:
             }
         return self._spends.get(key)
 
+    def _position_of(self, log: RawLog) -> int:
+        # By hash: Ethermint counts the transactions of logs and of receipts differently.
+        if self._positions is None:
+            self._positions = {
+                transaction.hash: position for position, transaction in enumerate(self._transactions)
+            }
+        position = self._positions.get(log.transaction_hash)
+        return parse_quantity(log.transaction_index) if position is None else position
+
     def _identity(self, row: RawLog | NativeMove) -> tuple[TransferKind, AssetId]:
         if isinstance(row, RawLog):
             return TransferKind.TOKEN, self._index.tokens[row.address.lower()]
@@ -146,8 +156,10 @@ class EvmTransfers:
             self._ordinals = []
             seen: dict[tuple[str, TransferKind, AssetId, bytes], int] = {}
             for row, recipient in zip(self._rows, self._recipients, strict=True):
-                place = row.transaction_hash if isinstance(row, RawLog) else self._hashes[row.position]
-                identity = (place, *self._identity(row), recipient)
+                tx_text = (
+                    row.transaction_hash if isinstance(row, RawLog) else self._transactions[row.position].hash
+                )
+                identity = (tx_text, *self._identity(row), recipient)
                 ordinal = seen.get(identity, 0)
                 seen[identity] = ordinal + 1
                 self._ordinals.append(ordinal)
@@ -198,18 +210,25 @@ def decode_transfers(
                     unlisted_count += _collect_tokens(index, receipt.logs, recipients, rows)
     except ValueError:
         raise Inconsistent(f"a token log of {block.hash} is not hexadecimal") from None
-    transfers = EvmTransfers(
-        index,
-        block.transactions,
-        [receipt.transaction_hash for receipt in receipts],
-        recipients,
-        rows,
-    )
+    transfers = EvmTransfers(index, block.transactions, recipients, rows)
     return DecodedBlock(transfers, log_count, unlisted_count)
 
 
-def is_success(receipt: RawReceipt) -> bool:
-    """Whether the receipt proves success; one without a status proves nothing."""
+def pair_receipts(block: RawBlock, receipts: RawReceipts) -> Sequence[RawReceipt | None]:
+    """One receipt a transaction, None where the chain lets one be without.
+
+    `consistency` has checked the order, so counts tell whether any is missing.
+    """
+    if len(receipts) >= len(block.transactions):
+        return receipts
+    by_hash = {receipt.transaction_hash: receipt for receipt in receipts}
+    return [by_hash.get(transaction.hash) for transaction in block.transactions]
+
+
+def is_success(receipt: RawReceipt | None) -> bool:
+    """Whether there is a receipt that proves success; one without a status does not."""
+    if receipt is None:
+        return False
     status = receipt.status
     if status == "0x1":
         return True
@@ -272,6 +291,7 @@ def _read_native_moves(block: RawBlock, receipts: RawReceipts) -> list[NativeMov
     bridge deposit to oneself and one to somebody else both come out right.
     """
     moves: list[NativeMove] = []
+    paired = pair_receipts(block, receipts)
     for position, transaction in enumerate(block.transactions):
         kind = transaction.type
         if kind == OP_DEPOSIT_TYPE and transaction.mint is not None:
@@ -279,8 +299,8 @@ def _read_native_moves(block: RawBlock, receipts: RawReceipts) -> list[NativeMov
             moves.append(_move(position, None, sender, transaction.mint))
         if transaction.value == "0x0" or kind == ARBITRUM_INTERNAL_TYPE:
             continue
-        receipt = receipts[position]
-        if not is_success(receipt):
+        receipt = paired[position]
+        if receipt is None or not is_success(receipt):
             continue
         to = transaction.to or receipt.contract_address
         if to is None:

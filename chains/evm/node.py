@@ -61,8 +61,7 @@ class Abilities:
 class NetworkPin:
     """The network every node of a chain must serve, shared among them.
 
-    `genesis_hash` None is learnt from the first node that answers, and must
-    then be kept by whoever owns the database.
+    While `genesis_hash` is None a node is only held to what it said itself.
     """
 
     chain_number: int
@@ -89,6 +88,7 @@ class EvmNode:
         self.abilities = Abilities()
         self._transport = transport
         self._clock = clock
+        self._genesis_hash: BlockHash | None = None
         self._identified_on: int | None = None
         self._identified_at = 0.0
         self._identity_lock = asyncio.Lock()
@@ -115,6 +115,13 @@ class EvmNode:
             if isinstance(outcome, ChainError):
                 name_provider(outcome, self.name)
         return outcomes
+
+    async def fetch_genesis_hash(self, lane: Lane) -> BlockHash:
+        """The hash of block 0, asked anew."""
+        self.forget_identity()
+        await self._ensure_identity(lane)
+        assert self._genesis_hash is not None, "an identified node has said its genesis"
+        return self._genesis_hash
 
     def forget_identity(self) -> None:
         """Ask the node again who it is before its next answer is used."""

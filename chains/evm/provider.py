@@ -6,7 +6,7 @@ Thin: sending, budgets and identity are `chains.evm.node`, whole blocks are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ class EvmProvider:
 
     node: EvmNode
     reading: Reading
+    on_head: Callable[[str, int], None]
     lane: Lane = Lane.HEAD
 
     @property
@@ -38,7 +39,11 @@ class EvmProvider:
 
     def for_backfill(self) -> EvmProvider:
         """The same node, yielding to calls for the head."""
-        return EvmProvider(self.node, self.reading, Lane.BACKFILL)
+        return EvmProvider(self.node, self.reading, self.on_head, Lane.BACKFILL)
+
+    async def fetch_genesis_hash(self) -> BlockHash:
+        with self._blamed():
+            return await self.node.fetch_genesis_hash(self.lane)
 
     async def fetch_head_report(self) -> HeadReport:
         traits = self.reading.traits
@@ -56,9 +61,9 @@ class EvmProvider:
             if is_null(raw):
                 raise Missing("does not know its newest block")
             finality = dict(zip(tags[1:], map(_read_tag, others), strict=True))
-            return HeadReport(
-                head=decode_header(raw), safe=finality.get("safe"), final=finality.get("finalized")
-            )
+            report = HeadReport(decode_header(raw), finality.get("safe"), finality.get("finalized"))
+            self.on_head(self.name, report.head.height)
+            return report
 
     async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
         heights = range(height_first, height_last + 1)

@@ -9,29 +9,52 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 from chains.errors import ChainError, Unreachable
 from chains.evm.blocks import believe_consistent, compute_reading
+from chains.evm.heads import HeadWatch
 from chains.evm.node import EvmNode, NetworkPin
 from chains.evm.provider import EvmProvider
 from chains.evm.rows import Verifier
-from chains.model import BlockHash
+from chains.model import BlockHash, HeadReport
 from chains.port import Provider
-from chains.rpc.endpoints import EndpointBook, Health
+from chains.rpc.endpoints import EndpointBook, Health, compute_stale_after
 from chains.rpc.throttle import Budget
 from chains.rpc.transport import Endpoint, HttpTransport
 from chains.traits import ChainTraits
+
+HEDGE_SAMPLES = 64
+HEDGE_MIN_S = 0.1
+HEDGE_MAX_S = 2.0
+
+
+class HedgeDelay:
+    """How long a head may take before somebody else is asked too: its usual p95."""
+
+    def __init__(self) -> None:
+        self._durations_s: deque[float] = deque(maxlen=HEDGE_SAMPLES)
+
+    @property
+    def delay_s(self) -> float:
+        """Between 0.1 and 2 seconds."""
+        ordered = sorted(self._durations_s)
+        usual_s = ordered[int(0.95 * (len(ordered) - 1))] if ordered else HEDGE_MAX_S
+        return min(max(usual_s, HEDGE_MIN_S), HEDGE_MAX_S)
+
+    def record(self, duration_s: float) -> None:
+        """Note how long a head took."""
+        self._durations_s.append(duration_s)
 
 
 class EvmSource:
     """One chain's providers; close it, or use it with `async with`.
 
-    `verifier` recomputes what the chain's profile allows.  `genesis_hash` is
-    the pinned one; None learns it from the first provider (read it back from
-    `genesis_hash` and keep it).
+    `verifier` recomputes what the chain's profile allows.  Until `pin_genesis`
+    each provider is held to the genesis block it showed first.
     """
 
     def __init__(
@@ -40,20 +63,18 @@ class EvmSource:
         endpoints: Sequence[Endpoint],
         *,
         verifier: Verifier = believe_consistent,
-        genesis_hash: BlockHash | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.traits = traits
         self._clock = clock
-        self._pin = NetworkPin(traits.chain_number, genesis_hash)
-        self._book = EndpointBook()
+        self._pin = NetworkPin(traits.chain_number)
+        self._book = EndpointBook(compute_stale_after(traits.block_time_s))
         self._providers: dict[str, EvmProvider] = {}
         self._hinted = asyncio.Event()
-        self._head_endpoints: list[Endpoint] = []
+        self._hedge = HedgeDelay()
         reading = compute_reading(traits, verifier)
         for endpoint in endpoints:
             if endpoint.is_websocket:
-                self._head_endpoints.append(endpoint)
                 continue
             name = self._choose_name(endpoint)
             node = EvmNode(
@@ -65,9 +86,16 @@ class EvmSource:
                 clock=clock,
             )
             self._book.add(name, node.operator)
-            self._providers[name] = EvmProvider(node, reading)
+            self._providers[name] = EvmProvider(node, reading, self._note_head)
         if not self._providers:
             raise ValueError(f"{traits.alias}: at least one http(s) endpoint is needed")
+        self.heads = HeadWatch(
+            traits.alias,
+            [endpoint for endpoint in endpoints if endpoint.is_websocket],
+            traits.block_time_s,
+            self._hinted.set,
+            clock=clock,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,11 +112,6 @@ class EvmSource:
         """Close every provider's connections."""
         for provider in self._providers.values():
             await provider.node.close()
-
-    @property
-    def genesis_hash(self) -> BlockHash | None:
-        """The pinned genesis; None until the first provider answered."""
-        return self._pin.genesis_hash
 
     @property
     def operators_count(self) -> int:
@@ -112,11 +135,64 @@ class EvmSource:
     def report_failure(self, provider: Provider, error: ChainError) -> None:
         self._book.record_failure(provider.name, error, self._clock())
 
+    def pin_genesis(self, genesis_hash: BlockHash) -> None:
+        self._pin.genesis_hash = genesis_hash
+        for provider in self._providers.values():
+            provider.node.forget_identity()
+
     def report_success(self, provider: Provider) -> None:
         self._book.record_success(provider.name)
 
     def report_lag(self, provider: Provider, *, head_height: int, tip_height: int) -> None:
         self._book.record_lag(provider.name, head_height, tip_height)
+
+    async def fetch_head_hedged(self) -> tuple[EvmProvider, HeadReport]:
+        """The chosen provider's head, or a second one's if the first is slow today.
+
+        The other is asked when the first takes longer than its heads usually
+        do; who answers first serves the step.  Raises the first one's error
+        when nobody answers; a provider that failed is already reported.
+        """
+        first = self.choose_provider()
+        others = [name for name in self._book.choose_order(self._clock()) if name != first.name]
+        if not others:
+            return first, await first.fetch_head_report()
+        second = self._providers[others[0]]
+        async with asyncio.TaskGroup() as group:
+            asked = {group.create_task(self._try_head(first))}
+            done, waiting = await asyncio.wait(asked, timeout=self._hedge.delay_s)
+            if not done:
+                waiting = waiting | {group.create_task(self._try_head(second))}
+            answers = [task.result() for task in done]
+            while waiting and not any(isinstance(answer, tuple) for answer in answers):
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                answers += [task.result() for task in done]
+            for task in waiting:
+                task.cancel()
+        for answer in answers:
+            if isinstance(answer, tuple):
+                return answer
+        raise next(answer for answer in answers if isinstance(answer, ChainError))
+
+    async def _try_head(self, provider: EvmProvider) -> tuple[EvmProvider, HeadReport] | ChainError:
+        began = self._clock()
+        try:
+            report = await provider.fetch_head_report()
+        except ChainError as error:
+            self.report_failure(provider, error)
+            return error
+        self._hedge.record(self._clock() - began)
+        return provider, report
+
+    def _note_head(self, name: str, head_height: int) -> None:
+        self._book.record_head(name, head_height, self._clock())
+
+    async def run_hints(self) -> None:
+        """Listen for heads until cancelled; belongs in the follower's TaskGroup.
+
+        Returns at once without a websocket endpoint: then the timer is all.
+        """
+        await self.heads.run()
 
     async def wait_for_hint(self, timeout_s: float) -> bool:
         try:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from chains.errors import Inconsistent, Missing, Refused
-from chains.evm.decode import SIGNED_TYPES, NativeMove
+from chains.evm.decode import SIGNED_TYPES, NativeMove, pair_receipts
 from chains.evm.rows import (
     RawBlock,
     RawReceipt,
@@ -65,9 +65,10 @@ def decode_inner_moves(raw: Raw, block: RawBlock, receipts: RawReceipts) -> list
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Inconsistent(f"a trace that cannot be read: {error}") from None
     moves: list[NativeMove] = []
+    paired = pair_receipts(block, receipts)
     for position, frame in _pair(entries, block):
-        transaction, receipt = block.transactions[position], receipts[position]
-        if transaction.type in SIGNED_TYPES:
+        transaction, receipt = block.transactions[position], paired[position]
+        if receipt is not None and transaction.type in SIGNED_TYPES:
             check_outermost(frame, transaction, receipt)
         moves += collect_moves(frame, position)
     return moves

@@ -23,6 +23,14 @@ MISSING_FREE = 3
 """So many answers in a row that a block is not held yet are ordinary lag."""
 
 LAG_BLOCKS_MAX = 3
+STALE_MIN_S = 30.0
+STALE_BLOCKS = 10
+"""A head that stands still for so many block times may be stuck, not the chain."""
+
+
+def compute_stale_after(block_time_s: float) -> float:
+    """How long a head may stand still before another provider is preferred."""
+    return max(STALE_MIN_S, STALE_BLOCKS * block_time_s)
 
 
 @dataclass(slots=True)
@@ -36,7 +44,8 @@ class Health:
     missing: int = 0
     rests_from_s: float = 0.0
     rests_until_s: float = 0.0
-    head_height_max: int = 0
+    head_height_max: int = -1
+    head_advanced_at_s: float = 0.0
     lag_blocks: int = 0
     last_error: str = ""
 
@@ -49,6 +58,7 @@ class Health:
 class EndpointBook:
     """The providers of one chain in the order they were configured."""
 
+    stale_after_s: float = STALE_MIN_S
     healths: dict[str, Health] = field(default_factory=dict)
     primary: str = ""
 
@@ -66,7 +76,7 @@ class EndpointBook:
                 for health in self.healths.values()
                 if now_s - health.rests_from_s >= LAST_RESORT_REST_S
             ]
-        ordered = sorted(usable, key=self._rank)
+        ordered = sorted(usable, key=lambda health: self._rank(health, now_s))
         return [health.name for health in ordered]
 
     def choose_primary(self, now_s: float) -> str | None:
@@ -106,26 +116,27 @@ class EndpointBook:
         health.distrusts = max(0, health.distrusts - 1) if health.distrusts > 1 else 0
         health.last_error = ""
 
-    def record_head(self, name: str, head_height: int) -> int:
-        """Note a head it claimed; returns the highest it ever claimed.
+    def record_head(self, name: str, head_height: int, now_s: float) -> None:
+        """Note a head it claimed.
 
-        Other providers' lag is measured against the best head seen anywhere.
+        Heads of two providers are not compared: a liar's would make the
+        honest ones look late.  One whose head stands still is asked last.
         """
         health = self.healths[name]
-        health.head_height_max = max(health.head_height_max, head_height)
-        best = max(one.head_height_max for one in self.healths.values())
-        health.lag_blocks = best - head_height
-        return health.head_height_max
+        if head_height > health.head_height_max:
+            health.head_height_max = head_height
+            health.head_advanced_at_s = now_s
 
     def record_lag(self, name: str, head_height: int, tip_height: int) -> None:
         """Note that its head is behind what another one served."""
         health = self.healths[name]
         health.lag_blocks = max(0, tip_height - head_height)
 
-    def _rank(self, health: Health) -> tuple[bool, bool, bool, int]:
+    def _rank(self, health: Health, now_s: float) -> tuple[bool, bool, bool, int]:
         position = list(self.healths).index(health.name)
-        lags = health.lag_blocks > LAG_BLOCKS_MAX
-        return (health.distrusts > 0, lags, health.name != self.primary, position)
+        stands_still = health.head_height_max >= 0 and now_s - health.head_advanced_at_s > self.stale_after_s
+        is_late = health.lag_blocks > LAG_BLOCKS_MAX or stands_still
+        return (health.distrusts > 0, is_late, health.name != self.primary, position)
 
     @staticmethod
     def _compute_rest(health: Health, error: ChainError) -> float:

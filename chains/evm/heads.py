@@ -1,0 +1,180 @@
+"""newHeads over websockets: hints that there is something to fetch, never truth.
+
+A subscription repeats, reorders, skips and falls silent, and says nothing
+after a reconnect of what it missed; so a head heard here only wakes the
+follower, whose own timer would have woken it anyway.  Silence is watched:
+a subscription without a head for three block times moves to another provider.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+import websockets.asyncio.client as ws
+from msgspec import Struct
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
+from websockets.exceptions import WebSocketException
+
+from chains.rpc.transport import Endpoint
+
+SILENCE_MIN_S = 10.0
+SILENCE_BLOCKS = 3
+HINT_SPACING_S = 0.02
+"""A provider that floods us is read slowly; its queue is its own problem."""
+
+MESSAGE_BYTES_MAX = 1024 * 1024
+OPEN_DEADLINE_S = 10.0
+CLOSE_DEADLINE_S = 1.0
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MAX_S = 30.0
+STEADY_S = 10.0
+"""A subscription that lasted so long was a good one: no backoff after it."""
+
+_SUBSCRIBE = '{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}'
+
+_log = structlog.get_logger(__name__)
+
+# The library logs request lines, and paths carry keys.
+_SILENT = logging.getLogger(f"{__name__}.wire")
+_SILENT.disabled = True
+
+
+class HeadsLost(Exception):
+    """A subscription ended, or never began; says why without the URL."""
+
+
+class _Head(Struct, gc=False):
+    number: str | None = None
+    hash: str | None = None
+
+
+class _Params(Struct, gc=False):
+    result: _Head | None = None
+
+
+class _Message(Struct, gc=False):
+    method: str | None = None
+    params: _Params | None = None
+    error: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+
+
+class _Connect(ws.connect):
+    """Never follows a redirect: another host would be handed our key."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+class HeadWatch:
+    """One subscription at a time, moving on to the next endpoint when it fails."""
+
+    def __init__(
+        self,
+        chain_alias: str,
+        endpoints: Sequence[Endpoint],
+        block_time_s: float,
+        on_hint: Callable[[], None],
+        *,
+        silence_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.subscribed_to = ""
+        self.hints_count = 0
+        self._endpoints = list(endpoints)
+        self._on_hint = on_hint
+        self._silence_s = silence_s or max(SILENCE_BLOCKS * block_time_s, SILENCE_MIN_S)
+        self._clock = clock
+        self._position = 0
+        self._log = _log.bind(chain=chain_alias)
+        self._is_lost = False
+
+    async def run(self) -> None:
+        """Listen until cancelled; returns at once where no endpoint has a websocket."""
+        while self._endpoints:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(HeadsLost),
+                wait=wait_exponential_jitter(initial=BACKOFF_FIRST_S, max=BACKOFF_MAX_S),
+            ):
+                with attempt:
+                    await self._listen_to_next()
+
+    async def _listen_to_next(self) -> None:
+        """One subscription; returns when it was steady, raises `HeadsLost` otherwise."""
+        endpoint = self._endpoints[self._position % len(self._endpoints)]
+        self._position += 1
+        began = self._clock()
+        try:
+            await self._listen(endpoint)
+        except HeadsLost as lost:
+            if not self._is_lost:
+                self._log.warning("heads-lost", provider=endpoint.host, reason=str(lost))
+            self._is_lost = True
+            if self._clock() - began < STEADY_S:
+                raise
+        finally:
+            self.subscribed_to = ""
+
+    async def _listen(self, endpoint: Endpoint) -> None:
+        try:
+            async with _Connect(
+                endpoint.url,
+                additional_headers=dict(endpoint.headers),
+                open_timeout=OPEN_DEADLINE_S,
+                close_timeout=CLOSE_DEADLINE_S,
+                max_size=MESSAGE_BYTES_MAX,
+                proxy=None,
+                logger=_SILENT,
+            ) as connection:
+                await connection.send(_SUBSCRIBE)
+                await self._hear(endpoint, connection)
+        except (WebSocketException, OSError, TimeoutError, ValueError) as error:
+            raise HeadsLost(type(error).__name__) from None
+
+    async def _hear(self, endpoint: Endpoint, connection: ws.ClientConnection) -> None:
+        hash_before: str | None = None
+        deadline_s = self._clock() + self._silence_s
+        while True:
+            try:
+                async with asyncio.timeout(max(deadline_s - self._clock(), 0.0)):
+                    message = await connection.recv()
+            except TimeoutError:
+                raise HeadsLost(f"no head for {self._silence_s:g} s") from None
+            head = read_head(message)
+            if head is None or head == hash_before:
+                continue
+            hash_before = head
+            deadline_s = self._clock() + self._silence_s
+            self._note_subscribed(endpoint)
+            self.hints_count += 1
+            self._on_hint()
+            await asyncio.sleep(HINT_SPACING_S)
+
+    def _note_subscribed(self, endpoint: Endpoint) -> None:
+        self.subscribed_to = endpoint.host
+        if self._is_lost:
+            self._log.info("heads-restored", provider=endpoint.host)
+            self._is_lost = False
+
+
+def read_head(message: str | bytes) -> str | None:
+    """The hash a newHeads notification names; None for any other message.
+
+    Raises `HeadsLost` when the node refuses the subscription.
+    """
+    try:
+        parsed = _MESSAGE.decode(message)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if memoryview(parsed.error).nbytes > 0 and bytes(parsed.error) != b"null":
+        raise HeadsLost("refuses to subscribe")
+    if parsed.method != "eth_subscription" or parsed.params is None or parsed.params.result is None:
+        return None
+    return parsed.params.result.hash
