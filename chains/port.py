@@ -27,6 +27,10 @@ class Provider(Protocol):
         """Who runs it; two providers of one operator are one voice."""
         ...
 
+    def for_backfill(self) -> Provider:
+        """The same provider, asked behind the head's requests: its lane for history."""
+        ...
+
     async def fetch_genesis_hash(self) -> BlockHash:
         """The hash of block 0: with the network's number, which chain this is."""
         ...
@@ -59,6 +63,14 @@ class ChainSource(Protocol):
         """The provider for the next step; raises `Unreachable` when all rest."""
         ...
 
+    async def fetch_head_hedged(self) -> tuple[Provider, HeadReport]:
+        """The chosen provider's head; when it is slow today, whoever of the next two answers first.
+
+        The provider that answered serves the whole step.  One that failed is
+        reported already; raises its error when nobody answers.
+        """
+        ...
+
     def second_opinions(self, first: Provider) -> Sequence[Provider]:
         """Usable providers of other operators than `first`, best first."""
         ...
@@ -82,6 +94,10 @@ class ChainSource(Protocol):
 
     def report_lag(self, provider: Provider, *, head_height: int, tip_height: int) -> None:
         """Tell that a provider's head is behind what another one served."""
+        ...
+
+    async def run_hints(self) -> None:
+        """Listen for new heads until cancelled; returns at once where only a timer wakes."""
         ...
 
     async def wait_for_hint(self, timeout_s: float) -> bool:

@@ -142,22 +142,37 @@ class Follower:
         if record is not None and record.halt_reason is not None:
             self._suspicion = None
             return Halted(record.halt_reason)
-        provider = self._choose_provider()
+        if record is None:
+            return await self._start(now)
+        provider, report = await self._fetch_head()
         try:
-            if record is None:
-                return await self._start(provider, now)
-            outcome = await self._follow(record, provider, now)
+            outcome = await self._follow(record, provider, report, now)
         except ChainError as error:
             self._source.report_failure(provider, error)
             raise
         self._source.report_success(provider)
         return outcome
 
-    def _choose_provider(self) -> Provider:
+    async def _fetch_head(self) -> tuple[Provider, HeadReport]:
+        """The head of the provider this step asks; the last step may have asked for a particular one."""
         chosen, self._next_provider = self._next_provider, None
-        return chosen if chosen is not None else self._source.choose_provider()
+        if chosen is None:
+            return await self._source.fetch_head_hedged()
+        try:
+            return chosen, await chosen.fetch_head_report()
+        except ChainError as error:
+            self._source.report_failure(chosen, error)
+            raise
 
-    async def _start(self, provider: Provider, now: datetime) -> Outcome:
+    async def _start(self, now: datetime) -> Outcome:
+        provider = self._source.choose_provider()
+        try:
+            return await self._start_from(provider, now)
+        except ChainError as error:
+            self._source.report_failure(provider, error)
+            raise
+
+    async def _start_from(self, provider: Provider, now: datetime) -> Outcome:
         settings = self._desk.settings
         genesis_hash = await provider.fetch_genesis_hash()
         report = await provider.fetch_head_report()
@@ -176,8 +191,7 @@ class Follower:
         self._source.pin_genesis(genesis_hash)
         return Started(BlockRef(height, blocks[0].header.hash))
 
-    async def _follow(self, record: ChainRecord, provider: Provider, now: datetime) -> Outcome:
-        report = await provider.fetch_head_report()
+    async def _follow(self, record: ChainRecord, provider: Provider, report: HeadReport, now: datetime) -> Outcome:
         head = report.head
         ours = None
         if record.start_height <= head.height <= record.tip.height:

@@ -71,7 +71,6 @@ class FollowedChain:
 
     desk: ChainDesk
     source: ChainSource
-    backfill_source: ChainSource
     store: PostgresFollowStore
     describe_providers: DescribeProviders
 
@@ -153,11 +152,13 @@ class ChainLoops:
         prefetch = Prefetch(group.create_task, batches_max=self._settings.prefetch_batches_max)
         follower = Follower(self._desk, self._chain.source, prefetch=prefetch)
         backfill = group.create_task(self._run_backfill(), name=f"backfill-{self._alias}")
+        hints = group.create_task(self._chain.source.run_hints(), name=f"hints-{self._alias}")
         try:
             await self._run_follow(follower)
         finally:
             prefetch.forget()
             backfill.cancel()
+            hints.cancel()
             if self._leased.is_set():
                 try:
                     await self._chain.store.release_lease(self._settings.traits.chain, holder=self._service.holder)
@@ -222,7 +223,6 @@ class ChainLoops:
         record = await self._chain.store.load_chain(traits.chain)
         assert record is not None
         self._chain.source.pin_genesis(record.genesis_hash)
-        self._chain.backfill_source.pin_genesis(record.genesis_hash)
         await self._chain.store.sync_assets(
             traits.chain, [*traits.assets, traits.native], start_height=record.tip.height + 1
         )
@@ -370,7 +370,7 @@ class ChainLoops:
                 await self._wait(self._settings.poll_interval_s)
                 continue
             try:
-                provider = self._chain.backfill_source.choose_provider()
+                provider = self._chain.source.choose_provider().for_backfill()
                 outcome = await step_backfill(self._desk, store, provider, now=self._service.now())
             except (ChainError, Retryable, LeaseLost) as error:
                 failures += 1
