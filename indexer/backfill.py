@@ -143,4 +143,3 @@ async def _write(
     facts = await facts_of(desk, move, changes, tip_height=record.tip.height)
     if facts:
         await move.publish(facts)
-

@@ -178,7 +178,7 @@ async def _place_record(
         tip = plan.fork
     if plan.blocks:
         tip = BlockRef(plan.blocks[-1].header.height, plan.blocks[-1].header.hash)
-    hash_at = await _hashes_for_tags(move, plan, tip)
+    hash_at = await _hashes_for_tags(move, plan)
     agreed_before = before.agreed_height if fork_height is None else min(before.agreed_height, fork_height)
     agreed = (
         tip.height if plan.agreed_height is None else max(agreed_before, min(plan.agreed_height, tip.height))
@@ -224,7 +224,7 @@ def _disputed_after(before: ChainRecord, plan: MovePlan) -> int | None:
             return height
 
 
-async def _hashes_for_tags(move: MoveTransaction, plan: MovePlan, tip: BlockRef) -> HashAt:
+async def _hashes_for_tags(move: MoveTransaction, plan: MovePlan) -> HashAt:
     known: dict[int, BlockHash] = {block.header.height: block.header.hash for block in plan.blocks}
     stays_up_to = plan.expected_tip.height if plan.fork is None else plan.fork.height
     known[plan.expected_tip.height if plan.fork is None else plan.fork.height] = (

@@ -237,18 +237,18 @@ def _change(before: Deposit | None, found: Deposit, state: DepositState, now: da
     previous = None if before is None else before.state
     assert state is previous or state in LEGAL_MOVES[previous], f"{previous} to {state} is not a legal move"
     version = 1 if before is None else before.version + 1
-    credits = state in CREDITING
-    gained = credits and (previous not in CREDITING)
+    is_credit = state in CREDITING
+    gained = is_credit and (previous not in CREDITING)
     after = replace(
         found,
         state=state,
         version=version,
         changed_at=now,
-        confirmed_at=(now if gained else found.confirmed_at) if credits else None,
+        confirmed_at=(now if gained else found.confirmed_at) if is_credit else None,
         final_at=now
         if state is S.FINAL and previous is not S.FINAL
         else (found.final_at if state is S.FINAL else None),
-        confirmed_version=version if gained else (found.confirmed_version if credits else None),
+        confirmed_version=version if gained else (found.confirmed_version if is_credit else None),
     )
     reversed_credit = before is not None and before.credited_base_units > 0 and after.credited_base_units == 0
     return Change(

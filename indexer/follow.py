@@ -9,11 +9,11 @@ nothing; waiting, waking and counting are `service`'s.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
-from chains.errors import ChainError, Inconsistent, Missing
-from chains.model import Block, BlockRef, Header, HeadReport, is_linked
+from chains.errors import ChainError, Inconsistent
+from chains.model import Block, BlockRef, HeadReport
 from chains.port import ChainSource, Provider
 from indexer.canonical import (
     Behind,
@@ -23,8 +23,6 @@ from indexer.canonical import (
     SearchFork,
     decide_head,
     extends_tip,
-    find_common_ancestor,
-    search_windows,
 )
 from indexer.commit import ChainDesk, Dispute, Moved, MovePlan, Superseded, commit_move
 from indexer.evidence import (
@@ -35,88 +33,28 @@ from indexer.evidence import (
     Suspicion,
     Wait,
     decide_evidence,
-    weigh_opinions,
 )
 from indexer.evidence import Dispute as OpenDispute
 from indexer.finality import TagReport
+from indexer.forks import Branch, ForkSearch
 from indexer.halts import commit_halt
+from indexer.outcomes import (
+    Advanced,
+    Halted,
+    Idle,
+    Lagging,
+    NotYet,
+    Outcome,
+    Rewound,
+    Started,
+    Suspecting,
+)
 from indexer.prefetch import Prefetch
 from indexer.storage import ChainRecord
-
+from indexer.voices import Voices
 
 QUIET_BLOCK_TIMES = 3
 """After this many usual intervals without a block, another operator's head is read too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """The head is our tip; heights may have matured."""
-
-    moved: Moved | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Advanced:
-    """Blocks were applied; `head_height` is what the provider claims is newest."""
-
-    moved: Moved
-    head_height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rewound:
-    """A branch was left for another one in one move."""
-
-    moved: Moved
-    fork: BlockRef
-
-
-@dataclass(frozen=True, slots=True)
-class Lagging:
-    """The provider is behind us; nothing moves."""
-
-    head_height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Suspecting:
-    """A fork was seen that is not yet, or not any more, evidence enough."""
-
-    suspicion: Suspicion
-    opinion: Opinion
-
-
-@dataclass(frozen=True, slots=True)
-class Halted:
-    """Nothing is followed until an operator resumes or accepts the reorganisation."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The chain's first canonical block was recorded."""
-
-    first: BlockRef
-
-
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """The configured start height has not been reached."""
-
-    head_height: int
-
-
-Outcome = Idle | Advanced | Rewound | Lagging | Suspecting | Halted | Started | NotYet
-
-
-@dataclass(frozen=True, slots=True)
-class _Branch:
-    """What `_weigh_fork` found: the ancestor, and the provider's headers above it."""
-
-    fork: BlockRef
-    headers: tuple[Header, ...]
-    below_final: bool
 
 
 class Follower:
@@ -126,6 +64,8 @@ class Follower:
         self._desk = desk
         self._source = source
         self._prefetch = prefetch
+        self._forks = ForkSearch(desk.store, desk.settings)
+        self._voices = Voices(desk.store, source)
         self._suspicion: Suspicion | None = None
         self._next_provider: Provider | None = None
         self._quiet_looks = 0
@@ -134,6 +74,11 @@ class Follower:
     def desk(self) -> ChainDesk:
         """What this follower's moves work with."""
         return self._desk
+
+    @property
+    def statements(self) -> dict[str, str]:
+        """What each operator last said where they disagree with us, by host."""
+        return self._voices.statements
 
     async def step(self, now: datetime) -> Outcome:
         """At most one move; raises `ChainError` after the provider was blamed for it."""
@@ -191,7 +136,9 @@ class Follower:
         self._source.pin_genesis(genesis_hash)
         return Started(BlockRef(height, blocks[0].header.hash))
 
-    async def _follow(self, record: ChainRecord, provider: Provider, report: HeadReport, now: datetime) -> Outcome:
+    async def _follow(
+        self, record: ChainRecord, provider: Provider, report: HeadReport, now: datetime
+    ) -> Outcome:
         head = report.head
         ours = None
         if record.start_height <= head.height <= record.tip.height:
@@ -261,12 +208,12 @@ class Follower:
         moved = await commit_move(self._desk, plan, now=now)
         if isinstance(moved, Superseded):
             return Idle()
-        if self._source.operators_count > 1:
+        if self._voices.are_several:
             moved = await self._settle_agreement(moved, provider, report, now)
         return Advanced(moved, report.head.height)
 
     def _agreed_without_asking(self, record: ChainRecord) -> int | None:
-        return None if self._source.operators_count == 1 else record.agreed_height
+        return None if not self._voices.are_several else record.agreed_height
 
     async def _settle_agreement(
         self, moved: Moved, provider: Provider, report: HeadReport, now: datetime
@@ -283,8 +230,8 @@ class Follower:
         """Raise agreed, safe and final heights without a new block."""
         agreed: int | None = None
         dispute: int | Dispute = Dispute.STANDS
-        if self._source.operators_count > 1:
-            agreed, contradiction = await self._ask_agreement(record, provider)
+        if self._voices.are_several:
+            agreed, contradiction = await self._voices.ask_agreement(record, provider)
             if contradiction is not None:
                 # Their side is looked at next, as a fork from our point of view.
                 self._next_provider = contradiction
@@ -313,49 +260,22 @@ class Follower:
             or (report.safe is not None and report.safe.height != record.safe_height)
         )
 
-    async def _ask_agreement(self, record: ChainRecord, first: Provider) -> tuple[int, Provider | None]:
-        """How far another operator holds our chain, and who contradicts it if nobody does."""
-        agreed = record.agreed_height
-        contradicting: Provider | None = None
-        for other in self._source.second_opinions(first):
-            try:
-                theirs = await self._height_in_common(record, other)
-            except ChainError as error:
-                self._source.report_failure(other, error)
-                continue
-            if theirs is None:
-                contradicting = contradicting or other
-                continue
-            agreed = max(agreed, theirs)
-            if theirs == record.tip.height:
-                return agreed, None
-        return agreed, contradicting if agreed < record.tip.height else None
-
-    async def _height_in_common(self, record: ChainRecord, other: Provider) -> int | None:
-        """The height up to which `other` holds our chain as far as one look tells; None for another block."""
-        try:
-            headers = await other.fetch_headers(record.tip.height, record.tip.height)
-        except Missing:
-            head = (await other.fetch_head_report()).head
-            self._source.report_lag(other, head_height=head.height, tip_height=record.tip.height)
-            if not record.start_height <= head.height < record.tip.height:
-                return record.agreed_height
-            ours = await self._desk.store.load_hashes(record.chain, head.height, head.height)
-            return head.height if ours.get(head.height) == head.hash else None
-        return record.tip.height if headers[0].hash == record.tip.hash else None
-
     async def _weigh_fork(
         self, record: ChainRecord, provider: Provider, report: HeadReport, height_last: int, now: datetime
     ) -> Outcome:
         """A head that does not link to our tip: find the fork, ask, and act only on evidence."""
-        branch = await self._find_branch(record, provider, report.head, height_last)
+        branch = await self._forks.find_branch(record, provider, report.head, height_last)
         seen = Suspicion(branch.fork, branch.headers[0].hash, branch.below_final)
         previous = self._suspicion
         confirmed_sight = previous is not None and (previous.fork, previous.first_hash) == (
             seen.fork,
             seen.first_hash,
         )
-        opinion = await self._ask_opinion(record, provider, branch) if confirmed_sight else Opinion.SILENT
+        opinion = Opinion.SILENT
+        if confirmed_sight:
+            opinion = await self._voices.ask_opinion(
+                record, provider, branch.fork.height + 1, seen.first_hash
+            )
         decision = decide_evidence(previous, seen, opinion)
         self._suspicion = seen
         match decision:
@@ -382,88 +302,7 @@ class Follower:
                 self._suspicion = None
                 return await self._rewind(record, provider, report, branch, now)
 
-    async def _find_branch(
-        self, record: ChainRecord, provider: Provider, head: Header, height_last: int
-    ) -> _Branch:
-        """The common ancestor and the provider's linked headers above it, by number."""
-        floor = self._search_floor(record)
-        collected: list[Header] = []
-        fork: BlockRef | None = None
-        for low, high in search_windows(min(height_last, head.height), floor):
-            theirs = await provider.fetch_headers(low, high)
-            ours = await self._desk.store.load_hashes(record.chain, max(low - 1, record.start_height), high)
-            collected = theirs + collected
-            fork = find_common_ancestor(ours, theirs)
-            if fork is not None:
-                break
-        below_final = fork is None or (
-            record.final_height is not None
-            and fork.height < record.final_height
-            and fork.hash != record.accepted_fork_hash
-        )
-        if fork is None:
-            floor_hash = (await self._desk.store.load_hashes(record.chain, floor, floor)).get(floor)
-            assert floor_hash is not None, "every height from start to tip has a row"
-            fork = BlockRef(floor, floor_hash)
-            above = [header for header in collected if header.height > floor]
-        else:
-            above = [header for header in collected if header.height > fork.height]
-        headers = await self._complete_branch(provider, record, head, fork, above)
-        if not headers:
-            raise Inconsistent(
-                "the head answers by one fork and the heights by another", provider=provider.name
-            )
-        return _Branch(fork, tuple(headers), below_final)
-
-    def _search_floor(self, record: ChainRecord) -> int:
-        """The lowest height at which a fork is looked for.
-
-        It lies below what is final as well, so that a halt can name the fork
-        that an operator would have to accept.
-        """
-        if record.accepted_fork_hash is not None:
-            return record.start_height
-        floor = record.tip.height - self._desk.settings.reorg_window_blocks
-        if record.final_height is not None:
-            floor = min(floor, record.final_height)
-        return max(record.start_height, floor)
-
-    async def _complete_branch(
-        self, provider: Provider, record: ChainRecord, head: Header, fork: BlockRef, above: Sequence[Header]
-    ) -> list[Header]:
-        """The provider's headers from the fork to its head, bounded, and linked or refused."""
-        reach = max(self._desk.settings.batch_blocks_max, 2 * (record.tip.height - fork.height))
-        last = min(head.height, fork.height + min(reach, self._desk.settings.rewind_blocks_max))
-        headers = [header for header in above if header.height <= last]
-        held_up_to = headers[-1].height if headers else fork.height
-        if held_up_to < last:
-            headers += await provider.fetch_headers(held_up_to + 1, last)
-        if not is_linked(headers):
-            raise Inconsistent("headers by number do not link", provider=provider.name)
-        if headers and head.height == last and headers[-1].hash != head.hash:
-            raise Inconsistent("the head and its height name different blocks", provider=provider.name)
-        return headers
-
-    async def _ask_opinion(self, record: ChainRecord, first: Provider, branch: _Branch) -> Opinion:
-        """What other operators hold right above the fork."""
-        height = branch.headers[0].height
-        ours = (await self._desk.store.load_hashes(record.chain, height, height)).get(height)
-        for_branch = for_ours = 0
-        for other in self._source.second_opinions(first):
-            try:
-                theirs = (await other.fetch_headers(height, height))[0].hash
-            except Missing:
-                continue
-            except ChainError as error:
-                self._source.report_failure(other, error)
-                continue
-            for_branch += theirs == branch.headers[0].hash
-            for_ours += theirs == ours
-        return weigh_opinions(
-            operators_count=self._source.operators_count, for_branch=for_branch, for_ours=for_ours
-        )
-
-    async def _open_dispute(self, record: ChainRecord, branch: _Branch, now: datetime) -> None:
+    async def _open_dispute(self, record: ChainRecord, branch: Branch, now: datetime) -> None:
         if record.disputed_fork_height is not None and record.disputed_fork_height <= branch.fork.height:
             return
         plan = MovePlan(
@@ -472,7 +311,7 @@ class Follower:
         await commit_move(self._desk, plan, now=now)
 
     async def _rewind(
-        self, record: ChainRecord, provider: Provider, report: HeadReport, branch: _Branch, now: datetime
+        self, record: ChainRecord, provider: Provider, report: HeadReport, branch: Branch, now: datetime
     ) -> Outcome:
         blocks: list[Block] = []
         step_blocks = self._desk.settings.batch_blocks_max
@@ -482,12 +321,12 @@ class Follower:
         if [block.header for block in blocks] != list(branch.headers):
             raise Inconsistent("blocks differ from the headers they were asked by", provider=provider.name)
         agreed: int | None = None
-        if self._source.operators_count > 1:
+        if self._voices.are_several:
             tip_after = BlockRef(blocks[-1].header.height, blocks[-1].header.hash)
             candidate = replace(
                 record, tip=tip_after, agreed_height=min(record.agreed_height, branch.fork.height)
             )
-            agreed, _ = await self._ask_agreement(candidate, provider)
+            agreed, _ = await self._voices.ask_agreement(candidate, provider)
         plan = MovePlan(
             expected_tip=record.tip,
             blocks=blocks,

@@ -70,7 +70,12 @@ def list_notices(before: Collection[str], after: Collection[str]) -> list[Notice
 
 
 async def commit_conditions(
-    desk: ChainDesk, record: ChainRecord, conditions: frozenset[str], detail: dict[str, object], *, now: datetime
+    desk: ChainDesk,
+    record: ChainRecord,
+    conditions: frozenset[str],
+    detail: dict[str, object],
+    *,
+    now: datetime,
 ) -> list[Notice]:
     """Write the conditions in force and tell every watching merchant what changed."""
     if conditions == record.conditions:
@@ -78,7 +83,9 @@ async def commit_conditions(
     async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:
         notices = list_notices(move.record.conditions, conditions)
         version = move.record.notice_version
-        await move.write_chain(replace(move.record, conditions=conditions, notice_version=version + len(notices)))
+        await move.write_chain(
+            replace(move.record, conditions=conditions, notice_version=version + len(notices))
+        )
         merchants = await move.load_watching_merchants()
         facts = [
             chain_fact(

@@ -13,10 +13,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from chains.errors import ChainError
 from chains.model import Block
 from chains.port import Provider
 
-Spawn = Callable[[Coroutine[Any, Any, list[Block]]], "asyncio.Task[list[Block]]"]
+Fetched = list[Block] | ChainError
+Spawn = Callable[[Coroutine[Any, Any, Fetched]], "asyncio.Task[Fetched]"]
 
 
 @dataclass(slots=True)
@@ -24,7 +26,7 @@ class _Ahead:
     provider: Provider
     height_first: int
     height_last: int
-    task: asyncio.Task[list[Block]]
+    task: asyncio.Task[Fetched]
 
 
 class Prefetch:
@@ -54,18 +56,16 @@ class Prefetch:
             self._request(provider, next_first, next_first + length - 1)
             next_first += length
         current = self._ahead.popleft()
-        try:
-            return await current.task
-        except BaseException:
+        fetched = await current.task
+        if isinstance(fetched, ChainError):
             self.forget()
-            raise
+            raise fetched
+        return fetched
 
     def forget(self) -> None:
         """Drop everything that is under way."""
         while self._ahead:
-            task = self._ahead.popleft().task
-            task.cancel()
-            task.add_done_callback(_consume)
+            self._ahead.popleft().task.cancel()
 
     def _fits(self, provider: Provider, height_first: int) -> bool:
         return self._ahead[0].provider is provider and self._ahead[0].height_first == height_first
@@ -75,10 +75,9 @@ class Prefetch:
         self._ahead.append(_Ahead(provider, height_first, height_last, task))
 
 
-async def _contained(fetch: Coroutine[Any, Any, list[Block]]) -> list[Block]:
-    return await fetch
-
-
-def _consume(task: asyncio.Task[list[Block]]) -> None:
-    if not task.cancelled():
-        task.exception()
+async def _contained(fetch: Coroutine[Any, Any, list[Block]]) -> list[Block] | ChainError:
+    """A failure is kept for the step that takes the range: raised here it would end the TaskGroup."""
+    try:
+        return await fetch
+    except ChainError as error:
+        return error

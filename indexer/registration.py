@@ -109,7 +109,9 @@ async def register(pool: Pool, requests: Sequence[RegistrationRequest], *, now: 
         ]
 
 
-async def delete_address(pool: Pool, merchant_id: MerchantId, address_id: AddressId, *, now: datetime) -> bool:
+async def delete_address(
+    pool: Pool, merchant_id: MerchantId, address_id: AddressId, *, now: datetime
+) -> bool:
     """Stop new deposits to an address; those that exist run on.  False where there is none."""
     async with storage_weather(), pool.acquire() as conn, conn.transaction():
         row = await conn.fetchrow(_WATCHLIST["load_address"], address_id, merchant_id)
@@ -133,7 +135,9 @@ async def _lock_and_load_tip(conn: Connection, chain: ChainId) -> BlockRef:
 _Key = tuple[MerchantId, ChainId, Address]
 
 
-async def _load_existing(conn: Connection, requests: Sequence[RegistrationRequest]) -> dict[_Key, WatchedAddress]:
+async def _load_existing(
+    conn: Connection, requests: Sequence[RegistrationRequest]
+) -> dict[_Key, WatchedAddress]:
     wanted: dict[tuple[MerchantId, ChainId], list[Address]] = {}
     for request in requests:
         wanted.setdefault((request.merchant_id, request.chain), []).append(request.address)

@@ -19,14 +19,12 @@ from indexer.policy import ConfirmedBy, Requirement
 from indexer.storage import ChainRecord
 
 
-
 class Row(Protocol):
     """A database row by column name."""
 
     def __getitem__(self, key: str, /) -> Any:
         """The value of one column."""
         ...
-
 
 
 def decode_chain(row: Row) -> ChainRecord:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Protocol
 
 from chains.model import Block
@@ -58,7 +59,7 @@ class Vitals:
         return Pulse(
             quiet_s=(now - record.moved_at).total_seconds(),
             final_quiet_s=quiet_final,
-            intervals_s=tuple(float(b - a) for a, b in zip(times, times[1:], strict=False)),
+            intervals_s=tuple(float(b - a) for a, b in pairwise(times)),
         )
 
     def detail(self, record: ChainRecord | None) -> dict[str, object]:

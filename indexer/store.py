@@ -32,6 +32,7 @@ CHAIN_LOCK_CLASS = 0x6362
 WATCH_PAGE_ADDRESSES = 50_000
 DEPOSIT_COLUMNS_COUNT = 31
 
+
 @dataclass(frozen=True, slots=True)
 class AssetRow:
     """One row of `assets`; `listed` is False for what the configuration names no more."""
@@ -197,7 +198,9 @@ class PostgresMove:
     async def lower_starts(self, fork_height: int) -> None:
         """Addresses and assets that start above the fork, but not above the old tip + 1, start at fork + 1."""
         tip_height = self._record.tip.height
-        await self._conn.execute(_WATCHLIST["lower_address_starts"], self._record.chain, fork_height, tip_height)
+        await self._conn.execute(
+            _WATCHLIST["lower_address_starts"], self._record.chain, fork_height, tip_height
+        )
         await self._conn.execute(_CHAINS["lower_asset_starts"], self._record.chain, fork_height, tip_height)
 
     async def load_watch_delta(self, after_version: int) -> WatchDelta:
@@ -332,7 +335,9 @@ async def insert_blocks(conn: Connection, chain: ChainId, blocks: Sequence[Block
     )
 
 
-async def insert_assets(conn: Connection, chain: ChainId, assets: Sequence[Asset], *, start_height: int) -> None:
+async def insert_assets(
+    conn: Connection, chain: ChainId, assets: Sequence[Asset], *, start_height: int
+) -> None:
     """List assets; those listed before keep their start."""
     await conn.execute(
         _CHAINS["insert_assets"],

@@ -157,7 +157,8 @@ async def load_coverage(
     async with storage_weather():
         rows = await pool.fetch(_VIEWS["load_coverage_ranges"], chain, height_first, height_last)
     return [
-        CoverageRange(row["height_first"], row["height_last"], row["level"], row["blocks_count"]) for row in rows
+        CoverageRange(row["height_first"], row["height_last"], row["level"], row["blocks_count"])
+        for row in rows
     ]
 
 

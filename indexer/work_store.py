@@ -42,7 +42,9 @@ class PostgresBackfillMove(PostgresMove):
 
     async def load_parent_hash(self, height: int) -> BlockHash | None:
         """The parent hash in our canonical row at `height`."""
-        parent: bytes | None = await self.connection.fetchval(_WORK["load_parent_hash"], self.record.chain, height)
+        parent: bytes | None = await self.connection.fetchval(
+            _WORK["load_parent_hash"], self.record.chain, height
+        )
         return None if parent is None else BlockHash(parent)
 
     async def cover(self, height_first: int, height_last: int, *, at: datetime) -> None:
@@ -135,7 +137,9 @@ async def load_rescan(pool: Pool, rescan_id: UUID) -> Rescan | None:
         row = await pool.fetchrow(_WORK["load_rescan"], rescan_id)
     if row is None:
         return None
-    return Rescan(rescan_id, row["height_first"], row["height_last"], row["height_next"], row["done_at"] is not None)
+    return Rescan(
+        rescan_id, row["height_first"], row["height_last"], row["height_next"], row["done_at"] is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +202,13 @@ async def load_recorded(pool: Pool, chain: ChainId, *, height_first: int, height
     return [decode_deposit(row) for row in rows]
 
 
-async def load_unsettled_page(conn: Connection, chain: ChainId, *, after: DepositId, limit: int) -> list[Deposit]:
+async def load_unsettled_page(
+    conn: Connection, chain: ChainId, *, after: DepositId, limit: int
+) -> list[Deposit]:
     """Deposits that are not final yet, by id; for judging them by a changed policy."""
-    return [decode_deposit(row) for row in await conn.fetch(_WORK["load_unsettled_page"], chain, after, limit)]
+    return [
+        decode_deposit(row) for row in await conn.fetch(_WORK["load_unsettled_page"], chain, after, limit)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +225,9 @@ class BlockRow:
     served_by: str
 
 
-async def load_block_rows(pool: Pool, chain: ChainId, *, height_first: int, height_last: int) -> Sequence[BlockRow]:
+async def load_block_rows(
+    pool: Pool, chain: ChainId, *, height_first: int, height_last: int
+) -> Sequence[BlockRow]:
     """Canonical rows, ascending."""
     async with storage_weather():
         rows = await pool.fetch(_WORK["load_block_rows"], chain, height_first, height_last)

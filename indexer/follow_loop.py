@@ -1,0 +1,201 @@
+"""The loop that follows one chain: step, tell, wait for the next head.
+
+It only waits, wakes, counts and calls `Follower.step`; failures are logged
+once a minute and told when they are over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import structlog
+
+from chains.errors import ChainError, Unreachable
+from chains.traits import FinalByTag
+from indexer.commit import Moved
+from indexer.damping import Damper
+from indexer.follow import Follower
+from indexer.notices import commit_conditions, decide_conditions
+from indexer.outcomes import Advanced, Halted, Idle, Lagging, Outcome, Rewound, Started, Suspecting
+from indexer.status import Vitals
+from indexer.storage import LeaseLost, Retryable, StorageFull
+from indexer.surroundings import FollowedChain, Surroundings
+from indexer.turn import Turn
+from indexer.work_store import ChainStatus, write_status
+
+log = structlog.get_logger(__name__)
+
+STATUS_EVERY_S = 1.0
+FAILURE_WAIT_MAX_S = 10.0
+
+
+class FollowLoop:
+    """Steps one chain, tells how it does, and waits for the next head."""
+
+    def __init__(self, around: Surroundings, chain: FollowedChain, turn: Turn) -> None:
+        self._around = around
+        self._chain = chain
+        self._turn = turn
+        self._desk = chain.desk
+        self._settings = chain.desk.settings
+        self._alias = chain.desk.settings.traits.alias
+        self._log = log.bind(chain=self._alias)
+        self._vitals = Vitals(chain.describe_providers)
+        self._damper = Damper()
+        self._status_at_s = 0.0
+        self._statements: dict[str, str] = {}
+
+    async def run(self, follower: Follower) -> None:
+        """Follow until the service stops."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while not self._around.stop.is_set():
+            started = loop.time()
+            try:
+                outcome = await self._step(follower)
+            except (ChainError, Retryable, LeaseLost) as error:
+                failures += 1
+                self._note_failure(error)
+                await self._after_failure(error, failures)
+                continue
+            failures = 0
+            if outcome is None:
+                await self._around.wait(self._settings.poll_interval_s)
+                continue
+            if self._damper.over():
+                self._log.info("chain-restored")
+            self._vitals.last_error = None
+            self._around.observer.follow_step(self._alias, type(outcome).__name__, loop.time() - started)
+            if not self._more_to_do(outcome):
+                await self._wait_for_head()
+
+    async def _step(self, follower: Follower) -> Outcome | None:
+        """One step of following, or None while another process holds the chain."""
+        now = self._around.now()
+        record = await self._chain.store.load_chain(self._settings.traits.chain)
+        if record is not None and not await self._turn.hold(now):
+            return None
+        outcome = await follower.step(now)
+        self._note_outcome(outcome)
+        self._statements = follower.statements
+        await self._tend(now)
+        return outcome
+
+    def _note_outcome(self, outcome: Outcome) -> None:
+        observer = self._around.observer
+        match outcome:
+            case Advanced(moved=moved, head_height=head_height):
+                self._vitals.head_height = head_height
+                self._note_moved(moved)
+            case Rewound(moved=moved, fork=fork):
+                self._vitals.head_height = moved.record.tip.height
+                self._log.warning(
+                    "chain-rewound",
+                    fork=fork.height,
+                    left=moved.left_blocks_count,
+                    tip=moved.record.tip.height,
+                )
+                self._note_moved(moved)
+            case Idle(moved=moved):
+                if moved is not None:
+                    self._note_moved(moved)
+            case Started(first=first):
+                self._vitals.head_height = first.height
+                self._log.info("chain-started", height=first.height)
+            case Halted(reason=reason):
+                if self._damper.ripe("halted"):
+                    self._log.error("chain-halted", reason=reason)
+                    self._around.alert("chain.halted", {"chain": self._alias, "reason": reason})
+            case Suspecting(suspicion=suspicion, opinion=opinion):
+                self._log.info("fork-suspected", fork=suspicion.fork.height, opinion=opinion.value)
+            case Lagging(head_height=head_height):
+                observer.failed(self._alias, "lagging")
+                if self._damper.ripe("lagging"):
+                    self._log.info("provider-lags", head=head_height)
+            case _:
+                pass
+
+    def _note_moved(self, moved: Moved) -> None:
+        record = moved.record
+        self._vitals.note_blocks(moved.applied_blocks)
+        self._around.observer.moved(
+            self._alias,
+            applied=moved.applied_blocks_count,
+            left=moved.left_blocks_count,
+            changes=len(moved.changes),
+        )
+        self._around.observer.heights(
+            self._alias,
+            head=self._vitals.head_height,
+            tip=record.tip.height,
+            final=record.final_height,
+            agreed=record.agreed_height,
+        )
+
+    async def _tend(self, now: datetime) -> None:
+        """Status and conditions, at most once a second each."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._status_at_s:
+            return
+        self._status_at_s = loop.time() + STATUS_EVERY_S
+        record = await self._chain.store.load_chain(self._settings.traits.chain)
+        if record is not None:
+            self._vitals.note_record(record, now=now)
+            by_tag = isinstance(self._settings.finality, FinalByTag)
+            pulse = self._vitals.pulse(record, by_tag=by_tag, now=now)
+            conditions = decide_conditions(record, pulse, self._settings)
+            if not record.is_halted and self._turn.taken.is_set():
+                detail: dict[str, object] = {"head_height": self._vitals.head_height}
+                if record.disputed_fork_height is not None:
+                    detail |= {"fork_height": record.disputed_fork_height, "statements": self._statements}
+                for notice in await commit_conditions(self._desk, record, conditions, detail, now=now):
+                    self._log.warning("chain-condition", notice=notice.event, condition=notice.condition)
+                    self._around.alert(
+                        f"chain.{notice.event}", {"chain": self._alias, "condition": notice.condition}
+                    )
+        await write_status(
+            self._around.pool,
+            ChainStatus(
+                self._settings.traits.chain,
+                self._alias,
+                self._vitals.head_height,
+                self._vitals.detail(record),
+                now,
+            ),
+        )
+
+    def _note_failure(self, error: Exception) -> None:
+        kind = type(error).__name__
+        self._vitals.last_error = str(error)
+        self._around.observer.failed(self._alias, kind)
+        if isinstance(error, LeaseLost):
+            self._turn.lose()
+        if isinstance(error, StorageFull) and self._damper.ripe("disk"):
+            self._around.alert("database.full", {"chain": self._alias, "detail": str(error)})
+        if self._damper.ripe(kind):
+            self._log.warning("step-failed", kind=kind, detail=str(error))
+
+    async def _after_failure(self, error: Exception, failures: int) -> None:
+        """A longer wait with each failure in a row; conditions are still judged, so a stall is told."""
+        try:
+            await self._tend(self._around.now())
+        except (ChainError, Retryable, LeaseLost):
+            self._log.debug("status-not-written")
+        base = self._settings.poll_interval_s
+        if isinstance(error, Unreachable):
+            base = max(base, 0.2)
+        await self._around.wait(min(base * 2 ** min(failures - 1, 6), FAILURE_WAIT_MAX_S))
+
+    def _more_to_do(self, outcome: Outcome) -> bool:
+        match outcome:
+            case Advanced(moved=moved, head_height=head_height):
+                return moved.record.tip.height < head_height
+            case Rewound() | Started():
+                return True
+            case _:
+                return False
+
+    async def _wait_for_head(self) -> None:
+        if not self._around.stop.is_set():
+            await self._chain.source.wait_for_hint(self._settings.poll_interval_s)

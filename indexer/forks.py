@@ -1,0 +1,101 @@
+"""Finding where another branch leaves our chain, by number and on one provider.
+
+The common ancestor and the provider's linked headers above it are what
+`evidence` judges.  Nothing here writes, and nothing here decides to leave a
+block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chains.errors import Inconsistent
+from chains.model import BlockRef, Header, is_linked
+from chains.port import Provider
+from indexer.canonical import find_common_ancestor, search_windows
+from indexer.settings import FollowSettings
+from indexer.storage import ChainRecord, FollowStore
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The common ancestor, and the provider's linked headers above it.
+
+    `below_final`: the branch leaves our chain below what counts as final and
+    no operator has accepted that.
+    """
+
+    fork: BlockRef
+    headers: tuple[Header, ...]
+    below_final: bool
+
+
+class ForkSearch:
+    """Searches forks of one chain."""
+
+    def __init__(self, store: FollowStore, settings: FollowSettings) -> None:
+        self._store = store
+        self._settings = settings
+
+    async def find_branch(
+        self, record: ChainRecord, provider: Provider, head: Header, height_last: int
+    ) -> Branch:
+        """The common ancestor and the provider's linked headers above it, by number."""
+        floor = self._search_floor(record)
+        collected: list[Header] = []
+        fork: BlockRef | None = None
+        for low, high in search_windows(min(height_last, head.height), floor):
+            theirs = await provider.fetch_headers(low, high)
+            ours = await self._store.load_hashes(record.chain, max(low - 1, record.start_height), high)
+            collected = theirs + collected
+            fork = find_common_ancestor(ours, theirs)
+            if fork is not None:
+                break
+        below_final = fork is None or (
+            record.final_height is not None
+            and fork.height < record.final_height
+            and fork.hash != record.accepted_fork_hash
+        )
+        if fork is None:
+            floor_hash = (await self._store.load_hashes(record.chain, floor, floor)).get(floor)
+            assert floor_hash is not None, "every height from start to tip has a row"
+            fork = BlockRef(floor, floor_hash)
+            above = [header for header in collected if header.height > floor]
+        else:
+            above = [header for header in collected if header.height > fork.height]
+        headers = await self._complete_branch(provider, record, head, fork, above)
+        if not headers:
+            raise Inconsistent(
+                "the head answers by one fork and the heights by another", provider=provider.name
+            )
+        return Branch(fork, tuple(headers), below_final)
+
+    def _search_floor(self, record: ChainRecord) -> int:
+        """The lowest height at which a fork is looked for.
+
+        It lies below what is final as well, so that a halt can name the fork
+        that an operator would have to accept.
+        """
+        if record.accepted_fork_hash is not None:
+            return record.start_height
+        floor = record.tip.height - self._settings.reorg_window_blocks
+        if record.final_height is not None:
+            floor = min(floor, record.final_height)
+        return max(record.start_height, floor)
+
+    async def _complete_branch(
+        self, provider: Provider, record: ChainRecord, head: Header, fork: BlockRef, above: Sequence[Header]
+    ) -> list[Header]:
+        """The provider's headers from the fork to its head, bounded, and linked or refused."""
+        reach = max(self._settings.batch_blocks_max, 2 * (record.tip.height - fork.height))
+        last = min(head.height, fork.height + min(reach, self._settings.rewind_blocks_max))
+        headers = [header for header in above if header.height <= last]
+        held_up_to = headers[-1].height if headers else fork.height
+        if held_up_to < last:
+            headers += await provider.fetch_headers(held_up_to + 1, last)
+        if not is_linked(headers):
+            raise Inconsistent("headers by number do not link", provider=provider.name)
+        if headers and head.height == last and headers[-1].hash != head.hash:
+            raise Inconsistent("the head and its height name different blocks", provider=provider.name)
+        return headers

@@ -1,0 +1,76 @@
+"""What every loop of this room is given: pool, clock, stop signal, metrics and the operator's bell.
+
+Handed in by the gateway's composition; the loops are `follow_loop` and
+`backfill_loop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from chains.port import ChainSource
+from indexer.commit import ChainDesk
+from indexer.status import DescribeProviders
+from indexer.store import PostgresFollowStore
+from migrations.handles import Pool
+
+Alert = Callable[[str, dict[str, object]], None]
+"""Rings the operator: a kind such as ``chain.halted`` and its detail."""
+
+
+class Observer(Protocol):
+    """Where the loops report what they did; metrics live in the gateway."""
+
+    def follow_step(self, alias: str, outcome: str, seconds: float) -> None:
+        """One step of following ended with this outcome."""
+        ...
+
+    def moved(self, alias: str, *, applied: int, left: int, changes: int) -> None:
+        """One move was committed."""
+        ...
+
+    def heights(self, alias: str, *, head: int | None, tip: int, final: int | None, agreed: int) -> None:
+        """Where the chain stands."""
+        ...
+
+    def failed(self, alias: str, kind: str) -> None:
+        """One step failed with this kind of weather."""
+        ...
+
+
+@dataclass(slots=True)
+class FollowedChain:
+    """Everything one chain's loops need."""
+
+    desk: ChainDesk
+    source: ChainSource
+    store: PostgresFollowStore
+    describe_providers: DescribeProviders
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """Shared by all loops; `holder` names this process to the leases."""
+
+    pool: Pool
+    holder: str
+    observer: Observer
+    alert: Alert
+    clock: Callable[[], datetime]
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def now(self) -> datetime:
+        """Aware UTC time; the only clock of the room."""
+        return self.clock()
+
+    async def wait(self, seconds: float) -> None:
+        """Sleep, or return at once when the service stops."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stop.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,102 @@
+"""Whose turn it is to write a chain: the lease, and what is loaded once it is ours.
+
+One process follows a chain at a time; every write says the lease's epoch, so
+one that was paused and comes back late writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import structlog
+
+from chains.model import Address
+from indexer.deposits import Deposit
+from indexer.identity import DepositId
+from indexer.reconcile import reconcile_policy
+from indexer.storage import MoveTransaction, Retryable
+from indexer.store import PostgresMove
+from indexer.surroundings import FollowedChain
+from indexer.work_store import load_unsettled_page
+
+log = structlog.get_logger(__name__)
+
+
+class Turn:
+    """One process's claim on one chain; `taken` is set while it holds and is prepared."""
+
+    def __init__(self, chain: FollowedChain, *, holder: str) -> None:
+        self._chain = chain
+        self._holder = holder
+        self._lease_until_s = 0.0
+        self._prepared = False
+        self.taken = asyncio.Event()
+
+    async def hold(self, now: datetime) -> bool:
+        """Take or renew the lease, and prepare when it is new; False while another process has it."""
+        traits = self._chain.desk.settings.traits
+        lease_s = self._chain.desk.settings.lease_s
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._lease_until_s:
+            epoch = await self._chain.store.acquire_lease(traits.chain, holder=self._holder, lease_s=lease_s)
+            if epoch is None:
+                self.lose()
+                return False
+            if epoch != self._chain.desk.lease_epoch:
+                self._prepared = False
+            self._chain.desk.lease_epoch = epoch
+            self._lease_until_s = loop.time() + lease_s / 3
+        if not self._prepared:
+            await self._prepare(now)
+            self._prepared = True
+        self.taken.set()
+        return True
+
+    def lose(self) -> None:
+        """Another process writes now: nothing is prepared any more."""
+        self._lease_until_s = 0.0
+        self._prepared = False
+        self.taken.clear()
+
+    async def give_back(self) -> None:
+        """Let another process begin at once; for a clean stop."""
+        if not self.taken.is_set():
+            return
+        try:
+            await self._chain.store.release_lease(self._chain.desk.settings.traits.chain, holder=self._holder)
+        except Retryable:
+            log.warning("lease-not-given-back", chain=self._chain.desk.settings.traits.alias)
+
+    async def _prepare(self, now: datetime) -> None:
+        """The pinned network, the asset list, the watch set, and the policy as configured now."""
+        chain, traits = self._chain, self._chain.desk.settings.traits
+        record = await chain.store.load_chain(traits.chain)
+        assert record is not None, "a lease exists only with its chain"
+        chain.source.pin_genesis(record.genesis_hash)
+        assets = [*traits.assets, traits.native]
+        await chain.store.sync_assets(traits.chain, assets, start_height=record.tip.height + 1)
+        await self._load_watch_set()
+        changed = await reconcile_policy(chain.desk, _load_unsettled, now=now)
+        log.info(
+            "chain-prepared",
+            chain=traits.alias,
+            watched=len(chain.desk.watched),
+            tip=record.tip.height,
+            judged_anew=changed,
+        )
+
+    async def _load_watch_set(self) -> None:
+        watched = self._chain.desk.watched
+        while True:
+            page = await self._chain.store.load_watch_page(
+                self._chain.desk.settings.traits.chain, after_version=watched.version
+            )
+            if page.version == watched.version:
+                return
+            watched.add((Address(address) for address in page.addresses), version=page.version)
+
+
+async def _load_unsettled(move: MoveTransaction, *, after: DepositId, limit: int) -> list[Deposit]:
+    assert isinstance(move, PostgresMove)
+    return await load_unsettled_page(move.connection, move.record.chain, after=after, limit=limit)
