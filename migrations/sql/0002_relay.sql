@@ -1,0 +1,228 @@
+-- How merchants are told: the event log, endpoints, one cursor each, and rows for trouble only.
+-- Owned by the relay. Bodies and hashes are raw bytes; a sequence counts per merchant from 1.
+-- Locks are taken in this order: relay_shards, endpoints, endpoint_cursors, delivery_exceptions, merchant_logs.
+
+-- The head of each merchant's log. Appending locks these rows, by id, as the last thing before events are written.
+create table merchant_logs (
+  merchant_id uuid primary key,
+  log_epoch integer not null default 1 check (log_epoch >= 1),
+  sequence bigint not null default 0 check (sequence >= 0),
+  head_hash bytea not null default decode(repeat('00', 32), 'hex') check (octet_length(head_hash) = 32),
+  head_at timestamptz,
+  check ((sequence = 0) = (head_at is null))
+) with (fillfactor = 50);
+
+-- The log itself: append-only, one partition a month. Uniqueness is per partition (PostgreSQL knows no other);
+-- created_at never runs backwards within a merchant, and `verify_log` checks across partitions.
+create table events (
+  merchant_id uuid not null,
+  sequence bigint not null check (sequence >= 1),
+  log_epoch integer not null check (log_epoch >= 1),
+  event_id uuid not null,
+  object_id text not null check (object_id <> ''),
+  version bigint not null check (version >= 1),
+  type text not null check (type ~ '^[a-z_]+\.[a-z_]+$'),
+  prev_hash bytea not null check (octet_length(prev_hash) = 32),
+  body bytea not null check (octet_length(body) between 2 and 262144),
+  created_at timestamptz not null
+) partition by range (created_at);
+
+create table events_default partition of events default;
+create unique index events_default_sequence on events_default (merchant_id, sequence);
+create unique index events_default_event_id on events_default (event_id);
+create unique index events_default_version on events_default (merchant_id, object_id, version);
+
+create function refuse_event_change() returns trigger language plpgsql as $$
+begin
+  if current_setting('chainbell.moving_events', true) = 'on' then
+    return old;
+  end if;
+  raise exception 'events are append-only' using errcode = 'restrict_violation';
+end
+$$;
+
+create trigger events_are_append_only
+before update or delete on events
+for each row
+execute function refuse_event_change();
+
+-- Makes the partition of the month that holds `day`, and moves rows that came before it out of the default partition.
+-- True if it was made now.
+create function make_events_partition(day date) returns boolean language plpgsql as $$
+declare
+  first_day date := date_trunc('month', day::timestamp)::date;
+  starts_at timestamptz := first_day::timestamp at time zone 'UTC';
+  ends_at timestamptz := (first_day + interval '1 month') at time zone 'UTC';
+  name text := 'events_' || to_char(first_day, 'YYYY_MM');
+begin
+  perform pg_advisory_xact_lock(hashtext('chainbell-events-partitions'));
+  if to_regclass(name) is not null then
+    return false;
+  end if;
+  lock table events_default in access exclusive mode;
+  execute format('create table %I (like events including defaults including constraints)', name);
+  perform set_config('chainbell.moving_events', 'on', true);
+  execute format(
+    'with moved as (delete from events_default where created_at >= %L and created_at < %L returning *)
+     insert into %I select * from moved', starts_at, ends_at, name);
+  perform set_config('chainbell.moving_events', 'off', true);
+  execute format('create unique index %I on %I (merchant_id, sequence)', name || '_sequence', name);
+  execute format('create unique index %I on %I (event_id)', name || '_event_id', name);
+  execute format('create unique index %I on %I (merchant_id, object_id, version)', name || '_version', name);
+  execute format('alter table events attach partition %I for values from (%L) to (%L)', name, starts_at, ends_at);
+  return true;
+end
+$$;
+
+-- What is kept of an event whose partition was dropped: enough to prove the chain and to name it in `reverses`.
+create table event_leaves (
+  merchant_id uuid not null,
+  sequence bigint not null check (sequence >= 1),
+  event_id uuid not null unique,
+  body_hash bytea not null check (octet_length(body_hash) = 32),
+  primary key (merchant_id, sequence)
+);
+
+create table endpoints (
+  endpoint_id uuid primary key,
+  merchant_id uuid not null,
+  shard smallint not null check (shard between 0 and 63),
+  url text not null check (url ~ '^https?://' and length(url) <= 2048),
+  description text not null default '' check (length(description) <= 500),
+  event_types text[] check (cardinality(event_types) between 1 and 64),
+  headers_sealed bytea,
+  max_in_flight integer not null check (max_in_flight between 1 and 1000),
+  rate_per_s integer check (rate_per_s between 1 and 10000),
+  signing_key_sealed bytea not null,
+  verify_key bytea not null check (octet_length(verify_key) = 32),
+  state text not null default 'active' check (state in ('active', 'failing', 'paused')),
+  state_reason text,
+  state_since timestamptz not null,
+  version bigint not null default 0 check (version >= 0),
+  revision bigint not null default 1,
+  wakes bigint not null default 0,
+  start_sequence bigint not null check (start_sequence >= 0),
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  deleted_at timestamptz,
+  check (state = 'active' or state_reason is not null)
+);
+create index endpoints_by_shard on endpoints (shard) where deleted_at is null;
+create index endpoints_by_merchant on endpoints (merchant_id, created_at, endpoint_id) where deleted_at is null;
+
+comment on column endpoints.version is 'of the endpoint as an object of the log: each endpoint.* event raises it';
+comment on column endpoints.revision is 'raised by every change that its lane must notice';
+comment on column endpoints.wakes is 'raised when what waits gets a free try at once; endpoint_cursors.wakes follows';
+
+-- HMAC secrets, sealed with the endpoint id as associated data. The one without an end is the current one.
+create table endpoint_secrets (
+  endpoint_id uuid not null references endpoints,
+  secret_id uuid not null,
+  secret_sealed bytea not null,
+  created_at timestamptz not null,
+  expires_at timestamptz,
+  primary key (endpoint_id, secret_id),
+  check (expires_at >= created_at)
+);
+create unique index endpoint_secrets_one_current on endpoint_secrets (endpoint_id) where expires_at is null;
+
+-- Which filter held from where on: events after `after_sequence`, up to the next row's.
+create table endpoint_filters (
+  endpoint_id uuid not null references endpoints,
+  after_sequence bigint not null check (after_sequence >= 0),
+  event_types text[],
+  primary key (endpoint_id, after_sequence)
+);
+
+-- An endpoint's place in its merchant's log: everything up to `sequence` is delivered, unmatched, or has a row below.
+create table endpoint_cursors (
+  endpoint_id uuid primary key references endpoints,
+  sequence bigint not null check (sequence >= 0),
+  matched_sequence bigint not null default 0,
+  filter_revision bigint not null default 1,
+  wakes bigint not null default 0,
+  last_success_at timestamptz,
+  last_failure_at timestamptz,
+  last_failure text,
+  check (matched_sequence between 0 and sequence)
+) with (fillfactor = 50);
+
+-- Deliveries in trouble: failed, slow, behind one that failed, or out of tries. No row means: see the cursor.
+create table delivery_exceptions (
+  endpoint_id uuid not null references endpoints,
+  sequence bigint not null check (sequence >= 1),
+  merchant_id uuid not null,
+  event_id uuid not null,
+  event_at timestamptz not null,
+  object_id text not null,
+  version bigint not null,
+  type text not null,
+  prev_sequence bigint not null check (prev_sequence >= 0 and prev_sequence < sequence),
+  state text not null check (state in ('sending', 'retrying', 'waiting', 'exhausted')),
+  failures smallint not null default 0 check (failures >= 0),
+  attempts integer not null default 0 check (attempts >= 0),
+  retry_at timestamptz,
+  free boolean not null default false,
+  replay boolean not null default false,
+  created_at timestamptz not null,
+  primary key (endpoint_id, sequence),
+  check ((retry_at is not null) = (state in ('sending', 'retrying'))),
+  check (not free or state = 'retrying')
+);
+-- Of one object only the oldest is tried: this is the ordering promise as a constraint.
+create unique index delivery_exceptions_one_head on delivery_exceptions (endpoint_id, object_id, replay)
+where state in ('sending', 'retrying');
+create index delivery_exceptions_due on delivery_exceptions (endpoint_id, retry_at)
+where state in ('sending', 'retrying');
+create index delivery_exceptions_waiting on delivery_exceptions (endpoint_id, object_id, replay, sequence)
+where state = 'waiting';
+create index delivery_exceptions_by_state on delivery_exceptions (endpoint_id, state, sequence);
+
+-- Tries of deliveries that had trouble. A first try that simply succeeded leaves no row.
+create table delivery_attempts (
+  endpoint_id uuid not null,
+  sequence bigint not null,
+  number integer not null check (number >= 1),
+  started_at timestamptz not null,
+  duration_ms integer not null check (duration_ms >= 0),
+  outcome text not null,
+  status_code smallint check (status_code between 100 and 999),
+  excerpt bytea not null check (octet_length(excerpt) <= 4096),
+  primary key (endpoint_id, sequence, number)
+);
+create index delivery_attempts_by_time on delivery_attempts (started_at);
+
+-- A replay is a second, bounded cursor: it turns events of a range into rows, a few at a time.
+create table endpoint_replays (
+  replay_id uuid primary key,
+  endpoint_id uuid not null references endpoints,
+  sequence bigint not null check (sequence >= 0),
+  sequence_last bigint not null,
+  matched_sequence bigint not null default 0,
+  created_at timestamptz not null,
+  check (sequence <= sequence_last),
+  check (matched_sequence between 0 and sequence)
+);
+create index endpoint_replays_by_endpoint on endpoint_replays (endpoint_id, created_at, replay_id);
+
+-- Merchants whose deliveries wait. A table of its own, so that no one holds it together with a merchant's log.
+create table disabled_merchants (
+  merchant_id uuid primary key,
+  disabled_at timestamptz not null
+);
+
+-- Who sends for which endpoints. A settle names the epoch it was given; an older one changes nothing.
+create table relay_shards (
+  shard smallint primary key check (shard between 0 and 63),
+  owner uuid,
+  epoch bigint not null default 0,
+  leased_until timestamptz,
+  check ((owner is null) = (leased_until is null))
+) with (fillfactor = 50);
+insert into relay_shards (shard)
+select generate_series(0, 63);
+
+create table relay_workers (
+  worker_id uuid primary key,
+  seen_at timestamptz not null
+);

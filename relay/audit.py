@@ -1,0 +1,148 @@
+"""Is a merchant's log what it claims to be? Gaps, the hash chain, ids and bytes, across partitions.
+
+Lives here: `verify_log`, which reads a log from its oldest kept event to its head, in batches, and names every fault.
+Does not live here: repairing (nothing rewrites a log), appending (`log`), what PostgreSQL checks by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import msgspec
+
+from migrations.handles import Connection
+from migrations.ids import encode_id
+from migrations.queries import load_queries
+from relay.bodies import NO_HASH, LogHead, Published, compute_event_id
+from relay.log import load_head
+
+QUERIES = load_queries("relay", "log.sql")
+
+BATCH_EVENTS = 500
+FAULTS_MAX = 100
+NO_MERCHANT = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFault:
+    """One thing wrong with a log, at or just before `sequence`."""
+
+    merchant_id: UUID
+    sequence: int
+    fault: str
+
+
+@dataclass(slots=True)
+class Walk:
+    """A log being read in order. Pure: `take` events, then `arrive` at the head."""
+
+    merchant_id: UUID
+    next_sequence: int = 1
+    last_hash: bytes | None = NO_HASH
+    log_epoch: int = 1
+    faults: list[LogFault] = field(default_factory=list)
+
+    def take(self, event: Published) -> None:
+        """Hold one event against everything before it."""
+        if event.sequence != self.next_sequence:
+            kind = "stands there twice" if event.sequence < self.next_sequence else "comes after a gap"
+            self._complain(event.sequence, f"sequence {event.sequence} {kind}")
+        elif self.last_hash is not None and event.prev_hash != self.last_hash:
+            self._complain(event.sequence, "does not continue the hash chain")
+        if event.log_epoch < self.log_epoch:
+            self._complain(event.sequence, "is of an older epoch than the event before it")
+        for what in self._contradictions(event):
+            self._complain(event.sequence, what)
+        self.next_sequence = event.sequence + 1
+        self.last_hash = hashlib.sha256(event.body).digest()
+        self.log_epoch = event.log_epoch
+
+    def arrive(self, head: LogHead) -> None:
+        """Hold the end of the log against its head row."""
+        if head.sequence != self.next_sequence - 1:
+            self._complain(
+                head.sequence, f"the head says {head.sequence}, the log ends at {self.next_sequence - 1}"
+            )
+        elif self.last_hash is not None and head.head_hash != self.last_hash:
+            self._complain(head.sequence, "the head has another hash than the last body")
+
+    def _contradictions(self, event: Published) -> list[str]:
+        event_id = compute_event_id(
+            self.merchant_id, event.log_epoch, event.object_id, event.version, event.type
+        )
+        found = [] if event_id == event.event_id else ["has an id that its content does not give"]
+        try:
+            body = msgspec.json.decode(event.body, type=dict[str, object])
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            return [*found, "has a body that is not a JSON object"]
+        expected: Mapping[str, object] = {
+            "id": encode_id("evt", event.event_id),
+            "type": event.type,
+            "sequence": event.sequence,
+            "prev_hash": event.prev_hash.hex(),
+            "log_epoch": event.log_epoch,
+            "merchant_id": encode_id("mer", self.merchant_id),
+        }
+        found += [
+            f"has another {name} in its body" for name, value in expected.items() if body.get(name) != value
+        ]
+        return found
+
+    def _complain(self, sequence: int, fault: str) -> None:
+        if len(self.faults) < FAULTS_MAX:
+            self.faults.append(LogFault(self.merchant_id, sequence, fault))
+
+
+async def verify_log(conn: Connection, merchant_id: UUID) -> list[LogFault]:
+    """Every fault of this merchant's log, the first FAULTS_MAX of them; empty is what it should be.
+
+    Reads in batches without holding a snapshot over all of it; run it in a transaction of its own to also hold the
+    head still.
+    """
+    head = await load_head(conn, merchant_id)
+    leaf = await conn.fetchrow(QUERIES.load_last_leaf, merchant_id)
+    walk = Walk(merchant_id) if leaf is None else Walk(merchant_id, leaf["sequence"] + 1, leaf["body_hash"])
+    read_from = walk.next_sequence
+    while True:
+        events = await _load_batch(conn, merchant_id, read_from)
+        for event in events:
+            if event.sequence <= head.sequence:
+                walk.take(event)
+        if len(events) < BATCH_EVENTS or events[-1].sequence >= head.sequence:
+            break
+        read_from = events[-1].sequence + 1
+    walk.arrive(head)
+    return walk.faults
+
+
+async def verify_logs(conn: Connection) -> list[LogFault]:
+    """The faults of all logs."""
+    faults: list[LogFault] = []
+    last = NO_MERCHANT
+    while rows := await conn.fetch(QUERIES.load_logged_merchants, last, BATCH_EVENTS):
+        for row in rows:
+            last = row["merchant_id"]
+            faults += await verify_log(conn, last)
+    return faults
+
+
+async def _load_batch(conn: Connection, merchant_id: UUID, sequence_from: int) -> Sequence[Published]:
+    rows = await conn.fetch(QUERIES.load_events_to_audit, merchant_id, sequence_from, BATCH_EVENTS)
+    return [
+        Published(
+            merchant_id=merchant_id,
+            sequence=row["sequence"],
+            log_epoch=row["log_epoch"],
+            event_id=row["event_id"],
+            object_id=row["object_id"],
+            version=row["version"],
+            type=row["type"],
+            prev_hash=row["prev_hash"],
+            body=row["body"],
+            created_at=row["created_at"],
+        )
+        for row in rows
+    ]

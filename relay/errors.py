@@ -1,0 +1,53 @@
+"""What this room raises: refusals a caller can act on. Outcomes of attempts are values (`model.Outcome`), not errors.
+
+Lives here: the exceptions of endpoints, deliveries and secrets. Does not live here: HTTP status codes (the gateway's
+table maps these), database weather (asyncpg's own, seen only by `store` and retried by the loops).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class RelayError(Exception):
+    """Base of what this room refuses; the message may be shown to a merchant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing wrong with a request: a JSON pointer into it, and a sentence."""
+
+    pointer: str
+    detail: str
+
+
+class RequestFlawed(RelayError):
+    """Well-formed but wrong (422); `flaws` says where."""
+
+    def __init__(self, *flaws: Flaw) -> None:
+        super().__init__("; ".join(f"{flaw.pointer}: {flaw.detail}" for flaw in flaws))
+        self.flaws = flaws
+
+
+class NotFound(RelayError):
+    """No such endpoint, delivery or event for this merchant (404)."""
+
+
+class Conflict(RelayError):
+    """The request contradicts the state it met (409)."""
+
+
+class SequencePruned(RelayError):
+    """The log no longer reaches back that far (410)."""
+
+    def __init__(self, oldest_sequence: int) -> None:
+        super().__init__(f"the oldest event kept has sequence {oldest_sequence}")
+        self.oldest_sequence = oldest_sequence
+
+
+class SecretUnreadable(RelayError):
+    """A sealed value cannot be opened: its key is not configured, or it was changed."""
+
+
+class LogBroken(Exception):
+    """The event log contradicts itself where a fact was to be written; nothing was written."""

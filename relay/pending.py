@@ -1,0 +1,77 @@
+"""What one endpoint still has to write: gathered between settles, kept until the database said yes.
+
+Lives here, pure: merging. A settle that failed may have been committed all the same (the answer was lost), so what it
+held is merged with what came since and written again; writing it twice changes nothing. Does not live here: what is
+written when (`lane`), the writing (`store`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from relay.model import AttemptRow, ExceptionRow, Freed, Health, Hurry, Transition
+
+
+@dataclass(slots=True)
+class Pending:
+    """One endpoint's unwritten changes. Rows are keyed by sequence; a later word on a row replaces an earlier one."""
+
+    closed: set[int] = field(default_factory=set)
+    rows: dict[int, ExceptionRow] = field(default_factory=dict)
+    freed: dict[Freed, None] = field(default_factory=dict)  # a set that keeps its order
+    hurries: dict[str, Hurry] = field(default_factory=dict)
+    attempts: list[AttemptRow] = field(default_factory=list)
+    health: Health = field(default_factory=Health)
+    transition: Transition | None = None
+    wakes: int | None = None
+    free_all: bool = False
+
+    def put(self, row: ExceptionRow) -> None:
+        """This row is to stand as given."""
+        self.rows[row.sequence] = row
+
+    def close(self, sequence: int) -> None:
+        """This delivery has no row any more."""
+        self.rows.pop(sequence, None)
+        self.closed.add(sequence)
+
+    def note_success(self, at: datetime) -> None:
+        """Remember the newest success."""
+        self.health = Health(at, self.health.failure_at, self.health.failure)
+
+    def note_failure(self, at: datetime, failure: str) -> None:
+        """Remember the newest failure."""
+        self.health = Health(self.health.success_at, at, failure)
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.closed
+            or self.rows
+            or self.freed
+            or self.attempts
+            or self.hurries
+            or self.transition is not None
+            or self.wakes is not None
+            or self.free_all
+            or self.health != Health()
+        )
+
+    def followed_by(self, newer: Pending) -> Pending:
+        """Both as one: what `newer` says about a row wins."""
+        rows = {sequence: row for sequence, row in self.rows.items() if sequence not in newer.closed}
+        return Pending(
+            closed=self.closed | newer.closed,
+            rows=rows | newer.rows,
+            freed=self.freed | newer.freed,
+            hurries=self.hurries | newer.hurries,
+            attempts=self.attempts + newer.attempts,
+            health=Health(
+                newer.health.success_at or self.health.success_at,
+                newer.health.failure_at or self.health.failure_at,
+                newer.health.failure or self.health.failure,
+            ),
+            transition=newer.transition or self.transition,
+            wakes=self.wakes if newer.wakes is None else newer.wakes,
+            free_all=self.free_all or newer.free_all,
+        )

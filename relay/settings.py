@@ -1,0 +1,57 @@
+"""What this room can be told, with its defaults (CONTRACT 4, `[relay]`; the rest are bounds with reasons).
+
+Lives here: frozen settings. Does not live here: reading a configuration file (the gateway's `config`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RETRY_SCHEDULE_S = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+"""Standard Webhooks' example: ten attempts over about 75 hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """When a failed delivery is tried again, and when an endpoint counts as sick."""
+
+    schedule_s: tuple[int, ...] = RETRY_SCHEDULE_S
+    jitter: float = 0.2  # of each wait, in either direction
+    retry_after_min_s: int = 5
+    retry_after_max_s: int = 86_400
+    hurry_s: int = 300  # the longest wait of what stands before a reversal
+    failing_objects_max: int = 1_000
+    probe_schedule_s: tuple[int, ...] = (10, 30, 60, 120, 300)  # the last one repeats
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """How one endpoint is fed."""
+
+    window_events_max: int = (
+        512  # events between the cursor and what was read: the duplicates a crash can make
+    )
+    read_ahead_min: int = 32
+    slow_after_s: float = 1.0  # an attempt this old becomes a row, and the cursor passes it
+    in_flight_start: int = 4
+    due_rows_max: int = 256
+    throttle_rest_max_s: int = 60  # the longest rest of a whole endpoint after one 429
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """The room's settings; the three that CONTRACT names come first."""
+
+    allow_private_networks: bool = False
+    attempt_timeout_s: float = 15.0
+    retry: RetrySettings = RetrySettings()
+    lane: LaneSettings = LaneSettings()
+    in_flight_max: int = 1_000  # over all endpoints of one worker: sockets and memory
+    endpoint_share: float = 0.1  # of in_flight_max, for any one endpoint
+    poll_interval_s: float = 0.2  # the fallback of LISTEN
+    refresh_interval_s: float = 1.0  # the fallback of notices about changed endpoints
+    settle_delay_s: float = 0.004  # how long outcomes are gathered before they are written together
+    lease_s: float = 15.0
+    stop_timeout_s: float = 8.0  # of the 10 s a stop may take
+    attempts_kept_days: int = 90
+    events_kept_days: int | None = None  # None: for ever
