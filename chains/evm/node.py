@@ -194,6 +194,7 @@ class EvmNode:
         genesis = decode_header(raw)
         if genesis.height != 0:
             raise Inconsistent(f"answered block 0 with block {genesis.height}")
+        self._genesis_hash = genesis.hash
         if self.pin.genesis_hash is None:
             self.pin.genesis_hash = genesis.hash
         elif genesis.hash != self.pin.genesis_hash:
