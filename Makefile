@@ -95,6 +95,10 @@ lock: $(VENV)/.ready ## resolve pyproject.toml and package.json again into the l
 	$(LOCK) $(if $(UPGRADE),--upgrade) --extra dev --output-file requirements-dev.lock
 	npm install --package-lock-only --ignore-scripts --silent
 
+.PHONY: schema
+schema: $(VENV)/.ready ## write migrations/schema.sql, the golden schema, from the migrations
+	$(RUN) -m migrations.golden --write
+
 .PHONY: clean
 clean: ## remove what tools left behind; .venv and node_modules too
 	rm -rf $(VENV) node_modules dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

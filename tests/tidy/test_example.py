@@ -1,0 +1,91 @@
+"""The example configuration: it loads, it names every key, and what it calls a default is one."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config import load_settings
+from gateway.config_table import Table
+from gateway.settings import Settings
+from tests.tidy import tree
+
+EXAMPLE = "deploy/chainbell.example.toml"
+ENVIRONMENT = {"ETH_RPC_HTTP": "http://node.example", "ETH_RPC_WS": "ws://node.example"}
+
+
+def load(path: Path) -> Settings:
+    """The settings a file gives, in an environment that has what the example asks for."""
+    return load_settings(path, environment=ENVIRONMENT)
+
+
+def test_the_example_loads_and_follows_both_chains() -> None:
+    assert set(load(tree.ROOT / EXAMPLE).chains) == {"ethereum", "local"}
+
+
+def test_values_outside_the_chains_are_the_defaults(tmp_path: Path) -> None:
+    shown = load(tree.ROOT / EXAMPLE)
+    (tmp_path / "chainbell.toml").write_text("")
+    silent = load(tmp_path / "chainbell.toml")
+    assert shown.data_dir.name == silent.data_dir.name
+    for field in dataclasses.fields(Settings):
+        if field.name not in {"data_dir", "source", "chains"}:
+            assert _revealed(getattr(shown, field.name)) == _revealed(getattr(silent, field.name)), field.name
+
+
+def test_the_example_names_every_key_the_program_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+    take, take_table = Table.take, Table.take_table
+
+    def noting_take(table: Table, name: str) -> Any:
+        asked.add(name)
+        return take(table, name)
+
+    def noting_take_table(table: Table, name: str) -> Table | None:
+        asked.add(name)
+        return take_table(table, name)
+
+    monkeypatch.setattr(Table, "take", noting_take)
+    monkeypatch.setattr(Table, "take_table", noting_take_table)
+    load(tree.ROOT / EXAMPLE)
+    tables = set(load(tree.ROOT / EXAMPLE).chains) | {
+        "chains",
+        "database",
+        "redis",
+        "http",
+        "secrets",
+        "relay",
+        "alerts",
+    }
+    source = tree.text(EXAMPLE)
+    missing = sorted(name for name in asked - tables if not re.search(rf"\b{name} = ", source))
+    assert not missing
+
+
+def test_every_key_of_the_example_has_its_sentence() -> None:
+    bare = []
+    for number, line in enumerate(tree.text(EXAMPLE).splitlines(), start=1):
+        key = re.match(r"^([a-z_]+) = ", line)
+        if key and "#" not in line and not _explained_before(key[1], number):
+            bare.append(f"{EXAMPLE}:{number}: {key[1]}")
+    assert not bare
+
+
+def _explained_before(key: str, number: int) -> bool:
+    earlier = tree.text(EXAMPLE).splitlines()[: number - 1]
+    return any(re.match(rf"^{key} = .*# ", line) for line in earlier)
+
+
+def _revealed(value: Any) -> str:
+    """A value with its secrets in the clear; two Secrets of different texts show the same repr."""
+    if hasattr(value, "reveal"):
+        return str(value.reveal())
+    if dataclasses.is_dataclass(value):
+        return repr(
+            [(field.name, _revealed(getattr(value, field.name))) for field in dataclasses.fields(value)]
+        )
+    return repr(value)
