@@ -164,6 +164,19 @@ class PostgresFollowStore:
                 raise LeaseLost(f"{chain} is followed by another process (epoch {record.lease_epoch})")
             yield PostgresMove(conn, record, self._publish)
 
+    @asynccontextmanager
+    async def open_reading(self, chain: ChainId) -> AsyncIterator[PostgresMove]:
+        """The reading methods of a move in a read-only snapshot, without the chain's lock; for audits."""
+        async with (
+            storage_weather(),
+            self._pool.acquire() as conn,
+            conn.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            row = await conn.fetchrow(_CHAINS["load_chain"], chain)
+            if row is None:
+                raise LookupError(f"{chain} has no first block yet")
+            yield PostgresMove(conn, decode_chain(row), self._publish)
+
     async def _lock_key(self, conn: Connection, chain: ChainId) -> int:
         known = self._lock_keys.get(chain)
         if known is None:

@@ -1,0 +1,139 @@
+"""Reading the chain again and comparing it with our rows: what `chainbell audit` does.
+
+It repairs nothing and writes nothing: a difference is told with both sides,
+and `rescan` or an operator acts on it.  Comparing is pure; the reading is a
+bounded loop over chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from chains.model import AssetId, Block
+from chains.port import Provider
+from indexer.commit import ChainDesk, group_by_address
+from indexer.deposits import Deposit, Sighting
+from indexer.identity import AddressId, DepositId
+from indexer.matching import find_hits, match_hits, parties
+from indexer.store import PostgresFollowStore
+from indexer.work_store import BlockRow, load_block_rows, load_recorded
+from migrations.handles import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where the chain and our rows disagree; both sides as text."""
+
+    height: int
+    what: str
+    ours: str
+    theirs: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedChunk:
+    """One chunk's result."""
+
+    height_first: int
+    height_last: int
+    blocks_count: int
+    deposits_count: int
+    differences: tuple[Difference, ...]
+
+
+def compare_blocks(rows: Sequence[BlockRow], blocks: Sequence[Block]) -> list[Difference]:
+    """Every height where hash, parent or counts differ, or one side has no block."""
+    ours = {row.height: row for row in rows}
+    differences: list[Difference] = []
+    for block in blocks:
+        header, row = block.header, ours.pop(block.header.height, None)
+        if row is None:
+            differences.append(Difference(header.height, "block", "no row", header.hash.hex()))
+            continue
+        pairs = (
+            ("hash", row.hash.hex(), header.hash.hex()),
+            ("parent hash", row.parent_hash.hex(), header.parent_hash.hex()),
+            ("transactions", str(row.tx_count), str(block.tx_count)),
+            ("logs", str(row.log_count), str(block.log_count)),
+            ("transfers", str(row.transfer_count), str(len(block.transfers.recipients))),
+        )
+        differences += [
+            Difference(header.height, what, mine, theirs) for what, mine, theirs in pairs if mine != theirs
+        ]
+    differences += [Difference(row.height, "block", row.hash.hex(), "no block") for row in ours.values()]
+    return differences
+
+
+def compare_deposits(recorded: Sequence[Deposit], sightings: Sequence[Sighting]) -> list[Difference]:
+    """Deposits we recorded and the chain does not show, the other way round, or with other particulars."""
+    ours: dict[DepositId, Deposit] = {deposit.id: deposit for deposit in recorded}
+    differences: list[Difference] = []
+    for sighting in sightings:
+        deposit = ours.pop(sighting.deposit_id, None)
+        transfer = sighting.transfer
+        place = f"{transfer.amount_base_units} of {transfer.asset} in 0x{transfer.tx_hash.hex()}"
+        if deposit is None:
+            differences.append(Difference(sighting.header.height, "deposit", "not recorded", place))
+            continue
+        if deposit.amount_base_units != transfer.amount_base_units:
+            differences.append(
+                Difference(
+                    sighting.header.height,
+                    "amount",
+                    str(deposit.amount_base_units),
+                    str(transfer.amount_base_units),
+                )
+            )
+        if deposit.occurrence is not None and deposit.occurrence.block_hash != sighting.header.hash:
+            differences.append(
+                Difference(
+                    sighting.header.height,
+                    "deposit's block",
+                    deposit.occurrence.block_hash.hex(),
+                    sighting.header.hash.hex(),
+                )
+            )
+    for deposit in ours.values():
+        assert deposit.occurrence is not None
+        place = f"{deposit.amount_base_units} of {deposit.asset} in 0x{deposit.tx_hash.hex()}"
+        differences.append(Difference(deposit.occurrence.height, "deposit", place, "not on the chain"))
+    return differences
+
+
+async def audit_range(
+    pool: Pool,
+    desk: ChainDesk,
+    store: PostgresFollowStore,
+    provider: Provider,
+    *,
+    height_first: int,
+    height_last: int,
+    chunk_blocks: int = 64,
+) -> AsyncIterator[AuditedChunk]:
+    """Re-read a range chunk by chunk; raises `ChainError` when the provider cannot be read.
+
+    Heights outside our chain are left out: the caller clamps the range, and
+    says so.
+    """
+    for first in range(height_first, height_last + 1, chunk_blocks):
+        last = min(first + chunk_blocks - 1, height_last)
+        blocks = await provider.fetch_blocks(first, last)
+        rows = await load_block_rows(pool, desk.settings.traits.chain, height_first=first, height_last=last)
+        recorded = await load_recorded(pool, desk.settings.traits.chain, height_first=first, height_last=last)
+        sightings = await _sight(desk, store, blocks, recorded)
+        differences = compare_blocks(rows, blocks) + compare_deposits(recorded, sightings)
+        yield AuditedChunk(first, last, len(blocks), len(sightings), tuple(differences))
+
+
+async def _sight(
+    desk: ChainDesk, store: PostgresFollowStore, blocks: Sequence[Block], recorded: Sequence[Deposit]
+) -> list[Sighting]:
+    hits = find_hits(blocks, desk.watched)
+    if not hits:
+        return []
+    async with store.open_reading(desk.settings.traits.chain) as reading:
+        starts: Mapping[AssetId, int] = await reading.load_listed_assets()
+        registrations = group_by_address(await reading.load_registrations(parties(hits)))
+    known: dict[DepositId, AddressId] = {deposit.id: deposit.address_id for deposit in recorded}
+    return match_hits(hits, registrations, known, desk.rules(starts))
