@@ -1,0 +1,78 @@
+"""The `chainbell` command: what it is asked, and the status it ends with.
+
+Lives here: the tree of commands, what all of them take, and exit statuses (0 ok, 1 found something wrong, 2 bad use or
+configuration). Does not live here: any command's work (one module each in `commands/`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import uvloop
+
+from gateway.commands import ALL_COMMANDS
+from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
+from gateway.config_table import ConfigInvalid
+from gateway.observe import configure_logs
+from gateway.store import DatabaseAway
+from gateway.terminal import Terminal
+from migrations.errors import DatabaseProblem
+
+OK, WRONG, BAD_USE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    parser = build_parser()
+    asked = parser.parse_args(arguments)
+    if not hasattr(asked, "command"):
+        parser.print_help(sys.stderr)
+        return BAD_USE
+    frame = Frame(
+        arguments=asked,
+        config=getattr(asked, "config", None),
+        terminal=Terminal(json=getattr(asked, "json", False)),
+        environment=os.environ,
+    )
+    command: Command = asked.command
+    configure_logs(is_service=command.is_service)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(command.run(frame))
+    except (ConfigInvalid, BadUse) as error:
+        frame.terminal.say(f"chainbell: {error}".replace("\n", "\nchainbell: "))
+        return BAD_USE
+    except (DatabaseProblem, DatabaseAway, CommandFailed) as error:
+        frame.terminal.say(f"chainbell: {error}")
+        return WRONG
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole tree of commands."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--config",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="configuration (else $CHAINBELL_CONFIG, else ./chainbell.toml)",
+    )
+    shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print data as JSON")
+    parser = argparse.ArgumentParser(
+        prog="chainbell",
+        parents=[shared],
+        description="Deposits told by signed webhooks that are never lost.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    for command in ALL_COMMANDS:
+        command.add_to(commands, shared)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

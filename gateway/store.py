@@ -1,0 +1,264 @@
+"""The gateway's own tables: one typed function a named query.
+
+Lives here: merchants, API keys, remembered answers and the audit trail; the room's only import of asyncpg. Does not live
+here: what a key looks like (`apikeys`), when an answer is remembered (`http.idempotency`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from migrations.handles import Connection, Pool
+from migrations.queries import load_queries
+
+_MERCHANTS = load_queries("gateway", "merchants.sql")
+_CALLS = load_queries("gateway", "calls.sql")
+
+CALL_LOCK_CLASS = 0x6364
+"""First key of the advisory locks of calls with an Idempotency-Key; the indexer's chains have another one."""
+
+EXPIRED_BATCH = 1_000
+
+
+class DatabaseAway(Exception):
+    """The database does not answer, or asks for the work again; the caller may repeat it in a moment."""
+
+
+class DatabaseRefused(DatabaseAway):
+    """The database refuses us for good: a wrong password, a missing database."""
+
+
+@asynccontextmanager
+async def database_weather() -> AsyncIterator[None]:
+    """Map what a database does on a bad day to this room's own exceptions."""
+    try:
+        yield
+    except (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.InsufficientPrivilegeError,
+    ) as error:
+        raise DatabaseRefused(f"the database refuses: {error}") from error
+    except (
+        asyncpg.SerializationError,
+        asyncpg.DeadlockDetectedError,
+        asyncpg.LockNotAvailableError,
+        asyncpg.QueryCanceledError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.InsufficientResourcesError,
+        asyncpg.InterfaceError,
+        OSError,
+    ) as error:
+        raise DatabaseAway(f"{type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Merchant:
+    """One merchant."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One API key without its secret."""
+
+    id: UUID
+    merchant_id: UUID
+    scopes: tuple[str, ...]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyForAuth:
+    """What a call is judged by."""
+
+    key: KeyRow
+    secret_hash: bytes = field(repr=False)
+    merchant_disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedAnswer:
+    """The first answer to a call, and the hash of what was asked."""
+
+    request_hash: bytes
+    status: int
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the trail; `detail` holds no secret."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def insert_merchant(db: Connection | Pool, merchant_id: UUID, name: str, *, now: datetime) -> None:
+    """A new merchant."""
+    async with database_weather():
+        await db.execute(_MERCHANTS["insert_merchant"], merchant_id, name, now)
+
+
+async def load_merchant(db: Connection | Pool, merchant_id: UUID) -> Merchant | None:
+    """One merchant, disabled or not."""
+    async with database_weather():
+        row = await db.fetchrow(_MERCHANTS["load_merchant"], merchant_id)
+    return None if row is None else Merchant(**dict(row))
+
+
+async def list_merchants(
+    db: Connection | Pool, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Merchant]:
+    """Merchants, oldest first by (created_at, id)."""
+    at, last = after or (None, None)
+    async with database_weather():
+        rows = await db.fetch(_MERCHANTS["list_merchants"], at, last, limit)
+    return [Merchant(**dict(row)) for row in rows]
+
+
+async def mark_merchant_disabled(
+    db: Connection | Pool, merchant_id: UUID, *, now: datetime
+) -> Merchant | None:
+    """Refuse its keys from now on; None where there is no such merchant."""
+    async with database_weather():
+        row = await db.fetchrow(_MERCHANTS["mark_merchant_disabled"], merchant_id, now)
+    return None if row is None else Merchant(**dict(row))
+
+
+async def mark_merchant_enabled(db: Connection | Pool, merchant_id: UUID) -> Merchant | None:
+    """Accept its keys again; None where there is no such merchant."""
+    async with database_weather():
+        row = await db.fetchrow(_MERCHANTS["mark_merchant_enabled"], merchant_id)
+    return None if row is None else Merchant(**dict(row))
+
+
+async def insert_api_key(
+    db: Connection | Pool,
+    key_id: UUID,
+    merchant_id: UUID,
+    *,
+    secret_hash: bytes,
+    scopes: Sequence[str],
+    now: datetime,
+) -> None:
+    """A new key of a merchant that exists."""
+    async with database_weather():
+        await db.execute(_MERCHANTS["insert_api_key"], key_id, merchant_id, secret_hash, list(scopes), now)
+
+
+async def load_api_key(db: Connection | Pool, key_id: UUID) -> KeyForAuth | None:
+    """A key with what a call is judged by, revoked or not."""
+    async with database_weather():
+        row = await db.fetchrow(_MERCHANTS["load_api_key"], key_id)
+    if row is None:
+        return None
+    return KeyForAuth(_decode_key(row), row["secret_hash"], row["disabled_at"] is not None)
+
+
+async def list_api_keys(
+    db: Connection | Pool, merchant_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[KeyRow]:
+    """A merchant's keys, revoked ones included, oldest first."""
+    at, last = after or (None, None)
+    async with database_weather():
+        rows = await db.fetch(_MERCHANTS["list_api_keys"], merchant_id, at, last, limit)
+    return [_decode_key(row) for row in rows]
+
+
+async def mark_api_key_revoked(db: Connection | Pool, key_id: UUID, *, now: datetime) -> KeyRow | None:
+    """Refuse a key from now on; None where there is no such key."""
+    async with database_weather():
+        row = await db.fetchrow(_MERCHANTS["mark_api_key_revoked"], key_id, now)
+    return None if row is None else _decode_key(row)
+
+
+def _decode_key(row: asyncpg.Record) -> KeyRow:
+    return KeyRow(row["id"], row["merchant_id"], tuple(row["scopes"]), row["created_at"], row["revoked_at"])
+
+
+async def try_lock_call(conn: Connection, lock_key: int) -> bool:
+    """Hold this call alone until the transaction ends; False while another one does."""
+    async with database_weather():
+        locked: bool = await conn.fetchval(_CALLS["try_lock_call"], CALL_LOCK_CLASS, lock_key)
+    return locked
+
+
+async def load_answer(
+    conn: Connection, caller: UUID, path: str, key: str, *, now: datetime
+) -> RememberedAnswer | None:
+    """The first answer to a call, unless it has expired."""
+    async with database_weather():
+        row = await conn.fetchrow(_CALLS["load_answer"], caller, path, key, now)
+    return None if row is None else RememberedAnswer(**dict(row))
+
+
+async def insert_answer(
+    conn: Connection,
+    caller: UUID,
+    path: str,
+    key: str,
+    answer: RememberedAnswer,
+    *,
+    now: datetime,
+    expires_at: datetime,
+) -> None:
+    """Remember an answer; an expired one is overwritten."""
+    async with database_weather():
+        await conn.execute(
+            _CALLS["insert_answer"],
+            caller,
+            path,
+            key,
+            answer.request_hash,
+            answer.status,
+            answer.content_type,
+            answer.body,
+            now,
+            expires_at,
+        )
+
+
+async def delete_expired_answers(db: Connection | Pool, *, now: datetime) -> int:
+    """Forget a batch of expired answers; how many."""
+    async with database_weather():
+        count: int = await db.fetchval(_CALLS["delete_expired_answers"], now, EXPIRED_BATCH)
+    return count
+
+
+async def insert_audit(db: Connection | Pool, entry: AuditEntry) -> None:
+    """Write one line of the trail."""
+    async with database_weather():
+        await db.execute(
+            _CALLS["insert_audit"], entry.at, entry.actor, entry.action, entry.subject, dict(entry.detail)
+        )
+
+
+async def list_audit(db: Connection | Pool, *, since: datetime | None, limit: int) -> list[AuditEntry]:
+    """The trail, newest first."""
+    async with database_weather():
+        rows = await db.fetch(_CALLS["list_audit"], since, limit)
+    return [AuditEntry(**dict(row)) for row in rows]
+
+
+async def ping(db: Connection | Pool) -> None:
+    """Raise DatabaseAway unless the database answers."""
+    async with database_weather():
+        await db.fetchval(_CALLS["ping"])
