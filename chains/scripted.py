@@ -1,8 +1,8 @@
 """A deterministic chain in memory that plays a script: for tests, bench, demo.
 
 `ScriptedChain` is the world (blocks, forks, finality), `ScriptedProvider` one
-node's view of it (late, stuck, failing, lying), `ScriptedSource` the port over
-them.  Same script, same bytes: no clock and no chance in here.  Real nodes are
+node's view of it (late, stuck, failing), `ScriptedSource` the port over them.
+Same script, same bytes: no clock and no chance in here.  Real nodes are
 the families' business.
 """
 
@@ -213,6 +213,10 @@ class ScriptedProvider:
         """Raise these, one a call, before answering again."""
         self._failures.extend(errors)
 
+    def for_backfill(self) -> ScriptedProvider:
+        """Itself: nothing is scarce here."""
+        return self
+
     async def fetch_genesis_hash(self) -> BlockHash:
         await self._begin()
         return self.chain.canonical[0].header.hash
@@ -259,7 +263,7 @@ class ScriptedProvider:
 
     def _range(self, height_first: int, height_last: int) -> Sequence[ScriptedBlock]:
         view = self._view()
-        if height_last >= len(view):
+        if height_first <= height_last and height_last >= len(view):
             raise Missing(f"does not hold a block at {height_last}", provider=self.name)
         return view[height_first : height_last + 1]
 
@@ -333,6 +337,17 @@ class ScriptedSource:
     def pin_genesis(self, genesis_hash: BlockHash) -> None:
         self._genesis_hash = genesis_hash
 
+    async def fetch_head_hedged(self) -> tuple[ScriptedProvider, HeadReport]:
+        provider = self.choose_provider()
+        try:
+            return provider, await provider.fetch_head_report()
+        except ChainError as error:
+            self.report_failure(provider, error)
+            raise
+
+    async def run_hints(self) -> None:
+        """Returns at once: the chain itself tells."""
+
     async def wait_for_hint(self, timeout_s: float) -> bool:
         try:
             async with asyncio.timeout(timeout_s):
@@ -352,6 +367,7 @@ def compute_transfers(block: ScriptedBlock) -> tuple[Transfer, ...]:
     transfers: list[Transfer] = []
     log_index = 0
     for tx_index, tx in enumerate(block.txs):
+        keys = () if tx.conflict_key is None else (tx.conflict_key,)
         seen: dict[tuple[TransferKind, AssetId, Address], int] = {}
         for move in tx.moves:
             if move.amount_base_units == 0:
@@ -360,20 +376,11 @@ def compute_transfers(block: ScriptedBlock) -> tuple[Transfer, ...]:
             n = seen.get(identity, 0)
             seen[identity] = n + 1
             is_token = move.kind is TransferKind.TOKEN
-            transfers.append(
-                Transfer(
-                    tx_hash=tx.tx_hash,
-                    tx_index=tx_index,
-                    kind=move.kind,
-                    asset=move.asset,
-                    recipient=move.recipient,
-                    sender=move.sender,
-                    n=n,
-                    amount_base_units=move.amount_base_units,
-                    log_index=log_index if is_token else None,
-                    conflict_keys=() if tx.conflict_key is None else (tx.conflict_key,),
-                )
-            )
+            transfer = Transfer(
+                tx.tx_hash, tx_index, move.kind, move.asset, move.recipient, move.sender, n,
+                move.amount_base_units, log_index if is_token else None, keys,
+            )  # fmt: skip
+            transfers.append(transfer)
             log_index += is_token
     return tuple(transfers)
 

@@ -147,24 +147,19 @@ class EvmSource:
         self._book.record_lag(provider.name, head_height, tip_height)
 
     async def fetch_head_hedged(self) -> tuple[EvmProvider, HeadReport]:
-        """The chosen provider's head, or a second one's if the first is slow today.
-
-        The other is asked when the first takes longer than its heads usually
-        do; who answers first serves the step.  Raises the first one's error
-        when nobody answers; a provider that failed is already reported.
-        """
         first = self.choose_provider()
-        others = [name for name in self._book.choose_order(self._clock()) if name != first.name]
-        if not others:
-            return first, await first.fetch_head_report()
-        second = self._providers[others[0]]
+        order = self._book.choose_order(self._clock())
+        second = next((self._providers[name] for name in order if name != first.name), None)
+        answers: list[tuple[EvmProvider, HeadReport] | ChainError] = []
         async with asyncio.TaskGroup() as group:
-            asked = {group.create_task(self._try_head(first))}
-            done, waiting = await asyncio.wait(asked, timeout=self._hedge.delay_s)
-            if not done:
+            waiting = {group.create_task(self._try_head(first))}
+            done, waiting = await asyncio.wait(
+                waiting, timeout=None if second is None else self._hedge.delay_s
+            )
+            answers += [task.result() for task in done]
+            if second is not None and not _has_report(answers):
                 waiting = waiting | {group.create_task(self._try_head(second))}
-            answers = [task.result() for task in done]
-            while waiting and not any(isinstance(answer, tuple) for answer in answers):
+            while waiting and not _has_report(answers):
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 answers += [task.result() for task in done]
             for task in waiting:
@@ -210,3 +205,7 @@ class EvmSource:
             number += 1
             name = f"{endpoint.host}#{number}"
         return name
+
+
+def _has_report(answers: Sequence[tuple[EvmProvider, HeadReport] | ChainError]) -> bool:
+    return any(isinstance(answer, tuple) for answer in answers)

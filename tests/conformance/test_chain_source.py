@@ -1,0 +1,166 @@
+"""What every ChainSource must do, whatever chain is behind it.
+
+The port's promises (`chains/port.py`), asked of the scripted chain and of a
+real node alike.  Faults of providers are tested beside each family.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chains.errors import Missing, Unreachable, WrongNetwork
+from chains.model import Address, BlockHash, TransferKind, is_linked
+from tests.conformance.worlds import World, anvil_world, scripted_world
+from tests.devnet.anvil import find_anvil
+
+SHOP = Address(b"\x55" * 20)
+OTHER = Address(b"\x66" * 20)
+
+
+@pytest.fixture(params=["scripted", "anvil"])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    if request.param == "scripted":
+        async with scripted_world() as one:
+            yield one
+        return
+    if find_anvil() is None:
+        pytest.skip("anvil is not installed: run `npm ci` in the repository")
+    async with anvil_world() as one:
+        yield one
+
+
+async def test_the_head_is_the_newest_block_and_finality_is_below_it(world: World) -> None:
+    for _ in range(4):
+        await world.mine()
+    report = await world.source.choose_provider().fetch_head_report()
+    assert report.head.height == 4
+    assert report.safe is not None
+    assert report.final is not None
+    assert (report.safe.height, report.final.height) == (3, 2)
+
+
+async def test_headers_come_ascending_and_linked_with_both_ends(world: World) -> None:
+    for _ in range(3):
+        await world.mine()
+    headers = await world.source.choose_provider().fetch_headers(0, 3)
+    assert [header.height for header in headers] == [0, 1, 2, 3]
+    assert is_linked(headers)
+
+
+async def test_headers_beyond_the_head_are_missing(world: World) -> None:
+    with pytest.raises(Missing):
+        await world.source.choose_provider().fetch_headers(0, 5)
+
+
+async def test_a_block_by_hash_and_by_height_is_the_same_block(world: World) -> None:
+    await world.mine((SHOP, 5))
+    await world.mine()
+    provider = world.source.choose_provider()
+    by_height = await provider.fetch_blocks(0, 2)
+    by_hash = await provider.fetch_blocks_by_hash([block.header.hash for block in by_height])
+    assert [block.header for block in by_hash] == [block.header for block in by_height]
+    assert is_linked([block.header for block in by_height])
+    assert by_hash[1].transfers.at(0) == by_height[1].transfers.at(0)
+
+
+async def test_blocks_come_in_the_order_they_were_asked_for(world: World) -> None:
+    for _ in range(3):
+        await world.mine()
+    provider = world.source.choose_provider()
+    hashes = [header.hash for header in await provider.fetch_headers(0, 3)]
+    blocks = await provider.fetch_blocks_by_hash(hashes[::-1])
+    assert [block.header.hash for block in blocks] == hashes[::-1]
+
+
+async def test_nothing_is_asked_for_where_nothing_is_wanted(world: World) -> None:
+    provider = world.source.choose_provider()
+    assert await provider.fetch_blocks_by_hash([]) == []
+    assert await provider.fetch_blocks(3, 2) == []
+    assert await provider.fetch_headers(3, 2) == []
+
+
+async def test_an_unknown_block_is_missing(world: World) -> None:
+    with pytest.raises(Missing):
+        await world.source.choose_provider().fetch_blocks_by_hash([BlockHash(b"\x01" * 32)])
+    with pytest.raises(Missing):
+        await world.source.choose_provider().fetch_blocks(0, 9)
+
+
+async def test_payments_are_transfers_with_their_place_and_ordinal(world: World) -> None:
+    await world.mine((SHOP, 5), (OTHER, 6), (SHOP, 5))
+    (block,) = await world.source.choose_provider().fetch_blocks(1, 1)
+    transfers = [block.transfers.at(index) for index in range(len(block.transfers.recipients))]
+    assert [(one.recipient, one.amount_base_units) for one in transfers] == [(SHOP, 5), (OTHER, 6), (SHOP, 5)]
+    assert [(one.tx_index, one.n, one.log_index) for one in transfers] == [
+        (0, 0, None),
+        (1, 0, None),
+        (2, 0, None),
+    ]
+    assert {one.kind for one in transfers} == {TransferKind.NATIVE}
+    assert {one.asset for one in transfers} == {world.traits.native.asset_id}
+    assert list(block.transfers.recipients) == [SHOP, OTHER, SHOP]
+    assert block.tx_count == 3
+
+
+async def test_what_a_transaction_used_up_names_it(world: World) -> None:
+    await world.mine((SHOP, 5))
+    (block,) = await world.source.choose_provider().fetch_blocks(1, 1)
+    transfer = block.transfers.at(0)
+    (key,) = transfer.conflict_keys
+    assert block.transfers.spent_by(key) == transfer.tx_hash
+
+
+async def test_a_reorganised_chain_shows_other_blocks_from_the_fork_on(world: World) -> None:
+    for _ in range(4):
+        await world.mine()
+    provider = world.source.choose_provider()
+    before = await provider.fetch_headers(0, 4)
+    await world.reorg(2, 3)
+    after = await provider.fetch_headers(0, 5)
+    assert [a == b for a, b in zip(after, before, strict=False)] == [True, True, True, False, False]
+    assert is_linked(after)
+
+
+async def test_every_block_names_who_served_it(world: World) -> None:
+    provider = world.source.choose_provider()
+    (block,) = await provider.fetch_blocks(0, 0)
+    assert block.served_by == provider.name
+
+
+async def test_a_second_opinion_is_another_operator(world: World) -> None:
+    first = world.source.choose_provider()
+    opinions = world.source.second_opinions(first)
+    assert world.source.operators_count == 2
+    assert [one.operator for one in opinions] == [{"a": "b", "b": "a"}[first.operator]]
+
+
+async def test_a_failing_provider_gives_way_to_another(world: World) -> None:
+    first = world.source.choose_provider()
+    world.source.report_failure(first, Unreachable("gone", provider=first.name))
+    assert world.source.choose_provider().name != first.name
+
+
+async def test_the_one_that_serves_goes_on_serving(world: World) -> None:
+    first = world.source.choose_provider()
+    for _ in range(3):
+        await first.fetch_head_report()
+        world.source.report_success(first)
+        assert world.source.choose_provider().name == first.name
+
+
+async def test_case_103_a_provider_with_another_genesis_block_is_refused(world: World) -> None:
+    provider = world.source.choose_provider()
+    genesis = await provider.fetch_genesis_hash()
+    world.source.pin_genesis(genesis)
+    await world.source.choose_provider().fetch_head_report()
+    world.source.pin_genesis(BlockHash(b"\x02" * 32))
+    with pytest.raises(WrongNetwork):
+        await world.source.choose_provider().fetch_head_report()
+
+
+async def test_waiting_for_a_hint_ends_without_one(world: World) -> None:
+    async with asyncio.timeout(5):
+        assert await world.source.wait_for_hint(0.05) is False

@@ -1,0 +1,104 @@
+"""Worlds in which every ChainSource is put to the same questions.
+
+A world is a chain that can be told to mine, to pay and to reorganise, and a
+source over it.  A new family adds one world here and inherits the whole suite
+in `test_chain_source.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from chains.evm.source import EvmSource
+from chains.evm.verify import PROFILES, BlockVerifier
+from chains.model import Address
+from chains.port import ChainSource
+from chains.rpc.transport import Endpoint
+from chains.scripted import ScriptedChain, ScriptedProvider, ScriptedSource, ScriptedTx
+from chains.traits import ChainTraits
+from tests.devnet.anvil import AnvilNode, start_anvil
+from tests.devnet.local import local_traits
+
+Payment = tuple[Address, int]
+"""A recipient and an amount of the native coin in base units."""
+
+
+class World(Protocol):
+    """A chain under the test's command, with a source over it."""
+
+    @property
+    def traits(self) -> ChainTraits: ...
+
+    @property
+    def source(self) -> ChainSource: ...
+
+    async def mine(self, *payments: Payment) -> None:
+        """One block with these payments."""
+        ...
+
+    async def reorg(self, depth: int, blocks_count: int) -> None:
+        """Take `depth` blocks off the head and mine other, empty ones."""
+        ...
+
+
+class ScriptedWorld:
+    """The scripted chain."""
+
+    def __init__(self) -> None:
+        self.traits = local_traits()
+        self.chain = ScriptedChain(self.traits)
+        self.source = ScriptedSource(
+            ScriptedProvider(self.chain, "a.test", "a"), ScriptedProvider(self.chain, "b.test", "b")
+        )
+
+    async def mine(self, *payments: Payment) -> None:
+        txs: Sequence[ScriptedTx] = [
+            self.chain.pay(to, amount, nonce=n) for n, (to, amount) in enumerate(payments)
+        ]
+        self.chain.mine(*txs)
+        self.chain.set_final(
+            max(0, self.chain.head.height - 2), safe_height=max(0, self.chain.head.height - 1)
+        )
+
+    async def reorg(self, depth: int, blocks_count: int) -> None:
+        self.chain.reorg(depth, *([()] * blocks_count))
+
+
+class AnvilWorld:
+    """A real EVM node behind the EVM source; two names for one node."""
+
+    def __init__(self, node: AnvilNode) -> None:
+        self.traits = local_traits(profile="full")
+        self.node = node
+        self.source = EvmSource(
+            self.traits,
+            [Endpoint(node.url, operator="a"), Endpoint(node.url, operator="b"), Endpoint(node.ws_url)],
+            verifier=BlockVerifier(PROFILES[self.traits.verification_profile]),
+        )
+
+    async def mine(self, *payments: Payment) -> None:
+        for to, amount in payments:
+            await self.node.send(to="0x" + to.hex(), value=amount)
+        await self.node.mine()
+
+    async def reorg(self, depth: int, blocks_count: int) -> None:
+        # Anvil replaces block for block; the depth and the count are the same there.
+        await self.node.call("anvil_reorg", depth, [])
+        await self.node.mine(max(0, blocks_count - depth))
+
+
+@asynccontextmanager
+async def scripted_world() -> AsyncIterator[World]:
+    """No node needed."""
+    yield ScriptedWorld()
+
+
+@asynccontextmanager
+async def anvil_world() -> AsyncIterator[World]:
+    """Needs anvil."""
+    async with start_anvil() as node:
+        world = AnvilWorld(node)
+        async with world.source:
+            yield world
