@@ -43,9 +43,10 @@ OTHER_SHOP = MerchantId(UUID(int=0x5110))
 EPOCH = datetime(2026, 11, 1, tzinfo=UTC)
 CHAIN = ChainId("eip155:31337")
 ETHER = AssetId("eip155:31337/slip44:60")
+TWELVE_DEEP = FinalAtDepth(12)
 
 
-def local_traits(token: str | None = None, *, finality: FinalityRule = FinalAtDepth(12)) -> ChainTraits:
+def local_traits(token: str | None = None, *, finality: FinalityRule = TWELVE_DEEP) -> ChainTraits:
     """The local chain's traits, with one listed token where given."""
     assets: tuple[Asset, ...] = ()
     if token is not None:
@@ -145,7 +146,7 @@ async def open_world(
     *,
     token: bool = False,
     confirmations: int = 3,
-    finality: FinalityRule = FinalAtDepth(12),
+    finality: FinalityRule = TWELVE_DEEP,
     rules: Sequence[ConfirmRule] | None = None,
 ) -> AsyncIterator[World]:
     """A fresh anvil and the given database, followed from its head."""
