@@ -69,7 +69,7 @@ def choose_account(cluster_dir: Path) -> Account:
 
 async def run_as(
     account: Account,
-    argv: Sequence[str | Path],
+    argv: Sequence[str] | Sequence[str | Path],
     *,
     cwd: Path,
     stdin: bytes = b"",
@@ -78,13 +78,15 @@ async def run_as(
 ) -> Finished:
     """Run one program to its end as `account`, standing in `cwd` (entered with our rights, not with its).
 
-    The environment is `environment` and PATH, nothing of ours. Output goes through a file: a server that stays would keep a pipe open.
+    The environment is `environment` and PATH, nothing of ours. Output goes through a file: a server that stays would
+    keep a pipe open.
     PermissionError when `account` may not reach the program; cancelling stops the program, not what it started.
     """
     with tempfile.TemporaryFile() as input_file, tempfile.TemporaryFile() as output_file:
         input_file.write(stdin)
         input_file.seek(0)
-        process = subprocess.Popen(  # noqa: ASYNC220  (forking takes a millisecond; waiting for the end is polled)
+        # Forking takes a millisecond; waiting for the end is polled.
+        process = subprocess.Popen(  # noqa: ASYNC220
             [str(part) for part in argv],
             stdin=input_file,
             stdout=output_file,

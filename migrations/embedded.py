@@ -18,7 +18,7 @@ import os
 import shlex
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -30,13 +30,15 @@ from migrations.errors import EmbeddedProblem
 
 START_TIMEOUT_S = 600
 """Recovery after a crash replays the log; that can take minutes and must not be cut short."""
-STOP_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 30
+"""After that it is stopped without a last checkpoint, which costs the next start a recovery and nothing else."""
 GONE_TIMEOUT_S = 10
 """A server that says it is ready and does not answer for so long is not going to."""
 POLL_INTERVAL_S = 0.05
 KEEP_INTERVAL_S = 1.0
 
 SETTINGS_ALWAYS = {
+    "cluster_name": "chainbell",  # how `ps` shows it
     "listen_addresses": "",
     "port": str(PORT),
     "unix_socket_permissions": "0700",
@@ -101,15 +103,22 @@ async def keep_running(data_dir: Path) -> None:
 
 async def _ensure_running(cluster: Cluster, settings: Mapping[str, str]) -> None:
     """Return when the server answers. The caller is the only one deciding."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    silent_since: float | None = None
     while True:
         with _lock_file(cluster, "server.lock") as server_fd:
             if _try_lock(server_fd, fcntl.LOCK_EX):
                 await _start(cluster, settings, server_fd)
                 return
-        if await _answers(cluster):
+        if await _until_it_answers(cluster):
             return
+
+
+async def _until_it_answers(cluster: Cluster) -> bool:
+    """Wait for a living server. True when it answers, False when it has died; EmbeddedProblem if it does neither."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    silent_since: float | None = None
+    while _is_alive(cluster):
+        if await _answers(cluster):
+            return True
         now = time.monotonic()
         silent_since = (silent_since or now) if _says_ready(cluster) else None
         if now > deadline or (silent_since is not None and now - silent_since > GONE_TIMEOUT_S):
@@ -118,6 +127,7 @@ async def _ensure_running(cluster: Cluster, settings: Mapping[str, str]) -> None
                 f"{cluster.socket_dir}: see {cluster.log_dir}; to start over, kill that process and try again"
             )
         await asyncio.sleep(POLL_INTERVAL_S)
+    return False
 
 
 async def _start(cluster: Cluster, settings: Mapping[str, str], server_fd: int) -> None:
@@ -140,24 +150,10 @@ async def _start(cluster: Cluster, settings: Mapping[str, str], server_fd: int) 
     socket_dir = "../socket" if cluster.socket_dir.parent == cluster.home else str(cluster.socket_dir)
     always = SETTINGS_ALWAYS | {"unix_socket_directories": socket_dir} | dict(settings)
     options = shlex.join(f"--{name}={value}" for name, value in always.items())
-    started = await run_as(
-        cluster.account,
-        [
-            cluster.binaries.pg_ctl,
-            "start",
-            "-w",
-            "-t",
-            str(START_TIMEOUT_S),
-            "-D",
-            await data_path(cluster, cluster.data),
-            "-l",
-            "../log/start.log",
-            "-o",
-            options,
-        ],
-        cwd=cluster.data,
-        pass_fds=(server_fd,),
-    )
+    directory = await data_path(cluster, cluster.data)
+    command = [str(cluster.binaries.pg_ctl), "start", "-w", f"-t{START_TIMEOUT_S}", "-D", directory]
+    command += ["-l", "../log/start.log", "-o", options]
+    started = await run_as(cluster.account, command, cwd=cluster.data, pass_fds=(server_fd,))
     if started.returncode != 0:
         raise EmbeddedProblem(
             f"PostgreSQL did not start in {cluster.data}: {started.output}; see {cluster.log_dir}"
@@ -179,25 +175,19 @@ async def _stop_if_unused(cluster: Cluster) -> bool:
 
 
 async def _stop(cluster: Cluster) -> None:
-    pid = _postmaster_pid(cluster)
-    if pid is not None and _stands_in(pid, cluster.data) is not False:
-        stopped = await run_as(
-            cluster.account,
-            [
-                cluster.binaries.pg_ctl,
-                "stop",
-                "-m",
-                "fast",
-                "-w",
-                "-t",
-                str(STOP_TIMEOUT_S),
-                "-D",
-                await data_path(cluster, cluster.data),
-            ],
-            cwd=cluster.data,
-        )
-        if stopped.returncode != 0:
-            _log.warning("database-server-not-stopped", error=stopped.output)
+    # PostgreSQL 18.4 hangs when told to stop while it recovers from the death of a backend; so let it finish first.
+    with suppress(EmbeddedProblem):
+        await _until_it_answers(cluster)
+    for mode, timeout_s in (("fast", STOP_TIMEOUT_S), ("immediate", GONE_TIMEOUT_S)):
+        pid = _postmaster_pid(cluster)
+        if pid is None or _stands_in(pid, cluster.data) is False or not _is_alive(cluster):
+            break
+        directory = await data_path(cluster, cluster.data)
+        command = [str(cluster.binaries.pg_ctl), "stop", "-w", f"-m{mode}", f"-t{timeout_s}", "-D", directory]
+        stopped = await run_as(cluster.account, command, cwd=cluster.data)
+        if stopped.returncode == 0:
+            break
+        _log.warning("database-server-not-stopped", mode=mode, error=stopped.output)
     deadline = time.monotonic() + GONE_TIMEOUT_S
     # The last children follow the server within moments.
     while _is_alive(cluster) and time.monotonic() < deadline:  # noqa: ASYNC110  (the kernel sends no event for a lock)
