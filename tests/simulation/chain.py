@@ -1,0 +1,290 @@
+"""A chain that exists only in a test: every block ever made, on every branch, and which branch is the truth.
+
+Lives here: blocks, payments, mining, forks of any depth and length, forged branches. All chance comes from the
+schedule's own `random.Random`. Does not live here: who tells what of it to whom (`providers.py`), and what the
+deposits ought to be (`oracle.py`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chains.model import (
+    Address,
+    AssetId,
+    Block,
+    BlockHash,
+    ConflictKey,
+    Header,
+    ListedTransfers,
+    Transfer,
+    TransferKind,
+    TxHash,
+    VerificationLevel,
+)
+from tests.simulation.troubles import Tally, Trouble
+
+GENESIS_TIME_S = 1_700_000_000
+SIDE_TIPS_MAX = 6
+MAX_LEGS_WEIGHTS = (1, 1, 1, 1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One move of value inside a payment, before any block executes it."""
+
+    kind: TransferKind
+    asset: AssetId
+    sender: Address | None
+    recipient: Address
+    amount_base_units: int
+
+
+@dataclass(slots=True)
+class Payment:
+    """One transaction as its sender signed it: whichever block holds it, its hash and nonce are the same."""
+
+    tx_hash: TxHash
+    key: ConflictKey
+    legs: tuple[Leg, ...]
+    mined_times: int = 0
+    dropped: bool = False
+
+
+class SimBlock:
+    """One block with its whole ancestry: `path[h]` is its ancestor at height h, and itself last."""
+
+    __slots__ = ("block", "hash", "header", "height", "is_forged", "keys", "path", "payments", "transfers")
+
+    def __init__(
+        self,
+        parent: SimBlock | None,
+        block_hash: BlockHash,
+        payments: Sequence[Payment],
+        transfers: tuple[Transfer, ...],
+        *,
+        is_forged: bool,
+    ) -> None:
+        self.height = 0 if parent is None else parent.height + 1
+        self.hash = block_hash
+        parent_hash = BlockHash(bytes(len(block_hash))) if parent is None else parent.hash
+        self.header = Header(self.height, block_hash, parent_hash, GENESIS_TIME_S + 12 * self.height)
+        self.path: list[SimBlock] = [self] if parent is None else [*parent.path, self]
+        self.payments = tuple(payments)
+        self.transfers = transfers
+        self.is_forged = is_forged
+        used = frozenset(payment.key for payment in payments)
+        self.keys: frozenset[ConflictKey] = used if parent is None else parent.keys | used
+        self.block = Block(
+            header=self.header,
+            tx_count=len(payments),
+            log_count=len(transfers),
+            unlisted_transfer_count=0,
+            level=VerificationLevel.FULL,
+            served_by="scripted",
+            transfers=ListedTransfers(transfers, {payment.key: payment.tx_hash for payment in payments}),
+        )
+
+    def descends_from(self, other: SimBlock) -> bool:
+        """Whether `other` is this block or one of its ancestors."""
+        return other.height <= self.height and self.path[other.height] is other
+
+
+@dataclass(frozen=True, slots=True)
+class Economy:
+    """Who pays whom in what: small on purpose, so that everything collides."""
+
+    addresses: tuple[Address, ...]
+    strangers: tuple[Address, ...]
+    native: AssetId
+    tokens: tuple[AssetId, ...]
+
+
+class SimChain:
+    """The tree of all blocks of one chain, and the tip that honest nodes agree on in the end."""
+
+    def __init__(
+        self, number: int, rng: random.Random, economy: Economy, tally: Tally, *, final_depth: int
+    ) -> None:
+        self.number = number
+        self.economy = economy
+        self.final_depth = final_depth
+        self.blocks: dict[BlockHash, SimBlock] = {}
+        self.pool: list[Payment] = []
+        self.side_tips: list[SimBlock] = []
+        self._rng = rng
+        self._tally = tally
+        self._made = 0
+        self.genesis = self._new_block(None, (), is_forged=False)
+        self.tip = self.genesis
+        self.final_height_ever = 0
+
+    def extend(self, blocks_count: int = 1) -> None:
+        """The truth grows."""
+        for _ in range(blocks_count):
+            self._set_tip(self.mine(self.tip))
+
+    def reorganise(self, depth: int, length: int) -> None:
+        """Leave `depth` blocks of the truth for a new branch of `length` blocks."""
+        fork = self.tip.path[self.tip.height - depth]
+        self._after_fork(self.tip.path[fork.height + 1 :])
+        tip = fork
+        for _ in range(length):
+            tip = self.mine(tip)
+        if length == depth:
+            self._tally.count(Trouble.FORK_SAME_HEIGHT)
+        elif length < depth:
+            self._tally.count(Trouble.FORK_SHRINKING)
+        else:
+            self._tally.count(Trouble.FORK_LONGER)
+        if fork.height < self.final_height_ever:
+            self._tally.count(Trouble.FORK_BELOW_FINAL)
+        self._remember_side(self.tip)
+        self._set_tip(tip)
+
+    def return_to(self, side: SimBlock, length: int) -> None:
+        """A branch that was left wins after all, perhaps with more blocks on top."""
+        self._tally.count(Trouble.FORK_BACK)
+        tip = side
+        for _ in range(length):
+            tip = self.mine(tip)
+        self._remember_side(self.tip)
+        self._set_tip(tip)
+
+    def fork_with(self, other: SimBlock) -> SimBlock:
+        """The last common ancestor of the truth and `other`."""
+        height = min(self.tip.height, other.height)
+        while self.tip.path[height] is not other.path[height]:
+            height -= 1
+        return self.tip.path[height]
+
+    def mine(self, parent: SimBlock, *, is_forged: bool = False) -> SimBlock:
+        """A block on `parent` with payments from the pool that fit there, and perhaps new ones."""
+        rng = self._rng
+        taken: list[Payment] = []
+        used = set(parent.keys)
+        for payment in self.pool:
+            if payment.key not in used and not payment.dropped and rng.random() < 0.6:
+                taken.append(payment)
+                used.add(payment.key)
+        while rng.random() < 0.5 and len(taken) < 4:
+            fresh = self._new_payment()
+            taken.append(fresh)
+        if len(taken) > 1 and rng.random() < 0.5:
+            rng.shuffle(taken)
+        return self._new_block(parent, taken, is_forged=is_forged)
+
+    def forge(self, parent: SimBlock, length: int) -> SimBlock:
+        """A branch that no honest node will ever hold."""
+        tip = parent
+        for _ in range(length):
+            tip = self.mine(tip, is_forged=True)
+        return tip
+
+    def _set_tip(self, tip: SimBlock) -> None:
+        self.tip = tip
+        self.final_height_ever = max(self.final_height_ever, tip.height - self.final_depth)
+
+    def _remember_side(self, tip: SimBlock) -> None:
+        self.side_tips.append(tip)
+        del self.side_tips[:-SIDE_TIPS_MAX]
+
+    def _after_fork(self, left: Sequence[SimBlock]) -> None:
+        """What happens to the payments of blocks that leave: mined again, replaced, or never seen again."""
+        rng = self._rng
+        for block in left:
+            for payment in block.payments:
+                fate = rng.random()
+                if fate < 0.15:
+                    self.pool.append(self._replacement_of(payment))
+                    payment.dropped = rng.random() < 0.7
+                    self._tally.count(Trouble.NONCE_REPLACED)
+                elif fate < 0.3:
+                    payment.dropped = True
+                    self._tally.count(Trouble.PAYMENT_DROPPED)
+
+    def _replacement_of(self, payment: Payment) -> Payment:
+        legs = payment.legs if self._rng.random() < 0.4 else self._new_legs(payment.legs[0].sender)
+        return Payment(self._new_hash(TxHash), payment.key, legs)
+
+    def _new_payment(self) -> Payment:
+        rng, economy = self._rng, self.economy
+        sender = rng.choice(economy.addresses if rng.random() < 0.25 else economy.strangers)
+        self._made += 1
+        key = ConflictKey(bytes(sender) + self._made.to_bytes(8, "big"))
+        payment = Payment(self._new_hash(TxHash), key, self._new_legs(sender))
+        self.pool.append(payment)
+        return payment
+
+    def _new_legs(self, sender: Address | None) -> tuple[Leg, ...]:
+        rng, economy = self._rng, self.economy
+        legs: list[Leg] = []
+        for _ in range(1 if rng.random() < 0.7 else 2):
+            recipient = rng.choice(economy.addresses)
+            amount = rng.randrange(1, 200)
+            if rng.random() < 0.35:
+                legs.append(Leg(TransferKind.NATIVE, economy.native, sender, recipient, amount))
+            else:
+                minted = rng.random() < 0.1
+                if minted:
+                    self._tally.count(Trouble.MINT)
+                token = rng.choice(economy.tokens)
+                legs.append(Leg(TransferKind.TOKEN, token, None if minted else sender, recipient, amount))
+        return tuple(legs)
+
+    def _new_hash(self, kind: type[TxHash] | type[BlockHash]) -> bytes:
+        self._made += 1
+        return b"%02d%030d" % (self.number, self._made)
+
+    def _new_block(
+        self, parent: SimBlock | None, payments: Sequence[Payment], *, is_forged: bool
+    ) -> SimBlock:
+        transfers: list[Transfer] = []
+        log_index = 0
+        for tx_index, payment in enumerate(payments):
+            ordinals: Counter[tuple[TransferKind, AssetId, Address]] = Counter()
+            factor = self._execution_of(payment)
+            for leg in payment.legs:
+                is_token = leg.kind is TransferKind.TOKEN
+                place = (leg.kind, leg.asset, leg.recipient)
+                amount = leg.amount_base_units * factor // 2
+                if amount:
+                    transfers.append(
+                        Transfer(
+                            tx_hash=payment.tx_hash,
+                            tx_index=tx_index,
+                            kind=leg.kind,
+                            asset=leg.asset,
+                            recipient=leg.recipient,
+                            sender=leg.sender,
+                            n=ordinals[place],
+                            amount_base_units=amount,
+                            log_index=log_index if is_token else None,
+                            conflict_keys=(payment.key,),
+                        )
+                    )
+                    ordinals[place] += 1
+                log_index += is_token
+        block = SimBlock(
+            parent, BlockHash(self._new_hash(BlockHash)), payments, tuple(transfers), is_forged=is_forged
+        )
+        self.blocks[block.hash] = block
+        return block
+
+    def _execution_of(self, payment: Payment) -> int:
+        """How much a payment moves in this block, in halves of what it moved at first."""
+        payment.mined_times += 1
+        if payment.mined_times == 1:
+            return 2
+        self._tally.count(Trouble.MINED_AGAIN)
+        chance = self._rng.random()
+        if chance < 0.85:
+            return 2
+        if chance < 0.96:
+            self._tally.count(Trouble.OTHER_AMOUNT)
+            return self._rng.choice((1, 3, 6))
+        self._tally.count(Trouble.AMOUNT_ZERO)
+        return 0

@@ -1,0 +1,241 @@
+"""The first six laws of the design, checked at every commit of a schedule and once more, from nothing, at its end.
+
+Lives here: comparing rows with the oracle's fresh pass, heights with what providers really served, logs with rows.
+A broken law is an AssertionError that says which. Does not live here: what is right (`oracle.py`), and how a merchant
+reads its log (`telling.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from chains.model import BlockRef, ChainId, is_linked
+from chains.traits import FinalAtDepth, FinalityRule
+from indexer.deposits import Deposit
+from indexer.identity import DepositId, MerchantId
+from indexer.storage import ChainRecord
+from migrations.ids import encode_id
+from tests.simulation.chain import SimBlock, SimChain
+from tests.simulation.log import MerchantLogs
+from tests.simulation.memory import ChainRows, MemoryStore
+from tests.simulation.oracle import ChainOracle, Heights, Sight
+from tests.simulation.providers import ServedBook
+from tests.simulation.telling import Reader
+from tests.simulation.troubles import Tally, Trouble
+
+ON_CHAIN = ("included", "confirmed", "final")
+CREDITED = ("confirmed", "final")
+
+
+@dataclass(slots=True)
+class Watched:
+    """One chain as the laws see it; `path` is what we recorded as canonical, oldest first."""
+
+    chain: SimChain
+    oracle: ChainOracle
+    book: ServedBook
+    operators_count: int
+    finality: FinalityRule
+    path: list[SimBlock] = field(default_factory=list)
+    credited: set[UUID] = field(default_factory=set)
+
+
+class Laws:
+    """Looks at every commit of every chain."""
+
+    def __init__(self, logs: MerchantLogs, tally: Tally) -> None:
+        self.watched: dict[ChainId, Watched] = {}
+        self.readers: dict[MerchantId, Reader] = {}
+        self.commits = 0
+        self._logs = logs
+        self._tally = tally
+
+    def check_commit(self, store: MemoryStore, chain: ChainId, before: ChainRecord | None) -> None:
+        """Called after each commit, before anybody can act on it."""
+        self.commits += 1
+        watched, rows = self.watched[chain], store.rows[chain]
+        left = self._check_canonical(watched, rows, before)
+        if before is None:
+            watched.oracle.asset_start = rows.record.start_height
+        else:
+            self._check_heights(watched, before, rows.record, left)
+            if before.is_halted and rows.record.is_halted:
+                assert before.tip == rows.record.tip, "a halted chain moved"
+        if left:
+            assert before is not None
+            self._check_evidence(watched, before, rows, left)
+            watched.oracle.lower_starts(left[0].height - 1, before.tip.height)
+            self._tally.count(Trouble.REWOUND)
+        self._check_deposits(watched, rows)
+        accepted = before is not None and before.accepted_fork_hash is not None
+        self._check_told(store, rows, final_may_leave=bool(left) and accepted)
+
+    # Law 1
+
+    def _check_canonical(
+        self, watched: Watched, rows: ChainRows, before: ChainRecord | None
+    ) -> list[SimBlock]:
+        """Hash-linked, gap-free, every block once; returns the blocks that left."""
+        path, record = watched.path, rows.record
+        kept = min(len(path), len(rows.blocks))
+        while kept and path[kept - 1].hash != rows.blocks[kept - 1].hash:
+            kept -= 1
+        left = path[kept:]
+        del path[kept:]
+        for header in rows.blocks[kept:]:
+            block = watched.chain.blocks[header.hash]
+            assert block.header == header, "a row that no block has"
+            if path:
+                assert path[-1].hash == header.parent_hash, "canonical blocks do not link"
+                assert path[-1].height + 1 == header.height, "a height was skipped"
+            path.append(block)
+        assert path[0].height == record.start_height, "the first canonical block is not at the start"
+        assert record.tip == BlockRef(path[-1].height, path[-1].hash), "the tip is not the last block"
+        return left
+
+    def _check_heights(
+        self, watched: Watched, before: ChainRecord, after: ChainRecord, left: list[SimBlock]
+    ) -> None:
+        """Finality only moves forward and only on grounds; agreement is two operators' or one operator's."""
+        final, final_before = after.final_height, before.final_height
+        if final_before is not None:
+            accepted = bool(left) and before.accepted_fork_hash == left[0].header.parent_hash
+            if not accepted:
+                assert final is not None, "finality was forgotten"
+                assert final >= final_before, "finality went backward"
+        assert after.agreed_height <= after.tip.height
+        if watched.operators_count == 1:
+            assert after.agreed_height == after.tip.height
+        elif after.agreed_height > watched.path[0].height:
+            agreed = watched.path[after.agreed_height - after.start_height]
+            assert watched.book.operators_for(agreed) >= 2, "agreed, and only one operator ever said so"
+        if final is not None and final != final_before:
+            self._check_new_finality(watched, after, final)
+
+    def _check_new_finality(self, watched: Watched, after: ChainRecord, final: int) -> None:
+        assert after.start_height <= final <= after.tip.height, "final beyond the tip"
+        assert final <= after.agreed_height, "final without a second operator"
+        assert after.disputed_fork_height is None or final <= after.disputed_fork_height, "final in dispute"
+        block = watched.path[final - after.start_height]
+        if isinstance(watched.finality, FinalAtDepth):
+            deep = final + watched.finality.confirmations - 1
+            assert deep <= after.tip.height, "final before it was deep enough"
+            assert deep <= after.agreed_height, "final by blocks that one operator alone has shown"
+        else:
+            assert watched.book.was_called_final(block), "final, and no provider ever called it so"
+
+    # Law 5
+
+    def _check_evidence(
+        self, watched: Watched, before: ChainRecord, rows: ChainRows, left: list[SimBlock]
+    ) -> None:
+        """A rewind rests on a branch that was served by number in two polls, and by two operators."""
+        fork_height = left[0].height - 1
+        assert rows.record.tip.height > fork_height, "blocks left for nothing"
+        first = watched.path[fork_height + 1 - rows.record.start_height]
+        assert not before.is_halted, "a halted chain was rewound"
+        if before.final_height is not None and fork_height < before.final_height:
+            assert before.accepted_fork_hash == first.header.parent_hash, "what was final left without leave"
+        assert len(watched.book.polls_of.get(first.hash, ())) >= 2, "rewound on a branch seen once"
+        if watched.operators_count > 1:
+            assert watched.book.operators_for(first) >= 2, "rewound on the word of one operator"
+            assert not first.is_forged, "rewound onto a forged branch"
+
+    # Laws 2 and 3
+
+    def _check_deposits(self, watched: Watched, rows: ChainRows) -> None:
+        """Rows equal a fresh pass over our canonical chain, each in the state its heights give it."""
+        oracle, record = watched.oracle, rows.record
+        expected = oracle.fresh_pass(watched.path)
+        heights = Heights(
+            tip=record.tip.height,
+            final=record.final_height,
+            safe=record.safe_height,
+            agreed=record.agreed_height,
+            held_above=record.disputed_fork_height,
+        )
+        credited: set[UUID] = set()
+        for deposit_id, sight in expected.items():
+            row = rows.deposits.get(DepositId(deposit_id))
+            assert row is not None, "a deposit was lost"
+            _check_place(row, sight)
+            was_credited = deposit_id in watched.credited
+            state = oracle.state_of(sight, heights, was_credited=was_credited)
+            assert row.state == state, f"{row.state}, where chain and policy say {state}"
+            if state in CREDITED:
+                credited.add(deposit_id)
+        for deposit_id in rows.deposits.keys() - expected.keys():
+            row = rows.deposits[deposit_id]
+            assert row.state not in ON_CHAIN, f"{row.state}, and no canonical block holds it"
+            assert row.credited_base_units == 0
+            assert (row.replaced_by is not None) == (row.state == "replaced")
+        watched.credited = credited
+        oracle.ever_recorded.update(rows.deposits)
+
+    # Laws 4 and 6
+
+    def _check_told(
+        self, store: MemoryStore, rows: ChainRows, *, final_may_leave: bool
+    ) -> None:
+        """Every new event is a legal continuation, and what was told adds up to what is recorded."""
+        tip_height = rows.record.tip.height
+        for merchant_id, log in store.logs.by_merchant.items():
+            reader = self.readers.get(merchant_id)
+            if reader is None:
+                reader = self.readers[merchant_id] = Reader(log.merchant_text, self._tally)
+            for event in log.events[reader.read_count :]:
+                reader.read(event, final_may_leave=final_may_leave, tip_height=tip_height)
+        for row in rows.deposits.values():
+            if row.published:
+                _check_adds_up(self.readers[row.merchant_id], row)
+
+    def check_all(self, store: MemoryStore) -> None:
+        """Everything again from the first block and the first byte, trusting no state of these checks."""
+        tally = Tally()
+        readers: dict[MerchantId, Reader] = {}
+        for merchant_id, log in store.logs.by_merchant.items():
+            reader = readers[merchant_id] = Reader(log.merchant_text, tally)
+            for event in log.events:
+                reader.read(event, final_may_leave=True, tip_height=None)
+        for chain, rows in store.rows.items():
+            watched = self.watched[chain]
+            assert is_linked(rows.blocks), "canonical blocks do not link"
+            assert [block.header for block in watched.path] == rows.blocks
+            self._check_deposits(watched, rows)
+            for row in rows.deposits.values():
+                if row.published:
+                    _check_adds_up(readers[row.merchant_id], row)
+
+
+def _check_place(row: Deposit, sight: Sight) -> None:
+    at, block, transfer = row.occurrence, sight.block, sight.transfer
+    assert at is not None, f"{row.state}, and a canonical block holds it"
+    assert (at.height, at.block_hash, at.block_time_s) == (block.height, block.hash, block.header.time_s)
+    assert (at.tx_index, at.log_index) == (transfer.tx_index, transfer.log_index)
+    assert row.amount_base_units == transfer.amount_base_units
+    assert (row.merchant_id, row.recipient, row.sender) == (
+        sight.merchant_id,
+        transfer.recipient,
+        transfer.sender,
+    )
+    assert row.own_transfer == sight.own_transfer, "own_transfer is not what the watched senders say"
+
+
+def _check_adds_up(reader: Reader, row: Deposit) -> None:
+    told = reader.deposits.get(id_text(row.id))
+    assert told is not None, "a published deposit nobody was told of"
+    deposit = told.deposit
+    assert deposit["version"] == row.version, "a change was not told"
+    assert deposit["state"] == row.state
+    assert told.credited == row.credited_base_units
+    assert deposit["amount_base_units"] == str(row.amount_base_units)
+    at = row.occurrence
+    assert (deposit["block"] and deposit["block"]["hash"]) == (at and "0x" + at.block_hash.hex())
+
+
+@functools.lru_cache(maxsize=4096)
+def id_text(deposit_id: DepositId) -> str:
+    """`dep_…`"""
+    return encode_id("dep", deposit_id)

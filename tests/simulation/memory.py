@@ -1,0 +1,322 @@
+"""A store in memory whose coroutines never wait: `FollowStore` and `MoveTransaction` as `indexer.storage` asks.
+
+Lives here: rows, a transaction that buffers its writes and applies them at its end, what registering an address does.
+A crash anywhere inside a transaction leaves no trace. Every method calls `pause` first: there the schedule may crash
+the process or let somebody else act. Does not live here: any judgement of what is right (`oracle.py`, `laws.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol
+
+from chains.model import Address, Asset, AssetId, Block, BlockHash, BlockRef, ChainId, Header
+from indexer.deposits import ON_CHAIN, Deposit, DepositState
+from indexer.events import Fact
+from indexer.identity import AddressId, DepositId, MerchantId
+from indexer.matching import Registration
+from indexer.moves import Touched
+from indexer.storage import ChainRecord, LeaseLost, Retryable, TouchQuery, WatchDelta
+from tests.simulation.log import MerchantLogs
+
+OFF_CHAIN = frozenset({DepositState.ORPHANED, DepositState.DROPPED})
+
+
+class Interrupts(Protocol):
+    """What the schedule does to a process while it works."""
+
+    def pause(self, where: str, chain: ChainId | None = None) -> None:
+        """A point at which the process may die or somebody else may act; `chain` is locked exclusively then."""
+        ...
+
+    def wants_retry(self) -> bool:
+        """Whether the database asks for this transaction again."""
+        ...
+
+
+@dataclass(slots=True)
+class ChainRows:
+    """Everything stored about one chain."""
+
+    record: ChainRecord
+    blocks: list[Header]
+    deposits: dict[DepositId, Deposit] = field(default_factory=dict)
+    registrations: list[Registration] = field(default_factory=list)
+    watch_log: list[tuple[int, Address]] = field(default_factory=list)
+    asset_starts: dict[AssetId, int] = field(default_factory=dict)
+    commits: int = 0
+
+    def hash_at(self, height: int) -> BlockHash | None:
+        """Our canonical hash at a height, or None where we hold none."""
+        index = height - self.record.start_height
+        return self.blocks[index].hash if 0 <= index < len(self.blocks) else None
+
+
+Committed = Callable[[ChainId, ChainRecord | None], None]
+
+
+class MemoryStore:
+    """All chains' rows and all merchants' logs of one schedule."""
+
+    def __init__(self, interrupts: Interrupts, logs: MerchantLogs, committed: Committed) -> None:
+        self.rows: dict[ChainId, ChainRows] = {}
+        self.logs = logs
+        self.interrupts = interrupts
+        self.references: dict[AddressId, str | None] = {}
+        self.living: dict[tuple[MerchantId, ChainId, Address], AddressId] = {}
+        self.committed = committed
+        self._watch_version = 0
+
+    async def load_chain(self, chain: ChainId) -> ChainRecord | None:
+        self.interrupts.pause("read")
+        rows = self.rows.get(chain)
+        return None if rows is None else rows.record
+
+    async def load_hashes(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, BlockHash]:
+        self.interrupts.pause("read")
+        return _hashes(self.rows[chain], range(height_first, height_last + 1))
+
+    async def create_chain(
+        self,
+        chain: ChainId,
+        *,
+        alias: str,
+        genesis_hash: BlockHash,
+        assets: Sequence[Asset],
+        first: Block,
+        at: datetime,
+    ) -> None:
+        self.interrupts.pause("write")
+        if chain in self.rows:
+            return
+        height = first.header.height
+        record = ChainRecord(
+            chain=chain,
+            alias=alias,
+            genesis_hash=genesis_hash,
+            start_height=height,
+            tip=BlockRef(height, first.header.hash),
+            final_height=None,
+            safe_height=None,
+            agreed_height=height,
+            halt_reason=None,
+            halted_at=None,
+            halted_fork_height=None,
+            accepted_fork_hash=None,
+            disputed_fork_height=None,
+            conditions=frozenset(),
+            notice_version=0,
+            move_count=0,
+            lease_epoch=0,
+            moved_at=at,
+        )
+        rows = ChainRows(record, [first.header])
+        rows.asset_starts = {asset.asset_id: height for asset in assets}
+        self.rows[chain] = rows
+        self.committed(chain, None)
+        self.interrupts.pause("committed")
+
+    def open_move(self, chain: ChainId, *, lease_epoch: int) -> MemoryMove:
+        return MemoryMove(self, chain, lease_epoch)
+
+    # What other processes do; they hold the chain's lock shared, so never inside a move of that chain.
+
+    def register(
+        self,
+        chain: ChainId,
+        address_id: AddressId,
+        merchant_id: MerchantId,
+        address: Address,
+        *,
+        effective_start: int,
+    ) -> None:
+        """A merchant's new watched address."""
+        rows = self.rows[chain]
+        self._watch_version += 1
+        rows.registrations.append(Registration(address_id, merchant_id, address, effective_start, None))
+        rows.watch_log.append((self._watch_version, address))
+        self.references[address_id] = f"order-{len(self.references)}"
+        self.living[merchant_id, chain, address] = address_id
+
+    def delete(self, chain: ChainId, address_id: AddressId) -> None:
+        """The merchant wants no new deposits there."""
+        rows = self.rows[chain]
+        for index, registration in enumerate(rows.registrations):
+            if registration.address_id == address_id:
+                rows.registrations[index] = replace(registration, watching_until=rows.record.tip.height)
+                del self.living[registration.merchant_id, chain, registration.address]
+
+    def take_lease(self, chain: ChainId) -> int:
+        """A new process follows the chain; returns its epoch."""
+        rows = self.rows[chain]
+        rows.record = replace(rows.record, lease_epoch=rows.record.lease_epoch + 1)
+        return rows.record.lease_epoch
+
+
+class MemoryMove:
+    """One transaction: reads see what was, writes happen together when the block ends without an exception."""
+
+    __slots__ = (
+        "_chain",
+        "_deposits",
+        "_facts",
+        "_fork_height",
+        "_inserted",
+        "_lease_epoch",
+        "_lowered_to",
+        "_record",
+        "_rows",
+        "_store",
+    )
+
+    def __init__(self, store: MemoryStore, chain: ChainId, lease_epoch: int) -> None:
+        self._store = store
+        self._chain = chain
+        self._lease_epoch = lease_epoch
+        self._fork_height: int | None = None
+        self._lowered_to: int | None = None
+        self._inserted: Sequence[Block] = ()
+        self._deposits: Sequence[Deposit] = ()
+        self._facts: list[Fact] = []
+
+    async def __aenter__(self) -> MemoryMove:
+        self._store.interrupts.pause("read")
+        self._rows = self._store.rows[self._chain]
+        self._record = self._rows.record
+        if self._record.lease_epoch != self._lease_epoch:
+            raise LeaseLost
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            return
+        self._pause()
+        if self._store.interrupts.wants_retry():
+            raise Retryable("deadlock detected")
+        self._apply()
+        self._store.interrupts.pause("committed")
+
+    def _pause(self) -> None:
+        self._store.interrupts.pause("write", self._chain)
+
+    def _apply(self) -> None:
+        rows = self._rows
+        before = rows.record
+        if self._lowered_to is not None:
+            old_tip = before.tip.height
+            rows.registrations = [
+                _lowered(one, self._lowered_to, old_tip) for one in rows.registrations
+            ]
+            rows.asset_starts = {
+                asset: min(start, self._lowered_to + 1) if start <= old_tip + 1 else start
+                for asset, start in rows.asset_starts.items()
+            }
+        if self._fork_height is not None:
+            del rows.blocks[self._fork_height + 1 - before.start_height :]
+        rows.blocks.extend([block.header for block in self._inserted])
+        for deposit in self._deposits:
+            rows.deposits[deposit.id] = deposit
+        rows.record = self._record
+        rows.commits += 1
+        if self._facts:
+            self._store.logs.append(self._facts)
+        self._store.committed(self._chain, before)
+
+    @property
+    def record(self) -> ChainRecord:
+        return self._record
+
+    async def lower_starts(self, fork_height: int) -> None:
+        self._pause()
+        self._lowered_to = fork_height
+
+    async def load_watch_delta(self, after_version: int) -> WatchDelta:
+        self._pause()
+        log = self._rows.watch_log
+        if not log or log[-1][0] <= after_version:
+            return WatchDelta(after_version)
+        return WatchDelta(log[-1][0], [address for version, address in log if version > after_version])
+
+    async def load_registrations(self, addresses: Collection[Address]) -> list[Registration]:
+        self._pause()
+        found = [one for one in self._rows.registrations if one.address in addresses]
+        if self._lowered_to is None:
+            return found
+        old_tip = self._rows.record.tip.height
+        return [_lowered(one, self._lowered_to, old_tip) for one in found]
+
+    async def load_listed_assets(self) -> Mapping[AssetId, int]:
+        self._pause()
+        return self._rows.asset_starts
+
+    async def load_hashes(self, heights: Collection[int]) -> dict[int, BlockHash]:
+        self._pause()
+        return _hashes(self._rows, heights)
+
+    async def load_touched(self, query: TouchQuery) -> Touched:
+        self._pause()
+        rows = self._rows.deposits
+        ids = query.ids
+        above = query.displaced_above
+        displaced: list[Deposit] = []
+        maturing: list[Deposit] = []
+        off_chain: list[Deposit] = []
+        for deposit in rows.values():
+            at = deposit.occurrence
+            if at is None:
+                if query.off_chain and deposit.state in OFF_CHAIN:
+                    off_chain.append(deposit)
+            elif above is not None and at.height > above:
+                displaced.append(deposit)
+            elif deposit.state is not DepositState.FINAL:
+                maturing.append(deposit)
+        return Touched({one: rows[one] for one in ids if one in rows}, displaced, maturing, off_chain)
+
+    async def load_references(self, addresses: Collection[AddressId]) -> dict[AddressId, str | None]:
+        self._pause()
+        return {one: self._store.references[one] for one in addresses}
+
+    async def load_watching_merchants(self) -> list[MerchantId]:
+        self._pause()
+        return sorted({one.merchant_id for one in self._rows.registrations if one.watching_until is None})
+
+    async def leave_blocks(self, fork_height: int, *, left_for: BlockHash, at: datetime) -> None:
+        self._pause()
+        self._fork_height = fork_height
+
+    async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime) -> None:
+        self._pause()
+        self._inserted = blocks
+
+    async def write_deposits(self, deposits: Sequence[Deposit]) -> None:
+        self._pause()
+        assert all((one.occurrence is not None) == (one.state in ON_CHAIN) for one in deposits)
+        self._deposits = deposits
+
+    async def write_chain(self, record: ChainRecord) -> None:
+        self._pause()
+        self._record = record
+
+    async def publish(self, facts: Sequence[Fact]) -> None:
+        self._pause()
+        self._facts.extend(facts)
+
+
+def _hashes(rows: ChainRows, heights: Collection[int]) -> dict[int, BlockHash]:
+    found: dict[int, BlockHash] = {}
+    for height in heights:
+        block_hash = rows.hash_at(height)
+        if block_hash is not None:
+            found[height] = block_hash
+    return found
+
+
+def _lowered(registration: Registration, fork_height: int, old_tip: int) -> Registration:
+    if fork_height + 1 < registration.effective_start <= old_tip + 1:
+        return replace(registration, effective_start=fork_height + 1)
+    return registration

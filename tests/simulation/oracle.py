@@ -1,0 +1,208 @@
+"""What CONTRACT says the deposits of a canonical chain are: slow, plain, and written without looking at the indexer.
+
+Lives here: identities, effective starts, a fresh pass over a chain, which policy applies and when it is met, and the
+table of legal moves. Nothing here imports a decision of the product. Does not live here: comparing this with what was
+recorded and told (`laws.py`, `telling.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from chains.model import Address, AssetId, BlockHash, Transfer
+from migrations.ids import encode_id
+from tests.simulation.chain import SimBlock
+
+LEGAL_MOVES: dict[str | None, tuple[str, ...]] = {
+    None: ("seen", "included", "confirmed"),
+    "seen": ("included", "confirmed", "replaced", "dropped"),
+    "included": ("confirmed", "orphaned", "replaced"),
+    "confirmed": ("final", "included", "orphaned", "replaced"),
+    "orphaned": ("seen", "included", "confirmed", "replaced", "dropped"),
+    "dropped": ("seen", "included", "confirmed", "replaced", "dropped"),
+    "replaced": ("seen", "included", "confirmed", "dropped"),
+    "final": (),
+}
+"""CONTRACT 5, row by row."""
+
+AFTER_ACCEPTED_REORG = LEGAL_MOVES["confirmed"] + ("confirmed",)
+"""`final` moves nowhere until an operator accepts a reorganisation, then as `confirmed` does, which it may also become."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRule:
+    """A line of the policy: `by` is depth, safe or final; None matches every asset and every amount."""
+
+    by: str
+    confirmations: int | None = None
+    asset: AssetId | None = None
+    up_to_base_units: int | None = None
+
+
+@dataclass(slots=True)
+class Watch:
+    """One registration as CONTRACT 5 counts it; `until` is the last height after its deletion."""
+
+    address_id: UUID
+    merchant_id: UUID
+    address: Address
+    start: int
+    until: int | None = None
+
+    def counts_at(self, height: int) -> bool:
+        """Whether a transfer at `height` is a deposit of this registration."""
+        return self.start <= height and (self.until is None or height <= self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One transfer of a canonical block that a merchant watches."""
+
+    deposit_id: UUID
+    merchant_id: UUID
+    block: SimBlock
+    transfer: Transfer
+    own_transfer: bool
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heights:
+    """The heights that policies are judged by, as recorded; `held_above` while operators contradict each other."""
+
+    tip: int
+    final: int | None
+    safe: int | None
+    agreed: int
+    held_above: int | None
+
+
+class ChainOracle:
+    """One chain's registrations and what they make of any chain of blocks."""
+
+    def __init__(self, chain: str, rules: Sequence[PolicyRule]) -> None:
+        self.chain = chain
+        self.rules = tuple(rules)
+        self.asset_start = 0
+        self.watches: dict[Address, list[Watch]] = {}
+        self.ever_recorded: set[UUID] = set()
+        self._sights: dict[BlockHash, tuple[Sight, ...]] = {}
+        self._ids: dict[tuple[UUID, Transfer], UUID] = {}
+        self._merchant_texts: dict[UUID, str] = {}
+
+    def watch(self, watch: Watch) -> None:
+        """A merchant registers an address."""
+        self.watches.setdefault(watch.address, []).append(watch)
+        self._sights.clear()
+
+    def unwatch(self, address_id: UUID, tip_height: int) -> None:
+        """A merchant deletes an address; what is above the tip does not count any more."""
+        for watch in self.all_watches():
+            if watch.address_id == address_id:
+                watch.until = tip_height
+        self._sights.clear()
+
+    def all_watches(self) -> Iterator[Watch]:
+        """Every registration, deleted ones too."""
+        for watches in self.watches.values():
+            yield from watches
+
+    def lower_starts(self, fork_height: int, old_tip_height: int) -> None:
+        """The chain was rewound: what started above the fork starts right above it, unless it had not begun at all."""
+        for watch in self.all_watches():
+            if fork_height + 1 < watch.start <= old_tip_height + 1:
+                watch.start = fork_height + 1
+        self.asset_start = min(self.asset_start, fork_height + 1)
+        self._sights.clear()
+
+    def fresh_pass(self, path: Sequence[SimBlock]) -> dict[UUID, Sight]:
+        """Every deposit that stands in these blocks. A recorded one runs on after its address was deleted."""
+        found: dict[UUID, Sight] = {}
+        ever_recorded = self.ever_recorded
+        cached = self._sights
+        for block in path:
+            if not block.transfers:
+                continue
+            sights = cached.get(block.hash)
+            if sights is None:
+                sights = cached[block.hash] = tuple(self._sights_in(block))
+            for sight in sights:
+                if sight.counts or sight.deposit_id in ever_recorded:
+                    found[sight.deposit_id] = sight
+        return found
+
+    def rule_for(self, asset: AssetId, amount_base_units: int) -> PolicyRule:
+        """The first rule that applies; without one, final."""
+        for rule in self.rules:
+            if rule.asset not in (None, asset):
+                continue
+            if rule.up_to_base_units is None or amount_base_units <= rule.up_to_base_units:
+                return rule
+        return PolicyRule("final")
+
+    def state_of(self, sight: Sight, heights: Heights, *, was_credited: bool) -> str:
+        """What a deposit standing there is now. Doubt holds back what is new and takes nothing away."""
+        height = sight.block.height
+        if heights.final is not None and height <= heights.final:
+            return "final"
+        if not self._is_met(sight, heights):
+            return "included"
+        if heights.held_above is not None and height > heights.held_above and not was_credited:
+            return "included"
+        return "confirmed"
+
+    def _is_met(self, sight: Sight, heights: Heights) -> bool:
+        height = sight.block.height
+        if height > heights.agreed:
+            return False
+        # Blocks that one operator alone has shown neither confirm nor deepen.
+        rule = self.rule_for(sight.transfer.asset, sight.transfer.amount_base_units)
+        if rule.by == "depth":
+            assert rule.confirmations is not None
+            return heights.agreed - height + 1 >= rule.confirmations
+        return rule.by == "safe" and heights.safe is not None and height <= heights.safe
+
+    def _sights_in(self, block: SimBlock) -> Iterator[Sight]:
+        for transfer in block.transfers:
+            merchants = {watch.merchant_id for watch in self.watches.get(transfer.recipient, ())}
+            for merchant_id in sorted(merchants):
+                counts = block.height >= self.asset_start and self._is_watched(
+                    merchant_id, transfer.recipient, block.height
+                )
+                own = transfer.sender is not None and (
+                    transfer.sender == transfer.recipient
+                    or self._is_watched(merchant_id, transfer.sender, block.height)
+                )
+                yield Sight(self._identity(merchant_id, transfer), merchant_id, block, transfer, own, counts)
+
+    def _is_watched(self, merchant_id: UUID, address: Address, height: int) -> bool:
+        return any(
+            watch.merchant_id == merchant_id and watch.counts_at(height)
+            for watch in self.watches.get(address, ())
+        )
+
+    def _identity(self, merchant_id: UUID, transfer: Transfer) -> UUID:
+        """CONTRACT 2: place and height are no part of it."""
+        key = (merchant_id, transfer)
+        known = self._ids.get(key)
+        if known is not None:
+            return known
+        text = self._merchant_texts.get(merchant_id)
+        if text is None:
+            text = self._merchant_texts[merchant_id] = encode_id("mer", merchant_id)
+        lines = [
+            "chainbell-deposit-1",
+            text,
+            self.chain,
+            "0x" + transfer.tx_hash.hex(),
+            str(transfer.kind),
+            transfer.asset.lower(),
+            "0x" + transfer.recipient.hex(),
+            str(transfer.n),
+        ]
+        identity = UUID(bytes=hashlib.sha256("\n".join(lines).encode()).digest()[:16])
+        self._ids[key] = identity
+        return identity

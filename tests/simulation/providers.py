@@ -1,0 +1,260 @@
+"""Scripted providers: honest, late, silent, confused and lying ones, behind the indexer's own port.
+
+Lives here: what each mood answers, and the book of everything that was served, by which operator and in which poll,
+which the laws on evidence are checked against. Does not live here: when moods change (`world.py`), and the blocks
+themselves (`chain.py`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chains.errors import ChainError, Inconsistent, Missing, Refused, Throttled, Unreachable
+from chains.model import Block, BlockHash, Header, HeadReport
+from chains.port import Provider
+from tests.simulation.chain import SimBlock, SimChain
+
+Pause = Callable[[], None]
+
+
+class Mood(StrEnum):
+    """How a provider behaves until it is told otherwise."""
+
+    HONEST = "honest"
+    LAGGING = "lagging"
+    SILENT = "silent"
+    THROTTLING = "throttling"
+    ERRING = "erring"
+    SIDE_BRANCH = "side branch"
+    FORGING = "forging"
+    STALE_HEAD = "stale head"
+    FLAPPING = "flapping"
+
+
+class TagMood(StrEnum):
+    """What a provider says about finality until it is told otherwise."""
+
+    TRUE = "true"
+    NULL = "null"
+    FROZEN = "frozen"
+    BACKWARD = "backward"
+    STRANGE = "strange"
+
+
+@dataclass(slots=True)
+class ServedBook:
+    """What was vouched for: by number or as a head. An answer by hash vouches for nothing.
+
+    `by_operator` holds the highest blocks an operator named (it vouches for their ancestors too); `polls_of` the polls
+    in which a block was named; `finals` the blocks somebody called final.
+    """
+
+    poll: int = 0
+    by_operator: dict[str, set[SimBlock]] = field(default_factory=dict)
+    polls_of: dict[BlockHash, set[int]] = field(default_factory=dict)
+    finals: set[SimBlock] = field(default_factory=set)
+
+    def note(self, operator: str, block: SimBlock) -> None:
+        """`operator` named `block` as canonical in this poll."""
+        self.by_operator.setdefault(operator, set()).add(block)
+        self.polls_of.setdefault(block.hash, set()).add(self.poll)
+
+    def operators_for(self, block: SimBlock) -> int:
+        """How many operators named `block` or something on top of it."""
+        return sum(
+            any(named.descends_from(block) for named in named_blocks)
+            for named_blocks in self.by_operator.values()
+        )
+
+    def was_called_final(self, block: SimBlock) -> bool:
+        """Whether some provider's final block was `block` or stood on top of it."""
+        return any(final.descends_from(block) for final in self.finals)
+
+
+class SimProvider:
+    """One provider of one chain; `view` is the tip it believes in."""
+
+    __slots__ = (
+        "_book",
+        "_chain",
+        "_pause",
+        "_rng",
+        "frozen_final",
+        "mood",
+        "name",
+        "operator",
+        "other_view",
+        "rest_until",
+        "stale_blocks",
+        "tag_mood",
+        "view",
+    )
+
+    def __init__(
+        self, name: str, operator: str, chain: SimChain, rng: random.Random, book: ServedBook, pause: Pause
+    ) -> None:
+        self.name = name
+        self.operator = operator
+        self.mood = Mood.HONEST
+        self.tag_mood = TagMood.TRUE
+        self.view = chain.tip
+        self.other_view = chain.tip
+        self.frozen_final: SimBlock | None = None
+        self.stale_blocks = 1
+        self.rest_until = 0
+        self._chain = chain
+        self._rng = rng
+        self._book = book
+        self._pause = pause
+
+    def for_backfill(self) -> SimProvider:
+        """Itself: nothing is scarce here."""
+        return self
+
+    async def fetch_genesis_hash(self) -> BlockHash:
+        self._answer()
+        return self._chain.genesis.hash
+
+    async def fetch_head_report(self) -> HeadReport:
+        view = self._answer()
+        head = view
+        if self.mood is Mood.STALE_HEAD:
+            head = view.path[max(0, view.height - self.stale_blocks)]
+        self._book.note(self.operator, head)
+        final, safe = self._tags(head)
+        if final is not None:
+            self._book.finals.add(final)
+        return HeadReport(
+            head.header,
+            safe=None if safe is None else safe.header,
+            final=None if final is None else final.header,
+        )
+
+    async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
+        view = self._answer()
+        if height_last > view.height:
+            raise Missing(f"no block {height_last}", provider=self.name)
+        found = view.path[height_first : height_last + 1]
+        for block in found:
+            self._book.note(self.operator, block)
+        return [block.header for block in found]
+
+    async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
+        self._answer()
+        found = [self._chain.blocks[block_hash] for block_hash in hashes]
+        return [block.block for block in found]
+
+    async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
+        view = self._answer()
+        if height_last > view.height:
+            raise Missing(f"no block {height_last}", provider=self.name)
+        found = view.path[height_first : height_last + 1]
+        for block in found:
+            self._book.note(self.operator, block)
+        return [block.block for block in found]
+
+    def _answer(self) -> SimBlock:
+        """The view this answer comes from, after whatever weather the mood brings."""
+        self._pause()
+        match self.mood:
+            case Mood.SILENT:
+                raise Unreachable("no answer", provider=self.name)
+            case Mood.THROTTLING:
+                if self._rng.random() < 0.7:
+                    raise Throttled("slow down", provider=self.name, retry_after_s=1.0)
+            case Mood.ERRING:
+                if self._rng.random() < 0.4:
+                    kind = self._rng.choice((Unreachable, Missing, Refused, Inconsistent))
+                    raise kind("bad weather", provider=self.name)
+            case Mood.FLAPPING:
+                return self.view if self._rng.random() < 0.5 else self.other_view
+            case _:
+                pass
+        return self.view
+
+    def _tags(self, head: SimBlock) -> tuple[SimBlock | None, SimBlock | None]:
+        """The `finalized` and `safe` blocks as told along with `head`."""
+        depth = self._chain.final_depth
+        final: SimBlock | None = head.path[max(0, head.height - depth)]
+        safe: SimBlock | None = head.path[max(0, head.height - depth // 2)]
+        match self.tag_mood:
+            case TagMood.TRUE:
+                pass
+            case TagMood.NULL:
+                final = safe = None
+            case TagMood.FROZEN:
+                self.frozen_final = self.frozen_final or final
+                final = self.frozen_final
+            case TagMood.BACKWARD:
+                back = self._rng.randrange(depth + 3)
+                final = head.path[max(0, head.height - depth - back)]
+                safe = head.path[max(0, head.height - depth // 2 - back)]
+            case TagMood.STRANGE:
+                stranger = self.other_view
+                final = stranger.path[max(0, stranger.height - depth)]
+                safe = stranger
+        return final, safe
+
+
+class SimSource:
+    """All providers of one chain, each resting after a failure as long as it deserves."""
+
+    def __init__(self, providers: Sequence[SimProvider], rng: random.Random) -> None:
+        self.providers = list(providers)
+        self.now = 0
+        self._rng = rng
+        self._operators_count = len({provider.operator for provider in providers})
+
+    def choose_provider(self) -> Provider:
+        usable = [provider for provider in self.providers if provider.rest_until <= self.now]
+        if not usable:
+            raise Unreachable("every provider rests")
+        return self._rng.choice(usable)
+
+    async def fetch_head_hedged(self) -> tuple[Provider, HeadReport]:
+        provider = self.choose_provider()
+        try:
+            return provider, await provider.fetch_head_report()
+        except ChainError as error:
+            self.report_failure(provider, error)
+            raise
+
+    def second_opinions(self, first: Provider) -> Sequence[Provider]:
+        others = [
+            provider
+            for provider in self.providers
+            if provider.operator != first.operator and provider.rest_until <= self.now
+        ]
+        if len(others) > 1 and self._rng.random() < 0.5:
+            others.reverse()
+        return others
+
+    @property
+    def operators_count(self) -> int:
+        return self._operators_count
+
+    def report_failure(self, provider: Provider, error: ChainError) -> None:
+        self._rest(provider, 3 if isinstance(error, Inconsistent) else 1)
+
+    def pin_genesis(self, genesis_hash: BlockHash) -> None:
+        pass
+
+    def report_success(self, provider: Provider) -> None:
+        pass
+
+    def report_lag(self, provider: Provider, *, head_height: int, tip_height: int) -> None:
+        if self._rng.random() < 0.5:
+            self._rest(provider, 1)
+
+    async def run_hints(self) -> None:
+        pass
+
+    async def wait_for_hint(self, timeout_s: float) -> bool:
+        return False
+
+    def _rest(self, provider: Provider, polls: int) -> None:
+        assert isinstance(provider, SimProvider)
+        provider.rest_until = self.now + polls + 1

@@ -1,0 +1,46 @@
+"""Runs schedules: one seed, one world, one verdict.
+
+Lives here: turning a broken law into a line for a person, and telling a schedule's story again. Used by the command
+(`__main__.py`) and by the tests, so that both mean the same by a seed.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+from tests.simulation.troubles import Tally
+from tests.simulation.world import World
+
+
+def run_schedule(seed: int, steps: int, tally: Tally) -> str | None:
+    """None when every law held; else what broke, where."""
+    try:
+        World(seed, tally).run(steps)
+    except Exception as error:  # noqa: BLE001  # whatever a schedule raises is its verdict
+        return _describe(error)
+    return None
+
+
+def replay_command(seed: int, steps: int) -> str:
+    """What a person types to see it again."""
+    return f"python -m tests.simulation --replay {seed} --steps {steps}"
+
+
+def tell_story(seed: int, steps: int) -> bool:
+    """Run one schedule with its story on standard output; True when every law held."""
+    story: list[str] = []
+    world = World(seed, Tally(), story=story)
+    try:
+        world.run(steps)
+    except Exception:  # noqa: BLE001  # as above
+        print("\n".join(story))
+        traceback.print_exc()
+        return False
+    print("\n".join(story))
+    return True
+
+
+def _describe(error: Exception) -> str:
+    places = traceback.extract_tb(error.__traceback__)
+    inner = places[-1]
+    return f"{type(error).__name__}: {error} ({inner.filename.rsplit('/', 1)[-1]}:{inner.lineno} {inner.name})"

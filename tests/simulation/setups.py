@@ -1,0 +1,144 @@
+"""How each schedule's chains are set up: drawn from the seed, small, and unlike each other.
+
+Lives here: merchants, addresses, assets, policies, finality, providers of a schedule, and the settings that make the
+product follow them. Does not live here: what happens next (`world.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from dataclasses import dataclass
+from uuid import UUID
+
+from chains.model import Address, Asset, AssetId, ChainId, Transfer, TxHash
+from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
+from indexer.events import Naming
+from indexer.identity import DepositId, MerchantId, compute_deposit_id
+from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
+from indexer.settings import FollowSettings
+from migrations.ids import encode_id
+from tests.simulation.chain import Economy
+from tests.simulation.oracle import PolicyRule
+
+MERCHANTS = tuple(MerchantId(UUID(int=0xA11CE + number)) for number in range(3))
+WATCHABLE = tuple(Address(b"watchable-address-%02d" % number) for number in range(5))
+STRANGERS = tuple(Address(b"a-stranger-address%02d" % number) for number in range(3))
+
+OPERATOR_LAYOUTS = ("abc", "abc", "abc", "aab", "abb", "aaa", "aaa", "abbc")
+"""One letter a provider, one operator a letter; several weights by repetition."""
+
+encode_id_once = functools.lru_cache(maxsize=1 << 14)(encode_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSetup:
+    """One chain of one schedule."""
+
+    number: int
+    chain: ChainId
+    economy: Economy
+    operators: str
+    liar: str | None
+    finality: FinalityRule
+    final_depth: int
+    rules: tuple[PolicyRule, ...]
+    settings: FollowSettings
+    naming: Naming
+    assets: tuple[Asset, ...]
+    blocks_before: int
+    compact_above: int
+
+    def deposit_id(self, merchant_id: MerchantId, transfer: Transfer) -> DepositId:
+        """The product's own identity, with this family's text forms."""
+        return compute_deposit_id(
+            encode_id_once("mer", merchant_id),
+            self.chain,
+            transfer,
+            tx_hash_text="0x" + transfer.tx_hash.hex(),
+            recipient_text="0x" + transfer.recipient.hex(),
+        )
+
+
+def draw_setup(number: int, rng: random.Random) -> ChainSetup:
+    """A chain's facts, policy and providers."""
+    chain = ChainId(f"eip155:{1000 + number}")
+    native = Asset(AssetId(f"{chain}/slip44:60"), "ETH", 18, None)
+    plain = Asset(AssetId(f"{chain}/erc20:0xaa"), "AAA", 6, Address(b"token-aa"))
+    choosy = Asset(AssetId(f"{chain}/erc20:0xbb"), "BBB", 2, Address(b"token-bb"), min_base_units=80)
+    final_depth = rng.randrange(3, 8)
+    finality = FinalAtDepth(final_depth + 1) if rng.random() < 0.5 else FinalByTag()
+    operators = rng.choice(OPERATOR_LAYOUTS)
+    rules = _draw_rules(rng, plain.asset_id)
+    traits = ChainTraits(
+        chain=chain,
+        alias=f"chain{number}",
+        family=Family.EVM,
+        chain_number=1000 + number,
+        native=native,
+        assets=(plain, choosy),
+        block_time_s=2.0,
+        finality=finality,
+        reorg_window_blocks=24,
+        safe_tag=True,
+        excluded_emitters=(),
+        verification_profile="full",
+    )
+    blocks_before = rng.randrange(3, 9)
+    settings = FollowSettings(
+        traits=traits,
+        confirm_rules=tuple(_as_confirm_rule(rule) for rule in rules),
+        finality=finality,
+        start_height=None if rng.random() < 0.6 else rng.randrange(1, blocks_before + 2),
+        batch_blocks_max=rng.choice((2, 3, 8)),
+        rewind_blocks_max=rng.choice((6, 64)),
+    )
+    assets = (native, plain, choosy)
+    return ChainSetup(
+        number=number,
+        chain=chain,
+        economy=Economy(WATCHABLE, STRANGERS, native.asset_id, (plain.asset_id, choosy.asset_id)),
+        operators=operators,
+        liar=rng.choice(sorted(set(operators))),
+        finality=finality,
+        final_depth=final_depth,
+        rules=rules,
+        settings=settings,
+        naming=Naming(
+            chain=chain,
+            alias=traits.alias,
+            assets={asset.asset_id: asset for asset in assets},
+            encode_id=encode_id_once,
+            address_text=_hex,
+            tx_hash_text=_hex,
+        ),
+        assets=assets,
+        blocks_before=blocks_before,
+        compact_above=1 if rng.random() < 0.3 else 1000,
+    )
+
+
+def _draw_rules(rng: random.Random, token: AssetId) -> tuple[PolicyRule, ...]:
+    depth = rng.randrange(1, 5)
+    match rng.randrange(5):
+        case 0:
+            return (PolicyRule("final"),)
+        case 1:
+            return (PolicyRule("safe"),)
+        case 2:
+            return (
+                PolicyRule("depth", 1, token, up_to_base_units=100),
+                PolicyRule("depth", depth, up_to_base_units=120),
+            )
+        case _:
+            return (PolicyRule("depth", depth),)
+
+
+def _as_confirm_rule(rule: PolicyRule) -> ConfirmRule:
+    return ConfirmRule(
+        Requirement(ConfirmedBy(rule.by), rule.confirmations), rule.asset, rule.up_to_base_units
+    )
+
+
+def _hex(value: Address | TxHash) -> str:
+    return "0x" + value.hex()

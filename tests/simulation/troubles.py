@@ -1,0 +1,83 @@
+"""Every kind of trouble the simulation makes, and how often it came.
+
+A schedule that meets none of them proves nothing, so the test asks that each happened often enough. Lives here: names
+and counting only. What a trouble does stands where it is made (`chain.py`, `providers.py`, `world.py`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+
+
+class Trouble(StrEnum):
+    """One name a kind; the value is what the report prints."""
+
+    # The chain itself.
+    FORK_SAME_HEIGHT = "fork: as long as what it leaves"
+    FORK_LONGER = "fork: longer"
+    FORK_SHRINKING = "fork: shorter than what it leaves"
+    FORK_BACK = "fork: a branch that was left wins after all"
+    FORK_BELOW_FINAL = "fork: below what was final"
+    START_FORKED = "fork: the very first block we recorded leaves"
+    NONCE_REPLACED = "payment: replaced by one with the same nonce"
+    PAYMENT_DROPPED = "payment: never mined again"
+    MINED_AGAIN = "payment: mined again in another block"
+    OTHER_AMOUNT = "payment: another amount when executed again"
+    AMOUNT_ZERO = "payment: nothing moved when executed again"
+    MINT = "payment: a mint, without a sender"
+    # What providers do.
+    LAGGING = "provider: lags"
+    SILENT = "provider: silent"
+    THROTTLING = "provider: throttles"
+    ERRING = "provider: errs now and then"
+    SIDE_BRANCH = "provider: stays on a branch that was left"
+    FORGING = "provider: forges a branch"
+    STALE_HEAD = "provider: its head is older than its blocks"
+    FLAPPING = "provider: a load balancer between two branches"
+    TAGS_NULL = "finality: unknown to the provider"
+    TAGS_FROZEN = "finality: frozen"
+    TAGS_BACKWARD = "finality: going backward"
+    TAGS_STRANGE = "finality: of another branch"
+    # What follows from it.
+    REWOUND = "follower: rewound"
+    SUSPECTED = "follower: saw a fork, and not evidence enough"
+    DISPUTED = "follower: operators contradict each other"
+    HALTED = "follower: halted"
+    RESUMED = "operator: resumed"
+    ACCEPTED = "operator: accepted the reorganisation"
+    # People.
+    REGISTERED = "address: registered"
+    REGISTERED_AHEAD = "address: registered from a height to come"
+    REGISTERED_AGAIN = "address: registered again after its deletion"
+    REGISTERED_MID_STEP = "address: registered in the middle of a step"
+    SHARED_ADDRESS = "address: watched by two merchants"
+    DELETED = "address: deleted"
+    # The machine.
+    CRASH_READING = "crash: while asking providers or reading"
+    CRASH_WRITING = "crash: inside a transaction"
+    CRASH_COMMITTED = "crash: right after a commit"
+    RETRYABLE = "database: asks for the transaction again"
+    LEASE_LOST = "follower: another process took the chain"
+    # What merchants are told of it.
+    TOLD_MOVED = "event: deposit.moved"
+    TOLD_AMENDED = "event: deposit.amended"
+    TOLD_ORPHANED = "event: deposit.orphaned"
+    TOLD_REPLACED = "event: deposit.replaced"
+    TOLD_REVERSED = "event: deposit.reversed"
+    TOLD_FINAL_AT_ONCE = "event: confirmed and final in one move"
+    OWN_TRANSFER = "deposit: an own transfer"
+    BELOW_MINIMUM = "deposit: below the minimum"
+
+
+class Tally:
+    """How often each trouble came."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self) -> None:
+        self.counts: Counter[Trouble] = Counter()
+
+    def count(self, trouble: Trouble) -> None:
+        """One more."""
+        self.counts[trouble] += 1
