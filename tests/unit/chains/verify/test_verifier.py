@@ -1,0 +1,124 @@
+"""What a profile forgives, what it learns, and what it never forgives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chains.errors import Inconsistent
+from chains.evm.verify import PROFILES, BlockVerifier, Check, Mode, Unavailable, examine_block
+from chains.evm.verify.profiles import FULL_CHECKS
+from chains.evm.verify.verifier import UNAVAILABLE_MAX
+from chains.model import VerificationLevel
+from tests.unit.chains.verify.recorded import build, needs_recorded, read_json
+from tests.unit.chains.verify.test_corruptions import (
+    change_an_amount,
+    flip,
+    leave_out_the_last_transaction,
+)
+
+pytestmark = needs_recorded
+
+Rows = dict[str, Any]
+AUTO = PROFILES["auto"]
+
+
+def read_answer() -> tuple[Rows, list[Rows]]:
+    return read_json("ethereum/4369999.block.json"), read_json("ethereum/4369999.receipts.json")
+
+
+def test_every_profile_reads_every_check() -> None:
+    for name, profile in PROFILES.items():
+        assert set(profile.modes) == set(Check), name
+        assert profile.name == name
+        assert profile.trial_types <= set(profile.transaction_codecs), name
+
+
+def test_a_check_on_trial_forgives_until_it_has_held() -> None:
+    verifier = BlockVerifier(AUTO)
+    block, receipts = read_answer()
+    change_an_amount(block, receipts)
+    assert verifier(*build(block, receipts)) is VerificationLevel.PARTIAL
+    assert Unavailable(Check.RECEIPTS_ROOT, "mismatch-on-trial") in verifier.unavailable
+    assert verifier(*build(*read_answer())) is VerificationLevel.FULL
+    with pytest.raises(Inconsistent, match="receipts-root"):
+        verifier(*build(block, receipts))
+
+
+def test_an_empty_block_teaches_nothing() -> None:
+    verifier = BlockVerifier(AUTO)
+    verifier(*build(read_json("ethereum/1234567.block.json"), []))
+    assert verifier.profile.modes[Check.RECEIPTS_ROOT] is Mode.ON_TRIAL
+
+
+def test_a_transaction_type_on_trial_is_learned_with_the_root_that_holds_it() -> None:
+    verifier = BlockVerifier(AUTO)
+    verifier(*build(*read_answer()))
+    assert "0x0" not in verifier.profile.trial_types
+    assert "0x2" in verifier.profile.trial_types
+    block, receipts = read_json("ethereum/18000000.block.json"), read_json("ethereum/18000000.receipts.json")
+    transaction = next(item for item in block["transactions"] if item["type"] == "0x2")
+    honest = transaction["value"]
+    transaction["value"] = flip(honest)
+    assert verifier(*build(block, receipts)) is VerificationLevel.PARTIAL
+    assert Unavailable(Check.TRANSACTIONS_ROOT, "type-unproven:0x2") in verifier.unavailable
+    transaction["value"] = honest
+    assert verifier(*build(block, receipts)) is VerificationLevel.FULL
+    transaction["value"] = flip(honest)
+    with pytest.raises(Inconsistent, match="transaction-hashes"):
+        verifier(*build(block, receipts))
+
+
+def test_best_effort_is_never_learned() -> None:
+    verifier = BlockVerifier(PROFILES["hyperliquid"])
+    block, receipts = read_json("hyperliquid/50000.block.json"), read_json("hyperliquid/50000.receipts.json")
+    assert verifier(*build(block, receipts)) is VerificationLevel.FULL
+    assert verifier.profile.modes[Check.RECEIPTS_ROOT] is Mode.BEST_EFFORT
+    leave_out_the_last_transaction(block, receipts)
+    assert verifier(*build(block, receipts)) is VerificationLevel.PARTIAL
+
+
+def test_agreement_reads_nothing_and_claims_nothing() -> None:
+    block, receipts = read_answer()
+    examination = examine_block(PROFILES["agreement"], *build({**block, "stateRoot": "?"}, receipts))
+    assert examination.level is VerificationLevel.CONSISTENT
+    assert not examination.proven
+
+
+def test_what_could_not_be_checked_is_told_once_with_its_height() -> None:
+    told: list[tuple[Unavailable, int]] = []
+    verifier = BlockVerifier(AUTO, on_unavailable=lambda item, height: told.append((item, height)))
+    block, receipts = read_answer()
+    change_an_amount(block, receipts)
+    for _ in range(3):
+        verifier(*build(block, receipts))
+    assert told == [(item, 4369999) for item in verifier.unavailable]
+    assert len(told) == len(set(told))
+
+
+def test_a_node_that_invents_fields_can_not_fill_the_memory() -> None:
+    verifier = BlockVerifier(PROFILES["full"])
+    block, receipts = read_answer()
+    block["stateRoot"] = flip(block["stateRoot"])
+    for number in range(UNAVAILABLE_MAX + 20):
+        verifier(*build({**block, f"invented{number}": "0x1"}, receipts))
+    assert len(verifier.unavailable) == UNAVAILABLE_MAX
+
+
+def test_full_means_every_one_of_its_checks() -> None:
+    for check in FULL_CHECKS:
+        profile = replace(PROFILES["full"], modes={**PROFILES["full"].modes, check: Mode.ABSENT})
+        examination = examine_block(profile, *build(*read_answer()))
+        assert examination.level is VerificationLevel.PARTIAL, check
+
+
+def test_a_block_that_cannot_be_read_accuses_only_where_rules_are_enforced() -> None:
+    block, receipts = read_answer()
+    block["transactions"][0]["gas"] = 21000
+    with pytest.raises(Inconsistent, match="cannot be hashed"):
+        examine_block(PROFILES["full"], *build(block, receipts))
+    examination = examine_block(AUTO, *build(block, receipts))
+    assert examination.level is VerificationLevel.CONSISTENT
+    assert {item.reason for item in examination.unavailable} == {"block-unreadable"}
