@@ -238,10 +238,12 @@ def _check_transactions_root(step: _Step) -> None:
         reasons = (i.reason for i in step.unavailable if i.check is Check.TRANSACTION_HASHES)
         step.excuse(Check.TRANSACTIONS_ROOT, next(reasons, "transaction-hashes-unproven"))
         return
+    kinds = {normalize_type(item.type) for item in step.transactions}
+    unproven = ",".join(sorted(kinds & step.profile.trial_types))
     step.settle(
         Check.TRANSACTIONS_ROOT,
         holds=compute_ordered_root(step.envelopes) == _parse_hash(step.block.transactions_root),
-        excuse=step.excuse_of_header(),
+        excuse=f"type-unproven:{unproven}" if unproven else step.excuse_of_header(),
         detail=f"its {len(step.envelopes)} transactions do not give the root",
     )
 

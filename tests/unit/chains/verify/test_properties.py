@@ -66,7 +66,7 @@ def project(block: Rows, receipts: list[Rows]) -> list[Any]:
 Damage = tuple[str, int, int, int]
 """How, where (an index into the places), and two numbers that choose further."""
 
-REPLACEMENTS = ("0x0", "0x1", "0x", "", None, "0x" + "ab" * 32, [], "x")
+REPLACEMENTS: tuple[Any, ...] = ("0x0", "0x1", "0x", "", None, "0x" + "ab" * 32, [], "x")
 DAMAGES = st.lists(
     st.tuples(
         st.sampled_from(("digit", "replace", "remove", "copy", "exchange", "transplant")),
@@ -112,7 +112,7 @@ def apply_damage(document: Any, damage: Damage) -> None:
 @given(DAMAGES)
 def test_an_answer_that_verifies_in_full_says_what_the_proven_one_said(damages: list[Damage]) -> None:
     block, receipts = read_small_answer()
-    document = {"block": block, "receipts": receipts}
+    document: dict[str, Any] = {"block": block, "receipts": receipts}
     for damage in damages:
         apply_damage(document, damage)
     try:
