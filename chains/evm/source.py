@@ -23,7 +23,7 @@ from chains.evm.rows import Verifier
 from chains.model import BlockHash, HeadReport
 from chains.port import Provider
 from chains.rpc.endpoints import EndpointBook, Health, compute_stale_after
-from chains.rpc.throttle import Budget
+from chains.rpc.throttle import Budget, SharedBudget
 from chains.rpc.transport import Endpoint, HttpTransport
 from chains.traits import ChainTraits
 
@@ -54,7 +54,8 @@ class EvmSource:
     """One chain's providers; close it, or use it with `async with`.
 
     `verifier` recomputes what the chain's profile allows.  Until `pin_genesis`
-    each provider is held to the genesis block it showed first.
+    each provider is held to the genesis block it showed first.  `share_budget`
+    gives the budget that an endpoint has in common with other processes.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class EvmSource:
         endpoints: Sequence[Endpoint],
         *,
         verifier: Verifier = believe_consistent,
+        share_budget: Callable[[Endpoint], SharedBudget] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.traits = traits
@@ -77,11 +79,12 @@ class EvmSource:
             if endpoint.is_websocket:
                 continue
             name = self._choose_name(endpoint)
+            shared = None if share_budget is None else share_budget(endpoint)
             node = EvmNode(
                 name,
                 endpoint.operator_name,
                 HttpTransport(endpoint),
-                Budget(endpoint.requests_per_s, clock=clock),
+                Budget(endpoint.requests_per_s, shared=shared, clock=clock),
                 self._pin,
                 clock=clock,
             )

@@ -4,6 +4,8 @@ The budget shrinks by half when the provider refuses or grows slow and climbs
 back with every success (AIMD), so a public endpoint and one's own node need
 the same configuration: none.  Calls for the head go before backfill, which
 also has a share it may not exceed.  The only import of asyncio-throttle.
+Processes that ask the same provider may count together (`SharedBudget`); what
+they count with is not of this room.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from typing import Protocol
 
 from asyncio_throttle.throttler import Throttler
 
@@ -41,6 +44,18 @@ class Lane(StrEnum):
     BACKFILL = "backfill"
 
 
+class SharedBudget(Protocol):
+    """What all processes together may ask one provider; spent after a process's own budget."""
+
+    async def spend(self, lane: Lane, calls_count: int) -> None:
+        """Return when these calls fit.  Never raises, and never waits long for whoever keeps the count."""
+        ...
+
+    def record_throttled(self) -> None:
+        """Let the others know that the provider asked for less."""
+        ...
+
+
 class Budget:
     """The request budget of one provider; calls of a batch count one each."""
 
@@ -48,8 +63,10 @@ class Budget:
         self,
         requests_per_s: float | None = None,
         *,
+        shared: SharedBudget | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._shared = shared
         self._ceiling = math.inf if requests_per_s is None else requests_per_s
         self._rate = self._ceiling
         self._clock = clock
@@ -77,6 +94,7 @@ class Budget:
         if lane is Lane.HEAD:
             async with self._announce_head():
                 await self._spend(self._all, calls_count)
+                await self._spend_shared(lane, calls_count)
                 await self._in_flight.acquire()
             try:
                 yield
@@ -87,6 +105,7 @@ class Budget:
             await self._spend(self._backfill, calls_count)
             await self._head_gate.wait()
             await self._spend(self._all, calls_count)
+            await self._spend_shared(lane, calls_count)
             async with self._in_flight:
                 yield
 
@@ -109,6 +128,8 @@ class Budget:
     def record_throttled(self) -> None:
         """The provider asked for less: halve what was really sent."""
         self._shrink()
+        if self._shared is not None:
+            self._shared.record_throttled()
 
     def _shrink(self) -> None:
         sent_per_s = self._measured_per_s if math.isinf(self._rate) else self._rate
@@ -128,6 +149,10 @@ class Budget:
             if math.isinf(self._rate):
                 return
             await throttler.acquire()  # type: ignore[no-untyped-call]  # published without types
+
+    async def _spend_shared(self, lane: Lane, calls_count: int) -> None:
+        if self._shared is not None:
+            await self._shared.spend(lane, calls_count)
 
     @asynccontextmanager
     async def _announce_head(self) -> AsyncIterator[None]:
