@@ -181,6 +181,40 @@ class Asset:
     min_base_units: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Value that one transaction claims to have moved, whether or not we count it.
+
+    `asset` is None for a token that is not listed; `contract` and
+    `claimed_symbol` then say which it is and what it calls itself (hostile
+    text, cut short and cleaned).  `well_formed` is False for a `Transfer`
+    that is not an ERC-20's: wrong number of topics or length of data.
+    """
+
+    kind: TransferKind
+    asset: AssetId | None
+    contract: Address | None
+    claimed_symbol: str | None
+    sender: Address | None
+    recipient: Address | None
+    amount_base_units: int
+    well_formed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStory:
+    """One transaction as a provider tells it, for explaining and never for crediting.
+
+    `block` is None while it waits in a mempool; `succeeded` is None then.
+    """
+
+    tx_hash: TxHash
+    block: BlockRef | None
+    succeeded: bool | None
+    movements: tuple[Movement, ...]
+    served_by: str
+
+
 def is_linked(headers: Sequence[Header]) -> bool:
     """Whether each header is the parent of the next, one height apart."""
     return all(

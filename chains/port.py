@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from chains.errors import ChainError
-from chains.model import Block, BlockHash, Header, HeadReport
+from chains.model import Block, BlockHash, Header, HeadReport, TransactionStory, TxHash
 
 
 class Provider(Protocol):
@@ -53,6 +53,10 @@ class Provider(Protocol):
 
     async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
         """Blocks it calls canonical at these heights, verified and parent-linked."""
+        ...
+
+    async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:
+        """One transaction and what it claims to have moved; None where the provider does not know it."""
         ...
 
 
