@@ -12,6 +12,7 @@ PYTHON_CANDIDATES := $(PYTHON) python3.12 python3.11 python3.13 python3.14 pytho
 VENV := .venv
 RUN := $(VENV)/bin/python
 WORKERS ?= 2
+BENCH ?= $(patsubst bench/%.py,%,$(wildcard bench/[a-z]*.py))
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-header --no-emit-index-url --no-annotate
 
@@ -81,6 +82,14 @@ check: setup ## style, types, import contracts and house rules; no database, no 
 .PHONY: mutants
 mutants: setup ## break the decisions one small change at a time and list what no test notices (ARGS="relay.schedule")
 	@$(RUN) -m tests.mutants $(ARGS)
+
+.PHONY: simulate
+simulate: setup ## thousands of seeded schedules against the laws (ARGS="--schedules 20000" or "--replay SEED")
+	@$(RUN) -m tests.simulation $(ARGS)
+
+.PHONY: bench
+bench: setup ## measure the hot paths, each against its floor (BENCH=follow_blocks chooses one)
+	@for name in $(BENCH); do echo "== $$name"; $(RUN) -m bench.$$name $(ARGS); done
 
 .PHONY: format
 format: setup ## rewrite the code as `make check` wants it

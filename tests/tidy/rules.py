@@ -17,7 +17,8 @@ import pytest
 CARD_LINES_MIN = 3
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 400
-LINE_CHARACTERS_MAX = 120
+TEST_FILE_LINES_MAX = 500
+LINE_CHARACTERS_MAX = 130  # code is broken at 110 by the formatter; prose and long texts may run on
 TEST_NAME_WORDS_MIN = 3
 DRAWERS = frozenset(
     {"utils", "util", "helpers", "helper", "common", "misc", "core", "base", "manager", "shared"}
@@ -73,8 +74,9 @@ def function_length_complaints(path: str, tree: ast.Module) -> Iterator[str]:
 def file_length_complaints(path: str, source: str) -> Iterator[str]:
     """Lines of a file and characters of a line."""
     lines = source.splitlines()
-    if len(lines) > FILE_LINES_MAX:
-        yield f"{path}: {len(lines)} lines, the house allows {FILE_LINES_MAX}; split it by meaning"
+    lines_max = TEST_FILE_LINES_MAX if path.startswith("tests/") else FILE_LINES_MAX
+    if len(lines) > lines_max:
+        yield f"{path}: {len(lines)} lines, the house allows {lines_max}; split it by meaning"
     for number, line in enumerate(lines, start=1):
         if len(line) > LINE_CHARACTERS_MAX:
             yield f"{path}:{number}: {len(line)} characters, the house allows {LINE_CHARACTERS_MAX}"

@@ -44,7 +44,7 @@ def test_text_files_end_with_one_newline_and_lines_without_blanks() -> None:
     for path in tree.files():
         if path.endswith((".py", ".sql", ".md", ".toml", ".sh", ".yaml", ".yml", "Makefile", "run")):
             source = tree.text(path)
-            if not source.endswith("\n") or source.endswith("\n\n"):
+            if source and (not source.endswith("\n") or source.endswith("\n\n")):
                 found.append(f"{path}: ends with one newline")
             found += [
                 f"{path}:{number}: blanks at the end"
