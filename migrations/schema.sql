@@ -67,6 +67,17 @@ CREATE TABLE public.addresses (
     CONSTRAINT addresses_pending_start_check CHECK ((pending_start >= 0))
 );
 
+CREATE TABLE public.api_keys (
+    id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    secret_hash bytea NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) >= 1) AND (cardinality(scopes) <= 16))),
+    CONSTRAINT api_keys_secret_hash_check CHECK ((octet_length(secret_hash) = 32))
+);
+
 CREATE TABLE public.assets (
     chain text NOT NULL,
     asset text NOT NULL,
@@ -77,6 +88,24 @@ CREATE TABLE public.assets (
     listed boolean DEFAULT true NOT NULL,
     CONSTRAINT assets_decimals_check CHECK (((decimals >= 0) AND (decimals <= 255))),
     CONSTRAINT assets_pending_start_check CHECK ((pending_start >= 0))
+);
+
+CREATE TABLE public.audit_trail (
+    id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    subject text NOT NULL,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+ALTER TABLE public.audit_trail ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_trail_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.blocks (
@@ -94,6 +123,14 @@ CREATE TABLE public.blocks (
     applied_at timestamp with time zone NOT NULL,
     CONSTRAINT blocks_height_check CHECK ((height >= 0)),
     CONSTRAINT blocks_level_check CHECK ((level = ANY (ARRAY['full'::text, 'partial'::text, 'consistent'::text])))
+);
+
+CREATE TABLE public.chain_status (
+    chain text NOT NULL,
+    alias text NOT NULL,
+    head_height bigint,
+    detail jsonb NOT NULL,
+    reported_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.chains (
@@ -303,7 +340,7 @@ CREATE TABLE public.endpoints (
     CONSTRAINT endpoints_shard_check CHECK (((shard >= 0) AND (shard <= 63))),
     CONSTRAINT endpoints_start_sequence_check CHECK ((start_sequence >= 0)),
     CONSTRAINT endpoints_state_check CHECK ((state = ANY (ARRAY['active'::text, 'failing'::text, 'paused'::text]))),
-    CONSTRAINT endpoints_url_check CHECK (((url ~ '^https?://'::text) AND (length(url) <= 2048))),
+    CONSTRAINT endpoints_url_check CHECK (((url ~* '^https?://'::text) AND (length(url) <= 2048))),
     CONSTRAINT endpoints_verify_key_check CHECK ((octet_length(verify_key) = 32)),
     CONSTRAINT endpoints_version_check CHECK ((version >= 0))
 );
@@ -364,6 +401,21 @@ CREATE TABLE public.events_default (
     CONSTRAINT events_version_check CHECK ((version >= 1))
 );
 
+CREATE TABLE public.idempotency_keys (
+    caller uuid NOT NULL,
+    path text NOT NULL,
+    key text NOT NULL,
+    request_hash bytea NOT NULL,
+    status smallint NOT NULL,
+    content_type text NOT NULL,
+    body bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_keys_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255))),
+    CONSTRAINT idempotency_keys_request_hash_check CHECK ((octet_length(request_hash) = 32)),
+    CONSTRAINT idempotency_keys_status_check CHECK (((status >= 200) AND (status <= 499)))
+);
+
 CREATE TABLE public.left_blocks (
     chain text NOT NULL,
     height bigint NOT NULL,
@@ -389,6 +441,14 @@ CREATE TABLE public.merchant_logs (
     CONSTRAINT merchant_logs_sequence_check CHECK ((sequence >= 0))
 )
 WITH (fillfactor='50');
+
+CREATE TABLE public.merchants (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    disabled_at timestamp with time zone,
+    CONSTRAINT merchants_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)))
+);
 
 CREATE TABLE public.relay_shards (
     shard smallint NOT NULL,
@@ -433,11 +493,20 @@ ALTER TABLE ONLY public.events ATTACH PARTITION public.events_default DEFAULT;
 ALTER TABLE ONLY public.addresses
     ADD CONSTRAINT addresses_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.assets
     ADD CONSTRAINT assets_pkey PRIMARY KEY (chain, asset);
 
+ALTER TABLE ONLY public.audit_trail
+    ADD CONSTRAINT audit_trail_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.blocks
     ADD CONSTRAINT blocks_pkey PRIMARY KEY (chain, height);
+
+ALTER TABLE ONLY public.chain_status
+    ADD CONSTRAINT chain_status_pkey PRIMARY KEY (chain);
 
 ALTER TABLE ONLY public.chains
     ADD CONSTRAINT chains_alias_key UNIQUE (alias);
@@ -481,11 +550,17 @@ ALTER TABLE ONLY public.event_leaves
 ALTER TABLE ONLY public.event_leaves
     ADD CONSTRAINT event_leaves_pkey PRIMARY KEY (merchant_id, sequence);
 
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (caller, path, key);
+
 ALTER TABLE ONLY public.left_blocks
     ADD CONSTRAINT left_blocks_pkey PRIMARY KEY (chain, height, hash, left_at);
 
 ALTER TABLE ONLY public.merchant_logs
     ADD CONSTRAINT merchant_logs_pkey PRIMARY KEY (merchant_id);
+
+ALTER TABLE ONLY public.merchants
+    ADD CONSTRAINT merchants_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.relay_shards
     ADD CONSTRAINT relay_shards_pkey PRIMARY KEY (shard);
@@ -510,6 +585,10 @@ CREATE INDEX addresses_listing ON public.addresses USING btree (merchant_id, cre
 CREATE UNIQUE INDEX addresses_once_per_merchant ON public.addresses USING btree (merchant_id, chain, address) WHERE (deleted_at IS NULL);
 
 CREATE INDEX addresses_pending ON public.addresses USING btree (chain, effective_start) WHERE (pending_start IS NOT NULL);
+
+CREATE INDEX api_keys_listing ON public.api_keys USING btree (merchant_id, created_at, id);
+
+CREATE INDEX audit_trail_by_time ON public.audit_trail USING btree (at);
 
 CREATE INDEX delivery_attempts_by_time ON public.delivery_attempts USING btree (started_at);
 
@@ -551,12 +630,19 @@ CREATE UNIQUE INDEX events_default_sequence ON public.events_default USING btree
 
 CREATE UNIQUE INDEX events_default_version ON public.events_default USING btree (merchant_id, object_id, version);
 
+CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (expires_at);
+
+CREATE INDEX merchants_listing ON public.merchants USING btree (created_at, id);
+
 CREATE INDEX rescans_open ON public.rescans USING btree (chain, created_at) WHERE (done_at IS NULL);
 
 CREATE TRIGGER events_are_append_only BEFORE DELETE OR UPDATE ON public.events FOR EACH ROW EXECUTE FUNCTION public.refuse_event_change();
 
 ALTER TABLE ONLY public.addresses
     ADD CONSTRAINT addresses_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES public.merchants(id);
 
 ALTER TABLE ONLY public.assets
     ADD CONSTRAINT assets_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);

@@ -127,19 +127,20 @@ async def migrated_template(database_server: DatabaseServer) -> str:
 @pytest_asyncio.fixture
 async def database_url(database_server: DatabaseServer, migrated_template: str) -> AsyncIterator[str]:
     """A DSN of this test's own, fully migrated, empty database."""
-    async with _own_database(database_server, migrated_template) as url:
+    async with own_database(database_server, migrated_template) as url:
         yield url
 
 
 @pytest_asyncio.fixture
 async def empty_database_url(database_server: DatabaseServer) -> AsyncIterator[str]:
     """A DSN of this test's own database, never migrated."""
-    async with _own_database(database_server, "template1") as url:
+    async with own_database(database_server, "template1") as url:
         yield url
 
 
 @asynccontextmanager
-async def _own_database(server: DatabaseServer, template: str) -> AsyncIterator[str]:
+async def own_database(server: DatabaseServer, template: str) -> AsyncIterator[str]:
+    """A DSN of a database copied from `template` and dropped afterwards."""
     name = f"test_{uuid.uuid4().hex}"
     await _execute(server, f"create database {name} template {template} owner {APPLICATION_ROLE}")
     yield server.url_of(name)
