@@ -17,7 +17,7 @@ import msgspec
 import structlog
 import websockets.asyncio.client as ws
 from msgspec import Struct
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 from websockets.exceptions import WebSocketException
 
 from chains.rpc.transport import Endpoint
@@ -101,7 +101,7 @@ class HeadWatch:
         while self._endpoints:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(HeadsLost),
-                wait=wait_exponential_jitter(initial=BACKOFF_FIRST_S, max=BACKOFF_MAX_S),
+                wait=wait_random_exponential(multiplier=BACKOFF_FIRST_S, max=BACKOFF_MAX_S),
             ):
                 with attempt:
                     await self._listen_to_next()
