@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.commands import merchants, schema
+from gateway.commands import merchants, run, schema
 from gateway.commands.frame import Command, Group
 
 ALL_COMMANDS: tuple[Command | Group, ...] = (
+    run.RUN,
     schema.MIGRATE,
     merchants.MERCHANT,
     merchants.KEY,

@@ -1,0 +1,228 @@
+"""The composition root: the only module that knows every room, and the one place where a process is put together.
+
+Lives here: database, secrets, chains, relay, API and alerts of one process, started in their order and stopped within ten
+seconds. Does not live here: any work of theirs. `publish` is handed to the indexer from here, so that events commit with
+the deposits they tell, and neither room knows the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from gateway import store
+from gateway.alerts import Bell
+from gateway.compose_chains import build_chain, build_source, load_known_chains
+from gateway.database import migrate_database, open_dsn
+from gateway.faces import Faces
+from gateway.http.app import Api
+from gateway.http.calls import Services
+from gateway.http.operations import OPERATIONS
+from gateway.http.server import serve
+from gateway.keyfiles import Keys, load_keys
+from gateway.metrics import ApiMetrics, ChainMetrics, build_registry
+from gateway.settings import ChainSettings, Role, Settings
+from gateway.store import EXPIRED_BATCH, DatabaseAway, database_weather
+from indexer.events import Fact
+from indexer.service import IndexerService
+from indexer.surroundings import FollowedChain, Surroundings
+from migrations.connect import open_pool
+from migrations.embedded import keep_running
+from migrations.handles import Connection, Pool
+from relay import log as event_log
+
+STOP_TIMEOUT_S = 9.0
+"""A clean stop ends by itself within this, of the ten seconds it may take."""
+
+POOL_SIZE = 20
+HOUSEKEEPING_INTERVAL_S = 3_600.0
+DISK_INTERVAL_S = 60.0
+DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
+
+_log = structlog.get_logger()
+
+
+def read_clock() -> datetime:
+    """The clock every room is handed."""
+    return datetime.now(UTC)
+
+
+async def publish(conn: Connection, facts: Sequence[Fact]) -> None:
+    """The relay's door for the indexer: inside its transaction, last."""
+    await event_log.append(conn, facts, now=read_clock())
+
+
+@dataclass(slots=True)
+class House:
+    """What every role of this process shares."""
+
+    settings: Settings
+    roles: frozenset[Role]
+    chains: Sequence[ChainSettings]
+    keys: Keys
+    pool: Pool
+    bell: Bell
+    faces: Faces
+    registry: CollectorRegistry
+    holder: str
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def run_house(settings: Settings, roles: frozenset[Role], chains: Sequence[ChainSettings]) -> None:
+    """Run these roles until a signal asks to stop. Raises DatabaseProblem, DecimalsMismatch, BindFailed, ConfigInvalid."""
+    async with open_house(settings, roles, chains) as house:
+        _stop_on_signals(house.stop)
+        async with AsyncExitStack() as stack:
+            followed = await _open_chains(house, stack)
+            async with asyncio.TaskGroup() as beside:
+                tasks = [
+                    beside.create_task(house.bell.run(), name="alerts"),
+                    beside.create_task(_keep_house(house), name="housekeeping"),
+                    beside.create_task(_watch_disk(house), name="disk"),
+                ]
+                if not settings.database_url:
+                    tasks.append(beside.create_task(keep_running(settings.data_dir), name="database"))
+                await _work(house, followed)
+                await house.bell.drain(1.0)
+                for task in tasks:
+                    task.cancel()
+    _log.info("stopped")
+
+
+@asynccontextmanager
+async def open_house(
+    settings: Settings, roles: frozenset[Role], chains: Sequence[ChainSettings]
+) -> AsyncIterator[House]:
+    """Database up and migrated, secrets known, nothing running yet."""
+    keys = load_keys(settings)
+    application_name = "chainbell-" + ("all" if roles == frozenset(Role) else "-".join(sorted(roles)))
+    async with open_dsn(settings) as dsn:
+        for migration in await migrate_database(dsn, application_name=application_name):
+            _log.info("migrated", migration=migration.filename)
+        async with database_weather():
+            pool = await open_pool(dsn, size=POOL_SIZE, application_name=application_name)
+        try:
+            faces = Faces(settings.chains, lambda: load_known_chains(pool))
+            await faces.refresh()
+            yield House(
+                settings=settings,
+                roles=roles,
+                chains=chains,
+                keys=keys,
+                pool=pool,
+                bell=Bell(settings.alerts, clock=read_clock),
+                faces=faces,
+                registry=build_registry(),
+                holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+            )
+        finally:
+            await _close_pool(pool)
+
+
+async def _close_pool(pool: Pool) -> None:
+    try:
+        async with asyncio.timeout(2.0):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+async def _open_chains(house: House, stack: AsyncExitStack) -> list[FollowedChain]:
+    """The chains this process follows, their providers not asked yet."""
+    if Role.FOLLOW not in house.roles:
+        return []
+    followed = []
+    for chain in house.chains:
+        source = await stack.enter_async_context(build_source(chain))
+        followed.append(await build_chain(chain, source, house.pool, publish))
+    return followed
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def _work(house: House, followed: Sequence[FollowedChain]) -> None:
+    """The roles themselves; returns when all have stopped, or when the time for that is over."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
+            if Role.FOLLOW in house.roles and followed:
+                group.create_task(_follow(house, followed), name="follow")
+            if Role.GATEWAY in house.roles:
+                group.create_task(_serve(house), name="gateway")
+            _log.info("started", roles=sorted(house.roles), chains=[chain.alias for chain in house.chains])
+            await house.stop.wait()
+            _log.info("stopping")
+            limit.reschedule(loop.time() + STOP_TIMEOUT_S)
+    except TimeoutError:
+        _log.warning("stop-cut-short", after_s=STOP_TIMEOUT_S)
+
+
+async def _follow(house: House, followed: Sequence[FollowedChain]) -> None:
+    around = Surroundings(
+        pool=house.pool,
+        holder=house.holder,
+        observer=ChainMetrics(house.registry),
+        alert=house.bell.ring,
+        clock=read_clock,
+        stop=house.stop,
+    )
+    await IndexerService(around, followed).run()
+
+
+async def _serve(house: House) -> None:
+    services = Services(house.pool, house.settings, house.faces, read_clock)
+    observe = ApiMetrics(house.registry).note_call
+    api = Api(services, OPERATIONS, admin_token=house.keys.admin_token, observe=observe)
+    async with serve(api.build(), house.settings.http.bind) as bind:
+        _log.info("listening", bind=str(bind))
+        await house.stop.wait()
+
+
+async def _keep_house(house: House) -> None:
+    """Once an hour: partitions ahead, expired answers gone."""
+    while True:
+        try:
+            async with database_weather(), house.pool.acquire() as conn:
+                await event_log.make_partitions(conn, now=read_clock())
+            await _forget_expired(house.pool)
+        except DatabaseAway as error:
+            _log.warning("housekeeping-failed", error=str(error))
+        await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
+
+
+async def _forget_expired(pool: Pool) -> None:
+    count = EXPIRED_BATCH
+    while count == EXPIRED_BATCH:
+        count = await store.delete_expired_answers(pool, now=read_clock())
+
+
+async def _watch_disk(house: House) -> None:
+    """Ring before the disk of an embedded database is full."""
+    while True:
+        free_bytes = _free_bytes(house.settings.data_dir)
+        if free_bytes is not None and free_bytes < DISK_FREE_MIN_BYTES:
+            house.bell.ring("disk.low", {"free_bytes": free_bytes, "data_dir": str(house.settings.data_dir)})
+        await asyncio.sleep(DISK_INTERVAL_S)
+
+
+def _free_bytes(folder: Path) -> int | None:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None

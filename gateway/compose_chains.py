@@ -1,0 +1,106 @@
+"""One configured chain as everything its loops need: source, store, desk.
+
+Lives here: the part of the wiring that knows chain families. Does not live here: the rest of it (`compose`), the loops
+(indexer.service), facts of chains (chains.catalog).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import structlog
+
+from chains.evm.source import EvmSource
+from chains.evm.verify import PROFILES, BlockVerifier, Unavailable
+from chains.model import Address, Asset, AssetId
+from chains.traits import Family
+from gateway.faces import KnownChain
+from gateway.settings import ChainSettings
+from indexer import views
+from indexer.desk import build_desk
+from indexer.store import AssetRow, PostgresFollowStore, Publish
+from indexer.surroundings import FollowedChain
+from migrations.handles import Pool
+
+_log = structlog.get_logger()
+
+
+class DecimalsMismatch(Exception):
+    """A token was recorded with other decimals than the configuration says now; the message names it."""
+
+
+def build_source(settings: ChainSettings) -> EvmSource:
+    """The chain's providers; the caller closes it."""
+    traits = settings.follow.traits
+    match traits.family:
+        case Family.EVM:
+            profile = PROFILES[traits.verification_profile]
+
+            def note_unavailable(missing: Unavailable, height: int) -> None:
+                _log.warning("check-unavailable", chain=traits.alias, check=str(missing), height=height)
+
+            return EvmSource(
+                traits,
+                settings.endpoints,
+                verifier=BlockVerifier(profile, on_unavailable=note_unavailable),
+            )
+
+
+async def build_chain(
+    settings: ChainSettings, source: EvmSource, pool: Pool, publish: Publish
+) -> FollowedChain:
+    """Everything the chain's loops need. Raises DecimalsMismatch."""
+    store = PostgresFollowStore(pool, publish)
+    former = await store.load_asset_rows(settings.follow.traits.chain)
+    check_decimals(settings, former)
+    desk = build_desk(settings.follow, store, formerly_listed=[former_asset(row) for row in former])
+    return FollowedChain(desk, source, store, lambda: describe_providers(source))
+
+
+def describe_providers(source: EvmSource) -> list[Mapping[str, Any]]:
+    """Each provider by host, for `/v1/chains`."""
+    return [
+        {
+            "host": health.name,
+            "operator": health.operator,
+            "head_height": None if health.head_height_max < 0 else health.head_height_max,
+            "lag_blocks": health.lag_blocks,
+            "failures": health.failures,
+            "distrusted": health.distrusts > 0,
+            "last_error": health.last_error or None,
+        }
+        for health in source.healths
+    ]
+
+
+def check_decimals(settings: ChainSettings, recorded: Iterable[AssetRow]) -> None:
+    """Refuse to show recorded amounts with a comma that moved."""
+    traits = settings.follow.traits
+    configured = {asset.asset_id: asset for asset in (*traits.assets, traits.native)}
+    for row in recorded:
+        asset = configured.get(AssetId(row.asset))
+        if asset is not None and asset.decimals != row.decimals:
+            raise DecimalsMismatch(
+                f"chains.{traits.alias}: {row.asset} was recorded with {row.decimals} decimals and is configured with "
+                f"{asset.decimals}; correct the configuration, since amounts already told would change their meaning"
+            )
+
+
+def former_asset(row: AssetRow) -> Asset:
+    """An asset as the database remembers it; only its name and decimals matter."""
+    return Asset(AssetId(row.asset), row.symbol, row.decimals, Address(b""))
+
+
+async def load_known_chains(pool: Pool) -> list[KnownChain]:
+    """Every chain the database has, with every asset it ever listed."""
+    store = PostgresFollowStore(pool, _publish_nothing)
+    known = []
+    for record in await views.load_chains(pool):
+        rows = await store.load_asset_rows(record.chain)
+        known.append(KnownChain(record.chain, record.alias, tuple(former_asset(row) for row in rows)))
+    return known
+
+
+async def _publish_nothing(*_: object) -> None:
+    raise AssertionError("this store is for reading")

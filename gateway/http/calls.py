@@ -1,0 +1,160 @@
+"""One call of the API as a handler sees it: who asks for what, and the answer as a value.
+
+Lives here: `Call`, `Answer`, `Caller`, `Services`, and `Operation`, of which the whole API is a table. Does not live here:
+the table (`operations`), HTTP itself (`app`). Handlers are plain functions of a `Call`; they never see aiohttp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from gateway.apikeys import Scope
+from gateway.faces import Faces
+from gateway.http.problem import not_found
+from gateway.settings import Settings
+from indexer.identity import MerchantId
+from migrations.handles import Pool
+from migrations.ids import decode_id, new_id
+
+ID_PREFIXES = {
+    "address_id": "adr",
+    "delivery_id": "dlv",
+    "deposit_id": "dep",
+    "endpoint_id": "end",
+    "event_id": "evt",
+    "key_id": "key",
+    "merchant_id": "mer",
+}
+"""How the ids in paths begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdminAccess:
+    """The operation is for the admin token."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyKey:
+    """The operation is for every merchant's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccess:
+    """The operation asks for no key."""
+
+
+Access = Scope | AdminAccess | AnyKey | OpenAccess
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `merchant_id` is None for administrators, and `key_id` nil."""
+
+    key_id: UUID
+    merchant_id: UUID | None
+    scopes: frozenset[str]
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the admin token was shown."""
+        return self.merchant_id is None and self.key_id == ADMIN_KEY_ID
+
+
+ADMIN_KEY_ID = UUID(int=0)
+NOBODY = Caller(UUID(int=1), None, frozenset())
+ADMIN = Caller(ADMIN_KEY_ID, None, frozenset())
+
+
+@dataclass(slots=True)
+class Services:
+    """What handlers work with."""
+
+    pool: Pool
+    settings: Settings
+    faces: Faces
+    clock: Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Call:
+    """One call. `pool` is one connection's transaction while an Idempotency-Key is at work."""
+
+    services: Services
+    pool: Pool
+    caller: Caller
+    now: datetime
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Any = None
+    body: Any = None
+
+    @property
+    def merchant_id(self) -> MerchantId:
+        """The merchant who asks."""
+        assert self.caller.merchant_id is not None, "merchants' operations are for merchants' keys"
+        return MerchantId(self.caller.merchant_id)
+
+    def id(self, name: str) -> UUID:
+        """An id of the path; one that can not exist is not found."""
+        try:
+            return decode_id(ID_PREFIXES[name], self.path[name])
+        except ValueError:
+            raise not_found(name.removesuffix("_id")) from None
+
+    def fresh_id(self) -> UUID:
+        """An id for something new."""
+        return new_id(int(self.now.timestamp() * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back: JSON bytes, or another type's."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_answer(value: Any, status: int = 200) -> Answer:
+    """An answer from a Struct or from plain values."""
+    return Answer(status, msgspec.json.encode(value))
+
+
+NO_CONTENT = Answer(204, content_type="")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One documented answer: its status, its shape and a few words."""
+
+    status: int
+    shape: Any
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One line of the API's table. `problems` are statuses beyond those every operation of its kind has."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    access: Access
+    run: Callable[[Call], Awaitable[Answer]]
+    outcomes: tuple[Outcome, ...]
+    body: Any = None
+    query: Any = None
+    problems: tuple[int, ...] = ()
+    remembers: bool = True
+
+    @property
+    def tag(self) -> str:
+        """The resource it belongs to."""
+        return self.path.removeprefix("/v1/").split("/")[0]

@@ -1,0 +1,112 @@
+"""Bytes and query strings to typed values, and what is wrong with them to JSON pointers.
+
+Lives here, pure: strict decoding by msgspec (unknown members are refused) and the bounds that types do not say: depth of
+nesting, text that a database can not hold. Does not live here: the types (`shapes`), reading bytes off a socket (`app`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from gateway.http.problem import Flaw, Problem
+
+DEPTH_MAX = 32
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<at>.*?)`)?$", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_MEMBER = re.compile(r"(?:unknown field|missing required field) `([^`]*)`")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def decode_body(body: bytes, shape: Any) -> Any:
+    """A body as its type; Problem 400 for what is not JSON, 422 for JSON of another form."""
+    _check_depth(body)
+    try:
+        value = _decoder(shape).decode(body)
+    except msgspec.ValidationError as error:
+        raise flawed(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, f"the body is not JSON: {error}") from None
+    if b"\\u0000" in body:
+        _check_text(value, "")
+    return value
+
+
+@cache
+def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(shape)
+
+
+def decode_query(pairs: Sequence[tuple[str, str]], shape: Any) -> Any:
+    """A query string as its type; Problem 422, also for a parameter that is given twice or not known."""
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name in values:
+            raise Problem(422, f"{name} is given twice", flaws=[Flaw(f"/query/{name}", "is given twice")])
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise Problem(422, f"{name} is not text", flaws=[Flaw(f"/query/{name}", "is not text")])
+        values[name] = value
+    try:
+        return msgspec.convert(values, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise flawed(error, "/query") from None
+
+
+def flawed(error: msgspec.ValidationError, prefix: str = "") -> Problem:
+    """422 from msgspec's complaint, with a pointer in front of it."""
+    found = _AT.match(str(error))
+    assert found is not None, "every text matches"
+    what, pointer = found["what"], prefix + _pointer(found["at"] or "$")
+    member = _MEMBER.search(what)
+    if member is not None:
+        pointer += "/" + _escape(member[1])
+    detail = what.replace("`", "'")
+    return Problem(422, f"{pointer or 'the body'}: {detail}", flaws=[Flaw(pointer, detail)])
+
+
+def _pointer(at: str) -> str:
+    """`$.items[3].address` as `/items/3/address`."""
+    steps = _STEP.findall(at)
+    return "".join("/" + _escape(name or index) for name, index in steps if index != "...")
+
+
+def _escape(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+def _check_depth(body: bytes) -> None:
+    """Nesting costs a decoder its stack; nothing of ours nests so deep."""
+    if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
+        return
+    depth = 0
+    for byte in _STRING.sub(b"", body):
+        if byte in b"[{":
+            depth += 1
+            if depth > DEPTH_MAX:
+                raise Problem(400, f"the body nests deeper than {DEPTH_MAX} levels")
+        elif byte in b"]}":
+            depth -= 1
+
+
+def _check_text(value: Any, pointer: str) -> None:
+    """PostgreSQL holds every character but NUL."""
+    match value:
+        case str() if "\0" in value:
+            raise Problem(
+                422, "a text has no NUL character", flaws=[Flaw(pointer, "a text has no NUL character")]
+            )
+        case msgspec.Struct():
+            _check_text(msgspec.structs.asdict(value), pointer)
+        case Mapping():
+            for name, item in value.items():
+                _check_text(name, pointer)
+                _check_text(item, f"{pointer}/{_escape(str(name))}")
+        case list() | tuple():
+            for index, item in enumerate(value):
+                _check_text(item, f"{pointer}/{index}")
+        case _:
+            pass

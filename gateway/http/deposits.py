@@ -1,0 +1,101 @@
+"""`/v1/deposits`: what was paid to a merchant's addresses, as it stands now and as it was told.
+
+Lives here: the handlers. Does not live here: a deposit's JSON (indexer.events, the same for events), its rows
+(indexer.views).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chains import families
+from chains.model import AssetId, ChainId, TxHash
+from chains.traits import Family
+from gateway.faces import Face, Faces
+from gateway.http.addresses import find_chain, read_address
+from gateway.http.calls import Answer, Call, json_answer
+from gateway.http.cursors import decode_after, page
+from gateway.http.problem import not_found, unprocessable
+from indexer import views
+from indexer.events import count_confirmations, encode_deposit
+from indexer.identity import DepositId
+from indexer.views import DepositFilter, DepositRow, PageAfter
+from migrations.handles import Pool
+
+
+async def get_deposits(call: Call) -> Answer:
+    """List deposits."""
+    query = call.query
+    faces = call.services.faces
+    face = None if query.chain is None else find_chain(faces, query.chain, "/query/chain")
+    wanted = DepositFilter(
+        chain=None if face is None else face.chain,
+        address=None if query.address is None else read_address(faces, face, query.address),
+        state=query.state,
+        asset=None if query.asset is None else AssetId(query.asset.lower()),
+        reference=query.reference,
+        tx_hash=None if query.tx_hash is None else _read_tx_hash(faces, face, query.tx_hash),
+        since=query.since,
+        until=query.until,
+    )
+    after = decode_after(query.after)
+    rows = await views.list_deposits(
+        call.pool,
+        call.merchant_id,
+        wanted,
+        after=None if after is None else PageAfter(*after),
+        limit=query.limit + 1,
+    )
+    shown = await _views(call.pool, faces, rows)
+    return json_answer(
+        page(
+            rows,
+            query.limit,
+            place=lambda row: (row.deposit.first_seen_at, row.deposit.id),
+            view=lambda row: shown[row.deposit.id],
+        )
+    )
+
+
+async def get_deposit(call: Call) -> Answer:
+    """One deposit, with its confirmations counted now."""
+    row = await load_published(call)
+    shown = await _views(call.pool, call.services.faces, [row])
+    return json_answer(shown[row.deposit.id])
+
+
+async def load_published(call: Call) -> DepositRow:
+    """The deposit of the path; Problem 404 where the merchant was never told of one."""
+    row = await views.load_deposit(call.pool, call.merchant_id, DepositId(call.id("deposit_id")))
+    if row is None or not row.deposit.published:
+        raise not_found("deposit")
+    return row
+
+
+async def _views(pool: Pool, faces: Faces, rows: Iterable[DepositRow]) -> dict[DepositId, dict[str, object]]:
+    tips: dict[ChainId, int] = {}
+    shown: dict[DepositId, dict[str, object]] = {}
+    for row in rows:
+        deposit = row.deposit
+        if deposit.chain not in tips:
+            record = await views.load_chain(pool, deposit.chain)
+            tips[deposit.chain] = -1 if record is None else record.tip.height
+        face = await faces.of(deposit.chain, deposit.asset)
+        shown[deposit.id] = encode_deposit(
+            deposit,
+            face.naming,
+            reference=row.reference,
+            confirmations=count_confirmations(deposit, tips[deposit.chain]),
+        )
+    return shown
+
+
+def _read_tx_hash(faces: Faces, face: Face | None, text: str) -> TxHash:
+    found = [face.family] if face is not None else list({one.family for one in faces.all} or set(Family))
+    complaint = ""
+    for family in found:
+        try:
+            return families.parse_tx_hash(family, text)
+        except ValueError as error:
+            complaint = str(error)
+    raise unprocessable("/query/tx_hash", complaint)

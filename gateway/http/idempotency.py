@@ -1,0 +1,141 @@
+"""Idempotency-Key: the same call again gives the first answer again, and does nothing.
+
+What a call does and the answer that its repetitions get are written in one transaction, so there is no moment in which one
+exists without the other. While it runs, an advisory lock of that transaction says "in progress"; a process that dies lets
+go of it. An answer of 5xx rolls everything back and is not remembered.
+
+Does not live here: the table (`gateway.store`), which calls take a key (`app`: every POST).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, cast
+from uuid import UUID
+
+from gateway import store
+from gateway.http.calls import Answer
+from gateway.http.problem import CONTENT_TYPE, Problem, problem_of
+from gateway.store import RememberedAnswer, database_weather
+from migrations.handles import Connection, Pool
+
+REMEMBERED_FOR = timedelta(hours=24)
+KEY_CHARACTERS_MAX = 255
+REPLAYED = {"Idempotency-Replayed": "true"}
+
+
+class Repetition(Enum):
+    """What a key that was seen before means."""
+
+    FIRST = "first"
+    SAME = "same"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedCall:
+    """What identifies a call: who asks, where, under which key; and what is asked."""
+
+    caller: UUID
+    path: str
+    key: str
+    request_hash: bytes
+
+    @property
+    def lock_key(self) -> int:
+        """32 bits, signed, for the advisory lock; two calls that share them wait for each other's end, no more."""
+        digest = hashlib.sha256(f"{self.caller}\n{self.path}\n{self.key}".encode()).digest()
+        return int.from_bytes(digest[:4], "big", signed=True)
+
+
+def read_key(text: str) -> str:
+    """The header's key; Problem 400 for one that can not be kept."""
+    if not 1 <= len(text) <= KEY_CHARACTERS_MAX or not text.isascii() or not text.isprintable():
+        raise Problem(400, f"an Idempotency-Key has 1 to {KEY_CHARACTERS_MAX} printable ASCII characters")
+    return text
+
+
+def compute_request_hash(query: str, body: bytes) -> bytes:
+    """What must be the same for two calls to be one."""
+    return hashlib.sha256(query.encode() + b"\n" + body).digest()
+
+
+def decide_repetition(remembered: RememberedAnswer | None, request_hash: bytes) -> Repetition:
+    """Whether this call is a first one, a repetition, or another one under a used key."""
+    if remembered is None:
+        return Repetition.FIRST
+    return Repetition.SAME if remembered.request_hash == request_hash else Repetition.OTHER
+
+
+async def answer_once(
+    pool: Pool,
+    call: KeyedCall,
+    run: Callable[[Pool], Awaitable[Answer]],
+    *,
+    request_id: str,
+    now: datetime,
+) -> Answer:
+    """Run the call, or give the answer of its first run. Problem 409 where neither is possible; raises as `run` does."""
+    async with database_weather(), pool.acquire() as conn, conn.transaction():
+        if not await store.try_lock_call(conn, call.lock_key):
+            raise Problem(
+                409, "a call with this Idempotency-Key is still in progress", headers={"Retry-After": "1"}
+            )
+        remembered = await store.load_answer(conn, call.caller, call.path, call.key, now=now)
+        repetition = decide_repetition(remembered, call.request_hash)
+        if repetition is Repetition.OTHER:
+            raise Problem(409, "this Idempotency-Key was used for another request")
+        if repetition is Repetition.SAME:
+            assert remembered is not None
+            return Answer(remembered.status, remembered.body, remembered.content_type, REPLAYED)
+        answer = await _run_inside(conn, run, request_id)
+        kept = RememberedAnswer(call.request_hash, answer.status, answer.content_type, answer.body)
+        await store.insert_answer(
+            conn, call.caller, call.path, call.key, kept, now=now, expires_at=now + REMEMBERED_FOR
+        )
+        return answer
+
+
+async def _run_inside(conn: Connection, run: Callable[[Pool], Awaitable[Answer]], request_id: str) -> Answer:
+    """Run within a savepoint: a refusal undoes what was done, and is an answer like any other."""
+    try:
+        async with conn.transaction():
+            return await run(cast("Pool", OneConnection(conn)))
+    except Exception as error:
+        problem = problem_of(error)
+        if problem is None or problem.status >= 500:
+            raise
+        return Answer(problem.status, problem.body(request_id), CONTENT_TYPE, problem.headers)
+
+
+class OneConnection:
+    """A pool of one connection, in the middle of its transaction: what rooms do with it commits with everything else."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """The connection; a transaction opened on it is a savepoint."""
+        yield self._conn
+
+    async def execute(self, query: str, *arguments: object) -> str:
+        """As asyncpg's pool."""
+        return await self._conn.execute(query, *arguments)
+
+    async def fetch(self, query: str, *arguments: object) -> list[Any]:
+        """As asyncpg's pool."""
+        return await self._conn.fetch(query, *arguments)
+
+    async def fetchrow(self, query: str, *arguments: object) -> Any:
+        """As asyncpg's pool."""
+        return await self._conn.fetchrow(query, *arguments)
+
+    async def fetchval(self, query: str, *arguments: object) -> Any:
+        """As asyncpg's pool."""
+        return await self._conn.fetchval(query, *arguments)

@@ -1,0 +1,77 @@
+"""The whole API as one table: what can be asked, by whom, and what comes back.
+
+Lives here: `OPERATIONS`. Routes, access, decoding and the OpenAPI description are all made from it, so none can disagree
+with another. Does not live here: the handlers (one module for each resource), the types (`shapes`).
+"""
+
+from __future__ import annotations
+
+from gateway.apikeys import Scope
+from gateway.http import addresses, deposits, merchants, shapes
+from gateway.http.calls import AdminAccess, Operation, Outcome
+
+ADMIN = AdminAccess()
+GONE = Outcome(204, None, "Done; nothing to show.")
+
+MERCHANTS = (
+    Operation(
+        "POST", "/v1/merchants", "create_merchant", "Create a merchant with a first key", ADMIN,
+        merchants.post_merchant,
+        (Outcome(201, shapes.CreatedMerchant, "The merchant; its key is shown once."),),
+        body=shapes.NewMerchant,
+    ),
+    Operation(
+        "GET", "/v1/merchants", "list_merchants", "List merchants", ADMIN, merchants.get_merchants,
+        (Outcome(200, shapes.MerchantPage, "A page."),), query=shapes.PageQuery,
+    ),
+    Operation(
+        "POST", "/v1/merchants/{merchant_id}/keys", "create_key", "Create one more key", ADMIN,
+        merchants.post_key,
+        (Outcome(201, shapes.CreatedKey, "The key, shown once."),), body=shapes.NewKeyBody,
+    ),
+    Operation(
+        "GET", "/v1/merchants/{merchant_id}/keys", "list_keys", "List a merchant's keys", ADMIN,
+        merchants.get_keys, (Outcome(200, shapes.KeyPage, "A page."),), query=shapes.PageQuery,
+    ),
+    Operation(
+        "DELETE", "/v1/keys/{key_id}", "revoke_key", "Revoke a key", ADMIN, merchants.delete_key, (GONE,),
+    ),
+)  # fmt: skip
+
+ADDRESSES = (
+    Operation(
+        "POST", "/v1/addresses", "watch_addresses", "Watch one address or many", Scope.ADDRESSES,
+        addresses.post_addresses,
+        (
+            Outcome(201, shapes.AddressObject | shapes.AddressList, "Watched from now on."),
+            Outcome(200, shapes.AddressObject | shapes.AddressList, "Watched already."),
+        ),
+        body=shapes.NewAddress | shapes.NewAddresses,
+        problems=(503,),
+    ),
+    Operation(
+        "GET", "/v1/addresses", "list_addresses", "List watched addresses", Scope.ADDRESSES,
+        addresses.get_addresses, (Outcome(200, shapes.AddressPage, "A page."),), query=shapes.AddressQuery,
+    ),
+    Operation(
+        "GET", "/v1/addresses/{address_id}", "get_address", "One watched address", Scope.ADDRESSES,
+        addresses.get_address, (Outcome(200, shapes.AddressObject, "The address."),),
+    ),
+    Operation(
+        "DELETE", "/v1/addresses/{address_id}", "unwatch_address", "Stop watching an address",
+        Scope.ADDRESSES, addresses.delete_one_address, (GONE,),
+    ),
+)  # fmt: skip
+
+DEPOSITS = (
+    Operation(
+        "GET", "/v1/deposits", "list_deposits", "List deposits", Scope.DEPOSITS, deposits.get_deposits,
+        (Outcome(200, shapes.DepositPage, "A page."),), query=shapes.DepositQuery,
+    ),
+    Operation(
+        "GET", "/v1/deposits/{deposit_id}", "get_deposit", "One deposit", Scope.DEPOSITS,
+        deposits.get_deposit, (Outcome(200, shapes.DepositObject, "The deposit."),),
+    ),
+)  # fmt: skip
+
+OPERATIONS: tuple[Operation, ...] = (*MERCHANTS, *ADDRESSES, *DEPOSITS)
