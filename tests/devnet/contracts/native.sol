@@ -81,12 +81,12 @@ contract Multi {
     }
 
     /// Calls itself `depth` times before it pays: as deep as gas allows.
-    function dive(uint256 depth, address payable to) external payable {
+    function dive(uint256 depth, address payable to, uint256 value) external payable {
         if (depth == 0) {
-            (bool sent, ) = to.call{value: msg.value}("");
+            (bool sent, ) = to.call{value: value}("");
             require(sent, "dive");
         } else {
-            this.dive{value: msg.value}(depth - 1, to);
+            this.dive(depth - 1, to, value);
         }
     }
 }
