@@ -112,6 +112,18 @@ async def run_as(
         return Finished(process.returncode, output_file.read().decode(errors="replace").strip())
 
 
+async def check_switch(account: Account) -> None:
+    """EmbeddedProblem if we are root in name only, as in a container that may not change users."""
+    if account.switches:
+        try:
+            await run_as(account, ["/bin/sh", "-c", ":"], cwd=Path("/"))
+        except PermissionError as error:
+            raise EmbeddedProblem(
+                f"PostgreSQL does not run as root, and this root may not become another user (uid {account.uid}): start "
+                "chainbell as an ordinary user (in a container: `user: 1000`), or set `database.url`"
+            ) from error
+
+
 def hand_over(path: Path, account: Account) -> None:
     """Give a file or directory we have just made to `account`."""
     if account.switches:

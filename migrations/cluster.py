@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from migrations.account import Account, choose_account, hand_over, run_as
+from migrations.account import Account, check_switch, choose_account, hand_over, run_as
 from migrations.binaries import POSTGRES_MAJOR, Binaries, reachable_binaries
 from migrations.errors import EmbeddedProblem
 from migrations.queries import load_queries
@@ -96,6 +96,7 @@ class Cluster:
 async def open_cluster(data_dir: Path) -> Cluster:
     """Find or make the home of the server in `data_dir`; makes no cluster yet. EmbeddedProblem says what is wrong."""
     home, account = _make_home(data_dir)
+    await check_switch(account)
     binaries = await reachable_binaries(account)
     return Cluster(home, account, binaries, _make_server_dirs(home, account))
 

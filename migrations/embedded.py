@@ -176,8 +176,9 @@ async def _stop_if_unused(cluster: Cluster) -> bool:
 
 async def _stop(cluster: Cluster) -> None:
     # PostgreSQL 18.4 hangs when told to stop while it recovers from the death of a backend; so let it finish first.
-    with suppress(EmbeddedProblem):
-        await _until_it_answers(cluster)
+    with suppress(EmbeddedProblem, TimeoutError):
+        async with asyncio.timeout(GONE_TIMEOUT_S):
+            await _until_it_answers(cluster)
     for mode, timeout_s in (("fast", STOP_TIMEOUT_S), ("immediate", GONE_TIMEOUT_S)):
         pid = _postmaster_pid(cluster)
         if pid is None or _stands_in(pid, cluster.data) is False or not _is_alive(cluster):

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from migrations.connect import connect, open_pool
-from migrations.errors import DatabaseUnreachable, SchemaBehind
+from migrations.errors import DatabaseUnreachable, SchemaBehind, ServerTooOld
 
 
 async def test_the_pool_says_who_it_is_and_limits_every_wait(database_url: str) -> None:
@@ -48,3 +48,11 @@ async def test_a_wrong_password_is_not_retried(database_url: str) -> None:
     wrong = database_url.replace("chainbell:", "chainbell:x", 1)
     with pytest.raises(asyncpg.InvalidPasswordError):
         await connect(wrong, application_name="test", patience_s=60)
+
+
+async def test_a_server_older_than_the_oldest_we_are_written_for_is_refused(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migrations.connect.SERVER_MAJOR_MIN", 99)
+    with pytest.raises(ServerTooOld, match="the server is PostgreSQL 18; at least 99 is needed"):
+        await connect(database_url, application_name="test")
