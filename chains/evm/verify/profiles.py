@@ -130,6 +130,20 @@ AUTO: Final = Profile(
     trial_types=frozenset(ETHEREUM_CODECS),
 )
 
+BSC: Final = Profile(
+    name="bsc",
+    summary="Ethereum's rules; header and transactions are proven on recorded blocks, receipts on the first "
+    "block that is followed",
+    modes=_modes(
+        Mode.ENFORCED,
+        receipts_root=Mode.ON_TRIAL,
+        logs_bloom=Mode.ON_TRIAL,
+        gas_used=Mode.ON_TRIAL,
+        created_addresses=Mode.ON_TRIAL,
+        withdrawals_root=Mode.BEST_EFFORT,
+    ),
+)
+
 OP_STACK: Final = Profile(
     name="op-stack",
     summary="Ethereum's rules plus deposit transactions (0x7e) and their receipts; since Isthmus the "
@@ -137,9 +151,10 @@ OP_STACK: Final = Profile(
     modes=_modes(
         Mode.ENFORCED,
         receipts_root=Mode.ON_TRIAL,
+        logs_bloom=Mode.ON_TRIAL,
+        gas_used=Mode.ON_TRIAL,
         withdrawals_root=Mode.ABSENT,
         created_addresses=Mode.ON_TRIAL,
-        gas_used=Mode.ON_TRIAL,
     ),
     decoder=msgspec.json.Decoder(OpBlock),
     transaction_codecs=OP_CODECS,
@@ -228,7 +243,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
     {
         profile.name: profile
         for profile in (
-            FULL, AUTO, OP_STACK, CELO, ARBITRUM, POLYGON, AVALANCHE, SCROLL,
+            FULL, AUTO, BSC, OP_STACK, CELO, ARBITRUM, POLYGON, AVALANCHE, SCROLL,
             CRONOS, HYPERLIQUID, ZKSYNC, AGREEMENT,
         )
     }

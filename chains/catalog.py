@@ -1,0 +1,279 @@
+"""The one list of networks that are known by name: a page of data each.
+
+A page is a TOML file in `evm/networks/`; this module reads it strictly and
+makes `ChainTraits` of it, with the defaults and the caveats that stand beside
+them.  Overriding facts is configuration, in the gateway; what a profile checks
+is `chains.evm.verify.profiles`; the table people read is `docs/chains.md`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from chains.evm.address import encode_identity, format_address, parse_address
+from chains.evm.verify.profiles import PROFILES
+from chains.model import Address, Asset, AssetId, ChainId
+from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
+
+_ALIAS: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_WORD: Final = re.compile(r"[a-z0-9_.]+")
+
+
+class CatalogueInvalid(ValueError):
+    """A page of the catalogue is wrong; says which file and which key."""
+
+
+class TokenStatus(StrEnum):
+    """Whether a token is looked for by default.
+
+    `LEGACY` tokens are known and named, and looked for only where the operator
+    lists them: crediting a superseded contract has emptied shops.
+    """
+
+    ACTIVE = "active"
+    LEGACY = "legacy"
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueToken:
+    """A token contract as the catalogue knows it; `flags` are stable words about its behaviour."""
+
+    asset: Asset
+    name: str
+    issuance: str
+    status: TokenStatus
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultConfirmed:
+    """When a deposit counts as confirmed unless the operator says otherwise: exactly one is set."""
+
+    confirmations: int | None = None
+    finality: Literal["safe", "final"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueEntry:
+    """One network: its traits, the defaults of its policy, and what to know about it.
+
+    `traits.assets` are the active ones of `tokens`.  `final_after_s` is how
+    long finality usually takes, `final_late_after_s` when it is late; None
+    where nobody measured it.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    traits: ChainTraits
+    confirmed: DefaultConfirmed
+    tokens: tuple[CatalogueToken, ...]
+    testnet: bool
+    final_after_s: float | None
+    final_late_after_s: float | None
+    notes: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+class _Native(Struct, forbid_unknown_fields=True):
+    symbol: str
+    decimals: int
+    slip44: int
+
+
+class _Depth(Struct, forbid_unknown_fields=True):
+    confirmations: int
+
+
+class _Confirmed(Struct, forbid_unknown_fields=True):
+    confirmations: int | None = None
+    finality: Literal["safe", "final"] | None = None
+
+
+class _Token(Struct, forbid_unknown_fields=True):
+    symbol: str
+    name: str
+    contract: str
+    decimals: int
+    issuance: str
+    status: TokenStatus
+    flags: list[str] = []
+
+
+class _Page(Struct, forbid_unknown_fields=True):
+    """The keys of one file, all of them required but the three with a default."""
+
+    name: str
+    alias: str
+    other_aliases: list[str]
+    chain_id: int
+    testnet: bool
+    native: _Native
+    block_time_s: float
+    final: Literal["finalized"] | _Depth
+    safe_tag: bool
+    reorg_window_blocks: int
+    confirmed: _Confirmed
+    verification: str
+    traces: bool
+    excluded_emitters: list[str]
+    notes: list[str]
+    sources: list[str]
+    final_after_s: float | None = None
+    final_late_after_s: float | None = None
+    tokens: list[_Token] = []
+
+
+def entry(alias: str) -> CatalogueEntry | None:
+    """The network of that name or other name, with `traits.alias` as asked; None when unknown."""
+    found = _load().get(alias)
+    if found is None or found.traits.alias == alias:
+        return found
+    return replace(found, traits=replace(found.traits, alias=alias))
+
+
+def aliases() -> tuple[str, ...]:
+    """Every name that `entry` knows, sorted."""
+    return tuple(sorted(_load()))
+
+
+def entries() -> tuple[CatalogueEntry, ...]:
+    """Each network once, main networks first, then by chain number."""
+    once = {found.traits.alias: found for found in _load().values()}.values()
+    return tuple(sorted(once, key=lambda found: (found.testnet, found.traits.chain_number)))
+
+
+@cache
+def _load() -> Mapping[str, CatalogueEntry]:
+    folder = files("chains.evm").joinpath("networks")
+    pages = sorted(
+        (page for page in folder.iterdir() if page.name.endswith(".toml")), key=lambda page: page.name
+    )
+    return index_entries(parse_page(page.name, page.read_text(encoding="utf-8")) for page in pages)
+
+
+def index_entries(found: Iterable[CatalogueEntry]) -> Mapping[str, CatalogueEntry]:
+    """By every alias; raises `CatalogueInvalid` when two networks share a name or a number."""
+    by_alias: dict[str, CatalogueEntry] = {}
+    numbers: dict[int, str] = {}
+    for item in found:
+        for alias in item.aliases:
+            if alias in by_alias:
+                raise CatalogueInvalid(f"{alias} names both {by_alias[alias].name} and {item.name}")
+            by_alias[alias] = item
+        number = item.traits.chain_number
+        if number in numbers:
+            raise CatalogueInvalid(f"{numbers[number]} and {item.name} are both chain {number}")
+        numbers[number] = item.name
+    return by_alias
+
+
+def parse_page(file_name: str, text: str) -> CatalogueEntry:
+    """One page; raises `CatalogueInvalid` naming the file and the key."""
+    try:
+        page = msgspec.convert(tomllib.loads(text), _Page)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise CatalogueInvalid(f"{file_name}: {error}") from None
+    try:
+        return _build_entry(page, file_name)
+    except ValueError as error:
+        raise CatalogueInvalid(f"{file_name}: {error}") from None
+
+
+def _build_entry(page: _Page, file_name: str) -> CatalogueEntry:
+    chain = ChainId(f"eip155:{page.chain_id}")
+    names = (page.alias, *page.other_aliases)
+    for name in names:
+        _require(_ALIAS.fullmatch(name) is not None, f"aliases: {name!r} is no alias")
+    _require(file_name == f"{page.alias}.toml", f"alias: the file is not called {page.alias}.toml")
+    _require(page.chain_id > 0, "chain_id: not positive")
+    _require(0 < page.block_time_s <= 86_400, "block_time_s: not a block time")
+    _require(page.reorg_window_blocks >= 1, "reorg_window_blocks: not positive")
+    _require(page.verification in PROFILES, f"verification: there is no profile {page.verification!r}")
+    _require(bool(page.sources), "sources: facts need a source")
+    _require(page.native.slip44 >= 0 and 0 <= page.native.decimals <= 77, "native: out of range")
+    tokens = tuple(_build_token(chain, token) for token in page.tokens)
+    contracts = [token.asset.contract for token in tokens]
+    _require(len(set(contracts)) == len(contracts), "tokens: a contract is listed twice")
+    excluded = tuple(_parse_checked("excluded_emitters", text) for text in page.excluded_emitters)
+    _require(not set(contracts) & set(excluded), "excluded_emitters: a listed token cannot be excluded")
+    native = AssetId(f"{chain}/slip44:{page.native.slip44}")
+    traits = ChainTraits(
+        chain=chain,
+        alias=page.alias,
+        family=Family.EVM,
+        chain_number=page.chain_id,
+        native=Asset(native, page.native.symbol, page.native.decimals, None),
+        assets=tuple(token.asset for token in tokens if token.status is TokenStatus.ACTIVE),
+        block_time_s=page.block_time_s,
+        finality=_build_finality(page.final),
+        reorg_window_blocks=page.reorg_window_blocks,
+        safe_tag=page.safe_tag,
+        excluded_emitters=excluded,
+        verification_profile=page.verification,
+        traces=page.traces,
+    )
+    return CatalogueEntry(
+        name=page.name,
+        aliases=names,
+        traits=traits,
+        confirmed=_build_confirmed(page),
+        tokens=tokens,
+        testnet=page.testnet,
+        final_after_s=page.final_after_s,
+        final_late_after_s=page.final_late_after_s,
+        notes=tuple(page.notes),
+        sources=tuple(page.sources),
+    )
+
+
+def _build_finality(rule: Literal["finalized"] | _Depth) -> FinalityRule:
+    if isinstance(rule, _Depth):
+        _require(rule.confirmations >= 1, "final.confirmations: not positive")
+        return FinalAtDepth(rule.confirmations)
+    return FinalByTag()
+
+
+def _build_confirmed(page: _Page) -> DefaultConfirmed:
+    rule = page.confirmed
+    _require((rule.confirmations is None) != (rule.finality is None), "confirmed: exactly one key is wanted")
+    _require(rule.confirmations is None or rule.confirmations >= 1, "confirmed.confirmations: not positive")
+    _require(
+        rule.finality != "safe" or page.safe_tag, "confirmed.finality: `safe` means nothing on this chain"
+    )
+    return DefaultConfirmed(rule.confirmations, rule.finality)
+
+
+def _build_token(chain: ChainId, token: _Token) -> CatalogueToken:
+    contract = _parse_checked("tokens.contract", token.contract)
+    _require(0 <= token.decimals <= 77, f"tokens.decimals: {token.decimals} is out of range")
+    _require(0 < len(token.symbol) <= 32 and token.symbol.isprintable(), "tokens.symbol: not printable")
+    for word in (token.issuance, *token.flags):
+        _require(_WORD.fullmatch(word) is not None, f"tokens: {word!r} is not a word of a-z, 0-9, _ and .")
+    asset_id = AssetId(f"{chain}/erc20:{encode_identity(contract)}")
+    asset = Asset(asset_id, token.symbol, token.decimals, contract)
+    return CatalogueToken(asset, token.name, token.issuance, token.status, tuple(token.flags))
+
+
+def _parse_checked(key: str, text: str) -> Address:
+    """An address written with its EIP-55 checksum; the catalogue accepts no other spelling."""
+    try:
+        address = parse_address(text)
+    except ValueError as error:
+        raise CatalogueInvalid(f"{key}: {text}: {error}") from None
+    _require(format_address(address) == text, f"{key}: {text} is not written with its checksum")
+    return address
+
+
+def _require(condition: bool, complaint: str) -> None:  # noqa: FBT001 - reads as an assertion
+    if not condition:
+        raise CatalogueInvalid(complaint)
