@@ -44,6 +44,7 @@ class FollowLoop:
         self._vitals = Vitals(chain.describe_providers)
         self._damper = Damper()
         self._status_at_s = 0.0
+        self._at_head = False
         self._statements: dict[str, str] = {}
 
     async def run(self, follower: Follower) -> None:
@@ -77,6 +78,7 @@ class FollowLoop:
         if record is not None and not await self._turn.hold(now):
             return None
         outcome = await follower.step(now)
+        self._at_head = False
         self._note_outcome(outcome)
         self._statements = follower.statements
         await self._tend(now)
@@ -98,6 +100,7 @@ class FollowLoop:
                 )
                 self._note_moved(moved)
             case Idle(moved=moved):
+                self._at_head = True
                 if moved is not None:
                     self._note_moved(moved)
             case Started(first=first):
@@ -141,6 +144,8 @@ class FollowLoop:
         self._status_at_s = loop.time() + STATUS_EVERY_S
         record = await self._chain.store.load_chain(self._settings.traits.chain)
         if record is not None:
+            if self._at_head or self._vitals.head_height is None:
+                self._vitals.head_height = record.tip.height
             self._vitals.note_record(record, now=now)
             by_tag = isinstance(self._settings.finality, FinalByTag)
             pulse = self._vitals.pulse(record, by_tag=by_tag, now=now)
