@@ -142,6 +142,9 @@ def decide_found(
     """What becomes of a deposit whose transfer stands in a canonical block."""
     transfer, header = sighting.transfer, sighting.header
     occurrence = Occurrence(header.height, header.hash, header.time_s, transfer.tx_index, transfer.log_index)
+    if before is not None and before.state is S.FINAL and before.occurrence == occurrence:
+        # What is final does not change because somebody registers its sender later.
+        return []
     worth_telling = transfer.amount_base_units >= sighting.min_base_units
     if before is None:
         found = Deposit(
@@ -217,7 +220,7 @@ def _advance(before: Deposit | None, found: Deposit, view: ChainView, now: datet
         target = S.INCLUDED
     if before is not None and target is before.state and _same_facts(before, found):
         return []
-    if target is S.FINAL and not was_confirmed:
+    if target is S.FINAL and not (was_confirmed and _is_told(before, found)):
         # `final` always comes after `confirmed`, so both at once are two versions.
         confirmed = _change(before, found, S.CONFIRMED, now)
         return [confirmed, _change(confirmed.deposit, confirmed.deposit, S.FINAL, now)]
@@ -228,44 +231,51 @@ def _same_facts(before: Deposit, found: Deposit) -> bool:
     return (
         before.occurrence == found.occurrence
         and before.amount_base_units == found.amount_base_units
-        and before.credited_base_units == replace(found, state=before.state).credited_base_units
+        and before.own_transfer == found.own_transfer
         and before.published == found.published
     )
+
+
+def _is_told(before: Deposit | None, after: Deposit) -> bool:
+    """Whether the merchant knows the version before, as far as this deposit is told at all."""
+    return before is not None and (before.published or not after.published)
 
 
 def _change(before: Deposit | None, found: Deposit, state: DepositState, now: datetime) -> Change:
     previous = None if before is None else before.state
     assert state is previous or state in LEGAL_MOVES[previous], f"{previous} to {state} is not a legal move"
+    told = before if _is_told(before, found) else None
     version = 1 if before is None else before.version + 1
+    after = replace(found, state=state, version=version, changed_at=now)
     is_credit = state in CREDITING
-    gained = is_credit and (previous not in CREDITING)
-    after = replace(
-        found,
-        state=state,
-        version=version,
-        changed_at=now,
-        confirmed_at=(now if gained else found.confirmed_at) if is_credit else None,
-        final_at=now
-        if state is S.FINAL and previous is not S.FINAL
-        else (found.final_at if state is S.FINAL else None),
-        confirmed_version=version if gained else (found.confirmed_version if is_credit else None),
+    # The event that begins a credit is the one a later `reversed` names, so it must have been told.
+    begins = is_credit and (
+        told is None
+        or told.state not in CREDITING
+        or (told.credited_base_units == 0 and after.credited_base_units > 0)
     )
-    reversed_credit = before is not None and before.credited_base_units > 0 and after.credited_base_units == 0
+    after = replace(
+        after,
+        confirmed_at=(now if begins else found.confirmed_at) if is_credit else None,
+        final_at=(now if previous is not S.FINAL else found.final_at) if state is S.FINAL else None,
+        confirmed_version=(version if begins else found.confirmed_version) if is_credit else None,
+    )
+    is_reversed = told is not None and told.credited_base_units > 0 and after.credited_base_units == 0
     return Change(
         deposit=after,
-        event_type=_event_type(before, after, reversed_credit=reversed_credit),
-        previous_state=previous,
-        reverses_version=before.confirmed_version if before is not None and reversed_credit else None,
+        event_type=_event_type(told, after, is_reversed=is_reversed, begins=begins),
+        previous_state=None if told is None else told.state,
+        reverses_version=told.confirmed_version if told is not None and is_reversed else None,
     )
 
 
-def _event_type(before: Deposit | None, after: Deposit, *, reversed_credit: bool) -> str:
-    if reversed_credit:
+def _event_type(told: Deposit | None, after: Deposit, *, is_reversed: bool, begins: bool) -> str:
+    if is_reversed:
         return "deposit.reversed"
-    if before is None or before.state is not after.state:
+    if told is None or told.state is not after.state:
         return f"deposit.{after.state.value}"
-    if before.amount_base_units != after.amount_base_units or (
-        before.credited_base_units != after.credited_base_units
-    ):
+    if begins:
+        return "deposit.confirmed"
+    if told.amount_base_units != after.amount_base_units or told.own_transfer != after.own_transfer:
         return "deposit.amended"
     return "deposit.moved"

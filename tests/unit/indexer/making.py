@@ -1,0 +1,133 @@
+"""Values for examples: one chain, one merchant, one address, and the few knobs a test wants to turn.
+
+Here: builders with plain defaults, so that a test names only what it is about. Not here: worlds that live for more
+than one decision (`tests.simulation`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from chains.model import (
+    Address,
+    Asset,
+    AssetId,
+    BlockHash,
+    ChainId,
+    ConflictKey,
+    Header,
+    Transfer,
+    TransferKind,
+    TxHash,
+)
+from indexer.deposits import Change, Deposit, Sighting, decide_found
+from indexer.identity import AddressId, DepositId, MerchantId
+from indexer.policy import ChainView, ConfirmedBy, Requirement
+
+CHAIN = ChainId("eip155:31337")
+MERCHANT = MerchantId(UUID(int=1))
+OTHER_MERCHANT = MerchantId(UUID(int=2))
+ADDRESS_ID = AddressId(UUID(int=3))
+TILL = Address(b"till-address-of-shop")
+PAYER = Address(b"address-of-the-payer")
+COIN = Asset(AssetId(f"{CHAIN}/slip44:60"), "ETH", 18, None)
+TOKEN = Asset(AssetId(f"{CHAIN}/erc20:0xaa"), "AAA", 6, Address(b"token"), min_base_units=10)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def block_hash(name: str) -> BlockHash:
+    """32 bytes that begin with a readable name."""
+    return BlockHash(name.encode().ljust(32, b"."))
+
+
+def header(height: int, name: str | None = None, parent: str | None = None) -> Header:
+    """A header called `name`, by default `b<height>` on `b<height - 1>`."""
+    own = f"b{height}" if name is None else name
+    return Header(
+        height,
+        block_hash(own),
+        block_hash(f"b{height - 1}" if parent is None else parent),
+        1_700_000_000 + height,
+    )
+
+
+def depth(confirmations: int) -> Requirement:
+    """A policy that counts blocks."""
+    return Requirement(ConfirmedBy.DEPTH, confirmations)
+
+
+def view(
+    tip: int,
+    *,
+    final: int | None = None,
+    safe: int | None = None,
+    agreed: int | None = None,
+    held_above: int | None = None,
+) -> ChainView:
+    """Heights by which deposits are judged; agreed up to the tip unless said otherwise."""
+    return ChainView(tip, final, safe, tip if agreed is None else agreed, held_above)
+
+
+def transfer(
+    amount: int = 100,
+    *,
+    tx: str = "tx1",
+    n: int = 0,
+    sender: Address | None = PAYER,
+    recipient: Address = TILL,
+    asset: Asset = TOKEN,
+    tx_index: int = 0,
+    nonce: int = 7,
+) -> Transfer:
+    """A token transfer from the payer to the till."""
+    keys = () if sender is None else (ConflictKey(sender + nonce.to_bytes(8, "big")),)
+    return Transfer(
+        tx_hash=TxHash(tx.encode().ljust(32, b".")),
+        tx_index=tx_index,
+        kind=TransferKind.NATIVE if asset is COIN else TransferKind.TOKEN,
+        asset=asset.asset_id,
+        recipient=recipient,
+        sender=sender,
+        n=n,
+        amount_base_units=amount,
+        log_index=None if asset is COIN else 4,
+        conflict_keys=keys,
+    )
+
+
+def sighting(
+    height: int = 10,
+    *,
+    block: str | None = None,
+    moved: Transfer | None = None,
+    own: bool = False,
+    requirement: Requirement | None = None,
+    deposit_int: int = 99,
+    minimum: int = 10,
+) -> Sighting:
+    """The transfer in a canonical block at `height`."""
+    return Sighting(
+        deposit_id=DepositId(UUID(int=deposit_int)),
+        merchant_id=MERCHANT,
+        address_id=ADDRESS_ID,
+        chain=CHAIN,
+        header=header(height, block),
+        transfer=transfer() if moved is None else moved,
+        own_transfer=own,
+        requirement=depth(3) if requirement is None else requirement,
+        min_base_units=minimum,
+    )
+
+
+def found(
+    before: Deposit | None, seen: Sighting, at: ChainView, *, backfilled: bool = False, now: datetime = NOW
+) -> list[Change]:
+    """`decide_found` with the day of these tests."""
+    return decide_found(before, seen, at, now=now, backfilled=backfilled)
+
+
+def recorded(seen: Sighting | None = None, at: ChainView | None = None) -> Deposit:
+    """A deposit as it stands after its first move; confirmed unless told otherwise."""
+    return found(None, seen or sighting(), at or view(12))[-1].deposit
