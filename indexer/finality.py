@@ -51,7 +51,8 @@ def compute_final_height(
     candidate: int | None
     match rule:
         case FinalAtDepth(confirmations=confirmations):
-            candidate = tip.height - confirmations + 1
+            # A block that one operator alone has shown deepens nothing.
+            candidate = min(tip.height, ceiling) - confirmations + 1
         case FinalByTag():
             candidate = _accepted_height(tags.final, tip, tags, hash_at)
     if candidate is not None:

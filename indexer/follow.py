@@ -326,7 +326,7 @@ class Follower:
             candidate = replace(
                 record, tip=tip_after, agreed_height=min(record.agreed_height, branch.fork.height)
             )
-            agreed, _ = await self._voices.ask_agreement(candidate, provider)
+            agreed, _ = await self._voices.ask_agreement(candidate, provider, branch.headers)
         plan = MovePlan(
             expected_tip=record.tip,
             blocks=blocks,

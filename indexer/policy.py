@@ -87,8 +87,9 @@ def is_final(height: int, view: ChainView) -> bool:
 def is_confirmed(height: int, requirement: Requirement, view: ChainView, *, was_confirmed: bool) -> bool:
     """Whether the policy is met now.
 
-    A dispute holds back what is not confirmed yet and takes nothing away from
-    what is: retracting needs evidence, not doubt (Law 5).
+    Blocks that only one of several operators has shown neither confirm nor
+    deepen.  Doubt and dispute hold back what is not confirmed yet and take
+    nothing away from what is: retracting needs evidence (Law 5).
     """
     if is_final(height, view):
         return True
@@ -99,7 +100,8 @@ def is_confirmed(height: int, requirement: Requirement, view: ChainView, *, was_
     match requirement.by:
         case ConfirmedBy.DEPTH:
             assert requirement.confirmations is not None
-            return view.tip_height - height + 1 >= requirement.confirmations
+            counted_up_to = view.tip_height if was_confirmed else view.agreed_height
+            return counted_up_to - height + 1 >= requirement.confirmations
         case ConfirmedBy.SAFE:
             return view.safe_height is not None and height <= view.safe_height
         case ConfirmedBy.FINAL:

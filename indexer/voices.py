@@ -6,8 +6,10 @@ voice that cannot be heard counts for nobody.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from chains.errors import ChainError, Missing
-from chains.model import BlockHash
+from chains.model import BlockHash, Header
 from chains.port import ChainSource, Provider
 from indexer.evidence import Opinion, weigh_opinions
 from indexer.storage import ChainRecord, FollowStore
@@ -26,13 +28,20 @@ class Voices:
         """Whether more than one operator is configured."""
         return self._source.operators_count > 1
 
-    async def ask_agreement(self, record: ChainRecord, first: Provider) -> tuple[int, Provider | None]:
-        """How far another operator holds our chain, and who contradicts it if nobody does."""
+    async def ask_agreement(
+        self, record: ChainRecord, first: Provider, branch: Sequence[Header] = ()
+    ) -> tuple[int, Provider | None]:
+        """How far another operator holds our chain, and who contradicts it if nobody does.
+
+        `branch` are the headers that a rewind is about to apply: at their
+        heights they, and not the rows we still hold, are our chain.
+        """
         agreed = record.agreed_height
         contradicting: Provider | None = None
+        applied = {header.height: header.hash for header in branch}
         for other in self._source.second_opinions(first):
             try:
-                theirs = await self._height_in_common(record, other)
+                theirs = await self._height_in_common(record, other, applied)
             except ChainError as error:
                 self._source.report_failure(other, error)
                 continue
@@ -44,7 +53,9 @@ class Voices:
                 return agreed, None
         return agreed, contradicting if agreed < record.tip.height else None
 
-    async def _height_in_common(self, record: ChainRecord, other: Provider) -> int | None:
+    async def _height_in_common(
+        self, record: ChainRecord, other: Provider, applied: Mapping[int, BlockHash]
+    ) -> int | None:
         """The height up to which `other` holds our chain as far as one look tells; None for another block."""
         try:
             headers = await other.fetch_headers(record.tip.height, record.tip.height)
@@ -53,8 +64,11 @@ class Voices:
             self._source.report_lag(other, head_height=head.height, tip_height=record.tip.height)
             if not record.start_height <= head.height < record.tip.height:
                 return record.agreed_height
-            ours = await self._store.load_hashes(record.chain, head.height, head.height)
-            return head.height if ours.get(head.height) == head.hash else None
+            ours = applied.get(head.height)
+            if ours is None:
+                rows = await self._store.load_hashes(record.chain, head.height, head.height)
+                ours = rows.get(head.height)
+            return head.height if ours == head.hash else None
         return record.tip.height if headers[0].hash == record.tip.hash else None
 
     async def ask_opinion(
@@ -62,7 +76,8 @@ class Voices:
     ) -> Opinion:
         """What other operators hold right above the fork."""
         ours = (await self._store.load_hashes(record.chain, height, height)).get(height)
-        for_branch = for_ours = 0
+        for_branch: set[str] = set()
+        for_ours: set[str] = set()
         for other in self._source.second_opinions(first):
             try:
                 theirs = (await other.fetch_headers(height, height))[0].hash
@@ -72,8 +87,13 @@ class Voices:
                 self._source.report_failure(other, error)
                 continue
             self.statements[other.name] = f"height {height}: 0x{theirs.hex()}"
-            for_branch += theirs == branch_hash
-            for_ours += theirs == ours
+            # Two providers of one operator are one voice.
+            if theirs == branch_hash:
+                for_branch.add(other.operator)
+            elif theirs == ours:
+                for_ours.add(other.operator)
         return weigh_opinions(
-            operators_count=self._source.operators_count, for_branch=for_branch, for_ours=for_ours
+            operators_count=self._source.operators_count,
+            for_branch=len(for_branch),
+            for_ours=len(for_ours - for_branch),
         )
