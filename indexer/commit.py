@@ -163,7 +163,7 @@ def _assert_linked(plan: MovePlan) -> None:
 def _assert_may_leave(before: ChainRecord, plan: MovePlan) -> None:
     assert plan.fork is not None
     assert plan.blocks, "a chain is left for another branch, never for nothing"
-    assert plan.fork.height >= before.start_height
+    assert plan.fork.height >= before.start_height - 1, "nothing below our start is ours to leave"
     if before.final_height is not None and plan.fork.height < before.final_height:
         assert plan.accept_final_above, "what was final may only leave with an operator's leave"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chains.errors import Inconsistent
+from chains.errors import Inconsistent, WrongNetwork
 from chains.model import BlockRef, Header, is_linked
 from chains.port import Provider
 from indexer.canonical import find_common_ancestor, search_windows
@@ -22,8 +22,9 @@ from indexer.storage import ChainRecord, FollowStore
 class Branch:
     """The common ancestor, and the provider's linked headers above it.
 
-    `below_final`: the branch leaves our chain below what counts as final and
-    no operator has accepted that.
+    `below_final`: the branch leaves our chain below what counts as final, or
+    deeper than is looked for, and no operator has accepted that.  A branch
+    that shares none of our blocks forks right under our start.
     """
 
     fork: BlockRef
@@ -44,32 +45,38 @@ class ForkSearch:
         """The common ancestor and the provider's linked headers above it, by number."""
         floor = self._search_floor(record)
         collected: list[Header] = []
-        fork: BlockRef | None = None
+        common: BlockRef | None = None
         for low, high in search_windows(min(height_last, head.height), floor):
             theirs = await provider.fetch_headers(low, high)
             ours = await self._store.load_hashes(record.chain, max(low - 1, record.start_height), high)
             collected = theirs + collected
-            fork = find_common_ancestor(ours, theirs)
-            if fork is not None:
+            common = find_common_ancestor(ours, theirs)
+            if common is not None:
                 break
-        below_final = fork is None or (
-            record.final_height is not None
-            and fork.height < record.final_height
-            and fork.hash != record.accepted_fork_hash
-        )
+        fork = common
+        if fork is None and floor == record.start_height:
+            fork = await self._fork_below_start(provider, floor, collected)
+        below_final = record.final_height is not None and (fork is None or fork.height < record.final_height)
         if fork is None:
-            floor_hash = (await self._store.load_hashes(record.chain, floor, floor)).get(floor)
-            assert floor_hash is not None, "every height from start to tip has a row"
-            fork = BlockRef(floor, floor_hash)
-            above = [header for header in collected if header.height > floor]
-        else:
-            above = [header for header in collected if header.height > fork.height]
-        headers = await self._complete_branch(provider, record, head, fork, above)
-        if not headers:
-            raise Inconsistent(
-                "the head answers by one fork and the heights by another", provider=provider.name
-            )
-        return Branch(fork, tuple(headers), below_final)
+            # Deeper than is looked for: a halt names the floor, and nothing is applied on it.
+            hashes = await self._store.load_hashes(record.chain, floor, floor)
+            lowest = BlockRef(floor, hashes[floor])
+            headers = await self._complete_branch(provider, record, head, lowest, collected)
+            return Branch(lowest, tuple(headers), below_final=True)
+        headers = await self._complete_branch(provider, record, head, fork, collected)
+        if headers[0].parent_hash != fork.hash:
+            raise Inconsistent("headers by number do not link to the fork", provider=provider.name)
+        return Branch(fork, tuple(headers), below_final and fork.hash != record.accepted_fork_hash)
+
+    @staticmethod
+    async def _fork_below_start(
+        provider: Provider, start_height: int, collected: Sequence[Header]
+    ) -> BlockRef:
+        """Right under the lowest block we hold: the branch shares none of ours, and we hold nothing to compare."""
+        lowest = collected[0] if collected else (await provider.fetch_headers(start_height, start_height))[0]
+        if lowest.height == 0:
+            raise WrongNetwork("has another genesis block", provider=provider.name)
+        return BlockRef(lowest.height - 1, lowest.parent_hash)
 
     def _search_floor(self, record: ChainRecord) -> int:
         """The lowest height at which a fork is looked for.
@@ -85,17 +92,26 @@ class ForkSearch:
         return max(record.start_height, floor)
 
     async def _complete_branch(
-        self, provider: Provider, record: ChainRecord, head: Header, fork: BlockRef, above: Sequence[Header]
+        self,
+        provider: Provider,
+        record: ChainRecord,
+        head: Header,
+        fork: BlockRef,
+        collected: Sequence[Header],
     ) -> list[Header]:
         """The provider's headers from the fork to its head, bounded, and linked or refused."""
         reach = max(self._settings.batch_blocks_max, 2 * (record.tip.height - fork.height))
         last = min(head.height, fork.height + min(reach, self._settings.rewind_blocks_max))
-        headers = [header for header in above if header.height <= last]
+        headers = [header for header in collected if fork.height < header.height <= last]
         held_up_to = headers[-1].height if headers else fork.height
         if held_up_to < last:
             headers += await provider.fetch_headers(held_up_to + 1, last)
+        if not headers:
+            raise Inconsistent(
+                "the head answers by one fork and the heights by another", provider=provider.name
+            )
         if not is_linked(headers):
             raise Inconsistent("headers by number do not link", provider=provider.name)
-        if headers and head.height == last and headers[-1].hash != head.hash:
+        if head.height == last and headers[-1].hash != head.hash:
             raise Inconsistent("the head and its height name different blocks", provider=provider.name)
         return headers

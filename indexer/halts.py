@@ -21,7 +21,8 @@ async def commit_halt(
 ) -> str:
     """Stop the chain at its tip and tell every merchant who watches it; returns the reason."""
     reason = (
-        f"{provider_name} serves a branch that leaves our chain at or below height {fork.height}, "
+        f"{provider_name} serves a branch that leaves our chain at or below height {fork.height} "
+        f"(0x{fork.hash.hex()}), "
         f"while height {record.final_height if record.final_height is not None else record.tip.height} counted as final"
     )
     async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:
