@@ -20,7 +20,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first schedule's seed; the others follow it")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--replay", type=int, metavar="SEED", help="one schedule again, with its story")
-    parser.add_argument("--keep-going", action="store_true", help="report every failing seed, not the first only")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="report every failing seed, not the first only"
+    )
     options = parser.parse_args()
     if options.replay is not None:
         return 0 if tell_story(options.replay, options.steps) else 1

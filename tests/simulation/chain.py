@@ -235,7 +235,7 @@ class SimChain:
                 legs.append(Leg(TransferKind.TOKEN, token, None if minted else sender, recipient, amount))
         return tuple(legs)
 
-    def _new_hash(self, kind: type[TxHash] | type[BlockHash]) -> bytes:
+    def _new_hash(self, kind: type[TxHash | BlockHash]) -> bytes:
         self._made += 1
         return b"%02d%030d" % (self.number, self._made)
 

@@ -101,17 +101,17 @@ class Laws:
         """Finality only moves forward and only on grounds; agreement is two operators' or one operator's."""
         final, final_before = after.final_height, before.final_height
         if final_before is not None:
-            accepted = bool(left) and before.accepted_fork_hash == left[0].header.parent_hash
-            if not accepted:
-                assert final is not None, "finality was forgotten"
-                assert final >= final_before, "finality went backward"
+            assert final is not None, "finality was forgotten"
+            if left and before.accepted_fork_hash == _first_after(watched, left).header.parent_hash:
+                final_before = min(final_before, left[0].height - 1)
+            assert final >= final_before, "finality went backward"
         assert after.agreed_height <= after.tip.height
         if watched.operators_count == 1:
             assert after.agreed_height == after.tip.height
         elif after.agreed_height > watched.path[0].height:
             agreed = watched.path[after.agreed_height - after.start_height]
             assert watched.book.operators_for(agreed) >= 2, "agreed, and only one operator ever said so"
-        if final is not None and final != final_before:
+        if final is not None and (final_before is None or final > final_before):
             self._check_new_finality(watched, after, final)
 
     def _check_new_finality(self, watched: Watched, after: ChainRecord, final: int) -> None:
@@ -124,7 +124,7 @@ class Laws:
             assert deep <= after.tip.height, "final before it was deep enough"
             assert deep <= after.agreed_height, "final by blocks that one operator alone has shown"
         else:
-            assert watched.book.was_called_final(block), "final, and no provider ever called it so"
+            assert watched.book.was_called_final(block, after.tip.height), "final, and nobody called it so"
 
     # Law 5
 
@@ -134,7 +134,7 @@ class Laws:
         """A rewind rests on a branch that was served by number in two polls, and by two operators."""
         fork_height = left[0].height - 1
         assert rows.record.tip.height > fork_height, "blocks left for nothing"
-        first = watched.path[fork_height + 1 - rows.record.start_height]
+        first = _first_after(watched, left)
         assert not before.is_halted, "a halted chain was rewound"
         if before.final_height is not None and fork_height < before.final_height:
             assert before.accepted_fork_hash == first.header.parent_hash, "what was final left without leave"
@@ -176,9 +176,7 @@ class Laws:
 
     # Laws 4 and 6
 
-    def _check_told(
-        self, store: MemoryStore, rows: ChainRows, *, final_may_leave: bool
-    ) -> None:
+    def _check_told(self, store: MemoryStore, rows: ChainRows, *, final_may_leave: bool) -> None:
         """Every new event is a legal continuation, and what was told adds up to what is recorded."""
         tip_height = rows.record.tip.height
         for merchant_id, log in store.logs.by_merchant.items():
@@ -207,6 +205,11 @@ class Laws:
             for row in rows.deposits.values():
                 if row.published:
                     _check_adds_up(readers[row.merchant_id], row)
+
+
+def _first_after(watched: Watched, left: list[SimBlock]) -> SimBlock:
+    """The block that took the place of the lowest one that left."""
+    return watched.path[left[0].height - watched.path[0].height]
 
 
 def _check_place(row: Deposit, sight: Sight) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 from chains.model import Address, Asset, AssetId, Block, BlockHash, BlockRef, ChainId, Header
 from indexer.deposits import ON_CHAIN, Deposit, DepositState
@@ -182,7 +182,7 @@ class MemoryMove:
         self._deposits: Sequence[Deposit] = ()
         self._facts: list[Fact] = []
 
-    async def __aenter__(self) -> MemoryMove:
+    async def __aenter__(self) -> Self:
         self._store.interrupts.pause("read")
         self._rows = self._store.rows[self._chain]
         self._record = self._rows.record
@@ -209,15 +209,13 @@ class MemoryMove:
         before = rows.record
         if self._lowered_to is not None:
             old_tip = before.tip.height
-            rows.registrations = [
-                _lowered(one, self._lowered_to, old_tip) for one in rows.registrations
-            ]
+            rows.registrations = [_lowered(one, self._lowered_to, old_tip) for one in rows.registrations]
             rows.asset_starts = {
                 asset: min(start, self._lowered_to + 1) if start <= old_tip + 1 else start
                 for asset, start in rows.asset_starts.items()
             }
         if self._fork_height is not None:
-            del rows.blocks[self._fork_height + 1 - before.start_height :]
+            del rows.blocks[max(0, self._fork_height + 1 - before.start_height) :]
         rows.blocks.extend([block.header for block in self._inserted])
         for deposit in self._deposits:
             rows.deposits[deposit.id] = deposit

@@ -28,8 +28,8 @@ LEGAL_MOVES: dict[str | None, tuple[str, ...]] = {
 }
 """CONTRACT 5, row by row."""
 
-AFTER_ACCEPTED_REORG = LEGAL_MOVES["confirmed"] + ("confirmed",)
-"""`final` moves nowhere until an operator accepts a reorganisation, then as `confirmed` does, which it may also become."""
+AFTER_ACCEPTED_REORG = ("confirmed", "included", "orphaned", "replaced")
+"""`final` moves nowhere until an operator accepts a reorganisation; then as `confirmed` does, which it may be again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +148,21 @@ class ChainOracle:
         height = sight.block.height
         if heights.final is not None and height <= heights.final:
             return "final"
-        if not self._is_met(sight, heights):
+        if not self._is_met(sight, heights, counted_up_to=heights.tip if was_credited else heights.agreed):
             return "included"
         if heights.held_above is not None and height > heights.held_above and not was_credited:
             return "included"
         return "confirmed"
 
-    def _is_met(self, sight: Sight, heights: Heights) -> bool:
+    def _is_met(self, sight: Sight, heights: Heights, *, counted_up_to: int) -> bool:
         height = sight.block.height
         if height > heights.agreed:
             return False
-        # Blocks that one operator alone has shown neither confirm nor deepen.
+        # Blocks that one operator alone has shown do not confirm; doubt about them takes nothing back either.
         rule = self.rule_for(sight.transfer.asset, sight.transfer.amount_base_units)
         if rule.by == "depth":
             assert rule.confirmations is not None
-            return heights.agreed - height + 1 >= rule.confirmations
+            return counted_up_to - height + 1 >= rule.confirmations
         return rule.by == "safe" and heights.safe is not None and height <= heights.safe
 
     def _sights_in(self, block: SimBlock) -> Iterator[Sight]:

@@ -48,19 +48,37 @@ class TagMood(StrEnum):
 class ServedBook:
     """What was vouched for: by number or as a head. An answer by hash vouches for nothing.
 
-    `by_operator` holds the highest blocks an operator named (it vouches for their ancestors too); `polls_of` the polls
-    in which a block was named; `finals` the blocks somebody called final.
+    `by_operator` holds the blocks an operator named (it vouches for their ancestors too); `polls_of` the polls in which
+    a block was named by number; `finals` the blocks somebody called final, and the last two what was said in this poll.
     """
 
     poll: int = 0
     by_operator: dict[str, set[SimBlock]] = field(default_factory=dict)
     polls_of: dict[BlockHash, set[int]] = field(default_factory=dict)
     finals: set[SimBlock] = field(default_factory=set)
+    named_now: list[tuple[str, SimBlock]] = field(default_factory=list)
+    final_now: dict[str, int] = field(default_factory=dict)
 
-    def note(self, operator: str, block: SimBlock) -> None:
-        """`operator` named `block` as canonical in this poll."""
-        self.by_operator.setdefault(operator, set()).add(block)
-        self.polls_of.setdefault(block.hash, set()).add(self.poll)
+    def begin_poll(self) -> None:
+        """The follower looks again."""
+        self.poll += 1
+        self.named_now.clear()
+        self.final_now.clear()
+
+    def note_head(self, provider: SimProvider, head: SimBlock, final: SimBlock | None) -> None:
+        """A provider named its head, and perhaps what is final."""
+        self.by_operator.setdefault(provider.operator, set()).add(head)
+        self.named_now.append((provider.name, head))
+        if final is not None:
+            self.finals.add(final)
+            self.final_now[provider.name] = final.height
+
+    def note_numbered(self, provider: SimProvider, blocks: Sequence[SimBlock]) -> None:
+        """A provider named these blocks by their numbers."""
+        self.by_operator.setdefault(provider.operator, set()).update(blocks)
+        for block in blocks:
+            self.polls_of.setdefault(block.hash, set()).add(self.poll)
+            self.named_now.append((provider.name, block))
 
     def operators_for(self, block: SimBlock) -> int:
         """How many operators named `block` or something on top of it."""
@@ -69,9 +87,17 @@ class ServedBook:
             for named_blocks in self.by_operator.values()
         )
 
-    def was_called_final(self, block: SimBlock) -> bool:
-        """Whether some provider's final block was `block` or stood on top of it."""
-        return any(final.descends_from(block) for final in self.finals)
+    def was_called_final(self, block: SimBlock, tip_height: int) -> bool:
+        """Whether some provider's final block was `block` or stood on top of it.
+
+        While we catch up its final block lies above our tip: then what it names in the same breath below that counts.
+        """
+        if any(final.descends_from(block) for final in self.finals):
+            return True
+        return any(
+            self.final_now.get(name, 0) > tip_height and named.descends_from(block)
+            for name, named in self.named_now
+        )
 
 
 class SimProvider:
@@ -123,10 +149,8 @@ class SimProvider:
         head = view
         if self.mood is Mood.STALE_HEAD:
             head = view.path[max(0, view.height - self.stale_blocks)]
-        self._book.note(self.operator, head)
         final, safe = self._tags(head)
-        if final is not None:
-            self._book.finals.add(final)
+        self._book.note_head(self, head, final)
         return HeadReport(
             head.header,
             safe=None if safe is None else safe.header,
@@ -138,8 +162,7 @@ class SimProvider:
         if height_last > view.height:
             raise Missing(f"no block {height_last}", provider=self.name)
         found = view.path[height_first : height_last + 1]
-        for block in found:
-            self._book.note(self.operator, block)
+        self._book.note_numbered(self, found)
         return [block.header for block in found]
 
     async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
@@ -152,8 +175,7 @@ class SimProvider:
         if height_last > view.height:
             raise Missing(f"no block {height_last}", provider=self.name)
         found = view.path[height_first : height_last + 1]
-        for block in found:
-            self._book.note(self.operator, block)
+        self._book.note_numbered(self, found)
         return [block.block for block in found]
 
     def _answer(self) -> SimBlock:

@@ -43,4 +43,6 @@ def tell_story(seed: int, steps: int) -> bool:
 def _describe(error: Exception) -> str:
     places = traceback.extract_tb(error.__traceback__)
     inner = places[-1]
-    return f"{type(error).__name__}: {error} ({inner.filename.rsplit('/', 1)[-1]}:{inner.lineno} {inner.name})"
+    return (
+        f"{type(error).__name__}: {error} ({inner.filename.rsplit('/', 1)[-1]}:{inner.lineno} {inner.name})"
+    )

@@ -67,14 +67,18 @@ class Reader:
         assert body["id"] not in self._ids, "one fact told twice"
         self._ids.add(body["id"])
         before = self._versions.get(object_id, 0)
-        assert version == before + 1 or (version > before and (before == 0 or not is_deposit)), "a version is missing"
+        assert version == before + 1 or (version > before and (before == 0 or not is_deposit)), (
+            "a version is missing"
+        )
         self._versions[object_id] = version
         if is_deposit:
             self._read_deposit(body, final_may_leave=final_may_leave)
             block = body["data"]["deposit"]["block"]
             if tip_height is not None:
                 frozen = 0 if block is None else tip_height - block["height"] + 1
-                assert body["data"]["deposit"]["confirmations"] == frozen, "confirmations are not of this move"
+                assert body["data"]["deposit"]["confirmations"] == frozen, (
+                    "confirmations are not of this move"
+                )
 
     def _read_deposit(self, body: dict[str, Any], *, final_may_leave: bool) -> None:
         deposit, event_type = body["data"]["deposit"], body["type"]
@@ -92,7 +96,9 @@ class Reader:
         granted_by = None if told is None else told.granted_by
         if credited_before and not credited:
             assert granted_by is not None
-            assert body["data"]["reverses"] == granted_by, "reversed names another event than the one that granted"
+            assert body["data"]["reverses"] == granted_by, (
+                "reversed names another event than the one that granted"
+            )
             granted_by = None
         else:
             assert body["data"]["reverses"] is None
@@ -131,9 +137,8 @@ class Reader:
             self._tally.count(COUNTED[event_type])
         if deposit["own_transfer"]:
             self._tally.count(Trouble.OWN_TRANSFER)
-        if deposit["state"] == "final" and told is not None and told.deposit["block"] == deposit["block"]:
-            if told.deposit["confirmed_at"] == deposit["final_at"]:
-                self._tally.count(Trouble.TOLD_FINAL_AT_ONCE)
+        if deposit["state"] == "final" and deposit["confirmed_at"] == deposit["final_at"]:
+            self._tally.count(Trouble.TOLD_FINAL_AT_ONCE)
 
 
 def _type_of(told: Told | None, deposit: dict[str, Any]) -> str:
@@ -144,6 +149,6 @@ def _type_of(told: Told | None, deposit: dict[str, Any]) -> str:
         return f"deposit.{deposit['state']}"
     if told.credited == 0 and deposit["credited_base_units"] != "0":
         return "deposit.confirmed"
-    if told.deposit["amount_base_units"] != deposit["amount_base_units"]:
+    if any(told.deposit[key] != deposit[key] for key in ("amount_base_units", "own_transfer")):
         return "deposit.amended"
     return "deposit.moved"

@@ -14,18 +14,18 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from chains.errors import ChainError
-from chains.model import ChainId
+from chains.model import BlockHash, ChainId
 from indexer.commit import ChainDesk
 from indexer.follow import Follower
-from indexer.outcomes import Suspecting
 from indexer.halts import commit_accept_reorg, commit_resume
 from indexer.identity import AddressId
+from indexer.outcomes import Suspecting
 from indexer.storage import ChainRecord, LeaseLost, Retryable
 from indexer.watchset import WatchSet
 from tests.simulation.chain import SimBlock, SimChain
 from tests.simulation.laws import Laws, Watched
 from tests.simulation.log import MerchantLogs
-from tests.simulation.memory import MemoryStore
+from tests.simulation.memory import ChainRows, MemoryStore
 from tests.simulation.oracle import ChainOracle, Watch
 from tests.simulation.providers import Mood, ServedBook, SimProvider, SimSource, TagMood
 from tests.simulation.setups import MERCHANTS, WATCHABLE, ChainSetup, draw_setup
@@ -74,7 +74,9 @@ def drive(work: Coroutine[Any, Any, T]) -> T:
 class Network:
     """One chain of the schedule with everything around it."""
 
-    def __init__(self, setup: ChainSetup, rng: random.Random, tally: Tally, pause: Callable[[], None]) -> None:
+    def __init__(
+        self, setup: ChainSetup, rng: random.Random, tally: Tally, pause: Callable[[], None]
+    ) -> None:
         self.setup = setup
         self.chain = SimChain(setup.number, rng, setup.economy, tally, final_depth=setup.final_depth)
         self.chain.extend(setup.blocks_before)
@@ -155,11 +157,11 @@ class World:
             self._countdown = 1 + int(14 * self.rng.random())
         else:
             self._countdown = NEVER
-        self._retry = 0.95 < chance
+        self._retry = chance > 0.95
 
     def _poll(self, network: Network) -> None:
         """One step of the follower of one chain, whatever comes of it."""
-        network.book.poll += 1
+        network.book.begin_poll()
         network.source.now += 1
         follower = self.followers[network.id]
         try:
@@ -304,7 +306,9 @@ class World:
                 provider.view = side
         provider.stale_blocks = rng.randrange(1, 4)
         provider.mood = mood
-        self._say(f"  {network.id}: {provider.name} ({provider.operator}) is {mood} at {_name(provider.view)}")
+        self._say(
+            f"  {network.id}: {provider.name} ({provider.operator}) is {mood} at {_name(provider.view)}"
+        )
         if mood in MOOD_TROUBLES:
             self.tally.count(MOOD_TROUBLES[mood])
 
@@ -371,15 +375,23 @@ class World:
         if rows is None or not rows.record.is_halted or self.rng.random() > chance:
             return
         record, desk = rows.record, self.followers[network.id].desk
-        assert record.halted_fork_height is not None
-        fork_hash = rows.hash_at(record.halted_fork_height)
-        if fork_hash is None or (chance < 1 and self.rng.random() < 0.5):
+        fork_hash = self._true_fork_hash(network, rows)
+        if chance < 1 and self.rng.random() < 0.4:
             drive(commit_resume(desk, record, now=self.now))
             self.tally.count(Trouble.RESUMED)
         else:
             drive(commit_accept_reorg(desk, record, fork_hash=fork_hash, now=self.now))
             self.tally.count(Trouble.ACCEPTED)
         self._say(f"  {network.id}: the operator decides")
+
+    @staticmethod
+    def _true_fork_hash(network: Network, rows: ChainRows) -> BlockHash:
+        """Where an operator who looks at the real chain sees ours leave it; perhaps right under our start."""
+        truth = network.chain.tip.path
+        for header in reversed(rows.blocks):
+            if header.height < len(truth) and truth[header.height].hash == header.hash:
+                return header.hash
+        return truth[rows.record.start_height].header.parent_hash
 
     # The end.
 
@@ -388,6 +400,8 @@ class World:
         self._say("rest")
         self._retry = False
         for network in self.networks:
+            # A chain that only lost its newest blocks shows no branch; absence is no evidence, the next block is.
+            network.chain.extend()
             for provider in network.providers:
                 provider.mood, provider.tag_mood = Mood.HONEST, TagMood.TRUE
                 provider.view, provider.rest_until = network.chain.tip, 0
