@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from chains.errors import ChainError, Unreachable
 from chains.evm.blocks import believe_consistent, compute_reading
@@ -26,6 +26,9 @@ from chains.rpc.endpoints import EndpointBook, Health, compute_stale_after
 from chains.rpc.throttle import Budget, SharedBudget
 from chains.rpc.transport import Endpoint, HttpTransport
 from chains.traits import ChainTraits
+
+if TYPE_CHECKING:
+    from chains.evm.tokens import DecimalsMismatch
 
 HEDGE_SAMPLES = 64
 HEDGE_MIN_S = 0.1
@@ -184,6 +187,13 @@ class EvmSource:
 
     def _note_head(self, name: str, head_height: int) -> None:
         self._book.record_head(name, head_height, self._clock())
+
+    async def find_decimals_mismatches(self) -> Sequence[DecimalsMismatch]:
+        """Listed tokens whose contracts disagree with their configured decimals."""
+        # web3 costs a second and tens of megabytes, and only this needs it.
+        from chains.evm.tokens import find_decimals_mismatches  # noqa: PLC0415
+
+        return await find_decimals_mismatches(self.choose_provider().node, self.traits.assets)
 
     async def run_hints(self) -> None:
         """Listen for heads until cancelled; belongs in the follower's TaskGroup.

@@ -1,0 +1,135 @@
+"""What a token contract says of itself: decimals and symbol.  The only web3.
+
+A chain refuses to start when a token's decimals are not the configured ones (a
+factor of 10^12 between two USDTs is real).  What contracts say is a stranger's
+text: length is capped, and whatever could act on a terminal or page is escaped.
+The assets themselves come from the catalogue and configuration.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from web3 import AsyncWeb3
+from web3.exceptions import Web3Exception
+from web3.providers.async_base import AsyncBaseProvider
+from web3.types import RPCEndpoint, RPCResponse
+
+from chains.errors import Inconsistent, Refused
+from chains.evm.node import EvmNode
+from chains.model import Address, Asset, AssetId
+from chains.rpc.jsonrpc import Call, expect_result
+from chains.rpc.throttle import Lane
+
+SYMBOL_CHARACTERS_MAX = 32
+RESULT_CHARACTERS_MAX = 8192
+"""Of one answer: a symbol of a megabyte is refused before it is decoded."""
+
+_UINT = [{"type": "uint8", "name": ""}]
+_STRING = [{"type": "string", "name": ""}]
+_BYTES32 = [{"type": "bytes32", "name": ""}]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """What a contract says; None where it says nothing readable."""
+
+    decimals: int | None
+    symbol: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecimalsMismatch:
+    """A listed token whose contract disagrees with its configuration."""
+
+    asset_id: AssetId
+    configured: int
+    on_chain: int
+
+
+class _NodeProvider(AsyncBaseProvider):
+    """web3's questions, asked through our own node with its budget and limits."""
+
+    # A contract could otherwise send us to any URL it likes (EIP-3668).
+    global_ccip_read_enabled = False
+
+    def __init__(self, node: EvmNode) -> None:
+        super().__init__()
+        self._node = node
+
+    async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        (outcome,) = await self._node.ask([Call(str(method), tuple(params))], Lane.BACKFILL)
+        raw = expect_result(outcome)
+        if memoryview(raw).nbytes > RESULT_CHARACTERS_MAX:
+            raise Refused(f"{method}: an answer over {RESULT_CHARACTERS_MAX} characters")
+        return {"jsonrpc": "2.0", "id": 1, "result": msgspec.json.decode(raw)}
+
+
+async def fetch_token_facts(node: EvmNode, contract: Address) -> TokenFacts:
+    """Decimals and symbol; raises only what keeps the node from answering at all."""
+    decimals = await _call(node, contract, "decimals", _UINT)
+    symbol = await _call(node, contract, "symbol", _STRING)
+    if symbol is None:
+        symbol = await _call(node, contract, "symbol", _BYTES32)
+    return TokenFacts(
+        decimals=decimals if isinstance(decimals, int) else None,
+        symbol=tame_text(symbol) if isinstance(symbol, str | bytes) else None,
+    )
+
+
+async def find_decimals_mismatches(node: EvmNode, assets: Sequence[Asset]) -> list[DecimalsMismatch]:
+    """Tokens whose contract says other decimals than configured.
+
+    One that says none is believed to have what the operator wrote: `decimals`
+    is optional in ERC-20.
+    """
+    mismatches: list[DecimalsMismatch] = []
+    for asset in assets:
+        if asset.contract is None:
+            continue
+        decimals = await _call(node, asset.contract, "decimals", _UINT)
+        if isinstance(decimals, int) and decimals != asset.decimals:
+            mismatches.append(DecimalsMismatch(asset.asset_id, asset.decimals, decimals))
+    return mismatches
+
+
+def tame_text(value: str | bytes) -> str:
+    """A stranger's text, safe to show: capped, and escaped where it could act.
+
+    Control, direction and markup characters become their hexadecimal escapes,
+    which mean nothing to a terminal, a page or a log.
+    """
+    text = value.rstrip(b"\x00").decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return "".join(_tame(character) for character in text[:SYMBOL_CHARACTERS_MAX])
+
+
+def _tame(character: str) -> str:
+    is_invisible = unicodedata.category(character)[0] in "CZ" and character != " "
+    acts = is_invisible or character in "<>&\"'`\\"
+    return f"\\u{ord(character):04x}" if acts else character
+
+
+async def _call(
+    node: EvmNode, contract: Address, function: str, outputs: Sequence[dict[str, str]]
+) -> int | str | bytes | None:
+    """One view function's value; None where the contract gives none of that type."""
+    abi = [
+        {
+            "type": "function",
+            "name": function,
+            "inputs": [],
+            "outputs": list(outputs),
+            "stateMutability": "view",
+        }
+    ]
+    web3: AsyncWeb3[_NodeProvider] = AsyncWeb3(_NodeProvider(node))
+    try:
+        target = web3.eth.contract(address=web3.to_checksum_address(contract), abi=abi)
+        found = await target.functions[function]().call(ccip_read_enabled=False)
+    except (Refused, Web3Exception, ValueError, OverflowError, msgspec.MsgspecError, Inconsistent):
+        return None
+    return found if isinstance(found, int | str | bytes) else None
