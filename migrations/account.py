@@ -120,8 +120,19 @@ async def check_switch(account: Account) -> None:
         except PermissionError as error:
             raise EmbeddedProblem(
                 f"PostgreSQL does not run as root, and this root may not become another user (uid {account.uid}): start "
-                "chainbell as an ordinary user (in a container: `user: 1000`), or set `database.url`"
+                "chainbell as an ordinary user (in a container, one of its image), or set `database.url`"
             ) from error
+
+
+def check_known(account: Account) -> None:
+    """EmbeddedProblem unless the system has a name for this user, which initdb asks for and nothing after it."""
+    try:
+        pwd.getpwuid(account.uid)
+    except KeyError as error:
+        raise EmbeddedProblem(
+            f"uid {account.uid} has no entry in /etc/passwd, and PostgreSQL's initdb asks for one: start chainbell as a "
+            "user the system knows (in a container, one of its image), or set `database.url`"
+        ) from error
 
 
 def hand_over(path: Path, account: Account) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from migrations.account import Account, check_switch, choose_account, hand_over, run_as
+from migrations.account import Account, check_known, check_switch, choose_account, hand_over, run_as
 from migrations.binaries import POSTGRES_MAJOR, Binaries, reachable_binaries
 from migrations.errors import EmbeddedProblem
 from migrations.queries import load_queries
@@ -106,6 +106,7 @@ async def create_data(cluster: Cluster, *, lock_fd: int) -> None:
 
     `lock_fd` is inherited by every process started here, so that the lock outlives us if we are killed.
     """
+    check_known(cluster.account)
     partial = cluster.home / "cluster.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(mode=0o700)

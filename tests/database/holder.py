@@ -12,7 +12,6 @@ import asyncio
 import codecs
 import contextlib
 import os
-import pwd
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,7 +35,7 @@ def become(uid: int) -> None:
         codecs.lookup(codec)
     if uid != os.geteuid():
         os.setgroups([])
-        os.setgid(pwd.getpwuid(uid).pw_gid)
+        os.setgid(uid)
         os.setuid(uid)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import pwd
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from migrations import binaries as binaries_module
 from migrations.account import Account, run_as
 from migrations.binaries import locate_binaries, reachable_binaries
-from migrations.cluster import open_cluster
+from migrations.cluster import create_data, open_cluster
 from migrations.embedded import embedded_database, ensure_running, stop_if_unused
 from migrations.errors import EmbeddedProblem
 from tests.database.processes import (
@@ -157,6 +158,13 @@ async def test_the_directory_of_another_user_is_a_problem_in_words(parent: Path,
     with holder(data_dir, ANOTHER_UID) as stranger:
         assert f"{home} belongs to another user" in await asyncio.to_thread(stranger.first_word)
     give_mode(data_dir, 0o700)
+
+
+async def test_a_user_without_a_name_is_told_before_initdb_stumbles(parent: Path, data_dir: Path) -> None:
+    nameless = Account(3_000_000_001, 3_000_000_001, switches=False)
+    cluster = dataclasses.replace(await open_cluster(data_dir), account=nameless)
+    with pytest.raises(EmbeddedProblem, match="uid 3000000001 has no entry in /etc/passwd"):
+        await create_data(cluster, lock_fd=0)
 
 
 def give_mode(path: Path, mode: int) -> None:
