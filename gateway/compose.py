@@ -29,11 +29,11 @@ from gateway.database import migrate_database, open_dsn
 from gateway.faces import Faces
 from gateway.http.app import Api
 from gateway.http.calls import Services
-from gateway.http.operations import OPERATIONS
+from gateway.http.operations import HEALTH, OPERATIONS
 from gateway.http.server import serve
 from gateway.keyfiles import Keys, load_keys
 from gateway.metrics import ApiMetrics, ChainMetrics, build_registry
-from gateway.settings import ChainSettings, Role, Settings
+from gateway.settings import Bind, ChainSettings, Role, Settings
 from gateway.store import EXPIRED_BATCH, DatabaseAway, database_weather
 from indexer.events import Fact
 from indexer.service import IndexerService
@@ -42,6 +42,8 @@ from migrations.connect import open_pool
 from migrations.embedded import keep_running
 from migrations.handles import Connection, Pool
 from relay import log as event_log
+from relay.secretbox import SecretBox
+from relay.service import RelayService
 
 STOP_TIMEOUT_S = 9.0
 """A clean stop ends by itself within this, of the ten seconds it may take."""
@@ -163,8 +165,13 @@ async def _work(house: House, followed: Sequence[FollowedChain]) -> None:
         async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
             if Role.FOLLOW in house.roles and followed:
                 group.create_task(_follow(house, followed), name="follow")
+            if Role.RELAY in house.roles:
+                group.create_task(_deliver(house), name="relay")
+            health_bind = house.settings.http.health_bind
             if Role.GATEWAY in house.roles:
                 group.create_task(_serve(house), name="gateway")
+            elif health_bind is not None:
+                group.create_task(_serve_health(house, health_bind), name="health")
             _log.info("started", roles=sorted(house.roles), chains=[chain.alias for chain in house.chains])
             await house.stop.wait()
             _log.info("stopping")
@@ -186,20 +193,47 @@ async def _follow(house: House, followed: Sequence[FollowedChain]) -> None:
 
 
 async def _serve(house: House) -> None:
-    services = Services(house.pool, house.settings, house.faces, read_clock)
+    services = _services(house)
     observe = ApiMetrics(house.registry).note_call
     api = Api(services, OPERATIONS, admin_token=house.keys.admin_token, observe=observe)
-    async with serve(api.build(), house.settings.http.bind) as bind:
+    async with serve(api.build(), house.settings.http.bind) as bind, asyncio.TaskGroup() as group:
         _log.info("listening", bind=str(bind))
+        live = group.create_task(services.live.run(house.pool), name="live")
+        await house.stop.wait()
+        live.cancel()
+        services.live.wake_all()
+
+
+def _services(house: House) -> Services:
+    return Services(
+        house.pool, house.settings, house.faces, read_clock, registry=house.registry, stop=house.stop
+    )
+
+
+async def _serve_health(house: House, bind: Bind) -> None:
+    """The three answers that orchestrators ask of roles without the API."""
+    api = Api(_services(house), HEALTH, admin_token=house.keys.admin_token)
+    async with serve(api.build(), bind) as listening:
+        _log.info("listening", bind=str(listening), only="health")
         await house.stop.wait()
 
 
+async def _deliver(house: House) -> None:
+    box = SecretBox(house.keys.encryption_keys)
+    service = RelayService(
+        house.pool, box, house.settings.relay, registry=house.registry, on_alert=house.bell.ring
+    )
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(service.run(), name="relay-service")
+        await house.stop.wait()
+        service.stop()
+        await work
+
+
 async def _keep_house(house: House) -> None:
-    """Once an hour: partitions ahead, expired answers gone."""
+    """Once an hour: expired answers go."""
     while True:
         try:
-            async with database_weather(), house.pool.acquire() as conn:
-                await event_log.make_partitions(conn, now=read_clock())
             await _forget_expired(house.pool)
         except DatabaseAway as error:
             _log.warning("housekeeping-failed", error=str(error))

@@ -6,7 +6,8 @@ here: what a key looks like (`apikeys`), when an answer is remembered (`http.ide
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -262,3 +263,26 @@ async def ping(db: Connection | Pool) -> None:
     """Raise DatabaseAway unless the database answers."""
     async with database_weather():
         await db.fetchval(_CALLS["ping"])
+
+
+async def listen(pool: Pool, channel: str, take: Callable[[str], None], *, ready: Callable[[], None]) -> None:
+    """Hand every notice of a channel to `take` until the connection is lost, which is DatabaseAway."""
+    async with database_weather(), pool.acquire() as conn:
+        lost = asyncio.Event()
+
+        def on_notice(_conn: object, _pid: int, _channel: str, payload: object) -> None:
+            take(str(payload))
+
+        def on_lost(_conn: object) -> None:
+            lost.set()
+
+        conn.add_termination_listener(on_lost)
+        await conn.add_listener(channel, on_notice)
+        try:
+            ready()
+            await lost.wait()
+        finally:
+            if not conn.is_closed():
+                conn.remove_termination_listener(on_lost)
+                await conn.remove_listener(channel, on_notice)
+    raise DatabaseAway("the listening connection was lost")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from aiohttp import web
 
 from gateway.http import shapes
 from gateway.http.auth import check_access, identify
-from gateway.http.calls import NOBODY, Answer, Call, Caller, OpenAccess, Operation, Services
+from gateway.http.calls import NOBODY, Answer, Call, Caller, OpenAccess, Operation, Services, Stream
 from gateway.http.decoding import decode_body, decode_query
 from gateway.http.idempotency import KeyedCall, answer_once, compute_request_hash, read_key
 from gateway.http.limits import RateLimits
@@ -29,6 +30,9 @@ from migrations.ids import encode_id, new_id
 
 BODY_BYTES_MAX = 1024 * 1024
 BODY_TIMEOUT_S = 30.0
+STREAM_WRITE_TIMEOUT_S = 30.0
+"""A reader that takes nothing for so long has gone."""
+
 REQUEST_ID = web.RequestKey("request_id", str)
 OPERATION_NAME = web.RequestKey("operation", str)
 
@@ -109,12 +113,14 @@ class Api:
         except Problem as problem:
             problem.headers = {**headers, **problem.headers}
             raise
+        if isinstance(answer, Stream):
+            return await _stream(answer, request, headers)
         return _respond(answer, request[REQUEST_ID], headers)
 
     async def _answer(
         self, request: web.Request, operation: Operation, caller: Caller, body: bytes
-    ) -> Answer:
-        async def run(pool: Pool) -> Answer:
+    ) -> Answer | Stream:
+        async def run(pool: Pool) -> Answer | Stream:
             call = Call(
                 services=self._services,
                 pool=pool,
@@ -123,6 +129,7 @@ class Api:
                 path=request.match_info,
                 query=decode_query(list(request.query.items()), operation.query or shapes.Nothing),
                 body=_decode(request, operation, body),
+                headers=request.headers,
             )
             return await operation.run(call)
 
@@ -183,11 +190,31 @@ def _respond(answer: Answer, request_id: str, headers: dict[str, str]) -> web.St
     return web.Response(
         status=answer.status,
         body=answer.body,
-        headers={
-            "X-Request-Id": request_id,
-            "Cache-Control": "no-store",
-            **headers,
-            **content,
-            **answer.headers,
-        },
+        headers={**_always(request_id), **headers, **content, **answer.headers},
     )
+
+
+async def _stream(answer: Stream, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
+    """Send what comes until it ends, or until nobody reads any more."""
+    response = web.StreamResponse(
+        headers={
+            **_always(request[REQUEST_ID]),
+            **headers,
+            "Content-Type": answer.content_type,
+            "X-Accel-Buffering": "no",
+        }
+    )
+    await response.prepare(request)
+    try:
+        async with aclosing(answer.chunks) as chunks:
+            async for chunk in chunks:
+                async with asyncio.timeout(STREAM_WRITE_TIMEOUT_S):
+                    await response.write(chunk)
+        await response.write_eof()
+    except (ConnectionError, TimeoutError):
+        response.force_close()
+    return response
+
+
+def _always(request_id: str) -> dict[str, str]:
+    return {"X-Request-Id": request_id, "Cache-Control": "no-store", "Server": "chainbell"}

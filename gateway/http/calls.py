@@ -6,17 +6,22 @@ the table (`operations`), HTTP itself (`app`). Handlers are plain functions of a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from gateway.apikeys import Scope
 from gateway.faces import Faces
+from gateway.http.limits import StreamLimits
 from gateway.http.problem import not_found
+from gateway.live import LiveLog
+from gateway.metrics import build_registry
 from gateway.settings import Settings
 from indexer.identity import MerchantId
 from migrations.handles import Pool
@@ -79,6 +84,10 @@ class Services:
     settings: Settings
     faces: Faces
     clock: Callable[[], datetime]
+    live: LiveLog = field(default_factory=LiveLog)
+    streams: StreamLimits = field(default_factory=StreamLimits)
+    registry: CollectorRegistry = field(default_factory=build_registry)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True)
@@ -92,6 +101,7 @@ class Call:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Any = None
     body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def merchant_id(self) -> MerchantId:
@@ -126,6 +136,14 @@ def json_answer(value: Any, status: int = 200) -> Answer:
     return Answer(status, msgspec.json.encode(value))
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that goes on: chunks of bytes, each sent as it comes. A refusal must be raised before the first."""
+
+    content_type: str
+    chunks: AsyncGenerator[bytes, None]
+
+
 NO_CONTENT = Answer(204, content_type="")
 
 
@@ -147,7 +165,7 @@ class Operation:
     name: str
     summary: str
     access: Access
-    run: Callable[[Call], Awaitable[Answer]]
+    run: Callable[[Call], Awaitable[Answer | Stream]]
     outcomes: tuple[Outcome, ...]
     body: Any = None
     query: Any = None

@@ -19,7 +19,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from gateway import store
-from gateway.http.calls import Answer
+from gateway.http.calls import Answer, Stream
 from gateway.http.problem import CONTENT_TYPE, Problem, problem_of
 from gateway.store import RememberedAnswer, database_weather
 from migrations.handles import Connection, Pool
@@ -75,7 +75,7 @@ def decide_repetition(remembered: RememberedAnswer | None, request_hash: bytes) 
 async def answer_once(
     pool: Pool,
     call: KeyedCall,
-    run: Callable[[Pool], Awaitable[Answer]],
+    run: Callable[[Pool], Awaitable[Answer | Stream]],
     *,
     request_id: str,
     now: datetime,
@@ -101,16 +101,20 @@ async def answer_once(
         return answer
 
 
-async def _run_inside(conn: Connection, run: Callable[[Pool], Awaitable[Answer]], request_id: str) -> Answer:
+async def _run_inside(
+    conn: Connection, run: Callable[[Pool], Awaitable[Answer | Stream]], request_id: str
+) -> Answer:
     """Run within a savepoint: a refusal undoes what was done, and is an answer like any other."""
     try:
         async with conn.transaction():
-            return await run(cast("Pool", OneConnection(conn)))
+            answer = await run(cast("Pool", OneConnection(conn)))
     except Exception as error:
         problem = problem_of(error)
         if problem is None or problem.status >= 500:
             raise
         return Answer(problem.status, problem.body(request_id), CONTENT_TYPE, problem.headers)
+    assert isinstance(answer, Answer), "a stream is never asked for by POST"
+    return answer
 
 
 class OneConnection:

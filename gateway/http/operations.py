@@ -7,8 +7,8 @@ with another. Does not live here: the handlers (one module for each resource), t
 from __future__ import annotations
 
 from gateway.apikeys import Scope
-from gateway.http import addresses, deposits, merchants, shapes
-from gateway.http.calls import AdminAccess, Operation, Outcome
+from gateway.http import addresses, chains, deposits, events, health, merchants, shapes
+from gateway.http.calls import AdminAccess, AnyKey, OpenAccess, Operation, Outcome
 
 ADMIN = AdminAccess()
 GONE = Outcome(204, None, "Done; nothing to show.")
@@ -74,4 +74,47 @@ DEPOSITS = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*MERCHANTS, *ADDRESSES, *DEPOSITS)
+EVENTS = (
+    Operation(
+        "GET", "/v1/events", "list_events", "What follows a sequence; waits if asked to", Scope.EVENTS,
+        events.get_events, (Outcome(200, shapes.EventPage, "Events, ascending."),), query=shapes.EventQuery,
+        problems=(410,),
+    ),
+    Operation(
+        "GET", "/v1/events/stream", "stream_events", "The log as server-sent events", Scope.EVENTS,
+        events.get_stream, (Outcome(200, "text/event-stream", "Events, as they come."),),
+        query=shapes.StreamQuery, problems=(410,),
+    ),
+    Operation(
+        "GET", "/v1/events/{event_id}", "get_event", "One event's exact bytes", Scope.EVENTS, events.get_event,
+        (Outcome(200, shapes.EventObject, "The event."),),
+    ),
+)  # fmt: skip
+
+CHAINS = (
+    Operation(
+        "GET", "/v1/chains", "list_chains", "Where every chain stands", AnyKey(), chains.get_chains,
+        (Outcome(200, shapes.ChainList, "Every chain."),),
+    ),
+    Operation(
+        "GET", "/v1/chains/{alias}", "get_chain", "Where one chain stands", AnyKey(), chains.get_chain,
+        (Outcome(200, shapes.ChainObject, "The chain."),),
+    ),
+)  # fmt: skip
+
+HEALTH = (
+    Operation(
+        "GET", "/healthz", "healthz", "Whether the process answers", OpenAccess(), health.get_healthz,
+        (Outcome(200, shapes.Health, "It does."),),
+    ),
+    Operation(
+        "GET", "/readyz", "readyz", "Whether it can do its work", OpenAccess(), health.get_readyz,
+        (Outcome(200, shapes.Readiness, "It can."), Outcome(503, shapes.Readiness, "It can not now.")),
+    ),
+    Operation(
+        "GET", "/metrics", "metrics", "Prometheus' text", OpenAccess(), health.get_metrics,
+        (Outcome(200, "text/plain", "The numbers."),),
+    ),
+)  # fmt: skip
+
+OPERATIONS: tuple[Operation, ...] = (*MERCHANTS, *ADDRESSES, *DEPOSITS, *EVENTS, *CHAINS, *HEALTH)

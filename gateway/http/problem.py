@@ -165,5 +165,10 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
         status=problem.status,
         body=problem.body(request_id),
         content_type=CONTENT_TYPE,
-        headers={"x-request-id": request_id, "cache-control": "no-store", **problem.headers},
+        headers={
+            "X-Request-Id": request_id,
+            "Cache-Control": "no-store",
+            "Server": "chainbell",
+            **problem.headers,
+        },
     )

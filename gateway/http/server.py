@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import cast
 
 import msgspec
 from aiohttp import web
@@ -66,7 +67,7 @@ class _Site(web.BaseSite):
     def port(self) -> int:
         """The port in fact: the system's choice where 0 was asked for."""
         assert self._server is not None, "started"
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(cast("asyncio.Server", self._server).sockets[0].getsockname()[1])
 
     async def start(self) -> None:
         await super().start()

@@ -261,3 +261,134 @@ class ProblemObject(Given, frozen=True):
     errors: list[ErrorObject]
     request_id: str
     oldest_sequence: int | UnsetType = UNSET
+
+
+Sequence = Annotated[int, Meta(ge=0, le=HEIGHT_MAX)]
+Types = Annotated[str, Meta(min_length=1, max_length=2_000, description="Event types, separated by commas.")]
+
+
+class EventQuery(Strict, frozen=True):
+    """`GET /v1/events`: what follows `after_sequence`; `wait` is how long to wait for the first one."""
+
+    after_sequence: Sequence = 0
+    types: Types | None = None
+    limit: Limit = 50
+    wait: Annotated[float, Meta(ge=0, le=30, description="Seconds.")] = 0
+
+
+class StreamQuery(Strict, frozen=True):
+    """`GET /v1/events/stream`: from here on, or from now on; `Last-Event-ID` counts before `after_sequence`."""
+
+    after_sequence: Sequence | None = None
+    types: Types | None = None
+
+
+class EventObject(Given, frozen=True):
+    """An event: the same bytes as in its webhook. `data` depends on `type`."""
+
+    id: str
+    type: str
+    sequence: int
+    prev_hash: str
+    log_epoch: int
+    timestamp: str
+    api_version: str
+    merchant_id: str
+    data: dict[str, Any]
+
+
+class EventPage(Given, frozen=True):
+    """Events, ascending. `next` is the last sequence of this page, or null where there is none."""
+
+    items: list[EventObject]
+    next: int | None
+    head_sequence: int
+
+
+class EventList(Given, frozen=True):
+    """Events of one object, oldest first."""
+
+    items: list[EventObject]
+    next: str | None = None
+
+
+class ChainBlock(Given, frozen=True):
+    """A block by height and hash."""
+
+    height: int
+    hash: str
+
+
+ChainState = Literal[
+    "following", "starting", "stalled", "disputed", "halted", "not_followed", "not_configured"
+]
+Trust = Literal["single", "agreed", "disputed"]
+
+
+class ChainProvider(Given, frozen=True):
+    """One provider, by host; URLs are never shown."""
+
+    host: str
+    operator: str
+    head_height: int | None
+    lag_blocks: int
+    failures: int
+    distrusted: bool
+    last_error: str | None
+
+
+class ChainObject(Given, frozen=True):
+    """Where a chain stands. `trust`: one operator (single), several that agree, or operators that contradict each other."""
+
+    chain: str
+    alias: str
+    family: str
+    state: ChainState
+    head_height: int | None
+    tip: ChainBlock | None
+    final_height: int | None
+    safe_height: int | None
+    agreed_height: int | None
+    lag_blocks: int | None
+    trust: Trust
+    verification: str | None
+    providers: list[ChainProvider]
+    congested: bool
+    conditions: list[str]
+    block_interval_s: float | None
+    halt_reason: str | None
+    halted_fork_height: int | None
+    last_error: str | None
+    reported_at: str | None
+    moved_at: str | None
+
+
+class ChainList(Given, frozen=True):
+    """Every chain."""
+
+    items: list[ChainObject]
+    next: str | None = None
+
+
+class Health(Given, frozen=True):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class ChainReadiness(Given, frozen=True):
+    """Whether a chain is close to its head."""
+
+    alias: str
+    ready: bool
+    reason: str | None
+    state: str
+    lag_blocks: int | None
+
+
+class Readiness(Given, frozen=True):
+    """Whether this server can do its work."""
+
+    status: Literal["ready", "not ready"]
+    database: Literal["ok", "away"]
+    chains: list[ChainReadiness]

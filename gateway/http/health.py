@@ -1,0 +1,73 @@
+"""`/healthz`, `/readyz`, `/metrics`: for load balancers, orchestrators and Prometheus.
+
+Lives here: the answers, and an application of these three alone for roles without the API. Does not live here: the numbers
+(`gateway.metrics`), what a chain's state means (`chains`).
+"""
+
+from __future__ import annotations
+
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from gateway import store
+from gateway.http.calls import Answer, Call, json_answer
+from gateway.http.chains import load_chain_objects
+from gateway.http.shapes import ChainObject, ChainReadiness, Health, Readiness
+from gateway.store import DatabaseAway
+from indexer.settings import FollowSettings
+from indexer.storage import Retryable
+
+GOOD_STATES = frozenset({"following", "disputed"})
+
+
+async def get_healthz(call: Call) -> Answer:
+    """The process answers."""
+    del call
+    return json_answer(Health(status="ok"))
+
+
+async def get_readyz(call: Call) -> Answer:
+    """The database answers, and every configured chain is close to its head; 503 otherwise, saying what is not."""
+    try:
+        await store.ping(call.pool)
+        objects = await load_chain_objects(call.pool, call.services.faces.configured, call.now)
+    except (DatabaseAway, Retryable):
+        return json_answer(Readiness(status="not ready", database="away", chains=[]), 503)
+    chains = []
+    for face, one in zip(call.services.faces.configured, objects, strict=True):
+        assert face.follow is not None, "configured"
+        reason = find_reason(one, face.follow)
+        chains.append(
+            ChainReadiness(
+                alias=one.alias,
+                ready=reason is None,
+                reason=reason,
+                state=one.state,
+                lag_blocks=one.lag_blocks,
+            )
+        )
+    ready = all(chain.ready for chain in chains)
+    return json_answer(
+        Readiness(status="ready" if ready else "not ready", database="ok", chains=chains),
+        200 if ready else 503,
+    )
+
+
+def find_reason(chain: ChainObject, follow: FollowSettings) -> str | None:
+    """Why a chain is not ready; None when it is."""
+    if chain.state not in GOOD_STATES:
+        return {
+            "halted": "halted; an operator must resume it or accept the reorg",
+            "not_followed": "no process follows it, or its follower is silent",
+            "starting": "its first block is not recorded yet",
+            "stalled": "no new block for too long",
+        }.get(chain.state, chain.state)
+    if chain.lag_blocks is None:
+        return "its head is not known"
+    if chain.lag_blocks > follow.ready_lag_blocks:
+        return f"{chain.lag_blocks} blocks behind its head"
+    return None
+
+
+async def get_metrics(call: Call) -> Answer:
+    """Prometheus' text."""
+    return Answer(200, generate_latest(call.services.registry), CONTENT_TYPE_LATEST)

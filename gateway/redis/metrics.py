@@ -1,0 +1,49 @@
+"""What the operator sees of Redis: whether it answers, what failed, and how often a process went on without it.
+
+Lives here: the metrics of this folder. They exist only where `redis.url` is set, so that an alert on `chainbell_redis_up`
+is silent elsewhere. Does not live here: serving `/metrics`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class Use(StrEnum):
+    """What Redis is asked for."""
+
+    PROBE = "probe"
+    BUDGETS = "budgets"
+    RATE_LIMITS = "rate_limits"
+    WAKES = "wakes"
+    CACHE = "cache"
+
+
+class RedisMetrics:
+    """The metrics of one process's Redis."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.up = Gauge("chainbell_redis_up", "1 while Redis answers, else 0.", registry=registry)
+        self.errors = Counter(
+            "chainbell_redis_errors_total",
+            "Questions to Redis that failed or took too long, and messages that could not be read.",
+            ["use", "kind"],
+            registry=registry,
+        )
+        self.fallbacks = Counter(
+            "chainbell_redis_fallbacks_total",
+            "Questions that were answered inside this process because Redis was away.",
+            ["use"],
+            registry=registry,
+        )
+        self.lookups = Counter(
+            "chainbell_redis_cache_lookups_total",
+            "Looks into the shared cache: hit, miss, or an entry refused because its seal was not ours.",
+            ["result"],
+            registry=registry,
+        )
+        self.up.set(0)
+        for use in Use:
+            self.fallbacks.labels(use)
