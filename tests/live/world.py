@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,8 +18,11 @@ from uuid import UUID
 import msgspec
 from web3 import Web3
 
+from chains.errors import ChainError
 from chains.evm.address import parse_address
 from chains.evm.source import EvmSource
+from chains.evm.verify.profiles import PROFILES
+from chains.evm.verify.verifier import BlockVerifier
 from chains.model import Asset, AssetId, ChainId
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalityRule
@@ -37,6 +40,7 @@ from migrations.handles import Connection, Pool
 from migrations.ids import new_id
 from relay import log as relay_log
 from tests.devnet.anvil import AnvilNode, start_anvil
+from tests.faultproxy.proxy import FaultProxy, start_proxy
 
 SHOP = MerchantId(UUID(int=0x5109))
 OTHER_SHOP = MerchantId(UUID(int=0x5110))
@@ -79,6 +83,9 @@ class World:
     desk: ChainDesk = field(init=False)
     follower: Follower = field(init=False)
     now: datetime = EPOCH
+    proxies: list[FaultProxy] = field(default_factory=list)
+    token: str = ""
+    clock_s: list[float] = field(default_factory=lambda: [EPOCH.timestamp()])
 
     def restart(self) -> None:
         """Forget everything that is in memory, as after kill -9."""
@@ -88,6 +95,7 @@ class World:
     async def step(self) -> Outcome:
         """One step, a second after the last."""
         self.now += timedelta(seconds=1)
+        self.clock_s[0] = self.now.timestamp()
         if await self.store.load_chain(CHAIN) is not None and self.desk.lease_epoch == 0:
             epoch = await self.store.acquire_lease(CHAIN, holder="test", lease_s=3600)
             assert epoch is not None
@@ -103,6 +111,13 @@ class World:
             if isinstance(outcome, Idle | Lagging | NotYet):
                 return outcomes
         raise AssertionError(f"not settled after {steps_max} steps: {outcomes[-3:]}")
+
+    async def step_in_weather(self) -> Outcome | ChainError:
+        """One step, with weather as a value."""
+        try:
+            return await self.step()
+        except ChainError as error:
+            return error
 
     async def watch(
         self,
@@ -148,11 +163,21 @@ async def open_world(
     confirmations: int = 3,
     finality: FinalityRule = TWELVE_DEEP,
     rules: Sequence[ConfirmRule] | None = None,
+    operators: int = 0,
 ) -> AsyncIterator[World]:
-    """A fresh anvil and the given database, followed from its head."""
-    async with start_anvil() as node:
+    """A fresh anvil and the given database, followed from its head.
+
+    With `operators`, so many fault proxies stand in front of the node, each
+    as an operator of its own; without, the node is asked directly.
+    """
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(start_anvil())
         await node.mine()
         contract = await deploy_token(node) if token else None
+        proxies = [await stack.enter_async_context(start_proxy(node.url)) for _ in range(operators)]
+        endpoints = [
+            Endpoint(proxy.url, operator=f"operator-{number}") for number, proxy in enumerate(proxies)
+        ]
         pool = await open_pool(database_url, size=6, application_name="test")
         settings = FollowSettings(
             traits=local_traits(contract, finality=finality),
@@ -160,13 +185,29 @@ async def open_world(
             finality=finality,
             poll_interval_s=0.05,
         )
-        async with EvmSource(settings.traits, [Endpoint(node.url)]) as source:
-            world: World
+        world: World
+        clock_s = [EPOCH.timestamp()]
+        source = EvmSource(
+            settings.traits,
+            endpoints or [Endpoint(node.url)],
+            verifier=BlockVerifier(PROFILES[settings.traits.verification_profile]),
+            clock=lambda: clock_s[0],
+        )
+        async with source:
 
             async def publish(conn: Connection, facts: Sequence[Any]) -> None:
                 await relay_log.append(conn, facts, now=world.now)
 
-            world = World(node, pool, source, settings, PostgresFollowStore(pool, publish))
+            world = World(
+                node,
+                pool,
+                source,
+                settings,
+                PostgresFollowStore(pool, publish),
+                proxies=proxies,
+                token=contract or "",
+            )
+            world.clock_s = clock_s
             world.restart()
             try:
                 await world.settle()
