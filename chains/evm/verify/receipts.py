@@ -34,6 +34,9 @@ _TOPICS_LENGTH: Final = (1, 34, 68, 101, 134)
 
 _BLOOM_PREFIX: Final = "b90100"
 
+_TRANSFER_PREFIX: Final = list_prefix(21 + 101 + 33)
+"""Of a log with three topics and one word of data."""
+
 
 def _op_deposit_extra(receipt: RawReceipt) -> str:
     # Between Regolith and Canyon the nonce is shown but not committed to; the version tells.
@@ -62,11 +65,9 @@ def encode_receipt(receipt: RawReceipt, kind: str, bloom: str, extra: ReceiptExt
     """
     if len(bloom) != BLOOM_TEXT_LENGTH or bloom[:2] != "0x":
         raise ValueError("not a bloom")
-    logs = receipt.logs
-    encoded_logs = encode_list("".join([_encode_log(log) for log in logs])) if logs else EMPTY_LIST
     body = (
         f"{_encode_outcome(receipt)}{encode_scalar(receipt.cumulative_gas_used)}"
-        f"{_BLOOM_PREFIX}{bloom[2:]}{encoded_logs}"
+        f"{_BLOOM_PREFIX}{bloom[2:]}{_encode_logs(receipt.logs)}"
     )
     if extra is not None:
         body += extra(receipt)
@@ -86,17 +87,26 @@ def _encode_outcome(receipt: RawReceipt) -> str:
     raise ValueError("a receipt with neither status nor state root")
 
 
+def _encode_logs(logs: list[RawLog]) -> str:
+    """The list of logs; the shape of an ERC-20 transfer is written out, because it is most of them."""
+    if not logs:
+        return EMPTY_LIST
+    parts = []
+    for log in logs:
+        topics, data = log.topics, log.data
+        if len(topics) == 3 and len(data) == 66 and data[:2] == "0x":
+            first, second, third = topics
+            parts.append(
+                f"{_TRANSFER_PREFIX}94{log.address[2:]}f863a0{first[2:]}a0{second[2:]}a0{third[2:]}a0{data[2:]}"
+            )
+        else:
+            parts.append(_encode_log(log))
+    return encode_list("".join(parts))
+
+
 def _encode_log(log: RawLog) -> str:
-    topics = log.topics
+    topics, data = log.topics, encode_data(log.data)
     count = len(topics)
-    data = log.data
-    if len(data) == 66 and data[:2] == "0x":
-        text = "a0" + data[2:]
-    else:
-        text = encode_data(data)
-    length = 21 + _TOPICS_LENGTH[count] + (len(text) >> 1)
-    if count == 3:
-        first, second, third = topics
-        return f"{list_prefix(length)}94{log.address[2:]}f863a0{first[2:]}a0{second[2:]}a0{third[2:]}{text}"
     words = "".join(["a0" + topic[2:] for topic in topics])
-    return f"{list_prefix(length)}94{log.address[2:]}{_TOPICS_PREFIX[count]}{words}{text}"
+    length = 21 + _TOPICS_LENGTH[count] + (len(data) >> 1)
+    return f"{list_prefix(length)}94{log.address[2:]}{_TOPICS_PREFIX[count]}{words}{data}"

@@ -47,7 +47,7 @@ def list_prefix(length: int) -> str:
 
 def encode_list(items: str) -> str:
     """A list of items that are already encoded and joined."""
-    return list_prefix(len(items) >> 1) + items
+    return f"{list_prefix(len(items) >> 1)}{items}"
 
 
 def encode_data(text: str) -> str:
@@ -57,7 +57,7 @@ def encode_data(text: str) -> str:
     length = (len(text) - 2) >> 1
     if length == 1 and text[2] in "01234567":
         return text[2:]
-    return string_prefix(length) + text[2:]
+    return f"{string_prefix(length)}{text[2:]}"
 
 
 def encode_hash(text: str) -> str:
@@ -76,8 +76,13 @@ def encode_address(text: str | None) -> str:
     return "94" + text[2:]
 
 
-def encode_scalar(text: str) -> str:
-    """A "0x…" quantity as the shortest big-endian bytes; leading zeros are dropped."""
+def encode_scalar(text: str | None) -> str:
+    """A "0x…" quantity as the shortest big-endian bytes; leading zeros are dropped.
+
+    Raises TypeError for None, so that a missing field is told from a wrong one.
+    """
+    if text is None:
+        raise TypeError("a quantity is missing")
     if text[:2] != "0x" or len(text) < 3:
         raise ValueError("not a quantity")
     digits = text[2:]

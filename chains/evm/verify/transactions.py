@@ -32,6 +32,7 @@ from chains.evm.verify.rlp import (
     encode_list,
     encode_scalar,
     encode_small_scalar,
+    list_prefix,
     to_bytes,
 )
 
@@ -50,17 +51,17 @@ def _need(text: str | None) -> str:
     return text
 
 
-def _small(text: str | None) -> str:
-    return encode_small_scalar(_need(text))
-
-
-def _scalar(text: str | None) -> str:
-    return encode_scalar(_need(text))
+_small = encode_small_scalar
+_scalar = encode_scalar
 
 
 def _signature(transaction: HashedTransaction) -> str:
     parity = transaction.y_parity or transaction.v
     return f"{_small(parity)}{_scalar(transaction.r)}{_scalar(transaction.s)}"
+
+
+def _typed(kind: str, fields: str) -> str:
+    return f"{kind}{list_prefix(len(fields) >> 1)}{fields}"
 
 
 def _access_list(entries: Sequence[AccessEntry] | None) -> str:
@@ -88,16 +89,17 @@ def _legacy(transaction: HashedTransaction) -> str:
     t = transaction
     return encode_list(
         f"{_small(t.nonce)}{_small(t.gas_price)}{_small(t.gas)}{encode_address(t.to)}"
-        f"{encode_scalar(t.value)}{encode_data(t.input)}{_small(t.v)}{_scalar(t.r)}{_scalar(t.s)}"
+        f"{_scalar(t.value)}{encode_data(t.input)}{_small(t.v)}{_scalar(t.r)}{_scalar(t.s)}"
     )
 
 
 def _access_list_type(transaction: HashedTransaction) -> str:
     t = transaction
-    return "01" + encode_list(
+    return _typed(
+        "01",
         f"{_small(t.chain_id)}{_small(t.nonce)}{_small(t.gas_price)}{_small(t.gas)}"
-        f"{encode_address(t.to)}{encode_scalar(t.value)}{encode_data(t.input)}"
-        f"{_access_list(t.access_list)}{_signature(t)}"
+        f"{encode_address(t.to)}{_scalar(t.value)}{encode_data(t.input)}"
+        f"{_access_list(t.access_list)}{_signature(t)}",
     )
 
 
@@ -106,12 +108,12 @@ def _fee_market_fields(transaction: HashedTransaction) -> str:
     return (
         f"{_small(t.chain_id)}{_small(t.nonce)}{_small(t.max_priority_fee_per_gas)}"
         f"{_small(t.max_fee_per_gas)}{_small(t.gas)}{encode_address(t.to)}"
-        f"{encode_scalar(t.value)}{encode_data(t.input)}{_access_list(t.access_list)}"
+        f"{_scalar(t.value)}{encode_data(t.input)}{_access_list(t.access_list)}"
     )
 
 
 def _fee_market_type(transaction: HashedTransaction) -> str:
-    return "02" + encode_list(_fee_market_fields(transaction) + _signature(transaction))
+    return _typed("02", f"{_fee_market_fields(transaction)}{_signature(transaction)}")
 
 
 def _blob_type(transaction: HashedTransaction) -> str:
@@ -119,48 +121,53 @@ def _blob_type(transaction: HashedTransaction) -> str:
     if hashes is None:
         raise TypeError("a blob transaction without its versioned hashes")
     blobs = encode_list("".join([encode_hash(item) for item in hashes]))
-    return "03" + encode_list(
+    return _typed(
+        "03",
         f"{_fee_market_fields(transaction)}{_small(transaction.max_fee_per_blob_gas)}"
-        f"{blobs}{_signature(transaction)}"
+        f"{blobs}{_signature(transaction)}",
     )
 
 
 def _set_code_type(transaction: HashedTransaction) -> str:
-    return "04" + encode_list(
+    return _typed(
+        "04",
         f"{_fee_market_fields(transaction)}{_authorizations(transaction.authorization_list)}"
-        f"{_signature(transaction)}"
+        f"{_signature(transaction)}",
     )
 
 
 def _op_deposit_type(transaction: OpTransaction) -> str:
     t = transaction
-    mint = EMPTY if t.mint is None else encode_scalar(t.mint)
+    mint = EMPTY if t.mint is None else _scalar(t.mint)
     system = "01" if t.is_system_tx else EMPTY
-    return "7e" + encode_list(
+    return _typed(
+        "7e",
         f"{encode_hash(_need(t.source_hash))}{encode_address(_need(t.sender))}{encode_address(t.to)}"
-        f"{mint}{encode_scalar(t.value)}{_small(t.gas)}{system}{encode_data(t.input)}"
+        f"{mint}{_scalar(t.value)}{_small(t.gas)}{system}{encode_data(t.input)}",
     )
 
 
 def _celo_token_fee_type(transaction: CeloTransaction) -> str:
     t = transaction
-    return "7b" + encode_list(f"{_fee_market_fields(t)}{encode_address(t.fee_currency)}{_signature(t)}")
+    return _typed("7b", f"{_fee_market_fields(t)}{encode_address(t.fee_currency)}{_signature(t)}")
 
 
 def _celo_denominated_type(transaction: CeloTransaction) -> str:
     t = transaction
-    return "7a" + encode_list(
+    return _typed(
+        "7a",
         f"{_fee_market_fields(t)}{encode_address(t.fee_currency)}"
-        f"{_small(t.max_fee_in_fee_currency)}{_signature(t)}"
+        f"{_small(t.max_fee_in_fee_currency)}{_signature(t)}",
     )
 
 
 def _scroll_message_type(transaction: ScrollTransaction) -> str:
     t = transaction
     sender = t.message_sender or t.sender
-    return "7e" + encode_list(
-        f"{_small(t.queue_index)}{_small(t.gas)}{encode_address(t.to)}{encode_scalar(t.value)}"
-        f"{encode_data(t.input)}{encode_address(_need(sender))}"
+    return _typed(
+        "7e",
+        f"{_small(t.queue_index)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
+        f"{encode_data(t.input)}{encode_address(_need(sender))}",
     )
 
 
@@ -170,54 +177,59 @@ def _arbitrum_fee_cap(transaction: ArbitrumTransaction) -> str:
 
 def _arbitrum_deposit_type(transaction: ArbitrumTransaction) -> str:
     t = transaction
-    return "64" + encode_list(
+    return _typed(
+        "64",
         f"{_small(t.chain_id)}{encode_hash(_need(t.request_id))}{encode_address(_need(t.sender))}"
-        f"{encode_address(_need(t.to))}{encode_scalar(t.value)}"
+        f"{encode_address(_need(t.to))}{_scalar(t.value)}",
     )
 
 
 def _arbitrum_unsigned_type(transaction: ArbitrumTransaction) -> str:
     t = transaction
-    return "65" + encode_list(
+    return _typed(
+        "65",
         f"{_small(t.chain_id)}{encode_address(_need(t.sender))}{_small(t.nonce)}"
-        f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{encode_scalar(t.value)}"
-        f"{encode_data(t.input)}"
+        f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
+        f"{encode_data(t.input)}",
     )
 
 
 def _arbitrum_contract_type(transaction: ArbitrumTransaction) -> str:
     t = transaction
-    return "66" + encode_list(
+    return _typed(
+        "66",
         f"{_small(t.chain_id)}{encode_hash(_need(t.request_id))}{encode_address(_need(t.sender))}"
-        f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{encode_scalar(t.value)}"
-        f"{encode_data(t.input)}"
+        f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
+        f"{encode_data(t.input)}",
     )
 
 
 def _arbitrum_retry_type(transaction: ArbitrumTransaction) -> str:
     t = transaction
-    return "68" + encode_list(
+    return _typed(
+        "68",
         f"{_small(t.chain_id)}{_small(t.nonce)}{encode_address(_need(t.sender))}"
-        f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{encode_scalar(t.value)}"
+        f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
         f"{encode_data(t.input)}{encode_hash(_need(t.ticket_id))}{encode_address(_need(t.refund_to))}"
-        f"{_scalar(t.max_refund)}{_scalar(t.submission_fee_refund)}"
+        f"{_scalar(t.max_refund)}{_scalar(t.submission_fee_refund)}",
     )
 
 
 def _arbitrum_submit_type(transaction: ArbitrumTransaction) -> str:
     t = transaction
-    return "69" + encode_list(
+    return _typed(
+        "69",
         f"{_small(t.chain_id)}{encode_hash(_need(t.request_id))}{encode_address(_need(t.sender))}"
         f"{_scalar(t.l1_base_fee)}{_scalar(t.deposit_value)}{_arbitrum_fee_cap(t)}{_small(t.gas)}"
         f"{encode_address(t.retry_to)}{_scalar(t.retry_value)}{encode_address(_need(t.beneficiary))}"
         f"{_scalar(t.max_submission_fee)}{encode_address(_need(t.refund_to))}"
-        f"{encode_data(_need(t.retry_data))}"
+        f"{encode_data(_need(t.retry_data))}",
     )
 
 
 def _arbitrum_internal_type(transaction: ArbitrumTransaction) -> str:
     t = transaction
-    return "6a" + encode_list(f"{_small(t.chain_id)}{encode_data(t.input)}")
+    return _typed("6a", f"{_small(t.chain_id)}{encode_data(t.input)}")
 
 
 ETHEREUM_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
@@ -272,7 +284,6 @@ def encode_withdrawal(withdrawal: Withdrawal) -> bytes:
     w = withdrawal
     return to_bytes(
         encode_list(
-            f"{encode_scalar(w.index)}{encode_scalar(w.validator_index)}"
-            f"{encode_address(w.address)}{encode_scalar(w.amount)}"
+            f"{_scalar(w.index)}{_scalar(w.validator_index)}{encode_address(w.address)}{_scalar(w.amount)}"
         )
     )
