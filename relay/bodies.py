@@ -83,6 +83,28 @@ class Published:
     created_at: datetime
 
 
+def endpoint_fact(
+    merchant_id: UUID,
+    endpoint_id: UUID,
+    *,
+    version: int,
+    event_type: str,
+    state: str,
+    reason: str | None,
+    at: datetime,
+) -> RelayFact:
+    """What an `endpoint.*` event says. The URL stays out of it: it may hold a key, and other endpoints read this."""
+    endpoint = encode_id("end", endpoint_id)
+    return RelayFact(
+        merchant_id=merchant_id,
+        object_id=endpoint,
+        version=version,
+        type=event_type,
+        data={"endpoint": {"id": endpoint, "version": version, "state": state, "reason": reason}},
+        at=at,
+    )
+
+
 Reversible = tuple[UUID, str, int]
 """Merchant, object and version: names the event that a reversal takes back."""
 

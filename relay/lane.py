@@ -155,14 +155,9 @@ class Lane:
     def offer_rows(self, due: Sequence[DueRow], next_retry_at: datetime | None) -> None:
         """Take due rows with their bytes; `next_retry_at` is when the next of the others is due."""
         self.troubles.next_retry_at = next_retry_at
-        unwritten = self.troubles.pending
         for one in due:
             sequence = one.row.sequence
-            if (
-                sequence not in self._flights
-                and sequence not in unwritten.rows
-                and sequence not in unwritten.closed
-            ):
+            if sequence not in self._flights and not self.troubles.pending.speaks_of(sequence):
                 self._due.append(one)
 
     def offer_probe(self, oldest: DueRow | None, now: datetime) -> list[Send]:
@@ -173,6 +168,8 @@ class Lane:
         if not self.wants_probe(now):
             return []
         if oldest is not None:
+            if self.troubles.pending.speaks_of(oldest.row.sequence):
+                return []
             return [self._start_row(oldest, now, probe=True)]
         entry = self.window.take()
         if entry is not None:

@@ -36,6 +36,10 @@ class Pending:
         self.rows.pop(sequence, None)
         self.closed.add(sequence)
 
+    def speaks_of(self, sequence: int) -> bool:
+        """The row of this sequence, as the database has it, is out of date."""
+        return sequence in self.rows or sequence in self.closed
+
     def note_success(self, at: datetime) -> None:
         """Remember the newest success."""
         self.health = Health(at, self.health.failure_at, self.health.failure)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from relay.model import AttemptRow, Blocked, ExceptionRow, Freed, Hurry, Outcome, OutcomeKind, RowState
 from relay.pending import Pending
 from relay.schedule import REVERSAL, Delivered, Exhausted, RetryLater, Verdict, decide
 from relay.settings import RetrySettings
 from relay.window import Entry
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Troubles:
@@ -36,6 +38,10 @@ class Troubles:
         """Something is due at `moment`, perhaps sooner than anything known."""
         if moment is not None and (self.next_retry_at is None or moment < self.next_retry_at):
             self.next_retry_at = moment
+
+    def look_again(self) -> None:
+        """Rows may have changed behind our back: ask for what is due."""
+        self.next_retry_at = LONG_AGO
 
     def park(
         self, entry: Entry, followers: Iterable[Entry], now: datetime, *, retry_at: datetime

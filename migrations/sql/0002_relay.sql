@@ -83,11 +83,41 @@ create table event_leaves (
   primary key (merchant_id, sequence)
 );
 
+-- Drops the oldest month that lies before `before` altogether, if no endpoint still needs it; keeps its leaves.
+-- Answers what it did: the partition dropped, or null (nothing that old, or somebody needs it).
+create function retire_events_partition(before timestamptz) returns text language plpgsql as $$
+declare
+  name text;
+  first_day date;
+begin
+  perform pg_advisory_xact_lock(hashtext('chainbell-events-partitions'));
+  select c.relname, to_date(right(c.relname, 7), 'YYYY_MM')
+  into name, first_day
+  from pg_inherits i
+  join pg_class c
+  on c.oid = i.inhrelid
+  where i.inhparent = 'events'::regclass and c.relname ~ '^events_[0-9]{4}_[0-9]{2}$'
+  order by c.relname
+  limit 1;
+  if name is null or (first_day + interval '1 month') at time zone 'UTC' > before then
+    return null;
+  end if;
+  if exists (select from endpoints_needing_events_before((first_day + interval '1 month') at time zone 'UTC')) then
+    return null;
+  end if;
+  execute format(
+    'insert into event_leaves (merchant_id, sequence, event_id, body_hash)
+     select merchant_id, sequence, event_id, sha256(body) from %I', name);
+  execute format('drop table %I', name);
+  return name;
+end
+$$;
+
 create table endpoints (
   endpoint_id uuid primary key,
   merchant_id uuid not null,
   shard smallint not null check (shard between 0 and 63),
-  url text not null check (url ~ '^https?://' and length(url) <= 2048),
+  url text not null check (url ~* '^https?://' and length(url) <= 2048),
   description text not null default '' check (length(description) <= 500),
   event_types text[] check (cardinality(event_types) between 1 and 64),
   headers_sealed bytea,
@@ -104,6 +134,7 @@ create table endpoints (
   start_sequence bigint not null check (start_sequence >= 0),
   created_at timestamptz not null,
   updated_at timestamptz not null,
+  warned_at timestamptz,
   deleted_at timestamptz,
   check (state = 'active' or state_reason is not null)
 );
@@ -226,3 +257,31 @@ create table relay_workers (
   worker_id uuid primary key,
   seen_at timestamptz not null
 );
+
+-- Endpoints that have not been given, or are still being given, events told before `moment`.
+create function endpoints_needing_events_before(moment timestamptz) returns setof uuid language sql stable as $$
+  select p.endpoint_id
+  from endpoints p
+  join endpoint_cursors c
+  on c.endpoint_id = p.endpoint_id
+  where p.deleted_at is null
+    and (
+      exists (
+        select
+        from events e
+        where e.merchant_id = p.merchant_id and e.sequence = c.sequence + 1 and e.created_at < moment
+      )
+      or exists (
+        select
+        from delivery_exceptions x
+        where x.endpoint_id = p.endpoint_id and x.state <> 'exhausted' and x.event_at < moment
+      )
+      or exists (
+        select
+        from endpoint_replays r
+        join events e
+        on e.merchant_id = p.merchant_id and e.sequence = r.sequence + 1 and e.created_at < moment
+        where r.endpoint_id = p.endpoint_id
+      )
+    )
+$$;

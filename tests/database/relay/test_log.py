@@ -141,11 +141,11 @@ async def test_the_clock_of_a_log_never_runs_backwards(conn: Connection) -> None
 
 async def test_a_commit_wakes_listeners_once_with_the_new_heads(conn: Connection, database_url: str) -> None:
     notices: list[str] = []
+    arrived = asyncio.Event()
     listener = await connect(database_url, application_name="listener")
-    await listener.add_listener(log.CHANNEL, lambda *args: notices.append(str(args[3])))
+    await listener.add_listener(log.CHANNEL, lambda *args: (notices.append(str(args[3])), arrived.set()))
     await publish(conn, fact(1), fact(2), fact(1, merchant=UUID(int=2)))
-    while not notices:
-        await asyncio.sleep(0.005)
+    await asyncio.wait_for(arrived.wait(), 5)
     assert [log.decode_notice(notice) for notice in notices] == [{MERCHANT: 2, UUID(int=2): 1}]
     await listener.close()
 
@@ -196,8 +196,8 @@ async def test_concurrent_appends_for_the_same_merchants_never_deadlock_and_leav
         ("update events set body = 'zz' where sequence = 3", "the head has another hash than the last body"),
         ("update merchant_logs set sequence = 7", "the head says 7, the log ends at 3"),
         (
-            "insert into events select merchant_id, sequence, log_epoch, event_id, object_id, version, type, "
-            "prev_hash, body, created_at - interval '2 years' from events where sequence = 2",
+            """insert into events select merchant_id, sequence, log_epoch, event_id, object_id, version, type,
+            prev_hash, body, created_at - interval '2 years' from events where sequence = 2""",
             "sequence 2 stands there twice",
         ),
     ],

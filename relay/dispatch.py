@@ -1,0 +1,335 @@
+"""One worker's lanes: loads them, feeds them, says what to send, takes outcomes, settles.
+
+Lives here: `Dispatcher`. Its `step_*` wait only for the store, so that a simulation can drive them by hand; sending
+itself is for whoever calls (`service`): `start` hands out attempts, `finish` takes their outcomes. Does not live here:
+what one endpoint does next (`lane`), whose shards (`shards`), loading and changing endpoints (`roster`), HTTP (`egress`).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from migrations.ids import encode_id
+from relay.lane import Lane
+from relay.metrics import RelayMetrics
+from relay.model import DueRow, Outcome, RowState, Send, Settlement
+from relay.roster import Roster, Seat
+from relay.settings import RelaySettings
+from relay.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefused
+
+OnAlert = Callable[[str, Mapping[str, object]], None]
+"""Told what an operator should know: a kind in kebab-case, and fields. Must not wait."""
+
+QUANTUM = 8
+"""Attempts one lane may start before the next one has its turn."""
+READ_EVENTS_MAX = 4_000
+SETTLE_LANES_MAX = 500
+REPLAY_BATCH = 100
+REPLAY_ROWS_MAX = 200
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to make now; give it back with its outcome."""
+
+    lane: Lane
+    sequence: int
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Dispatcher:
+    """All lanes of one worker. `chance` gives numbers in [0, 1): the only randomness."""
+
+    def __init__(
+        self,
+        store: RelayStore,
+        roster: Roster,
+        settings: RelaySettings,
+        *,
+        chance: Callable[[], float],
+        metrics: RelayMetrics,
+        on_alert: OnAlert,
+    ) -> None:
+        self._store = store
+        self._roster = roster
+        self._settings = settings
+        self._chance = chance
+        self._metrics = metrics
+        self._on_alert = on_alert
+        self._heads: dict[UUID, int] = {}
+        self._asked_heads: set[UUID] = set()
+        self._touched: dict[UUID, None] = {}
+        self._runnable: dict[UUID, None] = {}
+        self._dirty: dict[UUID, None] = {}
+        self._timers: list[tuple[datetime, UUID]] = []
+        self._timed: dict[UUID, datetime] = {}
+        self._share = max(1, int(settings.in_flight_max * settings.endpoint_share))
+        self.in_flight = 0
+        self.stopping = False
+
+    # --- news ------------------------------------------------------------------------------------------------------
+
+    def wake(self, heads: HeadSequences) -> bool:
+        """Some logs grew. True if an endpoint of ours may have something to send."""
+        known = self._roster.merchants
+        ours = [merchant_id for merchant_id in heads if merchant_id in known]
+        for merchant_id in ours:
+            self._heads[merchant_id] = max(self._heads.get(merchant_id, 0), heads[merchant_id])
+            self._touch(known[merchant_id])
+        return bool(ours)
+
+    def touch_all(self) -> None:
+        """Look at every lane again, and ask how far every log is: the poll behind all wake-ups."""
+        self._asked_heads.update(self._roster.merchants)
+        self._touch(self._roster.seats)
+
+    def _touch(self, endpoints: Iterable[UUID]) -> None:
+        for endpoint_id in endpoints:
+            self._touched[endpoint_id] = None
+
+    # --- feeding ---------------------------------------------------------------------------------------------------
+
+    async def step_feed(self, now: datetime) -> list[Attempt]:
+        """Read what the touched lanes want: events, due rows, replays. Returns probes, to be sent like any attempt."""
+        await self._load_heads()
+        self._pop_timers(now)
+        touched, self._touched = self._touched, {}
+        try:
+            return await self._feed(list(touched), now)
+        except BaseException:
+            self._touched = touched | self._touched
+            raise
+
+    async def _load_heads(self) -> None:
+        fresh = self._roster.take_fresh()
+        self._asked_heads.update(seat.merchant_id for seat in fresh)
+        self._touch(seat.endpoint_id for seat in fresh)
+        if self._asked_heads:
+            heads = await self._store.load_heads(self._asked_heads)
+            self._asked_heads.clear()
+            self._heads |= heads
+
+    async def _feed(self, touched: list[UUID], now: datetime) -> list[Attempt]:
+        reads: list[ReadBehind] = []
+        probing: list[tuple[Seat, DueRow | None]] = []
+        wanted = 0
+        for endpoint_id in touched:
+            seat = self._roster.seats.get(endpoint_id)
+            if seat is None:
+                continue
+            lane = seat.lane
+            if seat.replaying and lane.open:
+                await self._advance_replay(seat, now)
+            if limit := lane.wants_rows(now):
+                due = await self._store.load_due_rows(endpoint_id, now, limit)
+                lane.offer_rows(due.rows, due.next_retry_at)
+            if lane.wants_probe(now) and not self.stopping:
+                probing.append((seat, await self._store.load_oldest_row(endpoint_id)))
+            limit = lane.wants_events(self._heads.get(seat.merchant_id, 0))
+            if limit and wanted < READ_EVENTS_MAX:
+                wanted += limit
+                reads.append(ReadBehind(endpoint_id, seat.merchant_id, lane.window.position, limit))
+            elif limit:
+                self._touched[endpoint_id] = None
+            self._runnable[endpoint_id] = self._dirty[endpoint_id] = None
+        await self._read(reads, now)
+        return [  # nothing may fail from here on: a lane counts what it starts as in flight
+            attempt
+            for seat, oldest in probing
+            for attempt in self._attempts(seat, seat.lane.offer_probe(oldest, now), now)
+        ]
+
+    async def _read(self, reads: list[ReadBehind], now: datetime) -> None:
+        if not reads:
+            return
+        found = await self._store.load_events(reads)
+        for read in reads:
+            seat = self._roster.seats.get(read.endpoint_id)
+            events = found.get(read.endpoint_id)
+            if seat is not None and events:
+                seat.lane.offer_events(events, now)
+                if len(events) == read.limit:
+                    self._touched[read.endpoint_id] = None
+
+    async def _advance_replay(self, seat: Seat, now: datetime) -> None:
+        seat.replaying = await self._store.advance_replay(
+            seat.endpoint_id, now=now, limit=REPLAY_BATCH, rows_max=REPLAY_ROWS_MAX
+        )
+        seat.lane.troubles.due_by(now)
+
+    def _pop_timers(self, now: datetime) -> None:
+        while self._timers and self._timers[0][0] <= now:
+            moment, endpoint_id = heapq.heappop(self._timers)
+            if self._timed.get(endpoint_id) == moment:
+                del self._timed[endpoint_id]
+            self._touched[endpoint_id] = None
+
+    # --- sending ---------------------------------------------------------------------------------------------------
+
+    def start(self, now: datetime) -> list[Attempt]:
+        """The attempts to make now; lanes take turns, none more than its share of what may be in flight."""
+        if self.stopping or not self._roster.may_send(now):
+            return []
+        attempts: list[Attempt] = []
+        budget = self._settings.in_flight_max - self.in_flight
+        while budget > 0 and self._runnable:
+            endpoint_id = next(iter(self._runnable))
+            del self._runnable[endpoint_id]
+            seat = self._roster.seats.get(endpoint_id)
+            if seat is None:
+                continue
+            room = min(QUANTUM, budget, self._share - seat.lane.in_flight)
+            sends = seat.lane.start(now, room) if room > 0 else []
+            if len(sends) == room > 0:
+                self._runnable[endpoint_id] = None
+            else:
+                self._set_timer(seat, now)
+            budget -= len(sends)
+            attempts += self._attempts(seat, sends, now)
+        return attempts
+
+    def _attempts(self, seat: Seat, sends: Iterable[Send], now: datetime) -> list[Attempt]:
+        attempts = [
+            Attempt(
+                seat.lane,
+                send.sequence,
+                seat.target.url,
+                seat.target.headers_for(send.event_id, send.body, prev_sequence=send.prev_sequence, now=now),
+                send.body,
+            )
+            for send in sends
+        ]
+        self.in_flight += len(attempts)
+        return attempts
+
+    def _set_timer(self, seat: Seat, now: datetime) -> None:
+        moment = seat.lane.opens_at(now)
+        known = self._timed.get(seat.endpoint_id)
+        if moment is not None and (known is None or moment < known):
+            self._timed[seat.endpoint_id] = moment
+            heapq.heappush(self._timers, (moment, seat.endpoint_id))
+
+    def next_moment(self) -> datetime | None:
+        """When there is something to do without any news; None if never."""
+        return self._timers[0][0] if self._timers else None
+
+    @property
+    def has_work(self) -> bool:
+        """A step would find something to do at once."""
+        return bool(self._touched)
+
+    def finish(self, attempt: Attempt, outcome: Outcome, now: datetime) -> None:
+        """Take the outcome of an attempt. A lane that is not ours any more only forgets it."""
+        self.in_flight -= 1
+        self._metrics.note_attempt(outcome)
+        lane = attempt.lane
+        lane.finish(attempt.sequence, outcome, now, self._chance())
+        endpoint_id = lane.config.endpoint_id
+        if self._roster.is_current(lane):
+            self._touched[endpoint_id] = self._dirty[endpoint_id] = None
+        else:
+            self._roster.note_drained(lane)
+
+    def park(self, now: datetime) -> None:
+        """Give rows to attempts that take long, so that cursors pass them."""
+        for endpoint_id, seat in self._roster.seats.items():
+            if seat.lane.in_flight:
+                seat.lane.park(now)
+                self._dirty[endpoint_id] = None
+
+    # --- settling --------------------------------------------------------------------------------------------------
+
+    @property
+    def dirty(self) -> bool:
+        """Some lane may have something to write."""
+        return bool(self._dirty)
+
+    async def step_settle(self, now: datetime) -> int:
+        """Write what lanes have to write, in one transaction; returns for how many. StoreUnavailable: call again.
+
+        Never while `step_feed` runs: what was read and what is written must not overtake each other.
+        """
+        batch: list[tuple[Lane, Settlement]] = []
+        while self._dirty and len(batch) < SETTLE_LANES_MAX:
+            seat = self._roster.seats.get(self._dirty.popitem()[0])
+            if seat is not None and (settlement := seat.lane.collect()) is not None:
+                batch.append((seat.lane, settlement))
+        if not batch:
+            return 0
+        try:
+            await self._settle(batch, now)
+        except SettlementRefused:
+            await self._settle_singly(batch, now)
+        return len(batch)
+
+    async def _settle(self, batch: list[tuple[Lane, Settlement]], now: datetime) -> None:
+        try:
+            result = await self._store.settle([settlement for _, settlement in batch], now=now)
+        except BaseException:
+            for lane, settlement in batch:
+                lane.refused()
+                self._dirty[settlement.endpoint_id] = None
+            self._metrics.settle_failures.inc()
+            raise
+        for lane, settlement in batch:
+            if settlement.shard not in result.fenced and settlement.endpoint_id not in result.stale:
+                lane.committed(now)
+                self._touched[settlement.endpoint_id] = None
+                self._tell_exhausted(settlement)
+        self._roster.lose_shards({one.shard: one.epoch for _, one in batch if one.shard in result.fenced})
+        for endpoint_id in result.stale:
+            self._roster.restart(endpoint_id)
+
+    async def _settle_singly(self, batch: list[tuple[Lane, Settlement]], now: datetime) -> None:
+        """One endpoint's broken invariant must not keep the others from settling: find it, begin it again."""
+        for lane, refused in batch:
+            settlement = lane.collect()
+            if settlement is None:
+                continue
+            try:
+                await self._settle([(lane, settlement)], now)
+            except SettlementRefused as error:
+                endpoint = encode_id("end", refused.endpoint_id)
+                _log.error("settlement-refused", endpoint=endpoint, error=str(error))
+                self._on_alert("settlement-refused", {"endpoint_id": endpoint})
+                self._roster.restart(refused.endpoint_id)
+
+    def _tell_exhausted(self, settlement: Settlement) -> None:
+        for row in settlement.rows:
+            if row.state is RowState.EXHAUSTED:
+                self._metrics.exhausted.inc()
+                self._on_alert(
+                    "delivery-exhausted",
+                    {
+                        "endpoint_id": encode_id("end", settlement.endpoint_id),
+                        "event_id": encode_id("evt", row.event_id),
+                        "sequence": row.sequence,
+                        "type": row.type,
+                    },
+                )
+
+    # --- measuring -------------------------------------------------------------------------------------------------
+
+    def measure(self) -> None:
+        """Set the gauges."""
+        lag = troubled = 0
+        states = dict.fromkeys(("active", "failing", "paused"), 0)
+        for seat in self._roster.seats.values():
+            lag += max(0, self._heads.get(seat.merchant_id, 0) - seat.lane.window.cursor)
+            troubled += seat.lane.troubles.failing_objects
+            states[seat.lane.state] += 1
+        self._metrics.lag.set(lag)
+        self._metrics.troubled.set(troubled)
+        self._metrics.in_flight.set(self.in_flight)
+        for state, number in states.items():
+            self._metrics.endpoints.labels(state).set(number)

@@ -1,0 +1,239 @@
+"""The only HTTP to strangers: one POST, judged before it connects, bounded in time and bytes, told as an `Outcome`.
+
+Every address is vetted when a socket is made for it (literals and DNS answers alike), so that nothing between deciding
+and connecting can change it. No redirects, no decompression, no cookies, no proxies from the environment. Lives here:
+the session and what each failure is called. Does not live here: which addresses are forbidden (`addresses`), signing,
+retries, and any word of an error that is not in `OutcomeKind`: merchants see those, and learn nothing about our network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from relay.addresses import judge_address
+from relay.model import Outcome, OutcomeKind
+
+EXCERPT_BYTES_MAX = 4_096
+BODY_GRACE_S = 2.0
+"""The status decides; this long at most we wait for the answer's first bytes, within the deadline."""
+KEEPALIVE_S = 15.0
+DNS_CACHE_S = 60
+DNS_THREADS = 64
+"""Names whose servers do not answer hold a thread each; this many may, before other names wait."""
+RETRY_AFTER_LENGTH_MAX = 64
+
+
+class AddressForbidden(OSError):
+    """A connection to this address is refused by us. Says nothing more: the text could reach a merchant."""
+
+    def __init__(self) -> None:
+        super().__init__("address forbidden")
+
+
+class Egress:
+    """One process's way out; use it as an async context manager."""
+
+    def __init__(self, *, timeout_s: float, allow_private_networks: bool) -> None:
+        self._timeout_s = timeout_s
+        self._allow_private_networks = allow_private_networks
+        self._threads = ThreadPoolExecutor(DNS_THREADS, thread_name_prefix="dns")
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(
+            limit=0,  # bounded by lanes and by the dispatcher's own limit
+            keepalive_timeout=KEEPALIVE_S,
+            ttl_dns_cache=DNS_CACHE_S,
+            resolver=_VettingResolver(self._threads, self._forbids),
+            socket_factory=self._make_socket,
+            ssl=ssl.create_default_context(),
+        )
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_reuseconn.append(_note_reuse)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),  # one deadline, ours, over everything
+            auto_decompress=False,
+            trust_env=False,
+            read_bufsize=EXCERPT_BYTES_MAX,
+            trace_configs=[trace],
+        )
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._session is not None
+        await self._session.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Outcome:
+        """Make one attempt; whatever the other side does is an Outcome. `now` is what dates in its answer count from."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
+
+        def ended(kind: OutcomeKind) -> Outcome:
+            return Outcome(kind, duration_ms=int((clock() - started) * 1000))
+
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                status, answer_headers, excerpt = await self._exchange(
+                    url, headers, body, deadline=started + self._timeout_s
+                )
+        except TimeoutError:
+            return ended(OutcomeKind.TIMEOUT)
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            return ended(_kind_of(error))
+        retry_after_s = parse_retry_after(answer_headers.get("Retry-After"), now)
+        return Outcome(
+            kind=classify_status(status, asks_to_wait=retry_after_s is not None),
+            duration_ms=int((clock() - started) * 1000),
+            status_code=status,
+            retry_after_s=retry_after_s,
+            excerpt=excerpt,
+        )
+
+    async def _exchange(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, deadline: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        assert self._session is not None
+        for again in (True, False):
+            context = SimpleNamespace(reused=False)
+            try:
+                async with self._session.post(
+                    url,
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                    trace_request_ctx=context,
+                ) as response:
+                    return response.status, response.headers, await _read_excerpt(response, deadline)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
+                # It was closed for idleness while we wrote to it: nothing about the endpoint; try a fresh one once.
+                if not (again and context.reused):
+                    raise
+        raise AssertionError("the second round returns or raises")
+
+    def _forbids(self, address: str) -> bool:
+        return not self._allow_private_networks and judge_address(address) is not None
+
+    def _make_socket(self, info: tuple[Any, ...]) -> socket.socket:
+        family, kind, proto, _, sockaddr = info
+        if self._forbids(sockaddr[0]):
+            raise AddressForbidden
+        made = socket.socket(family=family, type=kind, proto=proto)
+        made.setblocking(False)
+        return made
+
+
+class _VettingResolver(AbstractResolver):
+    """Names to addresses on our own threads; a name with even one forbidden address is refused."""
+
+    def __init__(self, threads: ThreadPoolExecutor, forbids: Callable[[str], bool]) -> None:
+        self._threads = threads
+        self._forbids = forbids
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        infos = await asyncio.get_running_loop().run_in_executor(
+            self._threads,
+            socket.getaddrinfo,
+            host,
+            port,
+            family,
+            socket.SOCK_STREAM,
+            socket.IPPROTO_TCP,
+            socket.AI_ADDRCONFIG,
+        )
+        found: list[ResolveResult] = []
+        for info_family, _, proto, _, sockaddr in infos:
+            address = str(sockaddr[0])
+            if self._forbids(address):
+                raise AddressForbidden
+            found.append(
+                ResolveResult(
+                    hostname=host,
+                    host=address,
+                    port=port,
+                    family=info_family,
+                    proto=proto,
+                    flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+                )
+            )
+        return found
+
+    async def close(self) -> None:
+        """Nothing of its own to close."""
+
+
+async def _note_reuse(_session: object, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.reused = True
+
+
+async def _read_excerpt(response: aiohttp.ClientResponse, deadline: float) -> bytes:
+    """The first bytes of the answer. What is longer or slower is cut off with its connection, not drained."""
+    clock = asyncio.get_running_loop().time
+    kept = bytearray()
+    try:
+        async with asyncio.timeout_at(min(clock() + BODY_GRACE_S, deadline - 0.01)):
+            while chunk := await response.content.read(EXCERPT_BYTES_MAX + 1 - len(kept)):
+                kept += chunk
+                if len(kept) > EXCERPT_BYTES_MAX:
+                    response.close()
+                    break
+    except (TimeoutError, aiohttp.ClientError, ConnectionError):
+        response.close()
+    return bytes(kept[:EXCERPT_BYTES_MAX])
+
+
+def classify_status(status: int, *, asks_to_wait: bool) -> OutcomeKind:
+    """What an HTTP status means: any 2xx is success, all else is not."""
+    if 200 <= status < 300:
+        return OutcomeKind.DELIVERED
+    if status == 410:
+        return OutcomeKind.GONE
+    if status == 429 or (status == 503 and asks_to_wait):
+        return OutcomeKind.THROTTLED
+    if 300 <= status < 400:
+        return OutcomeKind.REDIRECTED
+    return OutcomeKind.BROKEN if status >= 500 else OutcomeKind.REFUSED
+
+
+def parse_retry_after(text: str | None, now: datetime) -> int | None:
+    """Seconds a Retry-After asks for, counted from `now`; None if it is absent or unreadable."""
+    if text is None or len(text) > RETRY_AFTER_LENGTH_MAX:
+        return None
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=now.tzinfo)
+    return max(0, int((moment - now).total_seconds()))
+
+
+def _kind_of(error: Exception) -> OutcomeKind:
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, AddressForbidden) or isinstance(error, aiohttp.InvalidURL):
+        return OutcomeKind.FORBIDDEN
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) or isinstance(cause, ssl.SSLError):
+        return OutcomeKind.TLS_FAILED
+    if isinstance(error, aiohttp.ClientOSError | aiohttp.ServerConnectionError | OSError | RuntimeError):
+        return OutcomeKind.UNREACHABLE
+    return OutcomeKind.GARBLED

@@ -1,0 +1,52 @@
+"""What operators see of the relay, in Prometheus' form.
+
+Lives here: names, and the few places that count. Gauges about queues are set by whoever measures (`service`). Does not
+live here: exposing them over HTTP (the gateway), alert rules (`deploy/`).
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from relay.model import Outcome
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
+
+
+class RelayMetrics:
+    """One worker's numbers; give each process's registry once."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.attempts = Counter(
+            "chainbell_relay_attempts_total",
+            "HTTP tries, by what became of them",
+            ["outcome"],
+            registry=registry,
+        )
+        self.attempt_seconds = Histogram(
+            "chainbell_relay_attempt_seconds", "Duration of one try", buckets=_SECONDS, registry=registry
+        )
+        self.exhausted = Counter(
+            "chainbell_relay_exhausted_total", "Deliveries that ran out of tries", registry=registry
+        )
+        self.in_flight = Gauge("chainbell_relay_in_flight", "Tries under way", registry=registry)
+        self.lag = Gauge(
+            "chainbell_relay_queue_lag",
+            "Events behind the cursors of this worker's endpoints",
+            registry=registry,
+        )
+        self.troubled = Gauge(
+            "chainbell_relay_failing_objects", "Objects whose oldest delivery fails", registry=registry
+        )
+        self.endpoints = Gauge(
+            "chainbell_relay_endpoints", "This worker's endpoints by state", ["state"], registry=registry
+        )
+        self.shards = Gauge("chainbell_relay_shards", "Shards this worker holds", registry=registry)
+        self.settle_failures = Counter(
+            "chainbell_relay_settle_failures_total", "Settles that must be repeated", registry=registry
+        )
+
+    def note_attempt(self, outcome: Outcome) -> None:
+        """Count one finished attempt."""
+        self.attempts.labels(outcome.kind.value).inc()
+        self.attempt_seconds.observe(outcome.duration_ms / 1000)

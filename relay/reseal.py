@@ -1,0 +1,43 @@
+"""Moving every stored secret to the first encryption key, after a new one was put in front.
+
+Lives here: `reseal_all`, safe to run at any time and to repeat; when it says 0, the old keys may go. Does not live here:
+the encryption (`secretbox`).
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from migrations.handles import Connection
+from migrations.queries import load_queries
+from relay.secretbox import SecretBox
+
+QUERIES = load_queries("relay", "endpoints.sql")
+
+BATCH = 200
+NO_ENDPOINT = UUID(int=0)
+
+
+async def reseal_all(conn: Connection, box: SecretBox) -> int:
+    """Re-encrypt what is not under the first key, a batch a transaction; returns how many values that were.
+
+    SecretUnreadable where a value cannot be opened: what came before it is done.
+    """
+    done, last = 0, NO_ENDPOINT
+    while True:
+        async with conn.transaction():
+            rows = await conn.fetch(QUERIES.load_sealed_values, last, BATCH)
+            for row in rows:
+                last = row["endpoint_id"]
+                headers, key = row["headers_sealed"], row["signing_key_sealed"]
+                new_headers = None if headers is None else box.reencrypt(headers, owner=last)
+                new_key = box.reencrypt(key, owner=last)
+                if new_headers is not None or new_key is not None:
+                    done += (new_headers is not None) + (new_key is not None)
+                    await conn.execute(QUERIES.reseal_endpoint, last, new_headers or headers, new_key or key)
+                for secret in await conn.fetch(QUERIES.load_sealed_secrets_of, last):
+                    if new := box.reencrypt(secret["secret_sealed"], owner=last):
+                        done += 1
+                        await conn.execute(QUERIES.reseal_secret, last, secret["secret_id"], new)
+        if len(rows) < BATCH:
+            return done

@@ -1,0 +1,186 @@
+"""The room at work: one worker, its listener, its housekeeping, and a task for every attempt under way.
+
+Lives here: the TaskGroup and the clock. `run` returns after `stop` within the stop timeout, with everything that was
+sent written down; killed instead, it loses nothing (docs/delivery.md). Does not live here: the loops' bodies (`worker`,
+`prune`), what they decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from migrations.handles import Pool
+from migrations.ids import new_id
+from relay import log
+from relay.dispatch import Attempt, Dispatcher, OnAlert
+from relay.egress import Egress
+from relay.metrics import RelayMetrics
+from relay.model import Outcome, OutcomeKind, shard_of
+from relay.prune import step_prune
+from relay.roster import Roster
+from relay.secretbox import SecretBox
+from relay.settings import RelaySettings
+from relay.shards import Shards
+from relay.storage import HeadSequences, StoreUnavailable
+from relay.store import ENDPOINTS_CHANNEL, PostgresRelayStore
+from relay.worker import Worker
+
+HOUSEKEEPING_INTERVAL_S = 3600.0
+LISTEN_AGAIN_S = 1.0
+
+_log = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    """The one clock of this room."""
+    return datetime.now(UTC)
+
+
+class RelayService:
+    """One relay worker. Several may run on one database, in one process or many: shards divide the work."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        box: SecretBox,
+        settings: RelaySettings,
+        *,
+        registry: CollectorRegistry,
+        on_alert: OnAlert,
+        egress: Egress | None = None,
+    ) -> None:
+        self._settings = settings
+        self._worker_id: UUID = new_id(int(utc_now().timestamp() * 1000))
+        self._store = PostgresRelayStore(pool)
+        self._metrics = RelayMetrics(registry)
+        self._egress = egress or Egress(
+            timeout_s=settings.attempt_timeout_s, allow_private_networks=settings.allow_private_networks
+        )
+        shards = Shards(self._store, self._worker_id, settings.lease_s)
+        self._roster = Roster(self._store, shards, box, settings, on_alert=on_alert)
+        self._dispatcher = Dispatcher(
+            self._store,
+            self._roster,
+            settings,
+            chance=random.SystemRandom().random,
+            metrics=self._metrics,
+            on_alert=on_alert,
+        )
+        self._worker = Worker(self._roster, self._dispatcher, settings, clock=utc_now, launch=self._launch)
+        self._stopping = asyncio.Event()
+        self._sends: set[asyncio.Task[None]] = set()
+        self._send_group: asyncio.TaskGroup | None = None
+
+    def wake(self, heads: HeadSequences) -> None:
+        """Tell in-process what was just committed (merchant → head sequence): faster than any notice."""
+        if self._dispatcher.wake(heads):
+            self._worker.wake()
+
+    def stop(self) -> None:
+        """Start nothing new; `run` returns once what is under way has ended, at the latest after the stop timeout."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop`. Cancelling it is as safe as a crash: attempts under way will be made again."""
+        async with self._egress, asyncio.TaskGroup() as group:
+            helpers = [
+                group.create_task(self._run_listener(), name="relay-listener"),
+                group.create_task(self._run_housekeeping(), name="relay-housekeeping"),
+            ]
+            async with asyncio.TaskGroup() as sends:
+                self._send_group = sends
+                worker = sends.create_task(self._worker.run(), name="relay-worker")
+                stopper = sends.create_task(self._await_stop(), name="relay-stopper")
+                await worker
+                stopper.cancel()
+            for helper in helpers:
+                helper.cancel()
+            await self._leave()
+
+    async def _await_stop(self) -> None:
+        await self._stopping.wait()
+        self._dispatcher.stopping = True
+        self._roster.close_all()
+        self._worker.wake()
+        await asyncio.sleep(self._settings.stop_timeout_s)
+        for task in list(self._sends):
+            task.cancel()
+
+    async def _leave(self) -> None:
+        with suppress(StoreUnavailable):  # then the leases simply end
+            await self._roster.release_all()
+            await self._store.forget_worker(self._worker_id)
+
+    # --- sending ---------------------------------------------------------------------------------------------------
+
+    def _launch(self, attempts: Iterable[Attempt]) -> None:
+        assert self._send_group is not None
+        for attempt in attempts:
+            task = self._send_group.create_task(self._send(attempt))
+            self._sends.add(task)
+            task.add_done_callback(self._sends.discard)
+
+    async def _send(self, attempt: Attempt) -> None:
+        outcome = Outcome(OutcomeKind.INTERRUPTED, 0)
+        try:
+            outcome = await self._egress.post(attempt.url, attempt.headers, attempt.body, now=utc_now())
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+        except Exception:  # noqa: BLE001  # one endpoint's surprise must not end all sending
+            _log.exception("attempt-failed-unexpectedly")
+            outcome = Outcome(OutcomeKind.GARBLED, 0)
+        finally:
+            self._dispatcher.finish(attempt, outcome, utc_now())
+            self._worker.wake()
+
+    # --- notices ---------------------------------------------------------------------------------------------------
+
+    async def _run_listener(self) -> None:
+        while True:
+            try:
+                await self._store.listen(self._take_notice, ready=self._worker.look_around)
+            except StoreUnavailable as error:
+                _log.warning("relay-listener-lost", error=str(error))
+            await asyncio.sleep(LISTEN_AGAIN_S)
+
+    def _take_notice(self, channel: str, payload: str) -> None:
+        try:
+            if not payload:
+                self._worker.look_around()
+            elif channel == ENDPOINTS_CHANNEL:
+                self._take_endpoint_notice(UUID(hex=payload))
+            else:
+                self.wake(log.decode_notice(payload))
+        except ValueError:
+            _log.warning("notice-unreadable", channel=channel)
+
+    def _take_endpoint_notice(self, endpoint_id: UUID) -> None:
+        if self._roster.ask(endpoint_id, shard_of(endpoint_id)):
+            self._worker.wake()
+
+    # --- housekeeping ----------------------------------------------------------------------------------------------
+
+    async def _run_housekeeping(self) -> None:
+        while True:
+            try:
+                async with self._store.connection() as conn:
+                    await log.make_partitions(conn, now=utc_now())
+                    more = True
+                    while more:
+                        more = await step_prune(conn, self._settings, now=utc_now())
+            except StoreUnavailable as error:
+                _log.warning("relay-housekeeping-failed", error=str(error))
+            await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
+
+
+def no_alert(_kind: str, _detail: Mapping[str, object]) -> None:
+    """For tests and tools that have nobody to tell."""

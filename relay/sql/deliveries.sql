@@ -1,0 +1,228 @@
+-- What sending needs: events behind cursors, rows that are due, and one settle for many endpoints.
+
+-- name: load_heads :many
+select merchant_id, sequence
+from merchant_logs
+where merchant_id = any($1::uuid[]);
+
+-- name: load_positions :many
+select c.endpoint_id, c.sequence, c.matched_sequence, c.filter_revision, c.wakes,
+  (
+    select min(x.retry_at)
+    from delivery_exceptions x
+    where x.endpoint_id = c.endpoint_id and x.state in ('sending', 'retrying')
+  ) as next_retry_at
+from endpoint_cursors c
+where c.endpoint_id = any($1::uuid[]);
+
+-- name: load_blocked_objects :many
+select endpoint_id, object_id, count(*) as rows,
+  bool_or(state = 'retrying' and attempts > 0) as failed,
+  coalesce(max(sequence) filter (where state = 'waiting' and type = $2), 0) as reversal_sequence
+from delivery_exceptions
+where endpoint_id = any($1::uuid[]) and state in ('sending', 'retrying', 'waiting') and not replay
+group by endpoint_id, object_id;
+
+-- The filter decides here, so that bodies nobody wants are not read.
+-- name: load_events_behind :many
+select r.endpoint_id, e.event_id, e.sequence, e.object_id, e.version, e.type, e.created_at,
+  case when p.event_types is null or e.type = any(p.event_types) then e.body end as body
+from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) as r (endpoint_id, merchant_id, after_sequence, wanted)
+join endpoints p
+on p.endpoint_id = r.endpoint_id
+cross join lateral (
+  select *
+  from events l
+  where l.merchant_id = r.merchant_id and l.sequence > r.after_sequence
+  order by l.sequence
+  limit r.wanted
+) e
+order by r.endpoint_id, e.sequence;
+
+-- name: load_due_rows :many
+select x.sequence, x.event_id, x.object_id, x.version, x.type, x.event_at, x.prev_sequence, x.state,
+  x.failures, x.attempts, x.retry_at, x.free, x.replay, x.created_at, e.body
+from (
+  select *
+  from delivery_exceptions
+  where endpoint_id = $1 and state in ('sending', 'retrying') and retry_at <= $2
+  order by retry_at, sequence
+  limit $3
+) x
+join events e
+on e.merchant_id = x.merchant_id and e.sequence = x.sequence and e.created_at = x.event_at
+order by x.retry_at, x.sequence;
+
+-- name: load_next_retry_at :one
+select min(retry_at)
+from delivery_exceptions
+where endpoint_id = $1 and state in ('sending', 'retrying') and retry_at > $2;
+
+-- name: load_oldest_row :one
+select x.sequence, x.event_id, x.object_id, x.version, x.type, x.event_at, x.prev_sequence, x.state,
+  x.failures, x.attempts, x.retry_at, x.free, x.replay, x.created_at, e.body
+from (
+  select *
+  from delivery_exceptions
+  where endpoint_id = $1 and state in ('sending', 'retrying') and not replay
+  order by sequence
+  limit 1
+) x
+join events e
+on e.merchant_id = x.merchant_id and e.sequence = x.sequence and e.created_at = x.event_at;
+
+-- Who settles must still hold the shard: a takeover waits for this transaction, or this one finds a newer epoch.
+-- name: lock_settling_shards :many
+select s.shard
+from relay_shards s
+join unnest($1::smallint[], $2::bigint[]) as mine (shard, epoch)
+on mine.shard = s.shard and mine.epoch = s.epoch
+order by s.shard
+for share of s;
+
+-- name: move_endpoint_state :one
+update endpoints
+set state = $2, state_reason = $3, state_since = $4, updated_at = $4, version = version + 1, revision = revision + 1
+where endpoint_id = $1 and state = any($5::text[]) and deleted_at is null
+returning version;
+
+-- A cursor is the lock of everything its endpoint's rows hold; one whose filter changed stays where it is.
+-- name: move_cursors :many
+update endpoint_cursors c
+set sequence = greatest(c.sequence, s.sequence),
+  matched_sequence = greatest(c.matched_sequence, s.matched_sequence),
+  last_success_at = coalesce(s.success_at, c.last_success_at),
+  last_failure_at = coalesce(s.failure_at, c.last_failure_at),
+  last_failure = coalesce(s.failure, c.last_failure),
+  wakes = coalesce(s.wakes, c.wakes)
+from unnest(
+  $1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::bigint[]
+) as s (endpoint_id, filter_revision, sequence, matched_sequence, success_at, failure_at, failure, wakes)
+where c.endpoint_id = s.endpoint_id and c.filter_revision = s.filter_revision
+returning c.endpoint_id;
+
+-- name: delete_closed_rows :exec
+delete from delivery_exceptions x
+using unnest($1::uuid[], $2::bigint[]) as closed (endpoint_id, sequence)
+where x.endpoint_id = closed.endpoint_id and x.sequence = closed.sequence;
+
+-- Heads that step aside come first, then the rest by sequence: never two heads of one object, not even on the way.
+-- name: upsert_rows :exec
+insert into delivery_exceptions (
+  endpoint_id, merchant_id, sequence, event_id, event_at, object_id, version, type, prev_sequence,
+  state, failures, attempts, retry_at, free, replay, created_at
+)
+select endpoint_id, merchant_id, sequence, event_id, event_at, object_id, version, type, prev_sequence,
+  state, failures, attempts, retry_at, free, replay, created_at
+from unnest(
+  $1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::timestamptz[], $6::text[], $7::bigint[], $8::text[],
+  $9::bigint[], $10::text[], $11::smallint[], $12::integer[], $13::timestamptz[], $14::boolean[], $15::boolean[],
+  $16::timestamptz[]
+) as new (
+  endpoint_id, merchant_id, sequence, event_id, event_at, object_id, version, type, prev_sequence,
+  state, failures, attempts, retry_at, free, replay, created_at
+)
+order by endpoint_id, state <> 'exhausted', sequence
+on conflict (endpoint_id, sequence) do update
+set state = excluded.state, failures = excluded.failures, attempts = excluded.attempts,
+  retry_at = excluded.retry_at, free = excluded.free;
+
+-- Of each object that lost its head, the oldest waiting row becomes due.
+-- name: promote_waiting_rows :exec
+update delivery_exceptions x
+set state = 'retrying', retry_at = $4
+from (
+  select distinct on (w.endpoint_id, w.object_id, w.replay) w.endpoint_id, w.sequence
+  from unnest($1::uuid[], $2::text[], $3::boolean[]) as freed (endpoint_id, object_id, replay)
+  join delivery_exceptions w
+  on w.endpoint_id = freed.endpoint_id and w.object_id = freed.object_id and w.replay = freed.replay
+  where w.state = 'waiting'
+    and not exists (
+      select
+      from delivery_exceptions h
+      where h.endpoint_id = w.endpoint_id and h.object_id = w.object_id and h.replay = w.replay
+        and h.state in ('sending', 'retrying')
+    )
+  order by w.endpoint_id, w.object_id, w.replay, w.sequence
+) next
+where x.endpoint_id = next.endpoint_id and x.sequence = next.sequence;
+
+-- name: hurry_rows :exec
+update delivery_exceptions x
+set retry_at = least(x.retry_at, hurry.retry_at)
+from unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])
+  as hurry (endpoint_id, object_id, before_sequence, retry_at)
+where x.endpoint_id = hurry.endpoint_id and x.object_id = hurry.object_id and x.sequence < hurry.before_sequence
+  and x.state = 'retrying' and not x.replay;
+
+-- name: free_retrying_rows :exec
+update delivery_exceptions
+set retry_at = $2, free = true
+where endpoint_id = any($1::uuid[]) and state = 'retrying';
+
+-- name: insert_attempts :exec
+insert into delivery_attempts (
+  endpoint_id, sequence, number, started_at, duration_ms, outcome, status_code, excerpt
+)
+select endpoint_id, sequence, number, started_at, duration_ms, outcome, status_code, excerpt
+from unnest(
+  $1::uuid[], $2::bigint[], $3::integer[], $4::timestamptz[], $5::integer[], $6::text[], $7::smallint[], $8::bytea[]
+) as new (endpoint_id, sequence, number, started_at, duration_ms, outcome, status_code, excerpt)
+on conflict (endpoint_id, sequence, number) do nothing;
+
+-- name: lock_oldest_replay :one
+select r.replay_id, r.sequence, r.sequence_last, r.matched_sequence, p.merchant_id, p.event_types,
+  (
+    select count(*)
+    from delivery_exceptions x
+    where x.endpoint_id = r.endpoint_id and x.replay and x.state <> 'exhausted'
+  ) as unfinished
+from endpoint_replays r
+join endpoints p
+on p.endpoint_id = r.endpoint_id
+join endpoint_cursors c
+on c.endpoint_id = r.endpoint_id
+where r.endpoint_id = $1
+order by r.created_at, r.replay_id
+limit 1
+for update of c, r;
+
+-- name: load_events_to_replay :many
+select sequence, event_id, object_id, version, type, created_at
+from events
+where merchant_id = $1 and sequence > $2 and sequence <= $3
+order by sequence
+limit $4;
+
+-- A delivery that already has a row is only brought forward: it keeps its order and, unless it was exhausted, its count.
+-- name: insert_replay_rows :exec
+insert into delivery_exceptions (
+  endpoint_id, merchant_id, sequence, event_id, event_at, object_id, version, type, prev_sequence,
+  state, failures, attempts, retry_at, free, replay, created_at
+)
+select $1, $2, new.sequence, new.event_id, new.event_at, new.object_id, new.version, new.type, new.prev_sequence,
+  'waiting', 0,
+  coalesce((select max(a.number) from delivery_attempts a where a.endpoint_id = $1 and a.sequence = new.sequence), 0),
+  null, false, true, $10
+from unnest($3::bigint[], $4::uuid[], $5::timestamptz[], $6::text[], $7::bigint[], $8::text[], $9::bigint[])
+  as new (sequence, event_id, event_at, object_id, version, type, prev_sequence)
+on conflict (endpoint_id, sequence) do update
+set state = 'waiting', failures = 0, replay = true
+where delivery_exceptions.state = 'exhausted';
+
+-- name: hasten_replayed_rows :exec
+update delivery_exceptions
+set retry_at = least(retry_at, $3)
+where endpoint_id = $1 and sequence = any($2::bigint[]) and state = 'retrying';
+
+-- name: move_replay :exec
+update endpoint_replays
+set sequence = $2, matched_sequence = $3
+where replay_id = $1;
+
+-- name: delete_replay :exec
+delete from endpoint_replays
+where replay_id = $1;
+
+-- name: has_replay :one
+select exists (select from endpoint_replays where endpoint_id = $1);

@@ -1,0 +1,178 @@
+-- What merchants do with their endpoints. Every change raises `revision` and is told on chainbell_endpoints.
+
+-- name: insert_endpoint :exec
+insert into endpoints (
+  endpoint_id, merchant_id, shard, url, description, event_types, headers_sealed, max_in_flight, rate_per_s,
+  signing_key_sealed, verify_key, state_since, start_sequence, created_at, updated_at
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, $12, $13, $13);
+
+-- name: insert_cursor :exec
+insert into endpoint_cursors (endpoint_id, sequence)
+values ($1, $2);
+
+-- name: insert_filter :exec
+insert into endpoint_filters (endpoint_id, after_sequence, event_types)
+values ($1, $2, $3)
+on conflict (endpoint_id, after_sequence) do update set event_types = excluded.event_types;
+
+-- name: insert_secret :exec
+insert into endpoint_secrets (endpoint_id, secret_id, secret_sealed, created_at)
+values ($1, $2, $3, $4);
+
+-- name: expire_current_secret :exec
+update endpoint_secrets
+set expires_at = $2
+where endpoint_id = $1 and expires_at is null;
+
+-- name: delete_expired_secrets :exec
+delete from endpoint_secrets
+where endpoint_id = $1 and expires_at <= $2;
+
+-- name: count_secrets :one
+select count(*)
+from endpoint_secrets
+where endpoint_id = $1;
+
+-- name: count_endpoints :one
+select count(*)
+from endpoints
+where merchant_id = $1 and deleted_at is null;
+
+-- name: notify_endpoint :exec
+select pg_notify('chainbell_endpoints', replace($1::uuid::text, '-', ''));
+
+-- name: load_endpoint :one
+select p.*, c.sequence, c.last_success_at, c.last_failure_at, c.last_failure,
+  not exists (select from disabled_merchants d where d.merchant_id = p.merchant_id) as enabled
+from endpoints p
+join endpoint_cursors c
+on c.endpoint_id = p.endpoint_id
+where p.endpoint_id = $1 and p.merchant_id = $2 and p.deleted_at is null;
+
+-- name: load_endpoints_of_merchant :many
+select p.*, c.sequence, c.last_success_at, c.last_failure_at, c.last_failure,
+  not exists (select from disabled_merchants d where d.merchant_id = p.merchant_id) as enabled
+from endpoints p
+join endpoint_cursors c
+on c.endpoint_id = p.endpoint_id
+where p.merchant_id = $1 and p.deleted_at is null
+  and ($2::uuid is null or (p.created_at, p.endpoint_id) > (
+    select a.created_at, a.endpoint_id
+    from endpoints a
+    where a.endpoint_id = $2 and a.merchant_id = $1
+  ))
+order by p.created_at, p.endpoint_id
+limit $3;
+
+-- name: lock_endpoint :one
+select endpoint_id, state, shard
+from endpoints
+where endpoint_id = $1 and merchant_id = $2 and deleted_at is null
+for update;
+
+-- name: lock_cursor :one
+select sequence
+from endpoint_cursors
+where endpoint_id = $1
+for update;
+
+-- name: change_endpoint :exec
+update endpoints
+set url = $2, description = $3, event_types = $4, headers_sealed = $5, max_in_flight = $6, rate_per_s = $7,
+  updated_at = $8, revision = revision + 1
+where endpoint_id = $1;
+
+-- name: raise_filter_revision :exec
+update endpoint_cursors
+set filter_revision = filter_revision + 1
+where endpoint_id = $1;
+
+-- name: touch_endpoint :exec
+update endpoints
+set revision = revision + 1
+where endpoint_id = $1;
+
+-- name: pause_endpoint :one
+update endpoints
+set state = 'paused', state_reason = $2, state_since = $3, updated_at = $3, version = version + 1,
+  revision = revision + 1
+where endpoint_id = $1 and state <> 'paused'
+returning version;
+
+-- name: resume_endpoint :one
+update endpoints
+set state = 'active', state_reason = null, state_since = $2, updated_at = $2, version = version + 1,
+  revision = revision + 1, wakes = wakes + 1
+where endpoint_id = $1 and state <> 'active'
+returning version;
+
+-- name: mark_endpoint_deleted :exec
+update endpoints
+set deleted_at = $2, revision = revision + 1, headers_sealed = null
+where endpoint_id = $1;
+
+-- name: delete_cursor :exec
+delete from endpoint_cursors
+where endpoint_id = $1;
+
+-- name: delete_rows :exec
+delete from delivery_exceptions
+where endpoint_id = $1;
+
+-- name: delete_replays :exec
+delete from endpoint_replays
+where endpoint_id = $1;
+
+-- name: delete_secrets :exec
+delete from endpoint_secrets
+where endpoint_id = $1;
+
+-- name: insert_disabled_merchant :exec
+insert into disabled_merchants (merchant_id, disabled_at)
+values ($1, $2)
+on conflict (merchant_id) do nothing;
+
+-- name: delete_disabled_merchant :exec
+delete from disabled_merchants
+where merchant_id = $1;
+
+-- name: wake_endpoints_of_merchant :exec
+with ours as (
+  select endpoint_id
+  from endpoints
+  where merchant_id = $1 and deleted_at is null
+  order by endpoint_id
+  for update
+),
+woken as (
+  update endpoints p
+  set revision = p.revision + 1, wakes = p.wakes + $2::bigint
+  from ours
+  where p.endpoint_id = ours.endpoint_id
+  returning p.endpoint_id
+)
+select pg_notify('chainbell_endpoints', replace(endpoint_id::text, '-', ''))
+from woken;
+
+-- name: load_sealed_values :many
+select endpoint_id, headers_sealed, signing_key_sealed
+from endpoints
+where endpoint_id > $1
+order by endpoint_id
+limit $2;
+
+-- name: load_sealed_secrets_of :many
+select secret_id, secret_sealed
+from endpoint_secrets
+where endpoint_id = $1;
+
+-- name: reseal_endpoint :exec
+update endpoints
+set headers_sealed = $2, signing_key_sealed = $3, revision = revision + 1
+where endpoint_id = $1;
+
+-- name: reseal_secret :exec
+update endpoint_secrets
+set secret_sealed = $3
+where endpoint_id = $1 and secret_id = $2;

@@ -1,0 +1,25 @@
+-- The endpoints a worker sends for.
+
+-- name: load_endpoint_records :many
+select p.endpoint_id, p.merchant_id, p.shard, p.url, p.headers_sealed, p.max_in_flight, p.rate_per_s,
+  p.signing_key_sealed, p.state, p.revision, p.wakes, c.filter_revision,
+  not exists (select from disabled_merchants d where d.merchant_id = p.merchant_id) as enabled,
+  exists (select from endpoint_replays r where r.endpoint_id = p.endpoint_id) as replaying
+from endpoints p
+join endpoint_cursors c
+on c.endpoint_id = p.endpoint_id
+where p.deleted_at is null and (p.shard = any($1::smallint[]) or p.endpoint_id = any($2::uuid[]));
+
+-- name: load_sealed_secrets :many
+select endpoint_id, secret_sealed, expires_at
+from endpoint_secrets
+where endpoint_id = any($1::uuid[])
+order by endpoint_id, expires_at desc nulls first, created_at desc;
+
+-- name: load_revisions :many
+select endpoint_id, revision
+from endpoints
+where shard = any($1::smallint[]) and deleted_at is null;
+
+-- name: check_connection :exec
+select 1;

@@ -1,0 +1,128 @@
+"""The loop of one worker: leases, changed endpoints, feeding, starting, settling, one after another.
+
+One loop, because what is read and what is written must not overtake each other; sending runs beside it. Lives here:
+when which step is due, and the orderly end. Does not live here: the steps (`roster`, `dispatch`), tasks and the clock
+(`service`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+import structlog
+
+from relay.dispatch import Attempt, Dispatcher
+from relay.roster import Roster
+from relay.settings import RelaySettings
+from relay.storage import StoreUnavailable
+
+RENEWALS_PER_LEASE = 3
+BACKOFF_S = 0.5
+COMPLAIN_EVERY_S = 60.0
+
+_log = structlog.get_logger()
+
+
+class Worker:
+    """Runs one worker's steps when they are due. `launch` makes attempts and calls `Dispatcher.finish` for each."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        dispatcher: Dispatcher,
+        settings: RelaySettings,
+        *,
+        clock: Callable[[], datetime],
+        launch: Callable[[Iterable[Attempt]], None],
+    ) -> None:
+        self._roster = roster
+        self._dispatcher = dispatcher
+        self._settings = settings
+        self._clock = clock
+        self._launch = launch
+        self._news = asyncio.Event()
+        self._lease_due = self._refresh_due = self._poll_due = self._complain_due = 0.0
+        self._settle_due: float | None = None
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._news.set()
+
+    def look_around(self) -> None:
+        """Notices may have been missed: look at everything."""
+        self._refresh_due = self._poll_due = 0.0
+        self._news.set()
+
+    async def run(self) -> None:
+        """Work until the dispatcher is stopping and everything under way has ended and is written."""
+        while not self._finished():
+            self._news.clear()
+            try:
+                await self._step()
+            except StoreUnavailable as error:
+                self._complain(error)
+                await asyncio.sleep(BACKOFF_S)
+            else:
+                await self._rest()
+
+    async def _step(self) -> None:
+        loop_s = asyncio.get_running_loop().time()
+        stopping = self._dispatcher.stopping
+        if loop_s >= self._lease_due and not stopping:
+            await self._roster.step_leases(self._clock())
+            self._lease_due = loop_s + self._settings.lease_s / RENEWALS_PER_LEASE
+        if loop_s >= self._refresh_due and not stopping:
+            await self._roster.step_revisions()
+            self._refresh_due = loop_s + self._settings.refresh_interval_s
+        if self._roster.asked and not stopping:
+            await self._roster.step_load()
+        if loop_s >= self._poll_due:
+            self._dispatcher.touch_all()
+            self._dispatcher.park(self._clock())
+            self._dispatcher.measure()
+            self._poll_due = loop_s + self._settings.poll_interval_s
+        if not stopping:
+            probes = await self._dispatcher.step_feed(self._clock())
+            self._launch(probes)
+            self._launch(self._dispatcher.start(self._clock()))
+        await self._settle(loop_s)
+
+    async def _settle(self, loop_s: float) -> None:
+        if not self._dispatcher.dirty:
+            self._settle_due = None
+        elif self._settle_due is None and not self._dispatcher.stopping:
+            self._settle_due = loop_s + self._settings.settle_delay_s
+        elif self._dispatcher.stopping or (self._settle_due is not None and loop_s >= self._settle_due):
+            self._settle_due = None
+            await self._dispatcher.step_settle(self._clock())
+
+    async def _rest(self) -> None:
+        if self._dispatcher.has_work and not self._dispatcher.stopping:
+            await asyncio.sleep(0)
+            return
+        loop_s = asyncio.get_running_loop().time()
+        due = min(self._poll_due, self._refresh_due, self._lease_due)
+        if self._settle_due is not None:
+            due = min(due, self._settle_due)
+        moment = self._dispatcher.next_moment()
+        if moment is not None:
+            due = min(due, loop_s + (moment - self._clock()).total_seconds())
+        if due <= loop_s:
+            await asyncio.sleep(0)
+            return
+        try:
+            async with asyncio.timeout_at(due):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    def _finished(self) -> bool:
+        return self._dispatcher.stopping and not self._dispatcher.in_flight and not self._dispatcher.dirty
+
+    def _complain(self, error: StoreUnavailable) -> None:
+        loop_s = asyncio.get_running_loop().time()
+        if loop_s >= self._complain_due:
+            self._complain_due = loop_s + COMPLAIN_EVERY_S
+            _log.warning("relay-database-unavailable", error=str(error))

@@ -1,0 +1,93 @@
+"""Signatures: the published vectors, the reference implementation, and what must never be signed."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+
+import pytest
+import standardwebhooks
+
+from relay import signing
+
+ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
+TIMESTAMP_S = 1614265330
+BODY = b'{"test": 2432232314}'
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PRIVATE = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+V1 = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+V1A = "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+
+
+def test_the_vectors_of_standard_webhooks_come_out() -> None:
+    header = signing.sign(
+        ID,
+        TIMESTAMP_S,
+        BODY,
+        secrets=[signing.decode_secret(SECRET)],
+        signing_key=signing.decode_signing_key(PRIVATE),
+    )
+    assert header == f"{V1} {V1A}"
+
+
+def test_every_secret_still_valid_signs_in_order_before_the_key() -> None:
+    old, new = b"o" * 32, b"n" * 32
+    key = signing.signing_key_from_seed(bytes(32))
+    header = signing.sign("evt_1", TIMESTAMP_S, BODY, secrets=[new, old], signing_key=key)
+    assert [part.partition(",")[0] for part in header.split()] == ["v1", "v1", "v1a"]
+    alone = signing.sign("evt_1", TIMESTAMP_S, BODY, secrets=[new], signing_key=None)
+    assert header.split()[0] == alone
+
+
+def test_the_reference_implementation_accepts_what_we_sign() -> None:
+    now = datetime.now(UTC)
+    secret = signing.encode_secret(bytes(range(32)))
+    signature = signing.sign(
+        "evt_1",
+        int(now.timestamp()),
+        BODY,
+        secrets=[b"x" * 24, bytes(range(32))],
+        signing_key=signing.signing_key_from_seed(bytes(32)),
+    )
+    headers = {
+        "webhook-id": "evt_1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": signature,
+    }
+    assert standardwebhooks.Webhook(secret).verify(BODY, headers) == {"test": 2432232314}
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(secret).verify(BODY + b" ", headers)
+
+
+def test_an_id_with_a_dot_or_no_key_at_all_is_never_signed() -> None:
+    with pytest.raises(AssertionError):
+        signing.sign("evt.1", TIMESTAMP_S, BODY, secrets=[b"x" * 32], signing_key=None)
+    with pytest.raises(AssertionError):
+        signing.sign("evt_1", TIMESTAMP_S, BODY, secrets=[], signing_key=None)
+
+
+def test_secrets_and_keys_are_read_back_as_written() -> None:
+    assert signing.decode_secret(signing.encode_secret(b"s" * 24)) == b"s" * 24
+    key = signing.decode_signing_key("whsk_" + base64.b64encode(bytes(32)).decode())
+    public = signing.encode_public_key(signing.public_bytes(key))
+    assert public.startswith("whpk_")
+    assert len(base64.b64decode(public[5:])) == 32
+
+
+@pytest.mark.parametrize("text", ["", "whsec_", "whsec_!!!", "abc", "whsec_" + base64.b64encode(b"short").decode()])
+def test_what_is_no_secret_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        signing.decode_secret(text)
+
+
+@pytest.mark.parametrize("size", [0, 23, 65])
+def test_a_secret_of_a_wrong_size_is_refused(size: int) -> None:
+    with pytest.raises(ValueError):
+        signing.encode_secret(bytes(size))
+
+
+def test_a_signing_key_whose_halves_do_not_match_is_refused() -> None:
+    with pytest.raises(ValueError):
+        signing.decode_signing_key("whsk_" + base64.b64encode(bytes(64)).decode())
+    with pytest.raises(ValueError):
+        signing.decode_signing_key("whsk_" + base64.b64encode(bytes(31)).decode())
