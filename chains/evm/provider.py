@@ -14,7 +14,8 @@ from chains.errors import ChainError, Inconsistent, Missing, Throttled
 from chains.evm.blocks import Reading, fetch_by_hash, fetch_by_height
 from chains.evm.node import EvmNode, name_provider
 from chains.evm.rows import decode_header
-from chains.model import Block, BlockHash, Header, HeadReport
+from chains.evm.story import fetch_story
+from chains.model import Block, BlockHash, Header, HeadReport, TransactionStory, TxHash
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.throttle import Lane
 from chains.traits import FinalByTag
@@ -71,6 +72,10 @@ class EvmProvider:
         with self._blamed():
             outcomes = await self.node.ask(calls, self.lane) if calls else []
             return [_read_header(height, outcome) for height, outcome in zip(heights, outcomes, strict=True)]
+
+    async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:
+        with self._blamed():
+            return await fetch_story(self.node, self.lane, self.reading, tx_hash)
 
     async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
         with self._blamed():

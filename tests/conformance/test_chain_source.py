@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chains.errors import Missing, Unreachable, WrongNetwork
-from chains.model import Address, BlockHash, TransferKind, is_linked
+from chains.model import Address, BlockHash, TransferKind, TxHash, is_linked
 from tests.conformance.worlds import World, anvil_world, scripted_world
 from tests.devnet.anvil import find_anvil
 
@@ -164,3 +164,19 @@ async def test_case_103_a_provider_with_another_genesis_block_is_refused(world: 
 async def test_waiting_for_a_hint_ends_without_one(world: World) -> None:
     async with asyncio.timeout(5):
         assert await world.source.wait_for_hint(0.05) is False
+
+
+async def test_a_transaction_is_told_wherever_it_is_and_never_invented(world: World) -> None:
+    await world.mine((SHOP, 5))
+    provider = world.source.choose_provider()
+    (block,) = await provider.fetch_blocks(1, 1)
+    transfer = block.transfers.at(0)
+    story = await provider.fetch_transaction(transfer.tx_hash)
+    assert story is not None
+    assert story.block is not None
+    assert (story.block.height, story.block.hash) == (1, block.header.hash)
+    assert story.succeeded is True
+    (movement,) = story.movements
+    assert (movement.kind, movement.asset) == (TransferKind.NATIVE, world.traits.native.asset_id)
+    assert (movement.recipient, movement.amount_base_units) == (SHOP, 5)
+    assert await provider.fetch_transaction(TxHash(b"\x03" * 32)) is None

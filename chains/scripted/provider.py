@@ -1,0 +1,146 @@
+"""One node's view of a scripted chain: honest, late, stuck on a fork, or failing.
+
+It implements the port's `Provider`; its knobs are plain attributes, to be
+turned between two calls.  The world it looks at is `chains.scripted.chain`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chains.errors import ChainError, Missing
+from chains.model import (
+    Block,
+    BlockHash,
+    BlockRef,
+    Header,
+    HeadReport,
+    ListedTransfers,
+    Movement,
+    TransactionStory,
+    TransferKind,
+    TxHash,
+    VerificationLevel,
+)
+from chains.scripted.chain import ScriptedBlock, ScriptedChain, ScriptedTx, compute_transfers
+
+
+@dataclass(slots=True)
+class ScriptedProvider:
+    """One node's view of the chain, honest unless told otherwise.
+
+    `lag_blocks`: how far its head is behind.  `stuck_on`: it follows the branch
+    of this block whatever the others do.  `hides_finality`: its tags are null.
+    `delay_s`: how long each answer takes.
+    """
+
+    chain: ScriptedChain
+    name: str = "node-a.test"
+    operator: str = "operator-a"
+    lag_blocks: int = 0
+    stuck_on: BlockHash | None = None
+    hides_finality: bool = False
+    delay_s: float = 0.0
+    level: VerificationLevel = VerificationLevel.CONSISTENT
+    calls_count: int = 0
+    _failures: deque[ChainError] = field(default_factory=deque)
+
+    def fail_next(self, *errors: ChainError) -> None:
+        """Raise these, one a call, before answering again."""
+        self._failures.extend(errors)
+
+    def for_backfill(self) -> ScriptedProvider:
+        """Itself: nothing is scarce here."""
+        return self
+
+    async def fetch_genesis_hash(self) -> BlockHash:
+        await self._begin()
+        return self.chain.canonical[0].header.hash
+
+    async def fetch_head_report(self) -> HeadReport:
+        await self._begin()
+        view = self._view()
+        head = view[-1].header
+        if self.hides_finality:
+            return HeadReport(head, None, None)
+        return HeadReport(head, _at(view, self.chain.safe_height), _at(view, self.chain.final_height))
+
+    async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:
+        await self._begin()
+        for block in self._view():
+            for tx in block.txs:
+                if tx.tx_hash == tx_hash:
+                    return _story(tx, block.header, self.name)
+        return None
+
+    async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
+        await self._begin()
+        return [block.header for block in self._range(height_first, height_last)]
+
+    async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
+        await self._begin()
+        blocks: list[Block] = []
+        for block_hash in hashes:
+            block = self.chain.find(block_hash)
+            if block is None:
+                raise Missing(f"does not hold the block {block_hash.hex()}", provider=self.name)
+            blocks.append(self._tell(block))
+        return blocks
+
+    async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
+        await self._begin()
+        return [self._tell(block) for block in self._range(height_first, height_last)]
+
+    async def _begin(self) -> None:
+        self.calls_count += 1
+        await asyncio.sleep(self.delay_s)
+        if self._failures:
+            error = self._failures.popleft()
+            error.provider = error.provider or self.name
+            raise error
+
+    def _view(self) -> Sequence[ScriptedBlock]:
+        if self.stuck_on is not None:
+            return self.chain.branch_of(self.stuck_on)
+        canonical = self.chain.canonical
+        return canonical[: max(1, len(canonical) - self.lag_blocks)] if self.lag_blocks else canonical
+
+    def _range(self, height_first: int, height_last: int) -> Sequence[ScriptedBlock]:
+        view = self._view()
+        if height_first <= height_last and height_last >= len(view):
+            raise Missing(f"does not hold a block at {height_last}", provider=self.name)
+        return view[height_first : height_last + 1]
+
+    def _tell(self, block: ScriptedBlock) -> Block:
+        transfers = compute_transfers(block)
+        tokens_count = sum(transfer.kind is TransferKind.TOKEN for transfer in transfers)
+        return Block(
+            header=block.header,
+            tx_count=len(block.txs),
+            log_count=tokens_count,
+            unlisted_transfer_count=0,
+            level=self.level,
+            served_by=self.name,
+            transfers=ListedTransfers(
+                transfers,
+                {tx.conflict_key: tx.tx_hash for tx in block.txs if tx.conflict_key is not None},
+            ),
+        )
+
+
+def _story(tx: ScriptedTx, header: Header, served_by: str) -> TransactionStory:
+    movements = tuple(
+        Movement(move.kind, move.asset, None, None, move.sender, move.recipient, move.amount_base_units)
+        for move in tx.moves
+    )
+    return TransactionStory(tx.tx_hash, BlockRef(header.height, header.hash), True, movements, served_by)
+
+
+def _at(view: Sequence[ScriptedBlock], height: int | None) -> Header | None:
+    """The header at a height of one node's view; None where it has none."""
+    if height is None or height >= len(view):
+        return None
+    return view[height].header
