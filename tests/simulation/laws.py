@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from chains.model import BlockRef, ChainId, is_linked
+from chains.model import BlockHash, BlockRef, ChainId, is_linked
 from chains.traits import FinalAtDepth, FinalityRule
 from indexer.deposits import Deposit
 from indexer.identity import DepositId, MerchantId
@@ -19,7 +19,7 @@ from indexer.storage import ChainRecord
 from migrations.ids import encode_id
 from tests.simulation.chain import SimBlock, SimChain
 from tests.simulation.log import MerchantLogs
-from tests.simulation.memory import ChainRows, MemoryStore
+from tests.simulation.memory import ChainRows, Covered, MemoryStore
 from tests.simulation.oracle import ChainOracle, Heights, Sight
 from tests.simulation.providers import ServedBook
 from tests.simulation.telling import Reader
@@ -31,7 +31,10 @@ CREDITED = ("confirmed", "final")
 
 @dataclass(slots=True)
 class Watched:
-    """One chain as the laws see it; `path` is what we recorded as canonical, oldest first."""
+    """One chain as the laws see it; `path` is what we recorded as canonical, oldest first.
+
+    `settled_own`: whether a deposit that became final in a block was an own transfer; final does not change any more.
+    """
 
     chain: SimChain
     oracle: ChainOracle
@@ -40,6 +43,7 @@ class Watched:
     finality: FinalityRule
     path: list[SimBlock] = field(default_factory=list)
     credited: set[UUID] = field(default_factory=set)
+    settled_own: dict[tuple[UUID, BlockHash], bool] = field(default_factory=dict)
 
 
 class Laws:
@@ -52,31 +56,53 @@ class Laws:
         self._logs = logs
         self._tally = tally
 
-    def check_commit(self, store: MemoryStore, chain: ChainId, before: ChainRecord | None) -> None:
-        """Called after each commit, before anybody can act on it."""
+    def check_commit(
+        self, store: MemoryStore, chain: ChainId, before: ChainRecord | None, covered: Covered | None
+    ) -> None:
+        """Called after each commit, before anybody can act on it; `covered` is a chunk of history."""
         self.commits += 1
         watched, rows = self.watched[chain], store.rows[chain]
-        left = self._check_canonical(watched, rows, before)
-        if before is None:
-            watched.oracle.asset_start = rows.record.start_height
-        else:
+        grown_down = self._check_below(watched, rows)
+        left = self._check_canonical(watched, rows)
+        if before is not None:
             self._check_heights(watched, before, rows.record, left)
             if before.is_halted and rows.record.is_halted:
                 assert before.tip == rows.record.tip, "a halted chain moved"
+        if covered is not None:
+            assert not left, "history takes nothing away"
+            watched.oracle.cover(*covered)
+        else:
+            assert not grown_down, "only history extends a chain downward"
         if left:
             assert before is not None
-            self._check_evidence(watched, before, rows, left)
+            self._check_evidence(watched, before, left)
             watched.oracle.lower_starts(left[0].height - 1, before.tip.height)
-            self._tally.count(Trouble.REWOUND)
+            self._count_rewind(left, rows)
+        self._check_starts(watched, rows)
         self._check_deposits(watched, rows)
         accepted = before is not None and before.accepted_fork_hash is not None
         self._check_told(store, rows, final_may_leave=bool(left) and accepted)
 
+    def _count_rewind(self, left: list[SimBlock], rows: ChainRows) -> None:
+        self._tally.count(Trouble.REWOUND)
+        if left[0].height == rows.record.start_height:
+            self._tally.count(Trouble.START_FORKED)
+
     # Law 1
 
-    def _check_canonical(
-        self, watched: Watched, rows: ChainRows, before: ChainRecord | None
-    ) -> list[SimBlock]:
+    @staticmethod
+    def _check_below(watched: Watched, rows: ChainRows) -> bool:
+        """History below our start hangs by its hashes on the lowest block we held."""
+        path = watched.path
+        if not path or rows.record.start_height >= path[0].height:
+            return False
+        below = [watched.chain.blocks[one.hash] for one in rows.blocks if one.height < path[0].height]
+        assert is_linked([block.header for block in [*below, path[0]]]), "history does not link to our start"
+        path[:0] = below
+        return True
+
+    @staticmethod
+    def _check_canonical(watched: Watched, rows: ChainRows) -> list[SimBlock]:
         """Hash-linked, gap-free, every block once; returns the blocks that left."""
         path, record = watched.path, rows.record
         kept = min(len(path), len(rows.blocks))
@@ -128,12 +154,11 @@ class Laws:
 
     # Law 5
 
-    def _check_evidence(
-        self, watched: Watched, before: ChainRecord, rows: ChainRows, left: list[SimBlock]
-    ) -> None:
+    @staticmethod
+    def _check_evidence(watched: Watched, before: ChainRecord, left: list[SimBlock]) -> None:
         """A rewind rests on a branch that was served by number in two polls, and by two operators."""
         fork_height = left[0].height - 1
-        assert rows.record.tip.height > fork_height, "blocks left for nothing"
+        assert watched.path[-1].height > fork_height, "blocks left for nothing"
         first = _first_after(watched, left)
         assert not before.is_halted, "a halted chain was rewound"
         if before.final_height is not None and fork_height < before.final_height:
@@ -144,6 +169,15 @@ class Laws:
             assert not first.is_forged, "rewound onto a forged branch"
 
     # Laws 2 and 3
+
+    @staticmethod
+    def _check_starts(watched: Watched, rows: ChainRows) -> None:
+        """Every registration and asset begins where the contract says it does."""
+        oracle = watched.oracle
+        ours = {watch.address_id: (watch.start, watch.until) for watch in oracle.all_watches()}
+        recorded = {one.address_id: (one.effective_start, one.watching_until) for one in rows.registrations}
+        assert recorded == ours, "an effective start is not the contract's"
+        assert rows.asset_starts == oracle.asset_starts
 
     def _check_deposits(self, watched: Watched, rows: ChainRows) -> None:
         """Rows equal a fresh pass over our canonical chain, each in the state its heights give it."""
@@ -156,11 +190,18 @@ class Laws:
             agreed=record.agreed_height,
             held_above=record.disputed_fork_height,
         )
+        settled = watched.settled_own
         credited: set[UUID] = set()
         for deposit_id, sight in expected.items():
             row = rows.deposits.get(DepositId(deposit_id))
             assert row is not None, "a deposit was lost"
             _check_place(row, sight)
+            own, place = sight.own_transfer, (deposit_id, sight.block.hash)
+            if row.state == "final":
+                own = settled.setdefault(place, own)
+            else:
+                settled.pop(place, None)
+            assert row.own_transfer == own, "own_transfer is not what the watched senders say"
             was_credited = deposit_id in watched.credited
             state = oracle.state_of(sight, heights, was_credited=was_credited)
             assert row.state == state, f"{row.state}, where chain and policy say {state}"
@@ -223,7 +264,6 @@ def _check_place(row: Deposit, sight: Sight) -> None:
         transfer.recipient,
         transfer.sender,
     )
-    assert row.own_transfer == sight.own_transfer, "own_transfer is not what the watched senders say"
 
 
 def _check_adds_up(reader: Reader, row: Deposit) -> None:

@@ -45,6 +45,9 @@ class ChainRows:
     blocks: list[Header]
     deposits: dict[DepositId, Deposit] = field(default_factory=dict)
     registrations: list[Registration] = field(default_factory=list)
+    pending_starts: dict[AddressId, int] = field(default_factory=dict)
+    pending_assets: dict[AssetId, int] = field(default_factory=dict)
+    rescans: list[tuple[int, int]] = field(default_factory=list)
     watch_log: list[tuple[int, Address]] = field(default_factory=list)
     asset_starts: dict[AssetId, int] = field(default_factory=dict)
     commits: int = 0
@@ -55,7 +58,10 @@ class ChainRows:
         return self.blocks[index].hash if 0 <= index < len(self.blocks) else None
 
 
-Committed = Callable[[ChainId, ChainRecord | None], None]
+Covered = tuple[int, int]
+"""The lowest and highest height of a chunk of history."""
+
+Committed = Callable[[ChainId, ChainRecord | None, Covered | None], None]
 
 
 class MemoryStore:
@@ -114,9 +120,10 @@ class MemoryStore:
             moved_at=at,
         )
         rows = ChainRows(record, [first.header])
-        rows.asset_starts = {asset.asset_id: height for asset in assets}
+        # Nothing was watched before: what is listed from the beginning counts wherever an address does.
+        rows.asset_starts = {asset.asset_id: 0 for asset in assets}
         self.rows[chain] = rows
-        self.committed(chain, None)
+        self.committed(chain, None, None)
         self.interrupts.pause("committed")
 
     def open_move(self, chain: ChainId, *, lease_epoch: int) -> MemoryMove:
@@ -132,10 +139,13 @@ class MemoryStore:
         address: Address,
         *,
         effective_start: int,
+        pending_start: int | None,
     ) -> None:
-        """A merchant's new watched address."""
+        """A merchant's new watched address; history is wanted from `pending_start` on."""
         rows = self.rows[chain]
         self._watch_version += 1
+        if pending_start is not None:
+            rows.pending_starts[address_id] = pending_start
         rows.registrations.append(Registration(address_id, merchant_id, address, effective_start, None))
         rows.watch_log.append((self._watch_version, address))
         self.references[address_id] = f"order-{len(self.references)}"
@@ -147,7 +157,23 @@ class MemoryStore:
         for index, registration in enumerate(rows.registrations):
             if registration.address_id == address_id:
                 rows.registrations[index] = replace(registration, watching_until=rows.record.tip.height)
+                rows.pending_starts.pop(address_id, None)
                 del self.living[registration.merchant_id, chain, registration.address]
+
+    def list_asset(self, chain: ChainId, asset: AssetId) -> None:
+        """The configuration names one more asset, which counts from now on."""
+        rows = self.rows[chain]
+        rows.asset_starts.setdefault(asset, rows.record.tip.height + 1)
+
+    def rescan(self, chain: ChainId, height_first: int, height_last: int) -> None:
+        """An operator wants a range read again; listed assets count from its first height on."""
+        rows = self.rows[chain]
+        for asset, start in rows.asset_starts.items():
+            if start > height_first and rows.pending_assets.get(asset, start) > height_first:
+                rows.pending_assets[asset] = height_first
+        first = max(height_first, rows.record.start_height)
+        if first <= height_last:
+            rows.rescans.append((first, height_last))
 
     def take_lease(self, chain: ChainId) -> int:
         """A new process follows the chain; returns its epoch."""
@@ -168,8 +194,9 @@ class MemoryMove:
         "_lease_epoch",
         "_lowered_to",
         "_record",
-        "_rows",
         "_store",
+        "covered",
+        "rows",
     )
 
     def __init__(self, store: MemoryStore, chain: ChainId, lease_epoch: int) -> None:
@@ -181,11 +208,12 @@ class MemoryMove:
         self._inserted: Sequence[Block] = ()
         self._deposits: Sequence[Deposit] = ()
         self._facts: list[Fact] = []
+        self.covered: Covered | None = None
 
     async def __aenter__(self) -> Self:
         self._store.interrupts.pause("read")
-        self._rows = self._store.rows[self._chain]
-        self._record = self._rows.record
+        self.rows = self._store.rows[self._chain]
+        self._record = self.rows.record
         if self._record.lease_epoch != self._lease_epoch:
             raise LeaseLost
         return self
@@ -195,70 +223,81 @@ class MemoryMove:
     ) -> None:
         if kind is not None:
             return
-        self._pause()
+        self.pause()
         if self._store.interrupts.wants_retry():
             raise Retryable("deadlock detected")
         self._apply()
         self._store.interrupts.pause("committed")
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
+        """A crash point with the chain's lock held."""
         self._store.interrupts.pause("write", self._chain)
 
     def _apply(self) -> None:
-        rows = self._rows
+        rows = self.rows
         before = rows.record
         if self._lowered_to is not None:
-            old_tip = before.tip.height
-            rows.registrations = [_lowered(one, self._lowered_to, old_tip) for one in rows.registrations]
-            rows.asset_starts = {
-                asset: min(start, self._lowered_to + 1) if start <= old_tip + 1 else start
-                for asset, start in rows.asset_starts.items()
-            }
+            lower_starts(rows, self._lowered_to)
+        if self.covered is not None:
+            cover_history(rows, *self.covered)
         if self._fork_height is not None:
             del rows.blocks[max(0, self._fork_height + 1 - before.start_height) :]
-        rows.blocks.extend([block.header for block in self._inserted])
+        headers = [block.header for block in self._inserted]
+        if headers and headers[0].height < before.start_height and self._fork_height is None:
+            rows.blocks[:0] = headers
+        else:
+            rows.blocks.extend(headers)
         for deposit in self._deposits:
             rows.deposits[deposit.id] = deposit
         rows.record = self._record
         rows.commits += 1
         if self._facts:
             self._store.logs.append(self._facts)
-        self._store.committed(self._chain, before)
+        self._store.committed(self._chain, before, self.covered)
 
     @property
     def record(self) -> ChainRecord:
         return self._record
 
     async def lower_starts(self, fork_height: int) -> None:
-        self._pause()
+        self.pause()
         self._lowered_to = fork_height
 
     async def load_watch_delta(self, after_version: int) -> WatchDelta:
-        self._pause()
-        log = self._rows.watch_log
+        self.pause()
+        log = self.rows.watch_log
         if not log or log[-1][0] <= after_version:
             return WatchDelta(after_version)
         return WatchDelta(log[-1][0], [address for version, address in log if version > after_version])
 
     async def load_registrations(self, addresses: Collection[Address]) -> list[Registration]:
-        self._pause()
-        found = [one for one in self._rows.registrations if one.address in addresses]
-        if self._lowered_to is None:
-            return found
-        old_tip = self._rows.record.tip.height
-        return [_lowered(one, self._lowered_to, old_tip) for one in found]
+        self.pause()
+        found = [one for one in self.rows.registrations if one.address in addresses]
+        if self._lowered_to is not None:
+            old_tip = self.rows.record.tip.height
+            return [_lowered(one, self._lowered_to, old_tip) for one in found]
+        if self.covered is not None:
+            return [_covered(one, self.rows.pending_starts, *self.covered) for one in found]
+        return found
 
     async def load_listed_assets(self) -> Mapping[AssetId, int]:
-        self._pause()
-        return self._rows.asset_starts
+        self.pause()
+        starts = self.rows.asset_starts
+        if self._lowered_to is not None:
+            old_tip = self.rows.record.tip.height
+            return {one: _fallen(start, self._lowered_to, old_tip) for one, start in starts.items()}
+        if self.covered is None:
+            return starts
+        pending = self.rows.pending_assets
+        return {one: _sunk(start, pending.get(one), *self.covered) for one, start in starts.items()}
 
     async def load_hashes(self, heights: Collection[int]) -> dict[int, BlockHash]:
-        self._pause()
-        return _hashes(self._rows, heights)
+        self.pause()
+        return _hashes(self.rows, heights)
 
     async def load_touched(self, query: TouchQuery) -> Touched:
-        self._pause()
-        rows = self._rows.deposits
+        self.pause()
+        rows = self.rows.deposits
         ids = query.ids
         above = query.displaced_above
         displaced: list[Deposit] = []
@@ -276,32 +315,32 @@ class MemoryMove:
         return Touched({one: rows[one] for one in ids if one in rows}, displaced, maturing, off_chain)
 
     async def load_references(self, addresses: Collection[AddressId]) -> dict[AddressId, str | None]:
-        self._pause()
+        self.pause()
         return {one: self._store.references[one] for one in addresses}
 
     async def load_watching_merchants(self) -> list[MerchantId]:
-        self._pause()
-        return sorted({one.merchant_id for one in self._rows.registrations if one.watching_until is None})
+        self.pause()
+        return sorted({one.merchant_id for one in self.rows.registrations if one.watching_until is None})
 
     async def leave_blocks(self, fork_height: int, *, left_for: BlockHash, at: datetime) -> None:
-        self._pause()
+        self.pause()
         self._fork_height = fork_height
 
     async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime) -> None:
-        self._pause()
+        self.pause()
         self._inserted = blocks
 
     async def write_deposits(self, deposits: Sequence[Deposit]) -> None:
-        self._pause()
+        self.pause()
         assert all((one.occurrence is not None) == (one.state in ON_CHAIN) for one in deposits)
         self._deposits = deposits
 
     async def write_chain(self, record: ChainRecord) -> None:
-        self._pause()
+        self.pause()
         self._record = record
 
     async def publish(self, facts: Sequence[Fact]) -> None:
-        self._pause()
+        self.pause()
         self._facts.extend(facts)
 
 
@@ -314,7 +353,56 @@ def _hashes(rows: ChainRows, heights: Collection[int]) -> dict[int, BlockHash]:
     return found
 
 
+def lower_starts(rows: ChainRows, fork_height: int) -> None:
+    """What had begun above the fork begins right above it; history that is wanted below it stays wanted."""
+    old_tip = rows.record.tip.height
+    rows.registrations = [_lowered(one, fork_height, old_tip) for one in rows.registrations]
+    for asset, start in rows.asset_starts.items():
+        rows.asset_starts[asset] = _fallen(start, fork_height, old_tip)
+    for one in rows.registrations:
+        if one.effective_start <= rows.pending_starts.get(one.address_id, -1):
+            del rows.pending_starts[one.address_id]
+    for asset, pending in list(rows.pending_assets.items()):
+        if rows.asset_starts[asset] <= pending:
+            del rows.pending_assets[asset]
+
+
+def cover_history(rows: ChainRows, height_first: int, height_last: int) -> None:
+    """A chunk of history was read: what waited for it sinks to its first height."""
+    pending = rows.pending_starts
+    rows.registrations = [_covered(one, pending, height_first, height_last) for one in rows.registrations]
+    for one in rows.registrations:
+        if one.effective_start <= pending.get(one.address_id, -1):
+            del pending[one.address_id]
+    for asset, start in rows.asset_starts.items():
+        wanted = rows.pending_assets.get(asset)
+        rows.asset_starts[asset] = sunk = _sunk(start, wanted, height_first, height_last)
+        if wanted is not None and sunk <= wanted:
+            del rows.pending_assets[asset]
+    left = [(first, min(last, height_first - 1)) for first, last in rows.rescans if last >= height_first]
+    rows.rescans = [one for one in rows.rescans if one[1] < height_first]
+    rows.rescans += [one for one in left if one[0] <= one[1]]
+
+
+def _covered(
+    registration: Registration, pending: Mapping[AddressId, int], height_first: int, height_last: int
+) -> Registration:
+    start = registration.effective_start
+    sunk = _sunk(start, pending.get(registration.address_id), height_first, height_last)
+    return registration if sunk == start else replace(registration, effective_start=sunk)
+
+
+def _sunk(start: int, wanted: int | None, height_first: int, height_last: int) -> int:
+    if wanted is None or not height_first < start <= height_last + 1:
+        return start
+    return max(height_first, wanted)
+
+
 def _lowered(registration: Registration, fork_height: int, old_tip: int) -> Registration:
-    if fork_height + 1 < registration.effective_start <= old_tip + 1:
-        return replace(registration, effective_start=fork_height + 1)
-    return registration
+    start = registration.effective_start
+    fallen = _fallen(start, fork_height, old_tip)
+    return registration if fallen == start else replace(registration, effective_start=fallen)
+
+
+def _fallen(start: int, fork_height: int, old_tip: int) -> int:
+    return fork_height + 1 if fork_height + 1 < start <= old_tip + 1 else start

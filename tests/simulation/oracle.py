@@ -44,12 +44,16 @@ class PolicyRule:
 
 @dataclass(slots=True)
 class Watch:
-    """One registration as CONTRACT 5 counts it; `until` is the last height after its deletion."""
+    """One registration as CONTRACT 5 counts it; `until` is the last height after its deletion.
+
+    `wanted` is where it will begin once history has been read down to there.
+    """
 
     address_id: UUID
     merchant_id: UUID
     address: Address
     start: int
+    wanted: int
     until: int | None = None
 
     def counts_at(self, height: int) -> bool:
@@ -86,7 +90,8 @@ class ChainOracle:
     def __init__(self, chain: str, rules: Sequence[PolicyRule]) -> None:
         self.chain = chain
         self.rules = tuple(rules)
-        self.asset_start = 0
+        self.asset_starts: dict[AssetId, int] = {}
+        self.asset_wanted: dict[AssetId, int] = {}
         self.watches: dict[Address, list[Watch]] = {}
         self.ever_recorded: set[UUID] = set()
         self._sights: dict[BlockHash, tuple[Sight, ...]] = {}
@@ -102,7 +107,7 @@ class ChainOracle:
         """A merchant deletes an address; what is above the tip does not count any more."""
         for watch in self.all_watches():
             if watch.address_id == address_id:
-                watch.until = tip_height
+                watch.until, watch.wanted = tip_height, watch.start
         self._sights.clear()
 
     def all_watches(self) -> Iterator[Watch]:
@@ -115,8 +120,33 @@ class ChainOracle:
         for watch in self.all_watches():
             if fork_height + 1 < watch.start <= old_tip_height + 1:
                 watch.start = fork_height + 1
-        self.asset_start = min(self.asset_start, fork_height + 1)
+                watch.wanted = min(watch.wanted, watch.start)
+        for asset, start in self.asset_starts.items():
+            if fork_height + 1 < start <= old_tip_height + 1:
+                self.asset_starts[asset] = fork_height + 1
         self._sights.clear()
+
+    def cover(self, height_first: int, height_last: int) -> None:
+        """History was read there: what began right above it, and is wanted from lower down, begins lower down."""
+        for watch in self.all_watches():
+            if watch.wanted < watch.start and height_first < watch.start <= height_last + 1:
+                watch.start = max(height_first, watch.wanted)
+        for asset, start in self.asset_starts.items():
+            wanted = self.asset_wanted.get(asset, start)
+            if wanted < start and height_first < start <= height_last + 1:
+                self.asset_starts[asset] = max(height_first, wanted)
+        self._sights.clear()
+
+    def list_asset(self, asset: AssetId, start: int) -> None:
+        """An asset counts from `start` on."""
+        self.asset_starts[asset] = start
+        self._sights.clear()
+
+    def is_history_read(self) -> bool:
+        """Whether everything begins where it is wanted to begin."""
+        return all(watch.start <= watch.wanted for watch in self.all_watches()) and all(
+            self.asset_starts[asset] <= wanted for asset, wanted in self.asset_wanted.items()
+        )
 
     def fresh_pass(self, path: Sequence[SimBlock]) -> dict[UUID, Sight]:
         """Every deposit that stands in these blocks. A recorded one runs on after its address was deleted."""
@@ -169,8 +199,11 @@ class ChainOracle:
         for transfer in block.transfers:
             merchants = {watch.merchant_id for watch in self.watches.get(transfer.recipient, ())}
             for merchant_id in sorted(merchants):
-                counts = block.height >= self.asset_start and self._is_watched(
-                    merchant_id, transfer.recipient, block.height
+                asset_start = self.asset_starts.get(transfer.asset)
+                counts = (
+                    asset_start is not None
+                    and block.height >= asset_start
+                    and self._is_watched(merchant_id, transfer.recipient, block.height)
                 )
                 own = transfer.sender is not None and (
                     transfer.sender == transfer.recipient

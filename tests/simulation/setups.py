@@ -45,7 +45,7 @@ class ChainSetup:
     rules: tuple[PolicyRule, ...]
     settings: FollowSettings
     naming: Naming
-    assets: tuple[Asset, ...]
+    late_asset: AssetId
     blocks_before: int
     compact_above: int
 
@@ -66,6 +66,7 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
     native = Asset(AssetId(f"{chain}/slip44:60"), "ETH", 18, None)
     plain = Asset(AssetId(f"{chain}/erc20:0xaa"), "AAA", 6, Address(b"token-aa"))
     choosy = Asset(AssetId(f"{chain}/erc20:0xbb"), "BBB", 2, Address(b"token-bb"), min_base_units=80)
+    late = Asset(AssetId(f"{chain}/erc20:0xcc"), "CCC", 0, Address(b"token-cc"))
     final_depth = rng.randrange(3, 8)
     finality = FinalAtDepth(final_depth + 1) if rng.random() < 0.5 else FinalByTag()
     operators = rng.choice(OPERATOR_LAYOUTS)
@@ -92,12 +93,12 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
         start_height=None if rng.random() < 0.6 else rng.randrange(1, blocks_before + 2),
         batch_blocks_max=rng.choice((2, 3, 8)),
         rewind_blocks_max=rng.choice((6, 64)),
+        backfill_blocks_max=rng.choice((2, 5)),
     )
-    assets = (native, plain, choosy)
     return ChainSetup(
         number=number,
         chain=chain,
-        economy=Economy(WATCHABLE, STRANGERS, native.asset_id, (plain.asset_id, choosy.asset_id)),
+        economy=Economy(WATCHABLE, STRANGERS, native.asset_id, (plain.asset_id, choosy.asset_id, late.asset_id)),
         operators=operators,
         liar=rng.choice(sorted(set(operators))),
         finality=finality,
@@ -107,12 +108,12 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
         naming=Naming(
             chain=chain,
             alias=traits.alias,
-            assets={asset.asset_id: asset for asset in assets},
+            assets={asset.asset_id: asset for asset in (native, plain, choosy, late)},
             encode_id=encode_id_once,
             address_text=_hex,
             tx_hash_text=_hex,
         ),
-        assets=assets,
+        late_asset=late.asset_id,
         blocks_before=blocks_before,
         compact_above=1 if rng.random() < 0.3 else 1000,
     )

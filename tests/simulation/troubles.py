@@ -49,16 +49,22 @@ class Trouble(StrEnum):
     # People.
     REGISTERED = "address: registered"
     REGISTERED_AHEAD = "address: registered from a height to come"
+    REGISTERED_BEHIND = "address: registered from a height long past"
     REGISTERED_AGAIN = "address: registered again after its deletion"
     REGISTERED_MID_STEP = "address: registered in the middle of a step"
     SHARED_ADDRESS = "address: watched by two merchants"
     DELETED = "address: deleted"
+    ASSET_LISTED = "asset: listed later"
+    RESCAN = "operator: asks for a rescan"
     # The machine.
     CRASH_READING = "crash: while asking providers or reading"
     CRASH_WRITING = "crash: inside a transaction"
     CRASH_COMMITTED = "crash: right after a commit"
     RETRYABLE = "database: asks for the transaction again"
     LEASE_LOST = "follower: another process took the chain"
+    HISTORY_READ = "history: a chunk was read"
+    HISTORY_BELOW_START = "history: our chain grew downward"
+    HISTORY_REFUSED = "history: a chunk that is not of our chain"
     # What merchants are told of it.
     TOLD_MOVED = "event: deposit.moved"
     TOLD_AMENDED = "event: deposit.amended"

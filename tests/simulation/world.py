@@ -15,6 +15,7 @@ from uuid import UUID
 
 from chains.errors import ChainError
 from chains.model import BlockHash, ChainId
+from indexer.backfill import Covered, step_backfill
 from indexer.commit import ChainDesk
 from indexer.follow import Follower
 from indexer.halts import commit_accept_reorg, commit_resume
@@ -23,6 +24,7 @@ from indexer.outcomes import Suspecting
 from indexer.storage import ChainRecord, LeaseLost, Retryable
 from indexer.watchset import WatchSet
 from tests.simulation.chain import SimBlock, SimChain
+from tests.simulation.history import MemoryBackfillStore
 from tests.simulation.laws import Laws, Watched
 from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import ChainRows, MemoryStore
@@ -33,7 +35,7 @@ from tests.simulation.troubles import Tally, Trouble
 
 CHAINS = 2
 NEVER = 1 << 60
-REST_POLLS_MAX = 60
+REST_POLLS_MAX = 80
 FIRST_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
@@ -105,6 +107,7 @@ class World:
         self.logs = MerchantLogs()
         self.laws = Laws(self.logs, tally)
         self.store = MemoryStore(self, self.logs, self._committed)
+        self.history = MemoryBackfillStore(self.store)
         self._countdown = NEVER
         self._interrupt: Callable[[str, ChainId | None], None] | None = None
         self._retry = False
@@ -148,6 +151,9 @@ class World:
                 provider.view = network.chain.tip
         self._arm()
         self._poll(network)
+        if rng.random() < 0.25:
+            self._arm()
+            self._read_history(network)
 
     def _arm(self) -> None:
         """Decide what, if anything, will interrupt this step, and where."""
@@ -163,9 +169,26 @@ class World:
         """One step of the follower of one chain, whatever comes of it."""
         network.book.begin_poll()
         network.source.now += 1
+        outcome = self._run(network, self.followers[network.id].step(self.now))
+        if isinstance(outcome, Suspecting):
+            self.tally.count(Trouble.SUSPECTED)
+
+    def _read_history(self, network: Network) -> None:
+        """One chunk of history, where somebody wants some."""
+        if network.id not in self.store.rows:
+            return
+        provider = self.rng.choice(network.providers)
+        desk = self.followers[network.id].desk
+        outcome = self._run(network, step_backfill(desk, self.history, provider, now=self.now))
+        if isinstance(outcome, Covered):
+            self.tally.count(Trouble.HISTORY_READ)
+
+    def _run(self, network: Network, work: Coroutine[Any, Any, object]) -> object:
+        """Some work of the process that follows this chain, whatever comes of it."""
         follower = self.followers[network.id]
+        outcome: object = None
         try:
-            outcome = drive(follower.step(self.now))
+            outcome = drive(work)
         except ChainError as error:
             self._say(f"  {network.id}: {type(error).__name__} {error}")
         except Crash:
@@ -179,13 +202,9 @@ class World:
             self.tally.count(Trouble.LEASE_LOST)
         else:
             self._say(f"  {network.id}: {outcome}")
-            self._count_outcome(outcome)
         self._countdown = NEVER
         self._retry = False
-
-    def _count_outcome(self, outcome: object) -> None:
-        if isinstance(outcome, Suspecting):
-            self.tally.count(Trouble.SUSPECTED)
+        return outcome
 
     def _new_follower(self, network: Network, lease_epoch: int) -> Follower:
         setup = network.setup
@@ -229,15 +248,23 @@ class World:
                 elif self.rng.random() < 0.6:
                     if self._register(network):
                         self.tally.count(Trouble.REGISTERED_MID_STEP)
-                elif self.rng.random() < 0.5:
+                elif self.rng.random() < 0.4:
                     self._act(network)
+                elif where == "read" and self.rng.random() < 0.5:
+                    self._read_history(network)
                 elif where == "read" and network.id in self.store.rows:
                     self._take_over(network)
 
-    def _committed(self, chain: ChainId, before: ChainRecord | None) -> None:
-        self.laws.check_commit(self.store, chain, before)
+    def _committed(self, chain: ChainId, before: ChainRecord | None, covered: tuple[int, int] | None) -> None:
         after = self.store.rows[chain].record
+        if before is None:
+            oracle = self.laws.watched[chain].oracle
+            for asset in self.store.rows[chain].asset_starts:
+                oracle.list_asset(asset, 0)
+        self.laws.check_commit(self.store, chain, before, covered)
         if before is not None:
+            if after.start_height < before.start_height:
+                self.tally.count(Trouble.HISTORY_BELOW_START)
             if after.is_halted and not before.is_halted:
                 self.tally.count(Trouble.HALTED)
             if after.disputed_fork_height is not None and before.disputed_fork_height is None:
@@ -259,6 +286,10 @@ class World:
             self._delete(network)
         elif chance < 0.98:
             self._take_over(network)
+        elif chance < 0.99:
+            self._list_asset(network)
+        else:
+            self._ask_for_rescan(network)
         self._decide_halt(network)
 
     def _move_chain(self, network: Network) -> None:
@@ -334,12 +365,19 @@ class World:
             self.tally.count(Trouble.SHARED_ADDRESS)
         self._objects_made += 1
         address_id = AddressId(UUID(int=self._objects_made))
-        start = rows.record.tip.height + 1
-        if rng.random() < 0.2:
-            start += rng.randrange(0, 4)
+        start = wanted = rows.record.tip.height + 1
+        chance = rng.random()
+        if chance < 0.2:
+            start = wanted = start + rng.randrange(0, 4)
             self.tally.count(Trouble.REGISTERED_AHEAD)
-        self.store.register(network.id, address_id, merchant_id, address, effective_start=start)
-        network.oracle.watch(Watch(address_id, merchant_id, address, start))
+        elif chance < 0.45:
+            wanted = rng.randrange(0, start)
+            self.tally.count(Trouble.REGISTERED_BEHIND)
+        pending = wanted if wanted < start else None
+        self.store.register(
+            network.id, address_id, merchant_id, address, effective_start=start, pending_start=pending
+        )
+        network.oracle.watch(Watch(address_id, merchant_id, address, start, wanted))
         self.tally.count(Trouble.REGISTERED)
         self._say(f"  {network.id}: {merchant_id.int:x} watches {address!r} from {start}")
         return True
@@ -355,6 +393,27 @@ class World:
         network.oracle.unwatch(address_id, self.store.rows[network.id].record.tip.height)
         self.tally.count(Trouble.DELETED)
         self._say(f"  {network.id}: {address_id.int} is deleted")
+
+    def _list_asset(self, network: Network) -> None:
+        rows, asset = self.store.rows.get(network.id), network.setup.late_asset
+        if rows is None or asset in rows.asset_starts:
+            return
+        self.store.list_asset(network.id, asset)
+        network.oracle.list_asset(asset, rows.record.tip.height + 1)
+        self.tally.count(Trouble.ASSET_LISTED)
+
+    def _ask_for_rescan(self, network: Network) -> None:
+        rows = self.store.rows.get(network.id)
+        if rows is None:
+            return
+        tip_height = rows.record.tip.height
+        first = self.rng.randrange(max(0, rows.record.start_height - 3), tip_height + 1)
+        self.store.rescan(network.id, first, self.rng.randrange(first, tip_height + 1))
+        oracle = network.oracle
+        for asset, start in oracle.asset_starts.items():
+            if first < start:
+                oracle.asset_wanted[asset] = min(first, oracle.asset_wanted.get(asset, start))
+        self.tally.count(Trouble.RESCAN)
 
     def _take_over(self, network: Network) -> None:
         """Another process follows the chain from now on; the old one may not know it yet."""
@@ -412,6 +471,7 @@ class World:
                 self.now += timedelta(seconds=1)
                 self._decide_halt(network, chance=1)
                 self._poll(network)
+                self._read_history(network)
             else:
                 raise AssertionError(f"{network.id} does not come to rest at {_name(network.chain.tip)}")
 
@@ -423,6 +483,8 @@ class World:
         final_due = tip.height - network.chain.final_depth
         return (
             not record.is_halted
+            and network.oracle.is_history_read()
+            and not rows.rescans
             and record.tip.hash == tip.hash
             and record.agreed_height == tip.height
             and record.disputed_fork_height is None

@@ -1,0 +1,50 @@
+"""Reading history in memory: `BackfillStore` and `BackfillTransaction` beside the moves of `memory.py`.
+
+Lives here: which range is wanted next, and a chunk's transaction. What covering a chunk does to the rows stands with
+the rows. Does not live here: when anybody reads history (`world.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from chains.model import BlockHash, ChainId
+from indexer.storage import ChainRecord
+from tests.simulation.memory import MemoryMove, MemoryStore
+
+
+class MemoryBackfillMove(MemoryMove):
+    """One chunk of history under the chain's lock."""
+
+    __slots__ = ()
+
+    async def load_parent_hash(self, height: int) -> BlockHash | None:
+        self.pause()
+        index = height - self.record.start_height
+        return self.rows.blocks[index].parent_hash if 0 <= index < len(self.rows.blocks) else None
+
+    async def cover(self, height_first: int, height_last: int, *, at: datetime) -> None:
+        self.pause()
+        self.covered = (height_first, height_last)
+
+
+class MemoryBackfillStore:
+    """The same rows, asked for what is still to be read."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def load_chain(self, chain: ChainId) -> ChainRecord | None:
+        return await self._store.load_chain(chain)
+
+    async def load_backfill_range(self, chain: ChainId) -> tuple[int, int] | None:
+        self._store.interrupts.pause("read")
+        rows = self._store.rows[chain]
+        starts = {one.address_id: one.effective_start for one in rows.registrations}
+        wanted = [(first, starts[address_id] - 1) for address_id, first in rows.pending_starts.items()]
+        wanted += [(first, rows.asset_starts[asset] - 1) for asset, first in rows.pending_assets.items()]
+        wanted += rows.rescans
+        return max(wanted, key=lambda range_: range_[1], default=None)
+
+    def open_backfill(self, chain: ChainId, *, lease_epoch: int) -> MemoryBackfillMove:
+        return MemoryBackfillMove(self._store, chain, lease_epoch)
