@@ -1,0 +1,120 @@
+"""A budget learns what a provider bears, and the head goes before history.
+
+Time is real but short here, because asyncio-throttle has its own clock; what
+shrinks and grows is asked of the numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+
+import pytest
+
+from chains.rpc.throttle import BACKFILL_SHARE, RATE_MIN_PER_S, Budget, Lane
+
+
+def test_nothing_is_held_back_while_nothing_is_known_against_it() -> None:
+    assert math.isinf(Budget().rate_per_s)
+    assert Budget(20).rate_per_s == 20
+
+
+def test_a_refusal_halves_what_was_really_sent() -> None:
+    budget = Budget()
+    for _ in range(40):
+        budget.record_success(0.01, 1)
+    budget.record_throttled()
+    assert budget.rate_per_s == pytest.approx(20)
+    budget.record_throttled()
+    assert budget.rate_per_s == pytest.approx(10)
+
+
+def test_refusals_never_silence_a_provider_for_good() -> None:
+    budget = Budget(10)
+    for _ in range(50):
+        budget.record_throttled()
+    assert budget.rate_per_s == RATE_MIN_PER_S
+
+
+def test_success_grows_it_back_to_what_was_configured_and_no_further() -> None:
+    budget = Budget(100)
+    budget.record_throttled()
+    rates = []
+    for _ in range(200):
+        budget.record_success(0.01, 1)
+        rates.append(budget.rate_per_s)
+    assert rates == sorted(rates)
+    assert rates[0] < 60
+    assert rates[-1] == 100
+
+
+def test_a_learnt_limit_that_has_grown_away_is_none() -> None:
+    budget = Budget()
+    budget.record_success(0.01, 1)
+    budget.record_throttled()
+    for _ in range(400):
+        budget.record_success(0.01, 1)
+    assert math.isinf(budget.rate_per_s)
+
+
+def test_slow_answers_shrink_it_too() -> None:
+    budget = Budget(100)
+    for _ in range(10):
+        budget.record_success(0.1, 1)
+    budget.record_success(5.0, 1)
+    assert budget.rate_per_s == 50
+
+
+async def spend(budget: Budget, lane: Lane, calls_count: int) -> float:
+    began = time.monotonic()
+    async with budget.admit(lane, calls_count):
+        return time.monotonic() - began
+
+
+async def test_a_budget_is_kept_and_a_batch_costs_its_calls() -> None:
+    budget = Budget(20)
+    assert await spend(budget, Lane.HEAD, 20) < 0.5
+    assert await spend(budget, Lane.HEAD, 5) > 0.4
+
+
+async def test_history_may_not_take_the_heads_share() -> None:
+    budget = Budget(20)
+    share = int(20 * BACKFILL_SHARE)
+    await spend(budget, Lane.BACKFILL, share)
+    waiting = asyncio.create_task(spend(budget, Lane.BACKFILL, 10))
+    await asyncio.sleep(0.05)
+    assert await spend(budget, Lane.HEAD, 20 - share) < 0.3, "the head finds its share untouched"
+    assert await waiting > 0.5
+
+
+async def test_calls_in_flight_have_a_bound_and_leave_room_for_the_head() -> None:
+    budget = Budget()
+    inside = 0
+    most = 0
+    release = asyncio.Event()
+
+    async def hold() -> None:
+        nonlocal inside, most
+        async with budget.admit(Lane.BACKFILL, 1):
+            inside += 1
+            most = max(most, inside)
+            await release.wait()
+            inside -= 1
+
+    tasks = [asyncio.create_task(hold()) for _ in range(30)]
+    await asyncio.sleep(0.05)
+    assert await spend(budget, Lane.HEAD, 1) < 0.2
+    release.set()
+    await asyncio.wait(tasks)
+    assert most == 4
+
+
+async def test_a_cancelled_wait_gives_its_place_back() -> None:
+    budget = Budget(2)
+    await spend(budget, Lane.HEAD, 2)
+    waiting = asyncio.create_task(spend(budget, Lane.HEAD, 2))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert await asyncio.wait_for(spend(budget, Lane.BACKFILL, 1), 3) > 0
