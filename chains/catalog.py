@@ -1,6 +1,6 @@
 """The one list of networks that are known by name: a page of data each.
 
-A page is a TOML file in `evm/networks/`; this module reads it strictly and
+A page is a TOML file in `chains/evm/networks`; this module reads it strictly and
 makes `ChainTraits` of it, with the defaults and the caveats that stand beside
 them.  Overriding facts is configuration, in the gateway; what a profile checks
 is `chains.evm.verify.profiles`; the table people read is `docs/chains.md`.
@@ -194,8 +194,9 @@ def _build_entry(page: _Page, file_name: str) -> CatalogueEntry:
     names = (page.alias, *page.other_aliases)
     for name in names:
         _require(_ALIAS.fullmatch(name) is not None, f"aliases: {name!r} is no alias")
-    _require(file_name == f"{page.alias}.toml", f"alias: the file is not called {page.alias}.toml")
     _require(page.chain_id > 0, "chain_id: not positive")
+    expected = f"{page.chain_id}-{page.alias}.toml"
+    _require(file_name == expected, f"alias: the file is not called {expected}")
     _require(0 < page.block_time_s <= 86_400, "block_time_s: not a block time")
     _require(page.reorg_window_blocks >= 1, "reorg_window_blocks: not positive")
     _require(page.verification in PROFILES, f"verification: there is no profile {page.verification!r}")

@@ -172,7 +172,7 @@ def test_every_page_writes_its_addresses_with_their_checksum() -> None:
 
 
 def test_the_example_page_is_read() -> None:
-    found = parse_page("example.toml", PAGE)
+    found = parse_page("7-example.toml", PAGE)
     assert found.aliases == ("example", "example-chain")
     assert [asset.symbol for asset in found.traits.assets] == ["USDT"]
 
@@ -218,28 +218,28 @@ def test_the_example_page_is_read() -> None:
 def test_a_wrong_page_says_which_key_is_wrong(line: str, wrong: str, complaint: str) -> None:
     assert line in PAGE
     with pytest.raises(CatalogueInvalid, match=complaint) as raised:
-        parse_page("example.toml", PAGE.replace(line, wrong, 1))
-    assert str(raised.value).startswith("example.toml: ")
+        parse_page("7-example.toml", PAGE.replace(line, wrong, 1))
+    assert str(raised.value).startswith("7-example.toml: ")
 
 
 def test_a_page_that_is_not_toml_is_refused_by_name() -> None:
-    with pytest.raises(CatalogueInvalid, match=r"example\.toml"):
-        parse_page("example.toml", "name = ")
+    with pytest.raises(CatalogueInvalid, match=r"7-example\.toml"):
+        parse_page("7-example.toml", "name = ")
 
 
 def test_a_contract_listed_twice_is_refused() -> None:
     token = PAGE[PAGE.index("[[tokens]]") :]
     with pytest.raises(CatalogueInvalid, match="twice"):
-        parse_page("example.toml", PAGE + token)
+        parse_page("7-example.toml", PAGE + token)
 
 
 def test_two_networks_may_not_share_a_name_or_a_number() -> None:
-    first = parse_page("example.toml", PAGE)
+    first = parse_page("7-example.toml", PAGE)
     same_number = PAGE.replace('alias = "example"', 'alias = "other"').replace('["example-chain"]', "[]")
     with pytest.raises(CatalogueInvalid, match="both chain 7"):
-        catalog.index_entries([first, parse_page("other.toml", same_number)])
+        catalog.index_entries([first, parse_page("7-other.toml", same_number)])
     same_name = same_number.replace("chain_id = 7", "chain_id = 8").replace(
         "= []\nchain_id", '= ["example"]\nchain_id'
     )
     with pytest.raises(CatalogueInvalid, match="example names both"):
-        catalog.index_entries([first, parse_page("other.toml", same_name)])
+        catalog.index_entries([first, parse_page("8-other.toml", same_name)])

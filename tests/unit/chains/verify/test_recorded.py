@@ -111,10 +111,8 @@ def test_a_block_that_was_corrupted_by_others_is_refused(name: str) -> None:
 @pytest.mark.parametrize("number", PORTAL_BLOCKS)
 def test_a_block_of_any_era_verifies_from_its_network_encoding(number: int) -> None:
     text = read_bytes(f"ethereum/portal/block-data-{number}.yaml").decode()
-    header, body, receipts = (
-        bytes.fromhex(re.search(rf'^{key}: "?0x([0-9a-f]*)', text, re.MULTILINE)[1])  # type: ignore[index]  # a miss fails the test
-        for key in ("header", "body", "receipts")
-    )
+    values = dict(re.findall(r'^(header|body|receipts): "?0x([0-9a-f]*)', text, re.MULTILINE))
+    header, body, receipts = (bytes.fromhex(values[key]) for key in ("header", "body", "receipts"))
     block = rows_of_rlp_block(wrap_list(header, list_payload(body)))
     rows = receipt_rows(block, [parse_receipt(item) for item in envelopes_of(receipts)])
     assert verify_rows(WITHOUT_SENDERS, block, rows) is VerificationLevel.FULL
