@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway import store
 from gateway.alerts import Bell
-from gateway.compose_chains import build_chain, build_source, load_known_chains
+from gateway.compose_chains import build_chain, build_source, check_token_decimals, load_known_chains
 from gateway.database import migrate_database, open_dsn
 from gateway.faces import Faces
 from gateway.http.app import Api
@@ -42,6 +42,7 @@ from migrations.connect import open_pool
 from migrations.embedded import keep_running
 from migrations.handles import Connection, Pool
 from relay import log as event_log
+from relay.egress import Egress
 from relay.secretbox import SecretBox
 from relay.service import RelayService
 
@@ -146,9 +147,14 @@ async def _open_chains(house: House, stack: AsyncExitStack) -> list[FollowedChai
     if Role.FOLLOW not in house.roles:
         return []
     followed = []
+    sources = []
     for chain in house.chains:
         source = await stack.enter_async_context(build_source(chain))
+        sources.append(source)
         followed.append(await build_chain(chain, source, house.pool, publish))
+    async with asyncio.TaskGroup() as group:
+        for chain, source in zip(house.chains, sources, strict=True):
+            group.create_task(check_token_decimals(chain, source), name=f"decimals-{chain.alias}")
     return followed
 
 
@@ -194,9 +200,16 @@ async def _follow(house: House, followed: Sequence[FollowedChain]) -> None:
 
 async def _serve(house: House) -> None:
     services = _services(house)
+    relay = house.settings.relay
     observe = ApiMetrics(house.registry).note_call
     api = Api(services, OPERATIONS, admin_token=house.keys.admin_token, observe=observe)
-    async with serve(api.build(), house.settings.http.bind) as bind, asyncio.TaskGroup() as group:
+    async with (
+        Egress(
+            timeout_s=relay.attempt_timeout_s, allow_private_networks=relay.allow_private_networks
+        ) as services.egress,
+        serve(api.build(), house.settings.http.bind) as bind,
+        asyncio.TaskGroup() as group,
+    ):
         _log.info("listening", bind=str(bind))
         live = group.create_task(services.live.run(house.pool), name="live")
         await house.stop.wait()
@@ -206,7 +219,13 @@ async def _serve(house: House) -> None:
 
 def _services(house: House) -> Services:
     return Services(
-        house.pool, house.settings, house.faces, read_clock, registry=house.registry, stop=house.stop
+        house.pool,
+        house.settings,
+        house.faces,
+        read_clock,
+        SecretBox(house.keys.encryption_keys),
+        registry=house.registry,
+        stop=house.stop,
     )
 
 

@@ -6,11 +6,13 @@ Lives here: the part of the wiring that knows chain families. Does not live here
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
 
+from chains.errors import ChainError
 from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier, Unavailable
 from chains.model import Address, Asset, AssetId
@@ -22,6 +24,8 @@ from indexer.desk import build_desk
 from indexer.store import AssetRow, PostgresFollowStore, Publish
 from indexer.surroundings import FollowedChain
 from migrations.handles import Pool
+
+DECIMALS_TIMEOUT_S = 5.0
 
 _log = structlog.get_logger()
 
@@ -56,6 +60,24 @@ async def build_chain(
     check_decimals(settings, former)
     desk = build_desk(settings.follow, store, formerly_listed=[former_asset(row) for row in former])
     return FollowedChain(desk, source, store, lambda: describe_providers(source))
+
+
+async def check_token_decimals(settings: ChainSettings, source: EvmSource) -> None:
+    """Refuse a token whose contract says other decimals; a provider that does not answer in time is asked no further."""
+    alias = settings.alias
+    if not settings.follow.traits.assets:
+        return
+    try:
+        async with asyncio.timeout(DECIMALS_TIMEOUT_S):
+            found = await source.find_decimals_mismatches()
+    except (ChainError, TimeoutError) as error:
+        _log.warning("decimals-not-checked", chain=alias, reason=str(error) or "no answer in time")
+        return
+    for one in found:
+        raise DecimalsMismatch(
+            f"chains.{alias}: the contract of {one.asset_id} says {one.on_chain} decimals and the configuration "
+            f"{one.configured}; correct chains.{alias}.assets"
+        )
 
 
 def describe_providers(source: EvmSource) -> list[Mapping[str, Any]]:

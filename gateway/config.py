@@ -17,6 +17,7 @@ from typing import Any
 
 from yarl import URL
 
+from chains import catalog
 from gateway.config_chains import Known, read_chain
 from gateway.config_table import MISSING, ConfigInvalid, Flaws, Table, describe
 from gateway.settings import (
@@ -60,14 +61,10 @@ def load_settings(
         except tomllib.TOMLDecodeError as error:
             raise ConfigInvalid([f"is not TOML: {error}"], source=str(path)) from error
     flaws = Flaws()
-    settings = read_settings(Table("", values, environment, flaws), path, known or _catalogue)
+    settings = read_settings(Table("", values, environment, flaws), path, known or catalog.entry)
     if flaws:
         raise ConfigInvalid(flaws, source=str(path) if path else "")
     return settings
-
-
-def _catalogue(alias: str) -> None:
-    del alias
 
 
 def read_settings(table: Table, source: Path | None, known: Known) -> Settings:

@@ -15,11 +15,12 @@ from typing import Any
 
 from yarl import URL
 
+from chains.catalog import CatalogueEntry, DefaultConfirmed, aliases
 from chains.families import encode_identity, parse_address
 from chains.model import Asset, AssetId, ChainId
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
-from gateway.config_table import MISSING, Table, describe
+from gateway.config_table import MISSING, Table, describe, meant
 from gateway.settings import ChainSettings
 from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
 from indexer.settings import FollowSettings
@@ -31,10 +32,12 @@ REORG_WINDOW_BLOCKS = 1_024
 """How deep a rewind may go on a chain of which we know nothing, while nothing is known to be final."""
 
 BLOCK_TIME_S = 12.0
+FINALITY_DELAYED_AFTER_S = 1_800.0
 SCHEMES = ("http", "https", "ws", "wss")
 VERIFICATIONS = ("auto", "agreement")
 
-Known = Callable[[str], ChainTraits | None]
+Known = Callable[[str], CatalogueEntry | None]
+"""The catalogue: an entry by alias, or None."""
 
 
 def read_chain(alias: str, table: Table, known: Known) -> ChainSettings | None:
@@ -44,9 +47,10 @@ def read_chain(alias: str, table: Table, known: Known) -> ChainSettings | None:
             table.key, "an alias is lower-case letters, digits, - and _, and starts with a letter"
         )
         return None
-    facts = _read_facts(alias, table, known(alias))
+    entry = known(alias)
+    facts = _read_facts(alias, table, None if entry is None else entry.traits)
     endpoints = _read_endpoints(table)
-    settings = None if facts is None else _read_following(table, facts)
+    settings = None if facts is None else _read_following(table, facts, entry)
     table.refuse_the_rest()
     if settings is None:
         return None
@@ -84,7 +88,9 @@ def _read_identity(alias: str, table: Table, known: ChainTraits | None) -> Chain
         return known
     missing = [name for name in ("family", "chain_id", "native") if name not in table]
     for name in missing:
-        table.complain(name, f"must be given, because {alias} is not an alias the catalogue knows")
+        table.complain(
+            name, f"must be given, because the catalogue does not know {alias}{meant(alias, aliases())}"
+        )
     family = Family(table.take_choice("family", families[0], families))
     number = table.take_count("chain_id", 1, least=1)
     if missing:
@@ -202,11 +208,12 @@ def _read_final(table: Table, default: FinalityRule) -> FinalityRule:
     return FinalAtDepth(confirmations) if "confirmations" in rule else FinalByTag() if tag else default
 
 
-def _read_following(table: Table, traits: ChainTraits) -> FollowSettings:
+def _read_following(table: Table, traits: ChainTraits, entry: CatalogueEntry | None) -> FollowSettings:
     block_time_s = traits.block_time_s
+    late_after_s = None if entry is None else entry.final_late_after_s
     return FollowSettings(
         traits=traits,
-        confirm_rules=_read_confirmed(table, traits),
+        confirm_rules=_read_confirmed(table, traits, entry),
         finality=traits.finality,
         start_height=_read_start(table),
         poll_interval_s=table.take_number(
@@ -216,6 +223,7 @@ def _read_following(table: Table, traits: ChainTraits) -> FollowSettings:
             "stalled_after_s", max(60.0, 10 * block_time_s), above=0, most=10**6
         ),
         ready_lag_blocks=table.take_count("ready_lag_blocks", max(3, math.ceil(6 / block_time_s)), least=0),
+        finality_delayed_after_s=FINALITY_DELAYED_AFTER_S if late_after_s is None else late_after_s,
     )
 
 
@@ -229,10 +237,12 @@ def _read_start(table: Table) -> int | None:
     return value
 
 
-def _read_confirmed(table: Table, traits: ChainTraits) -> tuple[ConfirmRule, ...]:
+def _read_confirmed(
+    table: Table, traits: ChainTraits, entry: CatalogueEntry | None
+) -> tuple[ConfirmRule, ...]:
     value = table.take("confirmed")
     if value is MISSING:
-        return ()
+        return () if entry is None else (_rule_of(entry.confirmed),)
     listed = isinstance(value, list)
     items: list[Any] = value if listed else [value]
     if not items:
@@ -244,6 +254,12 @@ def _read_confirmed(table: Table, traits: ChainTraits) -> tuple[ConfirmRule, ...
         if rule is not None:
             rules.append(rule)
     return tuple(rules)
+
+
+def _rule_of(default: DefaultConfirmed) -> ConfirmRule:
+    if default.confirmations is not None:
+        return ConfirmRule(Requirement(ConfirmedBy.DEPTH, default.confirmations))
+    return ConfirmRule(Requirement(ConfirmedBy(default.finality or "final")))
 
 
 def _read_rule(table: Table, traits: ChainTraits) -> ConfirmRule | None:

@@ -122,7 +122,7 @@ class Table:
         """One of a few words."""
         value = self.take_text(name, default)
         if value not in choices:
-            self.complain(name, f"one of {', '.join(choices)} is wanted{_meant(value, choices)}")
+            self.complain(name, f"one of {', '.join(choices)} is wanted{meant(value, choices)}")
             return default
         return value
 
@@ -162,7 +162,7 @@ class Table:
         """Every key that nobody asked for is a flaw."""
         for name in self._values:
             if name not in self._asked:
-                self.complain(name, f"unknown key{_meant(name, sorted(self._asked))}")
+                self.complain(name, f"unknown key{meant(name, sorted(self._asked))}")
 
 
 def resolve(value: Any, key: str, environment: Mapping[str, str], flaws: Flaws) -> Any:
@@ -200,6 +200,7 @@ def describe(value: Any) -> str:
             return "a date"
 
 
-def _meant(name: str, known: Sequence[str]) -> str:
+def meant(name: str, known: Sequence[str]) -> str:
+    """The name that was probably meant, as the end of a complaint; nothing where none is close."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""

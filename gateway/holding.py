@@ -10,8 +10,9 @@ from datetime import datetime
 from uuid import UUID
 
 from migrations.handles import Connection
+from relay.endpoints import set_merchant_enabled
 
 
-async def hold_deliveries(conn: Connection, merchant_id: UUID, disabled: bool, now: datetime) -> None:  # noqa: FBT001
+async def hold_deliveries(conn: Connection, merchant_id: UUID, disabled: bool, now: datetime) -> None:  # noqa: FBT001  (a setter's value)
     """Hold (True) or release (False), inside the caller's transaction."""
-    del conn, merchant_id, disabled, now
+    await set_merchant_enabled(conn, merchant_id, not disabled, now=now)

@@ -202,6 +202,19 @@ async def try_lock_call(conn: Connection, lock_key: int) -> bool:
     return locked
 
 
+async def try_hold_call(conn: Connection, lock_key: int) -> bool:
+    """Hold this call alone until `let_go_of_call`, or until the connection ends; False while another one does."""
+    async with database_weather():
+        held: bool = await conn.fetchval(_CALLS["try_hold_call"], CALL_LOCK_CLASS, lock_key)
+    return held
+
+
+async def let_go_of_call(conn: Connection, lock_key: int) -> None:
+    """The end of `try_hold_call`."""
+    async with database_weather():
+        await conn.fetchval(_CALLS["let_go_of_call"], CALL_LOCK_CLASS, lock_key)
+
+
 async def load_answer(
     conn: Connection, caller: UUID, path: str, key: str, *, now: datetime
 ) -> RememberedAnswer | None:

@@ -125,6 +125,14 @@ async def load_event(conn: Connection, merchant_id: UUID, event_id: UUID) -> Sto
     return None if row is None else StoredEvent(row["sequence"], row["event_id"], row["type"], row["body"])
 
 
+async def load_events_of_object(
+    conn: Connection, merchant_id: UUID, object_id: str, *, after_sequence: int, limit: int
+) -> list[StoredEvent]:
+    """Up to `limit` events about one object behind `after_sequence`, ascending, as far as they are kept."""
+    rows = await conn.fetch(QUERIES.load_events_of_object, merchant_id, object_id, after_sequence, limit)
+    return [StoredEvent(row["sequence"], row["event_id"], row["type"], row["body"]) for row in rows]
+
+
 async def load_head(conn: Connection, merchant_id: UUID) -> LogHead:
     """Where this merchant's log stands; sequence 0 if nothing was ever told."""
     row = await conn.fetchrow(QUERIES.load_head, merchant_id)

@@ -21,7 +21,13 @@ from gateway.http import shapes
 from gateway.http.auth import check_access, identify
 from gateway.http.calls import NOBODY, Answer, Call, Caller, OpenAccess, Operation, Services, Stream
 from gateway.http.decoding import decode_body, decode_query
-from gateway.http.idempotency import KeyedCall, answer_once, compute_request_hash, read_key
+from gateway.http.idempotency import (
+    KeyedCall,
+    answer_once,
+    answer_once_beside,
+    compute_request_hash,
+    read_key,
+)
 from gateway.http.limits import RateLimits
 from gateway.http.problem import Problem, problem_of, problem_response
 from gateway.settings import Secret
@@ -134,13 +140,19 @@ class Api:
             return await operation.run(call)
 
         key = request.headers.get("Idempotency-Key")
-        if request.method != "POST" or key is None or not operation.remembers:
+        if request.method != "POST" or key is None:
             return await run(self._services.pool)
         keyed = KeyedCall(
             caller.key_id, request.path, read_key(key), compute_request_hash(request.query_string, body)
         )
-        return await answer_once(
-            self._services.pool, keyed, run, request_id=request[REQUEST_ID], now=self._services.clock()
+        once = answer_once_beside if operation.waits else answer_once
+        return await once(
+            self._services.pool,
+            self._services.box,
+            keyed,
+            run,
+            request_id=request[REQUEST_ID],
+            now=self._services.clock(),
         )
 
 

@@ -26,6 +26,8 @@ from gateway.settings import Settings
 from indexer.identity import MerchantId
 from migrations.handles import Pool
 from migrations.ids import decode_id, new_id
+from relay.egress import Egress
+from relay.secretbox import SecretBox
 
 ID_PREFIXES = {
     "address_id": "adr",
@@ -84,10 +86,12 @@ class Services:
     settings: Settings
     faces: Faces
     clock: Callable[[], datetime]
+    box: SecretBox
     live: LiveLog = field(default_factory=LiveLog)
     streams: StreamLimits = field(default_factory=StreamLimits)
     registry: CollectorRegistry = field(default_factory=build_registry)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    egress: Egress | None = None
 
 
 @dataclass(slots=True)
@@ -158,7 +162,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One line of the API's table. `problems` are statuses beyond those every operation of its kind has."""
+    """One line of the API's table. `problems` are statuses beyond those every operation of its kind has.
+
+    `waits` says that it asks a stranger something: then no transaction is held meanwhile.
+    """
 
     method: str
     path: str
@@ -170,7 +177,7 @@ class Operation:
     body: Any = None
     query: Any = None
     problems: tuple[int, ...] = ()
-    remembers: bool = True
+    waits: bool = False
 
     @property
     def tag(self) -> str:

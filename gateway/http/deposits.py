@@ -7,6 +7,9 @@ Lives here: the handlers. Does not live here: a deposit's JSON (indexer.events, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from uuid import UUID
+
+import msgspec
 
 from chains import families
 from chains.model import AssetId, ChainId, TxHash
@@ -14,13 +17,16 @@ from chains.traits import Family
 from gateway.faces import Face, Faces
 from gateway.http.addresses import find_chain, read_address
 from gateway.http.calls import Answer, Call, json_answer
-from gateway.http.cursors import decode_after, page
+from gateway.http.cursors import decode_after, encode_cursor, page
 from gateway.http.problem import not_found, unprocessable
+from gateway.store import database_weather
 from indexer import views
 from indexer.events import count_confirmations, encode_deposit
 from indexer.identity import DepositId
 from indexer.views import DepositFilter, DepositRow, PageAfter
 from migrations.handles import Pool
+from migrations.ids import encode_id
+from relay.log import load_events_of_object
 
 
 async def get_deposits(call: Call) -> Answer:
@@ -62,6 +68,27 @@ async def get_deposit(call: Call) -> Answer:
     row = await load_published(call)
     shown = await _views(call.pool, call.services.faces, [row])
     return json_answer(shown[row.deposit.id])
+
+
+async def get_history(call: Call) -> Answer:
+    """Every event that told of a deposit, with its exact bytes."""
+    query = call.query
+    deposit_id = encode_id("dep", call.id("deposit_id"))
+    after = decode_after(query.after)
+    async with database_weather(), call.pool.acquire() as conn:
+        events = await load_events_of_object(
+            conn,
+            call.merchant_id,
+            deposit_id,
+            after_sequence=0 if after is None else after[1].int,
+            limit=query.limit + 1,
+        )
+    if not events:
+        await load_published(call)
+    shown = events[: query.limit]
+    more = encode_cursor(call.now, UUID(int=shown[-1].sequence)) if len(events) > query.limit else None
+    items = [msgspec.Raw(event.body) for event in shown]
+    return Answer(200, msgspec.json.encode({"items": items, "next": more}))
 
 
 async def load_published(call: Call) -> DepositRow:

@@ -23,6 +23,7 @@ from gateway.http.calls import Answer, Stream
 from gateway.http.problem import CONTENT_TYPE, Problem, problem_of
 from gateway.store import RememberedAnswer, database_weather
 from migrations.handles import Connection, Pool
+from relay.secretbox import SecretBox
 
 REMEMBERED_FOR = timedelta(hours=24)
 KEY_CHARACTERS_MAX = 255
@@ -74,6 +75,7 @@ def decide_repetition(remembered: RememberedAnswer | None, request_hash: bytes) 
 
 async def answer_once(
     pool: Pool,
+    box: SecretBox,
     call: KeyedCall,
     run: Callable[[Pool], Awaitable[Answer | Stream]],
     *,
@@ -83,31 +85,83 @@ async def answer_once(
     """Run the call, or give the answer of its first run. Problem 409 where neither is possible; raises as `run` does."""
     async with database_weather(), pool.acquire() as conn, conn.transaction():
         if not await store.try_lock_call(conn, call.lock_key):
-            raise Problem(
-                409, "a call with this Idempotency-Key is still in progress", headers={"Retry-After": "1"}
-            )
-        remembered = await store.load_answer(conn, call.caller, call.path, call.key, now=now)
-        repetition = decide_repetition(remembered, call.request_hash)
-        if repetition is Repetition.OTHER:
-            raise Problem(409, "this Idempotency-Key was used for another request")
-        if repetition is Repetition.SAME:
-            assert remembered is not None
-            return Answer(remembered.status, remembered.body, remembered.content_type, REPLAYED)
+            raise _in_progress()
+        remembered = await _find(conn, box, call, now=now)
+        if remembered is not None:
+            return remembered
         answer = await _run_inside(conn, run, request_id)
-        kept = RememberedAnswer(call.request_hash, answer.status, answer.content_type, answer.body)
-        await store.insert_answer(
-            conn, call.caller, call.path, call.key, kept, now=now, expires_at=now + REMEMBERED_FOR
-        )
+        await _remember(conn, box, call, answer, now=now)
         return answer
+
+
+async def answer_once_beside(
+    pool: Pool,
+    box: SecretBox,
+    call: KeyedCall,
+    run: Callable[[Pool], Awaitable[Answer | Stream]],
+    *,
+    request_id: str,
+    now: datetime,
+) -> Answer:
+    """The same for a call that waits for a stranger: the lock is the session's, and no transaction stays open."""
+    async with database_weather(), pool.acquire() as conn:
+        if not await store.try_hold_call(conn, call.lock_key):
+            raise _in_progress()
+        try:
+            remembered = await _find(conn, box, call, now=now)
+            if remembered is not None:
+                return remembered
+            answer = await _answer_or_refusal(run(pool), request_id)
+            await _remember(conn, box, call, answer, now=now)
+            return answer
+        finally:
+            if not conn.is_closed():
+                await store.let_go_of_call(conn, call.lock_key)
+
+
+def _in_progress() -> Problem:
+    return Problem(409, "a call with this Idempotency-Key is still in progress", headers={"Retry-After": "1"})
+
+
+async def _find(conn: Connection, box: SecretBox, call: KeyedCall, *, now: datetime) -> Answer | None:
+    remembered = await store.load_answer(conn, call.caller, call.path, call.key, now=now)
+    match decide_repetition(remembered, call.request_hash):
+        case Repetition.FIRST:
+            return None
+        case Repetition.OTHER:
+            raise Problem(409, "this Idempotency-Key was used for another request")
+        case Repetition.SAME:
+            assert remembered is not None
+            body = box.open(remembered.body, owner=call.caller)
+            return Answer(remembered.status, body, remembered.content_type, REPLAYED)
+
+
+async def _remember(
+    conn: Connection, box: SecretBox, call: KeyedCall, answer: Answer, *, now: datetime
+) -> None:
+    # Sealed, because the answer may be the only place where a new key or secret was shown.
+    body = box.seal(answer.body, owner=call.caller)
+    kept = RememberedAnswer(call.request_hash, answer.status, answer.content_type, body)
+    await store.insert_answer(
+        conn, call.caller, call.path, call.key, kept, now=now, expires_at=now + REMEMBERED_FOR
+    )
 
 
 async def _run_inside(
     conn: Connection, run: Callable[[Pool], Awaitable[Answer | Stream]], request_id: str
 ) -> Answer:
     """Run within a savepoint: a refusal undoes what was done, and is an answer like any other."""
-    try:
+
+    async def run_in_savepoint() -> Answer | Stream:
         async with conn.transaction():
-            answer = await run(cast("Pool", OneConnection(conn)))
+            return await run(cast("Pool", OneConnection(conn)))
+
+    return await _answer_or_refusal(run_in_savepoint(), request_id)
+
+
+async def _answer_or_refusal(running: Awaitable[Answer | Stream], request_id: str) -> Answer:
+    try:
+        answer = await running
     except Exception as error:
         problem = problem_of(error)
         if problem is None or problem.status >= 500:

@@ -7,7 +7,18 @@ with another. Does not live here: the handlers (one module for each resource), t
 from __future__ import annotations
 
 from gateway.apikeys import Scope
-from gateway.http import addresses, chains, deposits, events, health, merchants, shapes
+from gateway.http import (
+    addresses,
+    chains,
+    deliveries,
+    deposits,
+    endpoints,
+    events,
+    health,
+    merchants,
+    shapes,
+    shapes_relay,
+)
 from gateway.http.calls import AdminAccess, AnyKey, OpenAccess, Operation, Outcome
 
 ADMIN = AdminAccess()
@@ -72,6 +83,11 @@ DEPOSITS = (
         "GET", "/v1/deposits/{deposit_id}", "get_deposit", "One deposit", Scope.DEPOSITS,
         deposits.get_deposit, (Outcome(200, shapes.DepositObject, "The deposit."),),
     ),
+    Operation(
+        "GET", "/v1/deposits/{deposit_id}/history", "get_deposit_history", "Every event of a deposit",
+        Scope.DEPOSITS, deposits.get_history, (Outcome(200, shapes.EventList, "Its events, oldest first."),),
+        query=shapes.PageQuery,
+    ),
 )  # fmt: skip
 
 EVENTS = (
@@ -88,6 +104,71 @@ EVENTS = (
     Operation(
         "GET", "/v1/events/{event_id}", "get_event", "One event's exact bytes", Scope.EVENTS, events.get_event,
         (Outcome(200, shapes.EventObject, "The event."),),
+    ),
+)  # fmt: skip
+
+ENDPOINTS = (
+    Operation(
+        "POST", "/v1/endpoints", "create_endpoint", "Say where webhooks go", Scope.ENDPOINTS,
+        endpoints.post_endpoint,
+        (Outcome(201, shapes_relay.CreatedEndpoint, "The endpoint; its secret is shown once."),),
+        body=shapes_relay.NewEndpoint, problems=(410,),
+    ),
+    Operation(
+        "GET", "/v1/endpoints", "list_endpoints", "List endpoints", Scope.ENDPOINTS, endpoints.get_endpoints,
+        (Outcome(200, shapes_relay.EndpointPage, "A page."),), query=shapes.PageQuery,
+    ),
+    Operation(
+        "GET", "/v1/endpoints/{endpoint_id}", "get_endpoint", "One endpoint", Scope.ENDPOINTS,
+        endpoints.get_endpoint, (Outcome(200, shapes_relay.EndpointObject, "The endpoint."),),
+    ),
+    Operation(
+        "PATCH", "/v1/endpoints/{endpoint_id}", "change_endpoint", "Change an endpoint", Scope.ENDPOINTS,
+        endpoints.patch_endpoint, (Outcome(200, shapes_relay.EndpointObject, "As it is now."),),
+        body=shapes_relay.EndpointChanges,
+    ),
+    Operation(
+        "DELETE", "/v1/endpoints/{endpoint_id}", "delete_endpoint", "Delete an endpoint", Scope.ENDPOINTS,
+        endpoints.delete_one_endpoint, (GONE,),
+    ),
+    Operation(
+        "POST", "/v1/endpoints/{endpoint_id}/rotate-secret", "rotate_secret", "Give it a new secret",
+        Scope.ENDPOINTS, endpoints.post_rotate_secret,
+        (Outcome(200, shapes_relay.EndpointSecret, "The secret, shown once."),),
+        body=shapes_relay.RotateSecret,
+    ),
+    Operation(
+        "POST", "/v1/endpoints/{endpoint_id}/pause", "pause_endpoint", "Send nothing until resumed",
+        Scope.ENDPOINTS, endpoints.post_pause, (Outcome(200, shapes_relay.EndpointObject, "As it is now."),),
+    ),
+    Operation(
+        "POST", "/v1/endpoints/{endpoint_id}/resume", "resume_endpoint", "Go on where it stood",
+        Scope.ENDPOINTS, endpoints.post_resume, (Outcome(200, shapes_relay.EndpointObject, "As it is now."),),
+    ),
+    Operation(
+        "POST", "/v1/endpoints/{endpoint_id}/test", "test_endpoint", "Send it a test event", Scope.ENDPOINTS,
+        deliveries.post_test, (Outcome(200, shapes_relay.PingResult, "What became of it."),), waits=True,
+    ),
+    Operation(
+        "POST", "/v1/endpoints/{endpoint_id}/replay", "replay_events", "Deliver a stretch of the log again",
+        Scope.ENDPOINTS, deliveries.post_replay,
+        (Outcome(202, shapes_relay.AcceptedReplay, "It will be done."),),
+        body=shapes_relay.ReplayRange, problems=(410,),
+    ),
+    Operation(
+        "GET", "/v1/endpoints/{endpoint_id}/deliveries", "list_deliveries", "List an endpoint's deliveries",
+        Scope.ENDPOINTS, deliveries.get_deliveries, (Outcome(200, shapes_relay.DeliveryPage, "A page."),),
+        query=shapes_relay.DeliveryQuery,
+    ),
+    Operation(
+        "GET", "/v1/deliveries/{delivery_id}", "get_delivery", "One delivery with its attempts",
+        Scope.ENDPOINTS, deliveries.get_delivery,
+        (Outcome(200, shapes_relay.DeliveryDetail, "The delivery."),),
+    ),
+    Operation(
+        "POST", "/v1/deliveries/{delivery_id}/retry", "retry_delivery", "Try a delivery again now",
+        Scope.ENDPOINTS, deliveries.post_retry,
+        (Outcome(202, shapes_relay.DeliveryObject, "As it stands now."),),
     ),
 )  # fmt: skip
 
@@ -117,4 +198,4 @@ HEALTH = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*MERCHANTS, *ADDRESSES, *DEPOSITS, *EVENTS, *CHAINS, *HEALTH)
+OPERATIONS: tuple[Operation, ...] = (*MERCHANTS, *ADDRESSES, *DEPOSITS, *EVENTS, *ENDPOINTS, *CHAINS, *HEALTH)

@@ -1,7 +1,7 @@
 """Wake-ups between processes, by publish and subscribe.
 
-Lives here: `SharedWakes`: what one process tells, listeners in every process hear. Redis promises no message: one may be
-lost, and after every (re)subscription all listeners are told that any log may have grown. Does not live here: the truth.
+Lives here: `SharedWakes`: what one process tells, listeners in every process hear. Redis promises no message: after
+every (re)subscription, and after an outage in which something was told, listeners hear that any log may have grown. Does not live here: the truth.
 The database's notices and polling wake too, and whoever is woken reads the log.
 """
 
@@ -52,21 +52,22 @@ class SharedWakes:
         return self._local.listen(listener)
 
     async def run_telling(self) -> None:
-        """Publish what was told, until cancelled. What Redis does not take is dropped: polling finds it."""
+        """Publish what was told, until cancelled. What Redis did not take becomes one "any" when it is back."""
         while True:
             await self._told.wait()
             await asyncio.sleep(GATHERED_S)
             self._told.clear()
             heads = {} if self._pending_any else self._pending
             self._pending, self._pending_any = {}, False
-            message = self._process + encode_notice(heads).encode()
             try:
-                await self._connection.ask(
-                    Use.WAKES,
-                    lambda: self._connection.client.publish(self._channel, message),  # noqa: B023
-                )
+                await self._publish(self._process + encode_notice(heads).encode())
             except RedisAway:
-                continue
+                self._pending_any = True
+                self._told.set()
+                await self._connection.wait_until_up()
+
+    async def _publish(self, message: bytes) -> None:
+        await self._connection.ask(Use.WAKES, lambda: self._connection.client.publish(self._channel, message))
 
     async def run_listening(self) -> None:
         """Hear what others tell, until cancelled; subscribe again whenever Redis comes back."""

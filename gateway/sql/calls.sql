@@ -3,6 +3,12 @@
 -- name: try_lock_call :one
 select pg_try_advisory_xact_lock($1, $2);
 
+-- name: try_hold_call :one
+select pg_try_advisory_lock($1, $2);
+
+-- name: let_go_of_call :one
+select pg_advisory_unlock($1, $2);
+
 -- name: load_answer :one
 select request_hash, status, content_type, body
 from idempotency_keys

@@ -21,7 +21,7 @@ create table api_keys (
 create index api_keys_listing on api_keys (merchant_id, created_at, id);
 
 -- The first answer to a call, for its repetitions; written in the transaction that did what the call asked for.
--- `caller` is the id of an API key, or the nil UUID for administrators.
+-- `caller` is the id of an API key, or the nil UUID for administrators. `body` is sealed: it may hold a new secret.
 create table idempotency_keys (
   caller uuid not null,
   path text not null,

@@ -54,6 +54,13 @@ select sequence, event_id, type, body
 from events
 where event_id = $1 and merchant_id = $2;
 
+-- name: load_events_of_object :many
+select sequence, event_id, type, body
+from events
+where merchant_id = $1 and object_id = $2 and sequence > $3
+order by sequence
+limit $4;
+
 -- name: load_head :one
 select log_epoch, sequence, head_hash, head_at
 from merchant_logs

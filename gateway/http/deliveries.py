@@ -1,0 +1,139 @@
+"""`/v1/deliveries`, and what is asked of an endpoint's deliveries: tests, replays, tries again.
+
+Lives here: the handlers. Does not live here: deliveries (relay.views), sending again (relay.redeliver), the test event
+(relay.ping).
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from gateway.http.calls import Answer, Call, json_answer
+from gateway.http.cursors import decode_after, encode_cursor
+from gateway.http.shapes_relay import (
+    AcceptedReplay,
+    AttemptObject,
+    DeliveryDetail,
+    DeliveryObject,
+    DeliveryPage,
+    PingResult,
+)
+from gateway.store import database_weather
+from indexer.events import format_time
+from migrations.ids import encode_id
+from relay import redeliver, views
+from relay.endpoints import load_endpoint
+from relay.ping import load_target, send_ping
+from relay.views import Delivery, DeliveryAttempt, DeliveryState
+
+
+async def get_deliveries(call: Call) -> Answer:
+    """List an endpoint's deliveries."""
+    query = call.query
+    after = decode_after(query.after)
+    endpoint_id = call.id("endpoint_id")
+    async with database_weather(), call.pool.acquire() as conn:
+        await load_endpoint(conn, call.services.box, call.merchant_id, endpoint_id)
+        found = await views.load_deliveries(
+            conn,
+            endpoint_id,
+            state=None if query.state is None else DeliveryState(query.state),
+            after_sequence=0 if after is None else after[1].int,
+            limit=query.limit + 1,
+        )
+    shown = found[: query.limit]
+    more = (
+        encode_cursor(shown[-1].event_at, UUID(int=shown[-1].sequence)) if len(found) > query.limit else None
+    )
+    return json_answer(DeliveryPage(items=[_delivery(one) for one in shown], next=more))
+
+
+async def get_delivery(call: Call) -> Answer:
+    """One delivery with its attempts."""
+    async with database_weather(), call.pool.acquire() as conn:
+        delivery, attempts = await views.load_delivery(conn, call.merchant_id, call.id("delivery_id"))
+    return json_answer(_detail(delivery, attempts))
+
+
+async def post_retry(call: Call) -> Answer:
+    """Try one delivery again now."""
+    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+        delivery = await redeliver.retry_delivery(
+            conn, call.merchant_id, call.id("delivery_id"), now=call.now
+        )
+    return json_answer(_delivery(delivery), 202)
+
+
+async def post_replay(call: Call) -> Answer:
+    """Deliver a stretch of the log again."""
+    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+        accepted = await redeliver.replay(
+            conn,
+            call.merchant_id,
+            call.id("endpoint_id"),
+            from_sequence=call.body.from_sequence,
+            to_sequence=call.body.to_sequence,
+            now=call.now,
+        )
+    view = AcceptedReplay(
+        endpoint_id=encode_id("end", accepted.endpoint_id),
+        from_sequence=accepted.from_sequence,
+        to_sequence=accepted.to_sequence,
+    )
+    return json_answer(view, 202)
+
+
+async def post_test(call: Call) -> Answer:
+    """Send a test event to one endpoint, and say what became of it."""
+    async with database_weather(), call.pool.acquire() as conn:
+        target, log_epoch = await load_target(
+            conn, call.services.box, call.merchant_id, call.id("endpoint_id")
+        )
+    assert call.services.egress is not None, "the gateway has a way out"
+    outcome = await send_ping(
+        call.services.egress, target, merchant_id=call.merchant_id, log_epoch=log_epoch, now=call.now
+    )
+    result = PingResult(
+        outcome=outcome.kind.value,
+        status_code=outcome.status_code,
+        duration_ms=outcome.duration_ms,
+        excerpt=_text(outcome.excerpt),
+    )
+    return json_answer(result)
+
+
+def _delivery(delivery: Delivery) -> DeliveryObject:
+    return DeliveryObject(
+        id=encode_id("dlv", delivery.delivery_id),
+        endpoint_id=encode_id("end", delivery.endpoint_id),
+        event_id=encode_id("evt", delivery.event_id),
+        event_type=delivery.event_type,
+        sequence=delivery.sequence,
+        object_id=delivery.object_id,
+        version=delivery.version,
+        event_at=format_time(delivery.event_at),
+        state=delivery.state.value,
+        attempt_count=delivery.attempts,
+        retry_at=None if delivery.retry_at is None else format_time(delivery.retry_at),
+    )
+
+
+def _detail(delivery: Delivery, attempts: list[DeliveryAttempt]) -> DeliveryDetail:
+    shown = [
+        AttemptObject(
+            number=one.number,
+            started_at=format_time(one.started_at),
+            duration_ms=one.duration_ms,
+            outcome=one.outcome,
+            status_code=one.status_code,
+            excerpt=_text(one.excerpt),
+        )
+        for one in attempts
+    ]
+    return DeliveryDetail(attempts=shown, **msgspec.structs.asdict(_delivery(delivery)))
+
+
+def _text(excerpt: bytes) -> str:
+    return excerpt.decode("utf-8", errors="replace")

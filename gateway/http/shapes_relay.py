@@ -1,0 +1,173 @@
+"""The JSON of endpoints and deliveries as types; the other half of `shapes`.
+
+Lives here, pure: bodies, queries and objects of `/v1/endpoints` and `/v1/deliveries`. Does not live here: turning rows into
+them (`endpoints`, `deliveries`), bounds that need the operator's settings (relay.endpoints).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from gateway.http.shapes import HEIGHT_MAX, Cursor, Given, Limit, Strict
+from relay.endpoints import (
+    DESCRIPTION_LENGTH_MAX,
+    EVENT_TYPES_MAX,
+    MAX_IN_FLIGHT_DEFAULT,
+    MAX_IN_FLIGHT_MAX,
+    OVERLAP_MAX_S,
+    RATE_PER_S_MAX,
+)
+
+OVERLAP_DEFAULT_S = 86_400
+
+Url = Annotated[str, Meta(min_length=1, max_length=2_048)]
+EventTypes = Annotated[list[str], Meta(min_length=1, max_length=EVENT_TYPES_MAX)]
+Description = Annotated[str, Meta(max_length=DESCRIPTION_LENGTH_MAX)]
+InFlight = Annotated[int, Meta(ge=1, le=MAX_IN_FLIGHT_MAX)]
+Rate = Annotated[int, Meta(ge=1, le=RATE_PER_S_MAX)]
+Place = Annotated[int, Meta(ge=0, le=HEIGHT_MAX)]
+Headers = dict[str, str]
+
+
+class NewEndpoint(Strict, frozen=True):
+    """`POST /v1/endpoints`. Without `event_types` it gets every event; without `from_sequence`, those from now on."""
+
+    url: Url
+    event_types: EventTypes | None = None
+    description: Description = ""
+    headers: Headers | None = None
+    max_in_flight: InFlight = MAX_IN_FLIGHT_DEFAULT
+    rate_per_s: Rate | None = None
+    from_sequence: Place | None = None
+
+
+class EndpointChanges(Strict, frozen=True):
+    """`PATCH /v1/endpoints/{endpoint_id}`: what is left out stays as it is."""
+
+    url: Url | UnsetType = UNSET
+    event_types: EventTypes | UnsetType | None = UNSET
+    description: Description | UnsetType = UNSET
+    headers: Headers | UnsetType | None = UNSET
+    max_in_flight: InFlight | UnsetType = UNSET
+    rate_per_s: Rate | UnsetType | None = UNSET
+
+
+class RotateSecret(Strict, frozen=True):
+    """For so long the secret before signs along."""
+
+    overlap_s: Annotated[int, Meta(ge=0, le=OVERLAP_MAX_S)] = OVERLAP_DEFAULT_S
+
+
+class ReplayRange(Strict, frozen=True):
+    """Which events to deliver again; to the head of the log when `to_sequence` is left out."""
+
+    from_sequence: Annotated[int, Meta(ge=1, le=HEIGHT_MAX)]
+    to_sequence: Annotated[int, Meta(ge=1, le=HEIGHT_MAX)] | None = None
+
+
+class EndpointObject(Given, frozen=True):
+    """An endpoint. `sequence` is its place in the log; of its own headers only the names are shown."""
+
+    id: str
+    url: str
+    event_types: list[str] | None
+    description: str
+    header_names: list[str]
+    max_in_flight: int
+    rate_per_s: int | None
+    public_key: str
+    state: str
+    state_reason: str | None
+    state_since: str
+    sequence: int
+    last_success_at: str | None
+    last_failure_at: str | None
+    last_failure: str | None
+    created_at: str
+    updated_at: str
+
+
+class CreatedEndpoint(EndpointObject, frozen=True):
+    """A new endpoint with its secret, which is shown once."""
+
+    secret: str
+
+
+class EndpointSecret(Given, frozen=True):
+    """A new secret, which is shown once."""
+
+    secret: str
+
+
+class EndpointPage(Given, frozen=True):
+    """A page of endpoints."""
+
+    items: list[EndpointObject]
+    next: str | None
+
+
+class DeliveryQuery(Strict, frozen=True):
+    """`GET /v1/endpoints/{endpoint_id}/deliveries`."""
+
+    state: Literal["delivered", "pending", "sending", "retrying", "waiting", "exhausted"] | None = None
+    limit: Limit = 50
+    after: Cursor | None = None
+
+
+class DeliveryObject(Given, frozen=True):
+    """One event to one endpoint. A first try that simply succeeded is not counted among the attempts kept."""
+
+    id: str
+    endpoint_id: str
+    event_id: str
+    event_type: str
+    sequence: int
+    object_id: str
+    version: int
+    event_at: str
+    state: Literal["delivered", "pending", "sending", "retrying", "waiting", "exhausted"]
+    attempt_count: int
+    retry_at: str | None
+
+
+class AttemptObject(Given, frozen=True):
+    """One HTTP try; `excerpt` is the beginning of the answer."""
+
+    number: int
+    started_at: str
+    duration_ms: int
+    outcome: str
+    status_code: int | None
+    excerpt: str
+
+
+class DeliveryDetail(DeliveryObject, frozen=True):
+    """A delivery with its attempts, oldest first."""
+
+    attempts: list[AttemptObject]
+
+
+class DeliveryPage(Given, frozen=True):
+    """A page of deliveries, in the order of the log."""
+
+    items: list[DeliveryObject]
+    next: str | None
+
+
+class AcceptedReplay(Given, frozen=True):
+    """What will be delivered again, both ends included."""
+
+    endpoint_id: str
+    from_sequence: int
+    to_sequence: int
+
+
+class PingResult(Given, frozen=True):
+    """What became of a `test.ping`."""
+
+    outcome: str
+    status_code: int | None
+    duration_ms: int
+    excerpt: str
