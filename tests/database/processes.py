@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -96,6 +96,15 @@ async def rows_kept(dsn: str) -> int:
 
 def postmaster(data_dir: Path) -> psutil.Process:
     return psutil.Process(int((data_dir / "postgres/cluster/postmaster.pid").read_text().splitlines()[0]))
+
+
+def command_lines(process: psutil.Process) -> list[str]:
+    """What `ps` shows of a process and its children."""
+    found = []
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # workers come and go
+            found.append(" ".join(one.cmdline()))
+    return found
 
 
 def is_running(data_dir: Path) -> bool:
