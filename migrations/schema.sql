@@ -1,5 +1,34 @@
 -- The schema all migrations together make. Written by `make schema`; never edited.
 
+CREATE FUNCTION public.endpoints_needing_events_before(moment timestamp with time zone) RETURNS SETOF uuid
+    LANGUAGE sql STABLE
+    AS $$
+  select p.endpoint_id
+  from endpoints p
+  join endpoint_cursors c
+  on c.endpoint_id = p.endpoint_id
+  where p.deleted_at is null
+    and (
+      exists (
+        select
+        from events e
+        where e.merchant_id = p.merchant_id and e.sequence = c.sequence + 1 and e.created_at < moment
+      )
+      or exists (
+        select
+        from delivery_exceptions x
+        where x.endpoint_id = p.endpoint_id and x.state <> 'exhausted' and x.event_at < moment
+      )
+      or exists (
+        select
+        from endpoint_replays r
+        join events e
+        on e.merchant_id = p.merchant_id and e.sequence = r.sequence + 1 and e.created_at < moment
+        where r.endpoint_id = p.endpoint_id
+      )
+    )
+$$;
+
 CREATE FUNCTION public.make_events_partition(day date) RETURNS boolean
     LANGUAGE plpgsql
     AS $$
@@ -13,6 +42,8 @@ begin
   if to_regclass(name) is not null then
     return false;
   end if;
+  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late.
+  lock table events in share row exclusive mode;
   lock table events_default in access exclusive mode;
   execute format('create table %I (like events including defaults including constraints)', name);
   perform set_config('chainbell.moving_events', 'on', true);
@@ -38,6 +69,36 @@ begin
   raise exception 'events are append-only' using errcode = 'restrict_violation';
 end
 $$;
+
+CREATE FUNCTION public.retire_events_partition(before timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql
+    AS $_$
+declare
+  name text;
+  first_day date;
+begin
+  perform pg_advisory_xact_lock(hashtext('chainbell-events-partitions'));
+  select c.relname, to_date(right(c.relname, 7), 'YYYY_MM')
+  into name, first_day
+  from pg_inherits i
+  join pg_class c
+  on c.oid = i.inhrelid
+  where i.inhparent = 'events'::regclass and c.relname ~ '^events_[0-9]{4}_[0-9]{2}$'
+  order by c.relname
+  limit 1;
+  if name is null or (first_day + interval '1 month') at time zone 'UTC' > before then
+    return null;
+  end if;
+  if exists (select from endpoints_needing_events_before((first_day + interval '1 month') at time zone 'UTC')) then
+    return null;
+  end if;
+  execute format(
+    'insert into event_leaves (merchant_id, sequence, event_id, body_hash)
+     select merchant_id, sequence, event_id, sha256(body) from %I', name);
+  execute format('drop table %I', name);
+  return name;
+end
+$_$;
 
 CREATE SEQUENCE public.addresses_watch_version
     START WITH 1
@@ -331,6 +392,7 @@ CREATE TABLE public.endpoints (
     start_sequence bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    warned_at timestamp with time zone,
     deleted_at timestamp with time zone,
     CONSTRAINT endpoints_check CHECK (((state = 'active'::text) OR (state_reason IS NOT NULL))),
     CONSTRAINT endpoints_description_check CHECK ((length(description) <= 500)),
