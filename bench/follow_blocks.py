@@ -31,6 +31,7 @@ import aiohttp
 import msgspec
 import uvloop
 
+from bench.report import write_result
 from chains.evm.address import parse_address
 from chains.evm.rows import RawBlock, RawReceipts, decode_receipts
 from chains.evm.source import EvmSource
@@ -103,8 +104,15 @@ async def build_chain(node: AnvilNode, shape: Shape, blocks: int) -> str:
             words = [0x40, 1_000_000 + height, len(recipients)]
             data = "0x" + selector_of("spray(address[],uint256)") + "".join(f"{word:064x}" for word in words)
             data += "".join(recipient[2:].rjust(64, "0") for recipient in recipients)
-            transaction = {"from": ACCOUNTS[place % len(ACCOUNTS)], "to": token, "data": data, "gas": hex(2_000_000)}
-            calls.append({"jsonrpc": "2.0", "id": place, "method": "eth_sendTransaction", "params": [transaction]})
+            transaction = {
+                "from": ACCOUNTS[place % len(ACCOUNTS)],
+                "to": token,
+                "data": data,
+                "gas": hex(2_000_000),
+            }
+            calls.append(
+                {"jsonrpc": "2.0", "id": place, "method": "eth_sendTransaction", "params": [transaction]}
+            )
         calls.append({"jsonrpc": "2.0", "id": len(calls), "method": "evm_mine", "params": []})
         async with node.session.post(node.url, json=calls) as response:
             answers = await response.json(content_type=None)
@@ -187,7 +195,9 @@ def bench_traits(token: str) -> ChainTraits:
 
 
 @asynccontextmanager
-async def open_desk(dsn: str, url: str, token: str, *, verified: bool, start: int) -> AsyncIterator[tuple[ChainDesk, EvmSource]]:
+async def open_desk(
+    dsn: str, url: str, token: str, *, verified: bool, start: int
+) -> AsyncIterator[tuple[ChainDesk, EvmSource]]:
     """A desk over an empty chain that starts below the first block, with a million watched addresses."""
     pool = await open_pool(dsn, size=4, application_name="bench")
 
@@ -212,7 +222,9 @@ async def open_desk(dsn: str, url: str, token: str, *, verified: bool, start: in
         await pool.close()
 
 
-async def run_follow(dsn: str, url: str, token: str, first: int, last: int, *, verified: bool) -> tuple[float, float]:
+async def run_follow(
+    dsn: str, url: str, token: str, first: int, last: int, *, verified: bool
+) -> tuple[float, float]:
     """Catch up once; returns wall and CPU seconds of the catching up alone."""
     conn = await connect(dsn, application_name="bench-reset")
     try:
@@ -261,7 +273,17 @@ async def watch_million(conn: Connection, tip: int) -> None:
     """Put a million registrations into the table, as a merchant of long standing has."""
     at = datetime.now(UTC)
     records = (
-        (UUID(int=0xADD0000000 + index), SHOP, CHAIN, bytes.fromhex(address_of(index)[2:]), tip, b"\0" * 32, 0, index + 1, at)
+        (
+            UUID(int=0xADD0000000 + index),
+            SHOP,
+            CHAIN,
+            bytes.fromhex(address_of(index)[2:]),
+            tip,
+            b"\0" * 32,
+            0,
+            index + 1,
+            at,
+        )
         for index in range(WATCHED_COUNT)
     )
     columns = (
@@ -276,7 +298,9 @@ def measure(arguments: Sequence[str], name: str, blocks: int, transfers: int) ->
     """Run one child to its end, sampling its PSS."""
     import subprocess
 
-    child = subprocess.Popen([sys.executable, "-m", "bench.follow_blocks", *arguments], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bench.follow_blocks", *arguments], stdout=subprocess.PIPE, text=True
+    )
     pss_max_kib = 0
     while child.poll() is None:
         pss_max_kib = max(pss_max_kib, read_pss_kib(child.pid))
@@ -316,11 +340,6 @@ async def run_child(arguments: argparse.Namespace) -> None:
 
 async def run_all(arguments: argparse.Namespace) -> None:
     """Build the chain, then measure the three pieces in turn, so that drift hits all alike."""
-    try:
-        from bench.report import write_report
-    except ImportError:
-        write_report = lambda *a: None
-
     shape = Shape(100, 1) if arguments.wide else Shape(5, 20)
     transfers = arguments.blocks * shape.transactions * shape.transfers
     runs: list[Run] = []
@@ -338,33 +357,53 @@ async def run_all(arguments: argparse.Namespace) -> None:
             ]  # fmt: skip
             for number in range(arguments.runs):
                 for name in ("bare", "unverified", "verified"):
-                    run = await asyncio.to_thread(measure, ["--child", name, *common], name, arguments.blocks, transfers)
+                    run = await asyncio.to_thread(
+                        measure, ["--child", name, *common], name, arguments.blocks, transfers
+                    )
                     runs.append(run)
-                    print(f"  run {number + 1}: {name:<10} {run.wall_s:6.2f} s wall, {run.pss_max_mib:.0f} MiB PSS")
+                    print(
+                        f"  run {number + 1}: {name:<10} {run.wall_s:6.2f} s wall, {run.pss_max_mib:.0f} MiB PSS"
+                    )
     medians = {
-        name: statistics.median(run.wall_s for run in runs if run.name == name) for name in ("bare", "unverified", "verified")
+        name: statistics.median(run.wall_s for run in runs if run.name == name)
+        for name in ("bare", "unverified", "verified")
     }
     figures = {
         "blocks": arguments.blocks,
         "shape": asdict(shape),
         "wall_s_median": medians,
         "transfers_per_s": {name: round(transfers / wall_s) for name, wall_s in medians.items()},
-        "ratio_to_bare": {name: round(medians["bare"] / medians[name], 3) for name in ("unverified", "verified")},
+        "ratio_to_bare": {
+            name: round(medians["bare"] / medians[name], 3) for name in ("unverified", "verified")
+        },
         "pss_max_mib": {
-            name: round(max(run.pss_max_mib for run in runs if run.name == name)) for name in ("unverified", "verified")
+            name: round(max(run.pss_max_mib for run in runs if run.name == name))
+            for name in ("unverified", "verified")
         },
         "runs": [asdict(run) for run in runs],
     }
-    write_report("follow_blocks_wide" if arguments.wide else "follow_blocks", figures)
-    print(json.dumps({key: figures[key] for key in ("wall_s_median", "transfers_per_s", "ratio_to_bare", "pss_max_mib")}, indent=1))
+    write_result("follow_blocks_wide" if arguments.wide else "follow_blocks", figures)
+    print(
+        json.dumps(
+            {
+                key: figures[key]
+                for key in ("wall_s_median", "transfers_per_s", "ratio_to_bare", "pss_max_mib")
+            },
+            indent=1,
+        )
+    )
 
 
 def main() -> None:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--blocks", type=int, default=4900)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--wide", action="store_true", help="100 transactions of one transfer instead of 5 of 20")
+    parser.add_argument(
+        "--wide", action="store_true", help="100 transactions of one transfer instead of 5 of 20"
+    )
     for name in ("child", "url", "token", "dsn"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     for name in ("first", "last", "transfers"):

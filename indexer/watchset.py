@@ -3,91 +3,94 @@
 A superset of the truth, never less: the database decides which of the hits
 count.  Up to two million addresses a plain set is fastest; above, sorted
 64-bit fingerprints take 8 bytes an address and answer with rare false hits,
-which the database then refuses.  Which addresses are loaded when is `follow`'s
-and the store's business.
+which the database then refuses.  Which addresses are loaded when is `turn`'s
+and `commit`'s business.
 """
 
 from __future__ import annotations
 
 import hashlib
-from array import array
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 COMPACT_ABOVE_ADDRESSES = 2_000_000
-MERGE_AFTER_ADDRESSES = 200_000
+MERGE_AFTER_ADDRESSES = 100_000
+EVM_ADDRESS_BYTES = 20
+
+Fingerprints = NDArray[np.uint64]
 
 
-def compute_fingerprint(address: bytes) -> int:
-    """64 bits of an address; keyless, since a collision costs one database look-up.
+def compute_fingerprints(addresses: Sequence[bytes]) -> Fingerprints:
+    """64 bits of each address, in order.
 
-    Addresses of 16 bytes and more that come from hashes (EVM, Tron) are
-    uniform already, but a payer can grind prefixes, so the last 8 bytes are
-    folded with the first.
+    A 20-byte address comes from a hash, so its first and last 8 bytes folded
+    together are spread evenly; a payer who grinds a collision costs us one
+    look-up in the database.  Other lengths are hashed.
     """
-    if len(address) >= 16:
-        return int.from_bytes(address[-8:], "big") ^ int.from_bytes(address[:8], "big")
-    return int.from_bytes(hashlib.blake2b(address, digest_size=8).digest(), "big")
+    if all(len(address) == EVM_ADDRESS_BYTES for address in addresses):
+        words = np.frombuffer(b"".join(addresses), dtype=np.uint8).reshape(-1, EVM_ADDRESS_BYTES)
+        first = np.ascontiguousarray(words[:, :8]).view(np.uint64).ravel()
+        last = np.ascontiguousarray(words[:, -8:]).view(np.uint64).ravel()
+        return first ^ last
+    digests = b"".join(hashlib.blake2b(address, digest_size=8).digest() for address in addresses)
+    return np.frombuffer(digests, dtype=np.uint64).copy()
 
 
 class WatchSet:
     """Addresses with the watch-list version they are complete up to.
 
-    `version` is the highest `watch_version` that has been added.
+    `version` is the highest `watch_version` that has been added.  One set
+    holds addresses of one length only where it is to be compact (EVM).
     """
 
-    __slots__ = ("_compact_above", "_exact", "_fingerprints", "version")
+    __slots__ = ("_compact_above", "_exact", "_fingerprints", "_merge_after", "version")
 
-    def __init__(self, *, compact_above: int = COMPACT_ABOVE_ADDRESSES) -> None:
+    def __init__(
+        self, *, compact_above: int = COMPACT_ABOVE_ADDRESSES, merge_after: int = MERGE_AFTER_ADDRESSES
+    ) -> None:
         self.version = 0
         self._exact: set[bytes] = set()
-        self._fingerprints: array[int] = array("Q")
+        self._fingerprints: Fingerprints = np.empty(0, dtype=np.uint64)
         self._compact_above = compact_above
+        self._merge_after = merge_after
 
     def __len__(self) -> int:
-        """How many addresses were added, counting an address once while exact."""
+        """How many addresses are held; one added twice may count twice once compact."""
         return len(self._exact) + len(self._fingerprints)
 
     @property
     def is_compact(self) -> bool:
         """Whether most addresses are held as fingerprints."""
-        return bool(self._fingerprints)
+        return len(self._fingerprints) > 0
 
     def __contains__(self, address: bytes) -> bool:
-        if address in self._exact:
-            return True
-        if not self._fingerprints:
-            return False
-        return _holds(self._fingerprints, compute_fingerprint(address))
+        return bool(self.hits([address]))
 
     def hits(self, recipients: Sequence[bytes]) -> list[int]:
         """The indexes of `recipients` that may be watched, ascending."""
         exact = self._exact
-        if not self._fingerprints:
-            return [index for index, recipient in enumerate(recipients) if recipient in exact]
-        fingerprints = self._fingerprints
-        return [
-            index
-            for index, recipient in enumerate(recipients)
-            if recipient in exact or _holds(fingerprints, compute_fingerprint(recipient))
-        ]
+        found = [index for index, recipient in enumerate(recipients) if recipient in exact] if exact else []
+        if not len(self._fingerprints) or not recipients:
+            return found
+        wanted = compute_fingerprints(recipients)
+        places = np.searchsorted(self._fingerprints, wanted)
+        places[places == len(self._fingerprints)] = 0
+        compact = np.flatnonzero(self._fingerprints[places] == wanted).tolist()
+        return sorted({*found, *compact}) if found else compact
 
     def add(self, addresses: Iterable[bytes], *, version: int) -> None:
         """Add addresses; the set is then complete up to `version`."""
         self._exact.update(addresses)
         self.version = max(self.version, version)
-        limit = MERGE_AFTER_ADDRESSES if self._fingerprints else self._compact_above
+        limit = self._merge_after if self.is_compact else self._compact_above
         if len(self._exact) > limit:
             self._compact()
 
     def _compact(self) -> None:
-        merged = array("Q", self._fingerprints)
-        merged.extend(sorted(map(compute_fingerprint, self._exact)))
+        fresh = compute_fingerprints(list(self._exact))
+        fresh.sort()
         self._exact = set()
-        # Two sorted runs: timsort merges them in linear time.
-        self._fingerprints = array("Q", sorted(merged))
-
-
-def _holds(fingerprints: array[int], fingerprint: int) -> bool:
-    index = bisect_left(fingerprints, fingerprint)
-    return index < len(fingerprints) and fingerprints[index] == fingerprint
+        places = np.searchsorted(self._fingerprints, fresh)
+        self._fingerprints = np.insert(self._fingerprints, places, fresh)
