@@ -1,6 +1,6 @@
 """What the operator sees of Redis: whether it answers, what failed, and how often a process went on without it.
 
-Lives here: the metrics of this folder. They exist only where `redis.url` is set, so that an alert on `chainbell_redis_up`
+Lives here: the metrics of this folder. They exist only where a URL of Redis is configured, so that an alert on `chainbell_redis_up`
 is silent elsewhere. Does not live here: serving `/metrics`.
 """
 

@@ -1,6 +1,6 @@
 """What processes share, with Redis or without: made once by the composition root, and run beside everything else.
 
-Lives here: `Shared`, the four helpers, and `run`, their loops in one TaskGroup. Without `redis.url` each is its equal
+Lives here: `Shared`, the four helpers, and `run`, their loops in one TaskGroup. Without a URL each is its equal
 inside one process, and `run` returns at once. Nothing here is waited for: a start or a stop never depends on Redis.
 """
 

@@ -1,8 +1,8 @@
 """Wake-ups between processes, by publish and subscribe.
 
-Lives here: `SharedWakes`: what one process tells, listeners in every process hear. Redis promises no message: after
-every (re)subscription, and after an outage in which something was told, listeners hear that any log may have grown. Does not live here: the truth.
-The database's notices and polling wake too, and whoever is woken reads the log.
+Lives here: `SharedWakes`: what one process tells, listeners in every process hear. Redis promises no message: after every
+(re)subscription, and after an outage in which something was told, listeners hear that any log may have grown. Does not
+live here: the truth. The database's notices and polling wake too, and whoever is woken reads the log.
 """
 
 from __future__ import annotations
