@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 from tests.tidy import rules, tree
@@ -12,6 +13,10 @@ TALKS_TO_A_TERMINAL = re.compile(r"^gateway/(cli|demo)(\.py$|/|_)")
 OWNS_TASKS = re.compile(r"(^|/)(service|compose)\.py$")
 # Two questions at once, both over when the call returns; not loops.
 ASKS_AT_ONCE = {"chains/evm/source.py"}
+
+
+# How a card says so; "the formula is pure" speaks of less than the module.
+SAYS_PURE = re.compile(r"Lives here, pure\b(?! but)|\bPure[.,]|\bSans I/O\b")
 
 
 def pure_modules() -> list[str]:
@@ -72,6 +77,15 @@ def test_decisions_never_wait() -> None:
     paths = pure_modules()
     assert paths
     rules.expect_none(line for path in paths for line in rules.awaiting_complaints(path, tree.syntax(path)))
+
+
+def test_a_card_that_says_pure_is_held_to_it() -> None:
+    saying = {
+        path
+        for path in tree.python_files(*tree.ROOMS)
+        if SAYS_PURE.search(ast.get_docstring(tree.syntax(path)) or "") and not path.endswith("/__init__.py")
+    }
+    assert not saying - set(pure_modules()), "add it to the contract 'Decisions are pure' in pyproject.toml"
 
 
 def test_every_test_is_a_sentence() -> None:
