@@ -32,7 +32,8 @@ from chains.evm.rows import (
 )
 from chains.evm.traces import TRACE_METHOD, TRACE_OPTIONS, decode_inner_moves
 from chains.model import Block, BlockHash, VerificationLevel, is_linked
-from chains.rpc.jsonrpc import Call, Outcome, UnknownMethod, expect_result, is_null
+from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
+from chains.rpc.refusals import UnknownMethod
 from chains.rpc.throttle import Lane
 from chains.traits import ChainTraits
 

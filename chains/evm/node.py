@@ -20,21 +20,16 @@ from msgspec import Raw
 from chains.errors import ChainError, Inconsistent, Refused, Throttled, WrongNetwork
 from chains.evm.rows import decode_header, encode_word, parse_quantity
 from chains.model import BlockHash
-from chains.rpc.jsonrpc import (
-    Call,
-    NoBatches,
-    Outcome,
-    TooLarge,
-    decode_batch,
-    encode_batch,
-    expect_result,
-    is_null,
-)
+from chains.rpc.jsonrpc import Call, Outcome, decode_batch, encode_batch, expect_result, is_null
+from chains.rpc.refusals import NoBatches, TooLarge
 from chains.rpc.throttle import Budget, Lane
 from chains.rpc.transport import HttpTransport
 
 BATCH_CALLS_MAX = 100
 """Geth's own default limit is 1,000; hosted nodes allow 100 or fewer."""
+
+WIDEN_AFTER_BATCHES = 200
+"""One refusal may have been a bad day; one in so many batches costs nothing."""
 
 IDENTITY_MAX_AGE_S = 60.0
 """How long an identity is believed on one connection without asking again."""
@@ -55,6 +50,21 @@ class Abilities:
     batch_calls_max: int = BATCH_CALLS_MAX
     receipts: ReceiptsForm = ReceiptsForm.BY_HASH
     block_bytes_usual: float = 256 * 1024
+    full_batches_taken: int = 0
+
+    def narrow(self, calls_max: int) -> None:
+        """The node, or our own limit, refused a batch larger than this."""
+        self.batch_calls_max = max(1, calls_max)
+        self.full_batches_taken = 0
+
+    def note_taken(self, calls_count: int) -> None:
+        """A batch went through; after many full ones a larger one is tried again."""
+        if calls_count < self.batch_calls_max or self.batch_calls_max >= BATCH_CALLS_MAX:
+            return
+        self.full_batches_taken += 1
+        if self.full_batches_taken >= WIDEN_AFTER_BATCHES:
+            self.batch_calls_max = min(BATCH_CALLS_MAX, 2 * self.batch_calls_max)
+            self.full_batches_taken = 0
 
 
 @dataclass(slots=True)
@@ -97,7 +107,9 @@ class EvmNode:
         """Close the connections."""
         await self._transport.close()
 
-    async def ask(self, calls: Sequence[Call], lane: Lane) -> list[Outcome]:
+    async def ask(
+        self, calls: Sequence[Call], lane: Lane, *, deadline_s: float | None = None
+    ) -> list[Outcome]:
         """One outcome a call, all from this node on its proven network.
 
         Raises what made the whole exchange fail; refusals of single calls are
@@ -105,7 +117,7 @@ class EvmNode:
         """
         try:
             await self._ensure_identity(lane)
-            outcomes = await self._ask_in_parts(calls, lane)
+            outcomes = await self._ask_in_parts(calls, lane, deadline_s)
             # A connection made meanwhile may lead to another machine.
             await self._ensure_identity(lane)
         except ChainError as error:
@@ -134,28 +146,31 @@ class EvmNode:
             self.forget_identity()
             raise WrongNetwork(f"serves chain {number}, not {self.pin.chain_number}", provider=self.name)
 
-    async def _ask_in_parts(self, calls: Sequence[Call], lane: Lane) -> list[Outcome]:
+    async def _ask_in_parts(
+        self, calls: Sequence[Call], lane: Lane, deadline_s: float | None = None
+    ) -> list[Outcome]:
         outcomes: list[Outcome] = []
         position = 0
         while position < len(calls):
-            part = calls[position : position + self.abilities.batch_calls_max]
+            size = min(self.abilities.batch_calls_max, self.budget.batch_calls_max)
+            part = calls[position : position + size]
             try:
-                outcomes += await self._ask_once(part, lane)
+                outcomes += await self._ask_once(part, lane, deadline_s)
             except (NoBatches, TooLarge) as error:
                 if len(part) == 1:
                     raise
-                narrowed = 1 if isinstance(error, NoBatches) else len(part) // 2
-                self.abilities.batch_calls_max = narrowed
+                self.abilities.narrow(1 if isinstance(error, NoBatches) else len(part) // 2)
                 continue
+            self.abilities.note_taken(len(part))
             position += len(part)
         return outcomes
 
-    async def _ask_once(self, calls: Sequence[Call], lane: Lane) -> list[Outcome]:
+    async def _ask_once(self, calls: Sequence[Call], lane: Lane, deadline_s: float | None) -> list[Outcome]:
         body = encode_batch(calls)
         async with self.budget.admit(lane, len(calls)):
             began = self._clock()
             try:
-                answer = await self._transport.post(body)
+                answer = await self._transport.post(body, deadline_s=deadline_s)
                 outcomes = decode_batch(answer, calls)
             except Throttled:
                 self.budget.record_throttled()

@@ -20,8 +20,11 @@ from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.throttle import Lane
 from chains.traits import FinalByTag
 
+HEAD_DEADLINE_S = 10.0
+"""A head that takes longer is no news; whole blocks may (`transport`)."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EvmProvider:
     """One node in one lane; `for_backfill` gives the same node's other lane."""
 
@@ -56,7 +59,7 @@ class EvmProvider:
         calls = [Call("eth_chainId")]
         calls += [Call("eth_getBlockByNumber", (tag, False)) for tag in tags]
         with self._blamed():
-            chain_id, latest, *others = await self.node.ask(calls, self.lane)
+            chain_id, latest, *others = await self.node.ask(calls, self.lane, deadline_s=HEAD_DEADLINE_S)
             self.node.check_chain_number(expect_result(chain_id))
             raw = expect_result(latest)
             if is_null(raw):

@@ -1,14 +1,13 @@
 """JSON-RPC 2.0 as bytes: builds batches, pairs answers by id, reads refusals.
 
 Sans I/O.  Nodes answer out of order, twice, not at all, or with one object
-where an array was due, and each spells its errors its own way; here all of it
-becomes one outcome a call.  Sending is `chains.rpc.transport`; what results
-mean is the family's.
+where an array was due; here all of it becomes one outcome a call.  What an
+error object means is `chains.rpc.refusals`, sending is `chains.rpc.transport`,
+and what results mean is the family's.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,23 +16,12 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from chains.errors import ChainError, Inconsistent, Missing, Refused, Throttled, Unreachable
+from chains.errors import ChainError, Inconsistent, Refused, Unreachable
+from chains.rpc.refusals import NoBatches, classify_error
 
 Params = Sequence[object]
 
 _T = TypeVar("_T")
-
-
-class UnknownMethod(Refused):
-    """The node does not have the method: another way must be found."""
-
-
-class TooLarge(Refused):
-    """The batch or its answer is larger than the provider, or we, allow."""
-
-
-class NoBatches(Refused):
-    """The provider does not take several calls at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +63,6 @@ _ENCODER = msgspec.json.Encoder()
 
 NESTING_MAX = 3_000
 """Two levels a call frame, 1,024 frames, and what is around them."""
-
-DETAIL_LENGTH_MAX = 200
-"""How much of a stranger's message is kept in ours."""
 
 
 def encode_batch(calls: Sequence[Call]) -> bytes:
@@ -142,72 +127,6 @@ def expect_result(outcome: Outcome) -> Raw:
     return outcome
 
 
-def classify_error(method: str, code: int, message: str) -> ChainError:
-    """Which weather a node's error object means; unknown ones are `Refused`.
-
-    Codes: JSON-RPC 2.0, EIP-1474, execution-apis; messages: as geth, erigon,
-    nethermind, besu, reth, anvil and the large hosting providers word them.
-    """
-    text = " ".join(message.split())[:DETAIL_LENGTH_MAX]
-    detail = f"{method}: {text} ({code})"
-    for form, kind in _WORDINGS:
-        if form.search(text) is not None:
-            return kind(detail)
-    return _KIND_BY_CODE.get(code, Refused)(detail)
-
-
-_Kind = type[ChainError]
-
-# Ordered: the first that matches decides, so the narrow stand before the wide.
-_WORDINGS: tuple[tuple[re.Pattern[str], _Kind], ...] = tuple(
-    (re.compile(form, re.IGNORECASE), kind)
-    for form, kind in (
-        (r"batch.*(?:not (?:supported|allowed|enabled)|disabled)", NoBatches),
-        (r"batch.*(?:too large|too many|limit|exceed|maximum|max)", TooLarge),
-        (
-            r"(?:response|result|content|payload|body).{0,30}(?:too large|too big|size exceed|exceeds)",
-            TooLarge,
-        ),
-        (r"query returned more than|(?:max|maximum) response size|request entity too large", TooLarge),
-        (
-            r"too many requests|rate.?limit|requests? per (?:second|minute|day)|throughput|compute units",
-            Throttled,
-        ),
-        (r"(?:quota|capacity|credits?|daily|monthly).{0,40}(?:exceed|exhaust|reach|limit)", Throttled),
-        (
-            r"method.{0,80}(?:not found|not supported|unsupported|does not exist|not available|not allowed)",
-            UnknownMethod,
-        ),
-        (r"(?:unsupported|unknown|unavailable|no such) method|not (?:yet )?implemented", UnknownMethod),
-        (r"pruned|history.{0,30}(?:unavailable|not available)|missing trie node|archive", Refused),
-        (r"state.{0,40}(?:not available|unavailable)|old data not available", Refused),
-        (r"(?:header|block|receipts?|resource|transaction).{0,90}not (?:be )?found", Missing),
-        (r"unknown block|no (?:such )?block|block does not exist|invalid block hash", Missing),
-        (
-            r"beyond (?:the )?(?:current )?head|(?:block|height).{0,60}(?:in the future|not (?:yet )?(?:available|imported|mined))",
-            Missing,
-        ),
-        (
-            r"time[d ]?-?\s?out|deadline|overloaded|temporar|try again|unavailable|upstream|connection|no (?:healthy|available) (?:node|backend)",
-            Unreachable,
-        ),
-        (r"unauthori[sz]ed|forbidden|invalid (?:api|project) ?(?:key|id)|denied", Refused),
-    )
-)
-
-_KIND_BY_CODE: dict[int, _Kind] = {
-    429: Throttled,
-    -32001: Missing,
-    -32005: Throttled,
-    -32007: Throttled,
-    -32029: Throttled,
-    -32601: UnknownMethod,
-    -32004: UnknownMethod,
-    -32603: Unreachable,
-    -32002: Unreachable,
-}
-
-
 def _decode_answers(body: bytes, *, batched: bool) -> list[_Answer]:
     opening = body[:64].lstrip()[:1]
     try:
@@ -230,7 +149,9 @@ def _raise_for_whole_batch(answer: _Answer) -> None:
         if type(error) is Refused:
             raise NoBatches(error.detail)
         raise error
-    raise NoBatches("a batch was answered with one object")
+    if _is_given(answer.result):
+        raise NoBatches("a batch was answered with one object")
+    raise Unreachable("an answer that is not JSON-RPC")
 
 
 def _read_outcome(call: Call, answer: _Answer) -> Outcome:

@@ -33,6 +33,7 @@ SLOW_FROM_S = 2.0
 BACKFILL_SHARE = 0.7
 """Of the budget: what is left is the head's, whatever a backfill wants."""
 
+UNBOUNDED_CALLS = 1_000_000
 IN_FLIGHT_MAX = 8
 IN_FLIGHT_BACKFILL_MAX = 4
 
@@ -87,6 +88,11 @@ class Budget:
     def rate_per_s(self) -> float:
         """Calls a second allowed now; infinite while nothing is known against it."""
         return self._rate
+
+    @property
+    def batch_calls_max(self) -> int:
+        """How many calls may leave at once: a batch is a burst of its calls."""
+        return UNBOUNDED_CALLS if math.isinf(self._rate) else max(1, math.floor(self._rate))
 
     @asynccontextmanager
     async def admit(self, lane: Lane, calls_count: int) -> AsyncIterator[None]:

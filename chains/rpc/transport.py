@@ -21,7 +21,7 @@ import aiohttp
 from yarl import URL
 
 from chains.errors import ChainError, Refused, Throttled, Unreachable
-from chains.rpc.jsonrpc import TooLarge
+from chains.rpc.refusals import TooLarge
 
 RESPONSE_BYTES_MAX = 64 * 1024 * 1024
 """A bound on memory a provider can cost us: the fullest EVM blocks stay below."""
@@ -126,10 +126,10 @@ class HttpTransport:
         try:
             async with asyncio.timeout(seconds):
                 return await self._exchange(self._url, body, REDIRECTS_MAX)
-        except TimeoutError:
-            raise Unreachable(f"no answer within {seconds:g} s", provider=self.name) from None
         except aiohttp.ClientError as error:
             raise self._map(error) from None
+        except TimeoutError:
+            raise Unreachable(f"no answer within {seconds:g} s", provider=self.name) from None
         except (OSError, ssl.SSLError, ValueError, EOFError) as error:
             raise self._map(error) from None
 
@@ -184,7 +184,8 @@ class HttpTransport:
             )
         if 200 <= status < 300:
             return
-        if content[:64].lstrip()[:1] in (b"{", b"[") and status not in (401, 403):
+        # Many nodes answer 400 or 500 beside a JSON-RPC error that says more.
+        if b'"jsonrpc"' in content[:256] and status not in (401, 403):
             return
         if status == 413:
             raise TooLarge("HTTP 413", provider=self.name)

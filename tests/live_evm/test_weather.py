@@ -12,7 +12,8 @@ import time
 import pytest
 
 from chains.errors import Inconsistent, Refused, Throttled, Unreachable
-from chains.rpc.jsonrpc import TooLarge
+from chains.rpc.refusals import TooLarge
+from chains.rpc.transport import Endpoint
 from tests.faultproxy import faults
 from tests.faultproxy.faults import Delay, Exchange, Flood, Raw, Reset, Shuffled, Status, Truncate, WebPage
 from tests.live_evm.conftest import Faulty, MakeSource, paid_to
@@ -30,6 +31,8 @@ WEATHER: dict[str, tuple[Exchange, type[Exception]]] = {
     "throttled": (Status(429), Throttled),
     "bad gateway": (Status(502), Unreachable),
     "overloaded": (Status(503, "busy"), Unreachable),
+    "overloaded, in JSON": (Status(503, '{"message":"no server is available"}'), Unreachable),
+    "a greeting in JSON": (Raw(b'{"hello":"world"}'), Unreachable),
     "timed out upstream": (Status(504), Unreachable),
     "a web page": (WebPage(), Unreachable),
     "a web page with an error status": (WebPage(503), Unreachable),
@@ -96,7 +99,7 @@ async def test_a_slow_answer_is_given_up_at_the_deadline(faulty: Faulty) -> None
     faulty.proxy.next_exchange(Delay(5))
     began = time.monotonic()
     with pytest.raises(Unreachable, match=r"no answer within 0\.2 s"):
-        await provider.fetch_head_report()
+        await provider.fetch_headers(0, 1)
     assert time.monotonic() - began < 2
 
 
@@ -139,3 +142,28 @@ async def test_a_batch_too_large_for_us_is_split_not_lost(faulty: Faulty) -> Non
     provider.node._transport._response_bytes_max = 12_000
     blocks = await provider.fetch_blocks(1, 9)
     assert [paid_to(block) for block in blocks[1:]] == [[("token", amount)] for amount in range(1, 9)]
+
+
+async def test_a_bad_day_does_not_make_us_ask_one_by_one_for_ever(faulty: Faulty) -> None:
+    abilities = faulty.provider.node.abilities
+    await faulty.provider.fetch_head_report()
+    for exchange in (Status(503, '{"message":"no server is available"}'), Raw(b"{}")):
+        faulty.proxy.next_exchange(exchange)
+        with pytest.raises(Unreachable):
+            await faulty.provider.fetch_head_report()
+        assert abilities.batch_calls_max == 100
+    abilities.narrow(1)
+    abilities.full_batches_taken = 198
+    await faulty.provider.fetch_headers(0, 1)
+    assert abilities.batch_calls_max == 2
+
+
+async def test_a_batch_is_no_larger_than_a_second_of_the_budget(
+    faulty: Faulty, make_source: MakeSource
+) -> None:
+    await faulty.chain.node.mine(9)
+    slow = Endpoint(faulty.proxy.url, requests_per_s=4)
+    provider = make_source(faulty.chain.traits(), slow).choose_provider()
+    before = faulty.proxy.http_exchanges
+    assert len(await provider.fetch_headers(0, 9)) == 10
+    assert faulty.proxy.http_exchanges - before == 4, "one for the identity, then 4, 4 and 2 calls"

@@ -1,8 +1,8 @@
 """Builds the JSON rows a node would answer with, for tests of decoding.
 
 `BlockRows` grows a block transaction by transaction and hands out the structs
-the decoder reads; tests then bend single fields.  Real blocks are in
-`tests/recorded` and beside the repository, real nodes in `tests/live_evm`.
+the decoder reads; tests then bend single fields.  Recorded blocks are beside
+the repository, real nodes in `tests/live_evm`.
 """
 
 from __future__ import annotations

@@ -15,16 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.errors import ChainError, Inconsistent, Missing, Refused, Throttled, Unreachable
-from chains.rpc.jsonrpc import (
-    Call,
-    NoBatches,
-    TooLarge,
-    UnknownMethod,
-    classify_error,
-    decode_batch,
-    encode_batch,
-    is_null,
-)
+from chains.rpc.jsonrpc import Call, decode_batch, encode_batch, is_null
+from chains.rpc.refusals import NoBatches, TooLarge, UnknownMethod, classify_error
 
 CALLS = [Call("one"), Call("two", ("0x1", True)), Call("three", ({"a": 1},))]
 

@@ -1,0 +1,81 @@
+"""What a node's error object means: the weather behind codes and wordings.
+
+Codes are few and used loosely, so the message decides first and the code only
+where no wording is known.  New wordings are a line in `_WORDINGS` and one in
+its test.  Pairing answers with calls is `chains.rpc.jsonrpc`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from chains.errors import ChainError, Missing, Refused, Throttled, Unreachable
+
+DETAIL_LENGTH_MAX = 200
+"""How much of a stranger's message is kept in ours."""
+
+
+class UnknownMethod(Refused):
+    """The node does not have the method: another way must be found."""
+
+
+class TooLarge(Refused):
+    """The batch or its answer is larger than the provider, or we, allow."""
+
+
+class NoBatches(Refused):
+    """The provider does not take several calls at once."""
+
+
+_Kind = type[ChainError]
+
+# Ordered: the first that matches decides, so the narrow stand before the wide.
+_WORDINGS: tuple[tuple[_Kind, str], ...] = (
+    (NoBatches, r"batch.*(?:not (?:supported|allowed|enabled)|disabled)"),
+    (TooLarge, r"batch.*(?:too large|too many|limit|exceed|maximum|max)"),
+    (TooLarge, r"(?:response|result|content|payload|body).{0,30}(?:too large|too big|size exceed|exceeds)"),
+    (TooLarge, r"query returned more than|(?:max|maximum) response size|request entity too large"),
+    (Throttled, r"too many requests|rate.?limit|requests? per (?:second|minute|day)"),
+    (Throttled, r"throughput|compute units"),
+    (Throttled, r"(?:quota|capacity|credits?|daily|monthly).{0,40}(?:exceed|exhaust|reach|limit)"),
+    (UnknownMethod, r"method.{0,80}(?:not found|not supported|unsupported|does not exist)"),
+    (UnknownMethod, r"method.{0,80}(?:not available|not allowed)"),
+    (UnknownMethod, r"(?:unsupported|unknown|unavailable|no such) method|not (?:yet )?implemented"),
+    (Refused, r"pruned|history.{0,30}(?:unavailable|not available)|missing trie node|archive"),
+    (Refused, r"state.{0,40}(?:not available|unavailable)|old data not available"),
+    (Missing, r"(?:header|block|receipts?|resource|transaction).{0,90}not (?:be )?found"),
+    (Missing, r"unknown block|no (?:such )?block|block does not exist|invalid block hash"),
+    (Missing, r"beyond (?:the )?(?:current )?head|(?:block|height).{0,60}in the future"),
+    (Missing, r"(?:block|height).{0,60}not (?:yet )?(?:available|imported|mined)"),
+    (Unreachable, r"time[d ]?-?\s?out|deadline|overloaded|temporar|try again|unavailable"),
+    (Unreachable, r"upstream|connection|no (?:healthy|available) (?:node|backend)"),
+    (Refused, r"unauthori[sz]ed|forbidden|invalid (?:api|project) ?(?:key|id)|denied"),
+)
+
+_FORMS = tuple((re.compile(form, re.IGNORECASE), kind) for kind, form in _WORDINGS)
+
+_KIND_BY_CODE: dict[int, _Kind] = {
+    429: Throttled,
+    -32001: Missing,
+    -32002: Unreachable,
+    -32004: UnknownMethod,
+    -32005: Throttled,
+    -32007: Throttled,
+    -32029: Throttled,
+    -32601: UnknownMethod,
+    -32603: Unreachable,
+}
+
+
+def classify_error(method: str, code: int, message: str) -> ChainError:
+    """Which weather a node's error object means; unknown ones are `Refused`.
+
+    Codes: JSON-RPC 2.0, EIP-1474, execution-apis; messages: as geth, erigon,
+    nethermind, besu, reth, anvil and the large hosting providers word them.
+    """
+    text = " ".join(message.split())[:DETAIL_LENGTH_MAX]
+    detail = f"{method}: {text} ({code})"
+    for form, kind in _FORMS:
+        if form.search(text) is not None:
+            return kind(detail)
+    return _KIND_BY_CODE.get(code, Refused)(detail)
