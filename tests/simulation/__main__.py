@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 
-from tests.simulation.runner import replay_command, run_schedule, tell_story
+from tests.simulation.runner import rare_collections, replay_command, run_schedule, tell_story
 from tests.simulation.troubles import Tally, Trouble
 
 
@@ -28,7 +28,8 @@ def main() -> int:
         return 0 if tell_story(options.replay, options.steps) else 1
     tally, started, failures = Tally(), time.perf_counter(), 0
     for seed in range(options.seed, options.seed + options.schedules):
-        failure = run_schedule(seed, options.steps, tally)
+        with rare_collections():
+            failure = run_schedule(seed, options.steps, tally)
         if failure is not None:
             failures += 1
             print(f"seed {seed}: {failure}\n  {replay_command(seed, options.steps)}")

@@ -68,7 +68,7 @@ class SimBlock:
         *,
         is_forged: bool,
     ) -> None:
-        self.height = 0 if parent is None else parent.height + 1
+        self.height: int = 0 if parent is None else parent.height + 1
         self.hash = block_hash
         parent_hash = BlockHash(bytes(len(block_hash))) if parent is None else parent.hash
         self.header = Header(self.height, block_hash, parent_hash, GENESIS_TIME_S + 12 * self.height)
@@ -170,7 +170,7 @@ class SimChain:
             if payment.key not in used and not payment.dropped and rng.random() < 0.6:
                 taken.append(payment)
                 used.add(payment.key)
-        while rng.random() < 0.5 and len(taken) < 4:
+        while rng.random() < 0.35 and len(taken) < 4:
             fresh = self._new_payment()
             taken.append(fresh)
         if len(taken) > 1 and rng.random() < 0.5:
@@ -208,14 +208,14 @@ class SimChain:
 
     def _replacement_of(self, payment: Payment) -> Payment:
         legs = payment.legs if self._rng.random() < 0.4 else self._new_legs(payment.legs[0].sender)
-        return Payment(self._new_hash(TxHash), payment.key, legs)
+        return Payment(TxHash(self._new_hash()), payment.key, legs)
 
     def _new_payment(self) -> Payment:
         rng, economy = self._rng, self.economy
         sender = rng.choice(economy.addresses if rng.random() < 0.25 else economy.strangers)
         self._made += 1
         key = ConflictKey(bytes(sender) + self._made.to_bytes(8, "big"))
-        payment = Payment(self._new_hash(TxHash), key, self._new_legs(sender))
+        payment = Payment(TxHash(self._new_hash()), key, self._new_legs(sender))
         self.pool.append(payment)
         return payment
 
@@ -235,7 +235,7 @@ class SimChain:
                 legs.append(Leg(TransferKind.TOKEN, token, None if minted else sender, recipient, amount))
         return tuple(legs)
 
-    def _new_hash(self, kind: type[TxHash | BlockHash]) -> bytes:
+    def _new_hash(self) -> bytes:
         self._made += 1
         return b"%02d%030d" % (self.number, self._made)
 
@@ -268,9 +268,7 @@ class SimChain:
                     )
                     ordinals[place] += 1
                 log_index += is_token
-        block = SimBlock(
-            parent, BlockHash(self._new_hash(BlockHash)), payments, tuple(transfers), is_forged=is_forged
-        )
+        block = SimBlock(parent, BlockHash(self._new_hash()), payments, tuple(transfers), is_forged=is_forged)
         self.blocks[block.hash] = block
         return block
 

@@ -8,6 +8,7 @@ reads its log (`telling.py`).
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -19,9 +20,10 @@ from indexer.storage import ChainRecord
 from migrations.ids import encode_id
 from tests.simulation.chain import SimBlock, SimChain
 from tests.simulation.log import MerchantLogs
-from tests.simulation.memory import ChainRows, Covered, MemoryStore
+from tests.simulation.memory import Covered, MemoryStore
 from tests.simulation.oracle import ChainOracle, Heights, Sight
 from tests.simulation.providers import ServedBook
+from tests.simulation.rows import ChainRows
 from tests.simulation.telling import Reader
 from tests.simulation.troubles import Tally, Trouble
 
@@ -79,7 +81,7 @@ class Laws:
             watched.oracle.lower_starts(left[0].height - 1, before.tip.height)
             self._count_rewind(left, rows)
         self._check_starts(watched, rows)
-        self._check_deposits(watched, rows)
+        self._check_deposits(watched, rows, watched.oracle.pass_over(watched.path))
         accepted = before is not None and before.accepted_fork_hash is not None
         self._check_told(store, rows, final_may_leave=bool(left) and accepted)
 
@@ -179,10 +181,10 @@ class Laws:
         assert recorded == ours, "an effective start is not the contract's"
         assert rows.asset_starts == oracle.asset_starts
 
-    def _check_deposits(self, watched: Watched, rows: ChainRows) -> None:
+    @staticmethod
+    def _check_deposits(watched: Watched, rows: ChainRows, expected: Mapping[UUID, Sight]) -> None:
         """Rows equal a fresh pass over our canonical chain, each in the state its heights give it."""
         oracle, record = watched.oracle, rows.record
-        expected = oracle.fresh_pass(watched.path)
         heights = Heights(
             tip=record.tip.height,
             final=record.final_height,
@@ -242,7 +244,7 @@ class Laws:
             watched = self.watched[chain]
             assert is_linked(rows.blocks), "canonical blocks do not link"
             assert [block.header for block in watched.path] == rows.blocks
-            self._check_deposits(watched, rows)
+            self._check_deposits(watched, rows, watched.oracle.fresh_pass(watched.path))
             for row in rows.deposits.values():
                 if row.published:
                     _check_adds_up(readers[row.merchant_id], row)

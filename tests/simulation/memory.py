@@ -8,19 +8,29 @@ the process or let somebody else act. Does not live here: any judgement of what 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from chains.model import Address, Asset, AssetId, Block, BlockHash, BlockRef, ChainId, Header
+from chains.model import Address, Asset, AssetId, Block, BlockHash, BlockRef, ChainId
 from indexer.deposits import ON_CHAIN, Deposit, DepositState
 from indexer.events import Fact
-from indexer.identity import AddressId, DepositId, MerchantId
+from indexer.identity import AddressId, MerchantId
 from indexer.matching import Registration
 from indexer.moves import Touched
 from indexer.storage import ChainRecord, LeaseLost, Retryable, TouchQuery, WatchDelta
 from tests.simulation.log import MerchantLogs
+from tests.simulation.rows import (
+    ChainRows,
+    cover_history,
+    covered,
+    fallen_start,
+    hashes_at,
+    lower_starts,
+    lowered,
+    sunk_start,
+)
 
 OFF_CHAIN = frozenset({DepositState.ORPHANED, DepositState.DROPPED})
 
@@ -35,27 +45,6 @@ class Interrupts(Protocol):
     def wants_retry(self) -> bool:
         """Whether the database asks for this transaction again."""
         ...
-
-
-@dataclass(slots=True)
-class ChainRows:
-    """Everything stored about one chain."""
-
-    record: ChainRecord
-    blocks: list[Header]
-    deposits: dict[DepositId, Deposit] = field(default_factory=dict)
-    registrations: list[Registration] = field(default_factory=list)
-    pending_starts: dict[AddressId, int] = field(default_factory=dict)
-    pending_assets: dict[AssetId, int] = field(default_factory=dict)
-    rescans: list[tuple[int, int]] = field(default_factory=list)
-    watch_log: list[tuple[int, Address]] = field(default_factory=list)
-    asset_starts: dict[AssetId, int] = field(default_factory=dict)
-    commits: int = 0
-
-    def hash_at(self, height: int) -> BlockHash | None:
-        """Our canonical hash at a height, or None where we hold none."""
-        index = height - self.record.start_height
-        return self.blocks[index].hash if 0 <= index < len(self.blocks) else None
 
 
 Covered = tuple[int, int]
@@ -83,7 +72,7 @@ class MemoryStore:
 
     async def load_hashes(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, BlockHash]:
         self.interrupts.pause("read")
-        return _hashes(self.rows[chain], range(height_first, height_last + 1))
+        return hashes_at(self.rows[chain], range(height_first, height_last + 1))
 
     async def create_chain(
         self,
@@ -275,9 +264,9 @@ class MemoryMove:
         found = [one for one in self.rows.registrations if one.address in addresses]
         if self._lowered_to is not None:
             old_tip = self.rows.record.tip.height
-            return [_lowered(one, self._lowered_to, old_tip) for one in found]
+            return [lowered(one, self._lowered_to, old_tip) for one in found]
         if self.covered is not None:
-            return [_covered(one, self.rows.pending_starts, *self.covered) for one in found]
+            return [covered(one, self.rows.pending_starts, *self.covered) for one in found]
         return found
 
     async def load_listed_assets(self) -> Mapping[AssetId, int]:
@@ -285,15 +274,15 @@ class MemoryMove:
         starts = self.rows.asset_starts
         if self._lowered_to is not None:
             old_tip = self.rows.record.tip.height
-            return {one: _fallen(start, self._lowered_to, old_tip) for one, start in starts.items()}
+            return {one: fallen_start(start, self._lowered_to, old_tip) for one, start in starts.items()}
         if self.covered is None:
             return starts
         pending = self.rows.pending_assets
-        return {one: _sunk(start, pending.get(one), *self.covered) for one, start in starts.items()}
+        return {one: sunk_start(start, pending.get(one), *self.covered) for one, start in starts.items()}
 
     async def load_hashes(self, heights: Collection[int]) -> dict[int, BlockHash]:
         self.pause()
-        return _hashes(self.rows, heights)
+        return hashes_at(self.rows, heights)
 
     async def load_touched(self, query: TouchQuery) -> Touched:
         self.pause()
@@ -342,67 +331,3 @@ class MemoryMove:
     async def publish(self, facts: Sequence[Fact]) -> None:
         self.pause()
         self._facts.extend(facts)
-
-
-def _hashes(rows: ChainRows, heights: Collection[int]) -> dict[int, BlockHash]:
-    found: dict[int, BlockHash] = {}
-    for height in heights:
-        block_hash = rows.hash_at(height)
-        if block_hash is not None:
-            found[height] = block_hash
-    return found
-
-
-def lower_starts(rows: ChainRows, fork_height: int) -> None:
-    """What had begun above the fork begins right above it; history that is wanted below it stays wanted."""
-    old_tip = rows.record.tip.height
-    rows.registrations = [_lowered(one, fork_height, old_tip) for one in rows.registrations]
-    for asset, start in rows.asset_starts.items():
-        rows.asset_starts[asset] = _fallen(start, fork_height, old_tip)
-    for one in rows.registrations:
-        if one.effective_start <= rows.pending_starts.get(one.address_id, -1):
-            del rows.pending_starts[one.address_id]
-    for asset, pending in list(rows.pending_assets.items()):
-        if rows.asset_starts[asset] <= pending:
-            del rows.pending_assets[asset]
-
-
-def cover_history(rows: ChainRows, height_first: int, height_last: int) -> None:
-    """A chunk of history was read: what waited for it sinks to its first height."""
-    pending = rows.pending_starts
-    rows.registrations = [_covered(one, pending, height_first, height_last) for one in rows.registrations]
-    for one in rows.registrations:
-        if one.effective_start <= pending.get(one.address_id, -1):
-            del pending[one.address_id]
-    for asset, start in rows.asset_starts.items():
-        wanted = rows.pending_assets.get(asset)
-        rows.asset_starts[asset] = sunk = _sunk(start, wanted, height_first, height_last)
-        if wanted is not None and sunk <= wanted:
-            del rows.pending_assets[asset]
-    left = [(first, min(last, height_first - 1)) for first, last in rows.rescans if last >= height_first]
-    rows.rescans = [one for one in rows.rescans if one[1] < height_first]
-    rows.rescans += [one for one in left if one[0] <= one[1]]
-
-
-def _covered(
-    registration: Registration, pending: Mapping[AddressId, int], height_first: int, height_last: int
-) -> Registration:
-    start = registration.effective_start
-    sunk = _sunk(start, pending.get(registration.address_id), height_first, height_last)
-    return registration if sunk == start else replace(registration, effective_start=sunk)
-
-
-def _sunk(start: int, wanted: int | None, height_first: int, height_last: int) -> int:
-    if wanted is None or not height_first < start <= height_last + 1:
-        return start
-    return max(height_first, wanted)
-
-
-def _lowered(registration: Registration, fork_height: int, old_tip: int) -> Registration:
-    start = registration.effective_start
-    fallen = _fallen(start, fork_height, old_tip)
-    return registration if fallen == start else replace(registration, effective_start=fallen)
-
-
-def _fallen(start: int, fork_height: int, old_tip: int) -> int:
-    return fork_height + 1 if fork_height + 1 < start <= old_tip + 1 else start

@@ -95,20 +95,20 @@ class ChainOracle:
         self.watches: dict[Address, list[Watch]] = {}
         self.ever_recorded: set[UUID] = set()
         self._sights: dict[BlockHash, tuple[Sight, ...]] = {}
+        self._standing: dict[UUID, Sight] = {}
+        self._summed_up_to: list[SimBlock] = []
         self._ids: dict[tuple[UUID, Transfer], UUID] = {}
         self._merchant_texts: dict[UUID, str] = {}
 
     def watch(self, watch: Watch) -> None:
-        """A merchant registers an address."""
+        """A merchant registers an address; blocks below its start do not look different for it."""
         self.watches.setdefault(watch.address, []).append(watch)
-        self._sights.clear()
 
     def unwatch(self, address_id: UUID, tip_height: int) -> None:
         """A merchant deletes an address; what is above the tip does not count any more."""
         for watch in self.all_watches():
             if watch.address_id == address_id:
                 watch.until, watch.wanted = tip_height, watch.start
-        self._sights.clear()
 
     def all_watches(self) -> Iterator[Watch]:
         """Every registration, deleted ones too."""
@@ -140,7 +140,6 @@ class ChainOracle:
     def list_asset(self, asset: AssetId, start: int) -> None:
         """An asset counts from `start` on."""
         self.asset_starts[asset] = start
-        self._sights.clear()
 
     def is_history_read(self) -> bool:
         """Whether everything begins where it is wanted to begin."""
@@ -151,18 +150,39 @@ class ChainOracle:
     def fresh_pass(self, path: Sequence[SimBlock]) -> dict[UUID, Sight]:
         """Every deposit that stands in these blocks. A recorded one runs on after its address was deleted."""
         found: dict[UUID, Sight] = {}
-        ever_recorded = self.ever_recorded
-        cached = self._sights
         for block in path:
-            if not block.transfers:
-                continue
-            sights = cached.get(block.hash)
-            if sights is None:
-                sights = cached[block.hash] = tuple(self._sights_in(block))
-            for sight in sights:
-                if sight.counts or sight.deposit_id in ever_recorded:
-                    found[sight.deposit_id] = sight
+            if block.transfers:
+                self._add(found, block)
         return found
+
+    def pass_over(self, path: list[SimBlock]) -> dict[UUID, Sight]:
+        """The same as `fresh_pass`, without reading again what the last one read and nothing has changed since."""
+        read = self._summed_up_to
+        if not self._sights or not read or path[0] is not read[0]:
+            return self._pass_again(path)
+        kept = min(len(read), len(path))
+        while read[kept - 1] is not path[kept - 1]:
+            kept -= 1
+        for block in read[kept:]:
+            for sight in self._sights.pop(block.hash, ()):
+                self._standing.pop(sight.deposit_id, None)
+        del read[kept:]
+        for block in path[kept:]:
+            self._add(self._standing, block)
+            read.append(block)
+        return self._standing
+
+    def _pass_again(self, path: list[SimBlock]) -> dict[UUID, Sight]:
+        self._sights.clear()
+        self._standing = self.fresh_pass(path)
+        self._summed_up_to = list(path)
+        return self._standing
+
+    def _add(self, found: dict[UUID, Sight], block: SimBlock) -> None:
+        sights = self._sights[block.hash] = tuple(self._sights_in(block)) if block.transfers else ()
+        for sight in sights:
+            if sight.counts or sight.deposit_id in self.ever_recorded:
+                found[sight.deposit_id] = sight
 
     def rule_for(self, asset: AssetId, amount_base_units: int) -> PolicyRule:
         """The first rule that applies; without one, final."""

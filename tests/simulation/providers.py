@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chains.errors import ChainError, Inconsistent, Missing, Refused, Throttled, Unreachable
-from chains.model import Block, BlockHash, Header, HeadReport
+from chains.model import Block, BlockHash, Header, HeadReport, TransactionStory, TxHash
 from chains.port import Provider
 from tests.simulation.chain import SimBlock, SimChain
 
@@ -136,9 +136,13 @@ class SimProvider:
         self._book = book
         self._pause = pause
 
-    def for_backfill(self) -> SimProvider:
+    def for_backfill(self) -> Provider:
         """Itself: nothing is scarce here."""
         return self
+
+    async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:
+        """Nobody asks for explanations in a simulation."""
+        return None
 
     async def fetch_genesis_hash(self) -> BlockHash:
         self._answer()

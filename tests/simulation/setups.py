@@ -21,8 +21,8 @@ from migrations.ids import encode_id
 from tests.simulation.chain import Economy
 from tests.simulation.oracle import PolicyRule
 
-MERCHANTS = tuple(MerchantId(UUID(int=0xA11CE + number)) for number in range(3))
-WATCHABLE = tuple(Address(b"watchable-address-%02d" % number) for number in range(5))
+MERCHANTS = tuple(MerchantId(UUID(int=0xA11CE + number)) for number in range(2))
+WATCHABLE = tuple(Address(b"watchable-address-%02d" % number) for number in range(4))
 STRANGERS = tuple(Address(b"a-stranger-address%02d" % number) for number in range(3))
 
 OPERATOR_LAYOUTS = ("abc", "abc", "abc", "aab", "abb", "aaa", "aaa", "abbc")
@@ -98,7 +98,9 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
     return ChainSetup(
         number=number,
         chain=chain,
-        economy=Economy(WATCHABLE, STRANGERS, native.asset_id, (plain.asset_id, choosy.asset_id, late.asset_id)),
+        economy=Economy(
+            WATCHABLE, STRANGERS, native.asset_id, (plain.asset_id, choosy.asset_id, late.asset_id)
+        ),
         operators=operators,
         liar=rng.choice(sorted(set(operators))),
         finality=finality,

@@ -11,26 +11,24 @@ import random
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from uuid import UUID
 
 from chains.errors import ChainError
-from chains.model import BlockHash, ChainId
+from chains.model import ChainId
 from indexer.backfill import Covered, step_backfill
 from indexer.commit import ChainDesk
 from indexer.follow import Follower
 from indexer.halts import commit_accept_reorg, commit_resume
-from indexer.identity import AddressId
 from indexer.outcomes import Suspecting
 from indexer.storage import ChainRecord, LeaseLost, Retryable
 from indexer.watchset import WatchSet
-from tests.simulation.chain import SimBlock, SimChain
+from tests.simulation.deeds import Deeds, name_of
 from tests.simulation.history import MemoryBackfillStore
 from tests.simulation.laws import Laws, Watched
 from tests.simulation.log import MerchantLogs
-from tests.simulation.memory import ChainRows, MemoryStore
-from tests.simulation.oracle import ChainOracle, Watch
-from tests.simulation.providers import Mood, ServedBook, SimProvider, SimSource, TagMood
-from tests.simulation.setups import MERCHANTS, WATCHABLE, ChainSetup, draw_setup
+from tests.simulation.memory import MemoryStore
+from tests.simulation.network import Network
+from tests.simulation.providers import Mood, TagMood
+from tests.simulation.setups import draw_setup
 from tests.simulation.troubles import Tally, Trouble
 
 CHAINS = 2
@@ -39,23 +37,6 @@ REST_POLLS_MAX = 80
 FIRST_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
-
-MOOD_TROUBLES = {
-    Mood.LAGGING: Trouble.LAGGING,
-    Mood.SILENT: Trouble.SILENT,
-    Mood.THROTTLING: Trouble.THROTTLING,
-    Mood.ERRING: Trouble.ERRING,
-    Mood.SIDE_BRANCH: Trouble.SIDE_BRANCH,
-    Mood.FORGING: Trouble.FORGING,
-    Mood.STALE_HEAD: Trouble.STALE_HEAD,
-    Mood.FLAPPING: Trouble.FLAPPING,
-}
-TAG_TROUBLES = {
-    TagMood.NULL: Trouble.TAGS_NULL,
-    TagMood.FROZEN: Trouble.TAGS_FROZEN,
-    TagMood.BACKWARD: Trouble.TAGS_BACKWARD,
-    TagMood.STRANGE: Trouble.TAGS_STRANGE,
-}
 
 
 class Crash(BaseException):
@@ -73,29 +54,6 @@ def drive(work: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("a coroutine of the simulation waited")
 
 
-class Network:
-    """One chain of the schedule with everything around it."""
-
-    def __init__(
-        self, setup: ChainSetup, rng: random.Random, tally: Tally, pause: Callable[[], None]
-    ) -> None:
-        self.setup = setup
-        self.chain = SimChain(setup.number, rng, setup.economy, tally, final_depth=setup.final_depth)
-        self.chain.extend(setup.blocks_before)
-        self.book = ServedBook()
-        self.providers = [
-            SimProvider(f"node-{index}", operator, self.chain, rng, self.book, pause)
-            for index, operator in enumerate(setup.operators)
-        ]
-        self.source = SimSource(self.providers, rng)
-        self.oracle = ChainOracle(setup.chain, setup.rules)
-
-    @property
-    def id(self) -> ChainId:
-        """CAIP-2."""
-        return self.setup.chain
-
-
 class World:
     """The schedule of one seed."""
 
@@ -108,10 +66,10 @@ class World:
         self.laws = Laws(self.logs, tally)
         self.store = MemoryStore(self, self.logs, self._committed)
         self.history = MemoryBackfillStore(self.store)
+        self.deeds = Deeds(rng, self.store, tally, self._say)
         self._countdown = NEVER
         self._interrupt: Callable[[str, ChainId | None], None] | None = None
         self._retry = False
-        self._objects_made = 0
         self.networks = [
             Network(draw_setup(number, rng), rng, tally, self._pause_provider) for number in range(CHAINS)
         ]
@@ -130,7 +88,7 @@ class World:
     def run(self, steps: int) -> None:
         """All steps, then the rest; raises AssertionError where a law is broken."""
         for number in range(steps):
-            self._say(f"step {number}")
+            self._say("step %s", number)
             self.step()
         self.come_to_rest()
         self.laws.check_all(self.store)
@@ -144,7 +102,7 @@ class World:
         network = rng.choice(self.networks)
         while True:
             self._act(network)
-            if rng.random() < 0.4:
+            if rng.random() < 0.5:
                 break
         for provider in network.providers:
             if provider.mood not in _STUBBORN and rng.random() < 0.85:
@@ -190,18 +148,18 @@ class World:
         try:
             outcome = drive(work)
         except ChainError as error:
-            self._say(f"  {network.id}: {type(error).__name__} {error}")
+            self._say("  %s: %s %s", network.id, type(error).__name__, error)
         except Crash:
-            self._say(f"  {network.id}: crash")
+            self._say("  %s: crash", network.id)
             self.followers[network.id] = self._new_follower(network, follower.desk.lease_epoch)
         except Retryable:
-            self._say(f"  {network.id}: retry")
+            self._say("  %s: retry", network.id)
             self.tally.count(Trouble.RETRYABLE)
         except LeaseLost:
-            self._say(f"  {network.id}: lease lost")
+            self._say("  %s: lease lost", network.id)
             self.tally.count(Trouble.LEASE_LOST)
         else:
-            self._say(f"  {network.id}: {outcome}")
+            self._say("  %s: %s", network.id, outcome)
         self._countdown = NEVER
         self._retry = False
         return outcome
@@ -244,9 +202,9 @@ class World:
         for network in self.networks:
             if self.rng.random() < 0.7:
                 if network.id == chain:
-                    self._move_chain(network)
+                    self.deeds.move_chain(network)
                 elif self.rng.random() < 0.6:
-                    if self._register(network):
+                    if self.deeds.register(network):
                         self.tally.count(Trouble.REGISTERED_MID_STEP)
                 elif self.rng.random() < 0.4:
                     self._act(network)
@@ -275,145 +233,22 @@ class World:
     def _act(self, network: Network) -> None:
         chance = self.rng.random()
         if chance < 0.58:
-            self._move_chain(network)
+            self.deeds.move_chain(network)
         elif chance < 0.76:
-            self._change_mood(network)
+            self.deeds.change_mood(network)
         elif chance < 0.81:
-            self._change_tags(network)
+            self.deeds.change_tags(network)
         elif chance < 0.92:
-            self._register(network)
+            self.deeds.register(network)
         elif chance < 0.96:
-            self._delete(network)
+            self.deeds.delete(network)
         elif chance < 0.98:
             self._take_over(network)
         elif chance < 0.99:
-            self._list_asset(network)
+            self.deeds.list_asset(network)
         else:
-            self._ask_for_rescan(network)
+            self.deeds.ask_for_rescan(network)
         self._decide_halt(network)
-
-    def _move_chain(self, network: Network) -> None:
-        rng, chain = self.rng, network.chain
-        chance = rng.random()
-        if chance < 0.7:
-            chain.extend(1 if rng.random() < 0.7 else rng.randrange(1, 5))
-        elif chance < 0.95:
-            deepest = chain.tip.height - max(chain.final_height_ever, 0)
-            if chance > 0.93:
-                deepest = chain.tip.height - 1
-            if deepest > 0:
-                depth = 1 if rng.random() < 0.5 else rng.randrange(1, deepest + 1)
-                length = max(1, depth + rng.choice((-2, -1, 0, 0, 0, 1, 1, 2)))
-                chain.reorganise(depth, length)
-                self._say(f"  {network.id}: reorg {depth} for {length}")
-        elif chain.side_tips:
-            side = rng.choice(chain.side_tips)
-            if chain.fork_with(side).height >= chain.final_height_ever and side is not chain.tip:
-                chain.return_to(side, rng.randrange(0, 3))
-                self._say(f"  {network.id}: returns to a side branch")
-        self._say(f"  {network.id}: truth is {_name(chain.tip)}")
-
-    def _change_mood(self, network: Network) -> None:
-        rng, chain = self.rng, network.chain
-        provider = rng.choice(network.providers)
-        mood = Mood.HONEST if rng.random() < 0.35 else rng.choice(_MOODS)
-        if mood is Mood.FORGING:
-            if provider.operator != network.setup.liar:
-                return
-            deepest = min(chain.tip.height - 1, 4)
-            fork = chain.tip.path[chain.tip.height - rng.randrange(0, deepest + 1)]
-            length = chain.tip.height - fork.height + rng.randrange(0, 4)
-            provider.view = chain.forge(fork, max(1, length))
-        if mood in {Mood.SIDE_BRANCH, Mood.FLAPPING}:
-            if not chain.side_tips:
-                return
-            side = rng.choice(chain.side_tips)
-            if rng.random() < 0.4:
-                side = chain.mine(side)
-            if mood is Mood.FLAPPING and rng.random() < 0.3:
-                side = chain.tip.path[max(0, chain.tip.height - rng.randrange(1, 4))]
-            provider.other_view = side
-            if mood is Mood.SIDE_BRANCH:
-                provider.view = side
-        provider.stale_blocks = rng.randrange(1, 4)
-        provider.mood = mood
-        self._say(
-            f"  {network.id}: {provider.name} ({provider.operator}) is {mood} at {_name(provider.view)}"
-        )
-        if mood in MOOD_TROUBLES:
-            self.tally.count(MOOD_TROUBLES[mood])
-
-    def _change_tags(self, network: Network) -> None:
-        provider = self.rng.choice(network.providers)
-        provider.tag_mood = self.rng.choice(_TAG_MOODS)
-        provider.frozen_final = None
-        if provider.tag_mood in TAG_TROUBLES:
-            self.tally.count(TAG_TROUBLES[provider.tag_mood])
-        self._say(f"  {network.id}: finality of {provider.name} is {provider.tag_mood}")
-
-    def _register(self, network: Network) -> bool:
-        rng, rows = self.rng, self.store.rows.get(network.id)
-        if rows is None:
-            return False
-        merchant_id, address = rng.choice(MERCHANTS), rng.choice(WATCHABLE)
-        if (merchant_id, network.id, address) in self.store.living:
-            return False
-        known = network.oracle.watches.get(address, [])
-        if any(watch.merchant_id == merchant_id for watch in known):
-            self.tally.count(Trouble.REGISTERED_AGAIN)
-        if any(watch.merchant_id != merchant_id for watch in known):
-            self.tally.count(Trouble.SHARED_ADDRESS)
-        self._objects_made += 1
-        address_id = AddressId(UUID(int=self._objects_made))
-        start = wanted = rows.record.tip.height + 1
-        chance = rng.random()
-        if chance < 0.2:
-            start = wanted = start + rng.randrange(0, 4)
-            self.tally.count(Trouble.REGISTERED_AHEAD)
-        elif chance < 0.45:
-            wanted = rng.randrange(0, start)
-            self.tally.count(Trouble.REGISTERED_BEHIND)
-        pending = wanted if wanted < start else None
-        self.store.register(
-            network.id, address_id, merchant_id, address, effective_start=start, pending_start=pending
-        )
-        network.oracle.watch(Watch(address_id, merchant_id, address, start, wanted))
-        self.tally.count(Trouble.REGISTERED)
-        self._say(f"  {network.id}: {merchant_id.int:x} watches {address!r} from {start}")
-        return True
-
-    def _delete(self, network: Network) -> None:
-        living = [
-            address_id for (_, chain, _), address_id in self.store.living.items() if chain == network.id
-        ]
-        if not living:
-            return
-        address_id = self.rng.choice(living)
-        self.store.delete(network.id, address_id)
-        network.oracle.unwatch(address_id, self.store.rows[network.id].record.tip.height)
-        self.tally.count(Trouble.DELETED)
-        self._say(f"  {network.id}: {address_id.int} is deleted")
-
-    def _list_asset(self, network: Network) -> None:
-        rows, asset = self.store.rows.get(network.id), network.setup.late_asset
-        if rows is None or asset in rows.asset_starts:
-            return
-        self.store.list_asset(network.id, asset)
-        network.oracle.list_asset(asset, rows.record.tip.height + 1)
-        self.tally.count(Trouble.ASSET_LISTED)
-
-    def _ask_for_rescan(self, network: Network) -> None:
-        rows = self.store.rows.get(network.id)
-        if rows is None:
-            return
-        tip_height = rows.record.tip.height
-        first = self.rng.randrange(max(0, rows.record.start_height - 3), tip_height + 1)
-        self.store.rescan(network.id, first, self.rng.randrange(first, tip_height + 1))
-        oracle = network.oracle
-        for asset, start in oracle.asset_starts.items():
-            if first < start:
-                oracle.asset_wanted[asset] = min(first, oracle.asset_wanted.get(asset, start))
-        self.tally.count(Trouble.RESCAN)
 
     def _take_over(self, network: Network) -> None:
         """Another process follows the chain from now on; the old one may not know it yet."""
@@ -422,7 +257,7 @@ class World:
         epoch = self.store.take_lease(network.id)
         old, new = self.followers[network.id], self._new_follower(network, epoch)
         self.followers[network.id] = new
-        self._say(f"  {network.id}: another process follows")
+        self._say("  %s: another process follows", network.id)
         if self._countdown == NEVER and self.rng.random() < 0.8:
             self.followers[network.id] = old
             self._poll(network)
@@ -434,23 +269,14 @@ class World:
         if rows is None or not rows.record.is_halted or self.rng.random() > chance:
             return
         record, desk = rows.record, self.followers[network.id].desk
-        fork_hash = self._true_fork_hash(network, rows)
+        fork_hash = network.true_fork_hash(rows)
         if chance < 1 and self.rng.random() < 0.4:
             drive(commit_resume(desk, record, now=self.now))
             self.tally.count(Trouble.RESUMED)
         else:
             drive(commit_accept_reorg(desk, record, fork_hash=fork_hash, now=self.now))
             self.tally.count(Trouble.ACCEPTED)
-        self._say(f"  {network.id}: the operator decides")
-
-    @staticmethod
-    def _true_fork_hash(network: Network, rows: ChainRows) -> BlockHash:
-        """Where an operator who looks at the real chain sees ours leave it; perhaps right under our start."""
-        truth = network.chain.tip.path
-        for header in reversed(rows.blocks):
-            if header.height < len(truth) and truth[header.height].hash == header.hash:
-                return header.hash
-        return truth[rows.record.start_height].header.parent_hash
+        self._say("  %s: the operator decides", network.id)
 
     # The end.
 
@@ -473,7 +299,7 @@ class World:
                 self._poll(network)
                 self._read_history(network)
             else:
-                raise AssertionError(f"{network.id} does not come to rest at {_name(network.chain.tip)}")
+                raise AssertionError(f"{network.id} does not come to rest at {name_of(network.chain.tip)}")
 
     def _is_caught_up(self, network: Network) -> bool:
         rows = self.store.rows.get(network.id)
@@ -491,20 +317,15 @@ class World:
             and (final_due < record.start_height or (record.final_height or 0) >= final_due)
         )
 
-    def _say(self, line: str) -> None:
+    def _say(self, text: str, *values: object) -> None:
+        """A line of the story, put together only where somebody wants to read it."""
         if self.story is not None:
-            self.story.append(line)
+            self.story.append(text % values)
 
 
 _STUBBORN = frozenset({Mood.LAGGING, Mood.SIDE_BRANCH, Mood.FORGING})
-_MOODS = tuple(mood for mood in Mood if mood is not Mood.HONEST)
-_TAG_MOODS = tuple(TagMood)
 _CRASHES = {
     "read": Trouble.CRASH_READING,
     "write": Trouble.CRASH_WRITING,
     "committed": Trouble.CRASH_COMMITTED,
 }
-
-
-def _name(block: SimBlock) -> str:
-    return f"{block.height}:{int(block.hash[2:])}{' forged' if block.is_forged else ''}"

@@ -1,0 +1,48 @@
+"""One chain of a schedule with everything around it: the truth, its providers, its book, its oracle.
+
+Lives here: putting them together from a setup. Does not live here: what happens to them (`deeds.py`, `world.py`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from chains.model import BlockHash, ChainId
+from tests.simulation.chain import SimChain
+from tests.simulation.oracle import ChainOracle
+from tests.simulation.providers import ServedBook, SimProvider, SimSource
+from tests.simulation.rows import ChainRows
+from tests.simulation.setups import ChainSetup
+from tests.simulation.troubles import Tally
+
+
+class Network:
+    """One chain of the schedule with everything around it."""
+
+    def __init__(
+        self, setup: ChainSetup, rng: random.Random, tally: Tally, pause: Callable[[], None]
+    ) -> None:
+        self.setup = setup
+        self.chain = SimChain(setup.number, rng, setup.economy, tally, final_depth=setup.final_depth)
+        self.chain.extend(setup.blocks_before)
+        self.book = ServedBook()
+        self.providers = [
+            SimProvider(f"node-{index}", operator, self.chain, rng, self.book, pause)
+            for index, operator in enumerate(setup.operators)
+        ]
+        self.source = SimSource(self.providers, rng)
+        self.oracle = ChainOracle(setup.chain, setup.rules)
+
+    @property
+    def id(self) -> ChainId:
+        """CAIP-2."""
+        return self.setup.chain
+
+    def true_fork_hash(self, rows: ChainRows) -> BlockHash:
+        """Where an operator who looks at the real chain sees ours leave it; perhaps right under our start."""
+        truth = self.chain.tip.path
+        for header in reversed(rows.blocks):
+            if header.height < len(truth) and truth[header.height].hash == header.hash:
+                return header.hash
+        return truth[rows.record.start_height].header.parent_hash

@@ -1,0 +1,36 @@
+"""Ten thousand schedules in two halves, and the proof that trouble really came.
+
+Each half is one test, so that two workers share them. A failing seed is printed with the command that replays it.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.simulation.runner import rare_collections, replay_command, run_schedule
+from tests.simulation.troubles import Tally, Trouble
+
+SCHEDULES = int(os.environ.get("CHAINBELL_SCHEDULES", "10000"))
+"""Fewer for a quick look; each kind of trouble is then asked for in proportion."""
+
+STEPS = 60
+HALVES = 2
+EACH_TROUBLE_MIN = 100
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("half", range(HALVES))
+def test_every_law_holds_after_every_step_of_every_schedule(half: int, seed: int) -> None:
+    tally, first, count = Tally(), seed % (1 << 31), SCHEDULES // HALVES
+    for number in range(count):
+        with rare_collections():
+            failure = run_schedule(first + number, STEPS, tally)
+        if failure is not None:
+            pytest.fail(f"{failure}\n{replay_command(first + number, STEPS)}", pytrace=False)
+    for trouble in Trouble:
+        print(f"{tally.counts[trouble]:>10}  {trouble}")
+    enough = EACH_TROUBLE_MIN * SCHEDULES / 10_000 / HALVES
+    too_rare = {str(trouble): tally.counts[trouble] for trouble in Trouble if tally.counts[trouble] < enough}
+    assert not too_rare
