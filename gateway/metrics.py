@@ -6,11 +6,16 @@ relay's numbers (relay.metrics), alert rules (`deploy/`). Labels are aliases, ou
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from indexer.notices import CONGESTED, DISPUTED, FINALITY_DELAYED, STALLED
+
+CONDITIONS = ("halted", DISPUTED, STALLED, FINALITY_DELAYED, CONGESTED)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -56,6 +61,12 @@ class ChainMetrics:
             "chainbell_chain_height", "Heights: head, tip, final, agreed", ["chain", "of"], registry=registry
         )
         self._lag = Gauge("chainbell_chain_lag_blocks", "Head less tip", ["chain"], registry=registry)
+        self._conditions = Gauge(
+            "chainbell_chain_condition",
+            "1 while it holds: halted, disputed, stalled, finality_delayed, congested",
+            ["chain", "condition"],
+            registry=registry,
+        )
 
     def follow_step(self, alias: str, outcome: str, seconds: float) -> None:
         """One step of following ended with this outcome."""
@@ -76,6 +87,11 @@ class ChainMetrics:
             self._lag.labels(alias).set(max(0, head - tip))
         if final is not None:
             self._heights.labels(alias, "final").set(final)
+
+    def conditions(self, alias: str, in_force: Collection[str]) -> None:
+        """What holds of the chain now; nothing while another process follows it."""
+        for condition in CONDITIONS:
+            self._conditions.labels(alias, condition).set(condition in in_force)
 
     def failed(self, alias: str, kind: str) -> None:
         """One step failed with this kind of weather."""

@@ -62,6 +62,7 @@ class FollowLoop:
                 continue
             failures = 0
             if outcome is None:
+                self._around.observer.conditions(self._alias, ())
                 await self._around.wait(self._settings.poll_interval_s)
                 continue
             if self._damper.over():
@@ -150,6 +151,9 @@ class FollowLoop:
             by_tag = isinstance(self._settings.finality, FinalByTag)
             pulse = self._vitals.pulse(record, by_tag=by_tag, now=now)
             conditions = decide_conditions(record, pulse, self._settings)
+            self._around.observer.conditions(
+                self._alias, conditions | ({"halted"} if record.is_halted else set())
+            )
             if not record.is_halted and self._turn.taken.is_set():
                 detail: dict[str, object] = {"head_height": self._vitals.head_height}
                 if record.disputed_fork_height is not None:

@@ -7,7 +7,7 @@ Handed in by the gateway's composition; the loops are `follow_loop` and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -35,6 +35,10 @@ class Observer(Protocol):
 
     def heights(self, alias: str, *, head: int | None, tip: int, final: int | None, agreed: int) -> None:
         """Where the chain stands."""
+        ...
+
+    def conditions(self, alias: str, in_force: Collection[str]) -> None:
+        """What holds of the chain now (`notices`, and "halted"); nothing while another process follows it."""
         ...
 
     def failed(self, alias: str, kind: str) -> None:
