@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from gateway.commands import ALL_COMMANDS
 from tests.tidy import rules, tree
 
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
@@ -108,6 +109,16 @@ def test_every_make_command_in_the_pages_exists() -> None:
         for name in re.findall(r"(?:^\s*|`)make ([a-z]+)", tree.text(path), flags=re.MULTILINE)
     }
     assert not {(path, name) for path, name in used if name not in make_targets()}
+
+
+def test_every_chainbell_command_in_the_pages_exists() -> None:
+    known = {command.name for command in ALL_COMMANDS}
+    used = {
+        (path, name)
+        for path in tree.prose_files()
+        for name in re.findall(r"(?:^\s*|`|/)chainbell ([a-z]+)", tree.text(path), flags=re.MULTILINE)
+    }
+    assert not {(path, name) for path, name in used if name not in known}
 
 
 def test_every_make_command_is_phony_and_explained() -> None:
