@@ -80,6 +80,9 @@ def examine_block(profile: Profile, block: RawBlock, receipts: Sequence[RawRecei
     tried = [check for check in Check if profile.modes[check] is not Mode.ABSENT]
     if not tried:
         return Examination(VerificationLevel.CONSISTENT, frozenset(), ())
+    if profile.first_height and int(block.number, 16) < profile.first_height:
+        older = tuple(Unavailable(check, "older-rules") for check in tried)
+        return Examination(VerificationLevel.CONSISTENT, frozenset(), older)
     try:
         hashed = profile.decoder.decode(block.raw)
     except msgspec.MsgspecError as error:

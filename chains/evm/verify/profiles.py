@@ -87,7 +87,8 @@ class Profile:
     `decoder` reads the block's JSON into the family's structs.  `trial_types`
     are transaction types whose encoding no recorded block has proven yet.
     `hides_state_sync` says that a bridge transaction may be shown that neither
-    root covers (Polygon before block 80,084,800).
+    root covers (Polygon before block 80,084,800).  Blocks below `first_height`
+    followed other rules and are not recomputed.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Profile:
     receipt_extras: Mapping[str, ReceiptExtra] = field(default_factory=lambda: NO_EXTRAS)
     trial_types: frozenset[str] = frozenset()
     hides_state_sync: bool = False
+    first_height: int = 0
 
     def enforce(self, checks: frozenset[Check], types: frozenset[str]) -> Profile:
         """This profile after `checks` and `types` have been seen to hold."""
@@ -150,9 +152,6 @@ OP_STACK: Final = Profile(
     "withdrawals root is a storage root, which no block answer can prove",
     modes=_modes(
         Mode.ENFORCED,
-        receipts_root=Mode.ON_TRIAL,
-        logs_bloom=Mode.ON_TRIAL,
-        gas_used=Mode.ON_TRIAL,
         withdrawals_root=Mode.ABSENT,
         created_addresses=Mode.ON_TRIAL,
     ),
@@ -161,29 +160,51 @@ OP_STACK: Final = Profile(
     receipt_extras=OP_EXTRAS,
 )
 
+OPTIMISM: Final = replace(
+    OP_STACK,
+    name="optimism",
+    summary="op-stack from Bedrock on, block 105,235,063; older blocks are believed by agreement only",
+    first_height=105_235_063,
+)
+
 CELO: Final = Profile(
     name="celo",
-    summary="op-stack plus fees paid in tokens (0x7a, 0x7b); blocks before the move to the OP stack "
-    "are not covered",
-    modes=_modes(Mode.ON_TRIAL, withdrawals_root=Mode.ABSENT),
+    summary="op-stack plus fees paid in tokens (0x7a, 0x7b) from the move to the OP stack on, block 31,056,500; "
+    "older blocks are believed by agreement only",
+    modes=_modes(
+        Mode.ON_TRIAL,
+        transaction_hashes=Mode.ENFORCED,
+        withdrawals_root=Mode.ABSENT,
+    ),
     decoder=msgspec.json.Decoder(CeloBlock),
     transaction_codecs=CELO_CODECS,
     receipt_extras=CELO_EXTRAS,
-    trial_types=frozenset(CELO_CODECS),
+    trial_types=frozenset({"0x7a"}),
+    first_height=31_056_500,
 )
 
 ARBITRUM: Final = Profile(
     name="arbitrum",
-    summary="Ethereum's header; messages between the chains have their own types (0x64 to 0x6a)",
+    summary="Ethereum's header; messages between the chains have types of their own (0x64 to 0x6a), of which "
+    "0x6a is proven",
     modes=_modes(
         Mode.ON_TRIAL,
         header_hash=Mode.ENFORCED,
+        transaction_hashes=Mode.ENFORCED,
+        transactions_root=Mode.ENFORCED,
         withdrawals_root=Mode.ABSENT,
         created_addresses=Mode.BEST_EFFORT,
     ),
     decoder=msgspec.json.Decoder(ArbitrumBlock),
     transaction_codecs=ARBITRUM_CODECS,
-    trial_types=frozenset(ARBITRUM_CODECS) - frozenset(ETHEREUM_CODECS),
+    trial_types=frozenset({"0x64", "0x65", "0x66", "0x68", "0x69"}),
+)
+
+ARBITRUM_ONE: Final = replace(
+    ARBITRUM,
+    name="arbitrum-one",
+    summary="arbitrum from Nitro on, block 22,207,817; older blocks are believed by agreement only",
+    first_height=22_207_817,
 )
 
 POLYGON: Final = Profile(
@@ -243,7 +264,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
     {
         profile.name: profile
         for profile in (
-            FULL, AUTO, BSC, OP_STACK, CELO, ARBITRUM, POLYGON, AVALANCHE, SCROLL,
+            FULL, AUTO, BSC, OP_STACK, OPTIMISM, CELO, ARBITRUM, ARBITRUM_ONE, POLYGON, AVALANCHE, SCROLL,
             CRONOS, HYPERLIQUID, ZKSYNC, AGREEMENT,
         )
     }
