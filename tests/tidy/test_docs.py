@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from gateway.commands import ALL_COMMANDS
 from tests.tidy import rules, tree
 
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
@@ -112,6 +111,8 @@ def test_every_make_command_in_the_pages_exists() -> None:
 
 
 def test_every_chainbell_command_in_the_pages_exists() -> None:
+    from gateway.commands import ALL_COMMANDS
+
     known = {command.name for command in ALL_COMMANDS}
     used = {
         (path, name)
