@@ -17,7 +17,14 @@ from datetime import datetime
 from chains.errors import Inconsistent
 from chains.model import Block, is_linked
 from chains.port import Provider
-from indexer.commit import ChainDesk, facts_of, group_by_address, known_registrations, view_of
+from indexer.commit import (
+    ChainDesk,
+    facts_of,
+    group_by_address,
+    known_registrations,
+    refresh_watched,
+    view_of,
+)
 from indexer.deposits import Change
 from indexer.identity import DepositId
 from indexer.matching import find_hits, match_hits, parties, possible_ids
@@ -61,13 +68,12 @@ async def step_backfill(
         return NothingPending()
     first, last = choose_chunk(wanted, record.start_height, desk.settings.backfill_blocks_max)
     blocks = await provider.fetch_blocks(first, last)
+    searched_version = desk.watched.version
     hits = find_hits(blocks, desk.watched)
     async with store.open_backfill(chain, lease_epoch=desk.lease_epoch) as move:
         record = move.record
         await _assert_anchored(move, blocks, provider)
-        delta = await move.load_watch_delta(desk.watched.version)
-        if delta.version > desk.watched.version:
-            desk.watched.add(delta.addresses, version=delta.version)
+        if await refresh_watched(desk, move, searched_version):
             hits = find_hits(blocks, desk.watched)
         await move.cover(first, last, at=now)
         changes: list[Change] = []

@@ -120,6 +120,7 @@ NEVER = 2**62
 
 async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Moved | Superseded:
     """Write one move; raises `LeaseLost` and `Retryable` from the store."""
+    searched_version = desk.watched.version
     hits = find_hits(plan.blocks, desk.watched)
     async with desk.store.open_move(desk.settings.traits.chain, lease_epoch=desk.lease_epoch) as move:
         before = move.record
@@ -129,15 +130,25 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
         if plan.fork is not None:
             _assert_may_leave(before, plan)
             await move.lower_starts(plan.fork.height)
-        delta = await move.load_watch_delta(desk.watched.version)
-        if delta.version > desk.watched.version:
-            desk.watched.add(delta.addresses, version=delta.version)
+        if await refresh_watched(desk, move, searched_version):
             hits = find_hits(plan.blocks, desk.watched)
         after = await _place_record(move, desk.settings, before, plan, now=now)
         changes = await _decide_changes(desk, move, hits, plan, before, after, now=now)
         await _write(desk, move, plan, before, after, changes, now=now)
     left = 0 if plan.fork is None else before.tip.height - plan.fork.height
     return Moved(after, tuple(changes), left, tuple(plan.blocks))
+
+
+async def refresh_watched(desk: ChainDesk, move: MoveTransaction, searched_version: int) -> bool:
+    """Complete the watch set under the lock; True if it grew since it was searched.
+
+    Not only by this move: history is read beside the head with the same set,
+    and what it added while this move waited for the lock has not been searched.
+    """
+    delta = await move.load_watch_delta(desk.watched.version)
+    if delta.version > desk.watched.version:
+        desk.watched.add(delta.addresses, version=delta.version)
+    return desk.watched.version > searched_version
 
 
 def view_of(record: ChainRecord) -> ChainView:
