@@ -250,6 +250,19 @@ def test_case_037_a_system_transaction_is_judged_by_its_value_alone() -> None:
     assert transfers_of(rows) == []
 
 
+def test_case_038_a_sweeper_that_forwards_at_once_hides_no_deposit() -> None:
+    rows = BlockRows()
+    rows.add(transfer(5), transfer(5, sender=SHOP, to="0x" + "56" * 20), type="0x4")
+    assert [one.amount_base_units for one in transfers_of(rows) if one.recipient == to_address(SHOP)] == [5]
+
+
+def test_case_039_a_bundle_pays_for_each_operation_and_its_bundler_is_not_the_payer() -> None:
+    rows = BlockRows()
+    payers = ("0x" + "a1" * 20, "0x" + "a2" * 20)
+    rows.add(*(transfer(5, sender=payer) for payer in payers), to="0x" + "e4" * 20)
+    assert [one.sender for one in transfers_of(rows)] == [to_address(payer) for payer in payers]
+
+
 @pytest.mark.parametrize("kind", [None, "0x0", "0x1", "0x3", "0x4", "0x7f", "0xff"])
 def test_case_040_types_and_fields_nobody_has_heard_of_are_read_all_the_same(kind: str | None) -> None:
     rows = BlockRows()
