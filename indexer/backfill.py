@@ -58,7 +58,8 @@ async def step_backfill(
     """One chunk of history; raises `ChainError` where the provider's answer cannot be used."""
     chain = desk.settings.traits.chain
     record = await store.load_chain(chain)
-    if record is None or record.is_halted:
+    if record is None or record.is_halted or record.agreed_height < record.start_height:
+        # What lies under blocks that operators agree on is agreed on with them; until then it is one voice's.
         return NothingPending()
     wanted = await store.load_backfill_range(chain)
     if wanted is None:

@@ -220,7 +220,7 @@ def _advance(before: Deposit | None, found: Deposit, view: ChainView, now: datet
         target = S.INCLUDED
     if before is not None and target is before.state and _same_facts(before, found):
         return []
-    if target is S.FINAL and not (was_confirmed and _is_told(before, found)):
+    if target is S.FINAL and _begins_credit(before, found):
         # `final` always comes after `confirmed`, so both at once are two versions.
         confirmed = _change(before, found, S.CONFIRMED, now)
         return [confirmed, _change(confirmed.deposit, confirmed.deposit, S.FINAL, now)]
@@ -241,6 +241,16 @@ def _is_told(before: Deposit | None, after: Deposit) -> bool:
     return before is not None and (before.published or not after.published)
 
 
+def _begins_credit(before: Deposit | None, found: Deposit) -> bool:
+    """Whether `found`, in a crediting state, is told as confirmed for the first time since it was not.
+
+    The event that begins a credit is the one a later `reversed` names, so it must have been told.
+    """
+    if before is None or not _is_told(before, found) or before.state not in CREDITING:
+        return True
+    return before.own_transfer and not found.own_transfer
+
+
 def _change(before: Deposit | None, found: Deposit, state: DepositState, now: datetime) -> Change:
     previous = None if before is None else before.state
     assert state is previous or state in LEGAL_MOVES[previous], f"{previous} to {state} is not a legal move"
@@ -248,12 +258,7 @@ def _change(before: Deposit | None, found: Deposit, state: DepositState, now: da
     version = 1 if before is None else before.version + 1
     after = replace(found, state=state, version=version, changed_at=now)
     is_credit = state in CREDITING
-    # The event that begins a credit is the one a later `reversed` names, so it must have been told.
-    begins = is_credit and (
-        told is None
-        or told.state not in CREDITING
-        or (told.credited_base_units == 0 and after.credited_base_units > 0)
-    )
+    begins = is_credit and _begins_credit(before, found)
     after = replace(
         after,
         confirmed_at=(now if begins else found.confirmed_at) if is_credit else None,

@@ -135,8 +135,8 @@ class Laws:
             assert final >= final_before, "finality went backward"
         assert after.agreed_height <= after.tip.height
         if watched.operators_count == 1:
-            assert after.agreed_height == after.tip.height
-        elif after.agreed_height > watched.path[0].height:
+            assert after.agreed_height == after.tip.height or after.move_count == 0
+        elif after.agreed_height >= after.start_height:
             agreed = watched.path[after.agreed_height - after.start_height]
             assert watched.book.operators_for(agreed) >= 2, "agreed, and only one operator ever said so"
         if final is not None and (final_before is None or final > final_before):

@@ -96,7 +96,7 @@ class MemoryStore:
             tip=BlockRef(height, first.header.hash),
             final_height=None,
             safe_height=None,
-            agreed_height=height,
+            agreed_height=height - 1,
             halt_reason=None,
             halted_at=None,
             halted_fork_height=None,

@@ -67,7 +67,12 @@ async def test_an_address_registered_while_the_move_waits_for_its_lock_is_matche
 
     def register() -> None:
         store.register(
-            chain_id, AddressId(UUID(int=1)), MERCHANTS[0], WATCHABLE[0], effective_start=1, pending_start=None
+            chain_id,
+            AddressId(UUID(int=1)),
+            MERCHANTS[0],
+            WATCHABLE[0],
+            effective_start=1,
+            pending_start=None,
         )
 
     meanwhile.act = register
@@ -84,7 +89,12 @@ async def test_an_address_that_history_added_to_the_set_meanwhile_is_matched() -
 
     def register_and_read_history() -> None:
         store.register(
-            chain_id, AddressId(UUID(int=1)), MERCHANTS[0], WATCHABLE[0], effective_start=1, pending_start=None
+            chain_id,
+            AddressId(UUID(int=1)),
+            MERCHANTS[0],
+            WATCHABLE[0],
+            effective_start=1,
+            pending_start=None,
         )
         # What a chunk of history does under the same lock, with the same set.
         desk.watched.add([WATCHABLE[0]], version=1)

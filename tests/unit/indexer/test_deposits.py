@@ -203,6 +203,12 @@ def test_credit_that_begins_after_an_own_transfer_is_a_confirmation_of_its_own()
     assert change.deposit.confirmed_version == change.deposit.version
 
 
+def test_credit_that_begins_with_finality_after_an_own_transfer_is_confirmed_first() -> None:
+    own = recorded(sighting(10, own=True))
+    changes = found(own, sighting(10, block="other", own=False), view(12, final=10))
+    assert told(changes) == ["deposit.confirmed", "deposit.final"]
+
+
 def test_a_sender_registered_later_takes_the_credit_of_what_is_not_final() -> None:
     (change,) = found(confirmed(), sighting(10, own=True), view(12))
     assert (change.event_type, change.deposit.state, change.reverses_version) == (

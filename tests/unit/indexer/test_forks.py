@@ -41,7 +41,7 @@ class Scene:
         self.settings = replace(setup.settings, batch_blocks_max=8, rewind_blocks_max=64)
         self.chain = SimChain(number, self.rng, setup.economy, Tally(), final_depth=90)
         self.chain.extend(blocks)
-        self.store = MemoryStore(Quiet(), MerchantLogs(), lambda chain, before: None)
+        self.store = MemoryStore(Quiet(), MerchantLogs(), lambda *_: None)
         self.providers = [
             SimProvider(f"node-{index}", letter, self.chain, self.rng, ServedBook(), lambda: None)
             for index, letter in enumerate(operators)
