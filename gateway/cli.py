@@ -20,6 +20,7 @@ from gateway.config_table import ConfigInvalid
 from gateway.observe import configure_logs
 from gateway.store import DatabaseAway
 from gateway.terminal import Terminal
+from indexer.storage import Retryable
 from migrations.errors import DatabaseProblem
 
 OK, WRONG, BAD_USE, INTERRUPTED = 0, 1, 2, 130
@@ -41,12 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Command = asked.command
     configure_logs(is_service=command.is_service)
     try:
+        running = command.run(frame)
+        if isinstance(running, int):
+            return running
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(command.run(frame))
+            return runner.run(running)
     except (ConfigInvalid, BadUse) as error:
         frame.terminal.say(f"chainbell: {error}".replace("\n", "\nchainbell: "))
         return BAD_USE
-    except (DatabaseProblem, DatabaseAway, CommandFailed) as error:
+    except (DatabaseProblem, DatabaseAway, CommandFailed, Retryable) as error:
         frame.terminal.say(f"chainbell: {error}")
         return WRONG
     except KeyboardInterrupt:

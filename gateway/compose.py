@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry
 from gateway import store
 from gateway.alerts import Bell
 from gateway.compose_chains import build_chain, build_source, check_token_decimals, load_known_chains
+from gateway.config_table import ConfigInvalid
 from gateway.database import migrate_database, open_dsn
 from gateway.faces import Faces
 from gateway.http.app import Api
@@ -33,6 +34,7 @@ from gateway.http.operations import HEALTH, OPERATIONS
 from gateway.http.server import serve
 from gateway.keyfiles import Keys, load_keys
 from gateway.metrics import ApiMetrics, ChainMetrics, build_registry
+from gateway.redis.service import Shared, build_shared
 from gateway.settings import Bind, ChainSettings, Role, Settings
 from gateway.store import EXPIRED_BATCH, DatabaseAway, database_weather
 from indexer.events import Fact
@@ -43,6 +45,8 @@ from migrations.embedded import keep_running
 from migrations.handles import Connection, Pool
 from relay import log as event_log
 from relay.egress import Egress
+from relay.errors import SecretUnreadable
+from relay.reseal import reseal_all
 from relay.secretbox import SecretBox
 from relay.service import RelayService
 
@@ -79,6 +83,7 @@ class House:
     bell: Bell
     faces: Faces
     registry: CollectorRegistry
+    shared: Shared
     holder: str
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -94,6 +99,7 @@ async def run_house(settings: Settings, roles: frozenset[Role], chains: Sequence
                     beside.create_task(house.bell.run(), name="alerts"),
                     beside.create_task(_keep_house(house), name="housekeeping"),
                     beside.create_task(_watch_disk(house), name="disk"),
+                    beside.create_task(house.shared.run(), name="redis"),
                 ]
                 if not settings.database_url:
                     tasks.append(beside.create_task(keep_running(settings.data_dir), name="database"))
@@ -119,6 +125,7 @@ async def open_house(
         try:
             faces = Faces(settings.chains, lambda: load_known_chains(pool))
             await faces.refresh()
+            registry = build_registry()
             yield House(
                 settings=settings,
                 roles=roles,
@@ -127,11 +134,21 @@ async def open_house(
                 pool=pool,
                 bell=Bell(settings.alerts, clock=read_clock),
                 faces=faces,
-                registry=build_registry(),
+                registry=registry,
+                shared=_build_shared(settings, keys, registry),
                 holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             )
         finally:
             await _close_pool(pool)
+
+
+def _build_shared(settings: Settings, keys: Keys, registry: CollectorRegistry) -> Shared:
+    try:
+        return build_shared(settings.redis_url.reveal(), keys.encryption_keys[0], registry)
+    except ValueError as error:
+        raise ConfigInvalid(
+            ["redis.url: this URL can not be used"], source=str(settings.source or "")
+        ) from error
 
 
 async def _close_pool(pool: Pool) -> None:
@@ -149,7 +166,7 @@ async def _open_chains(house: House, stack: AsyncExitStack) -> list[FollowedChai
     followed = []
     sources = []
     for chain in house.chains:
-        source = await stack.enter_async_context(build_source(chain))
+        source = await stack.enter_async_context(build_source(chain, share_budget=house.shared.share_budget))
         sources.append(source)
         followed.append(await build_chain(chain, source, house.pool, publish))
     async with asyncio.TaskGroup() as group:
@@ -212,7 +229,9 @@ async def _serve(house: House) -> None:
     ):
         _log.info("listening", bind=str(bind))
         live = group.create_task(services.live.run(house.pool), name="live")
+        forget = house.shared.wakes.listen(services.live.take_heads)
         await house.stop.wait()
+        forget()
         live.cancel()
         services.live.wake_all()
 
@@ -224,6 +243,7 @@ def _services(house: House) -> Services:
         house.faces,
         read_clock,
         SecretBox(house.keys.encryption_keys),
+        limits=house.shared.limits,
         registry=house.registry,
         stop=house.stop,
     )
@@ -242,11 +262,27 @@ async def _deliver(house: House) -> None:
     service = RelayService(
         house.pool, box, house.settings.relay, registry=house.registry, on_alert=house.bell.ring
     )
+    await _reseal(house, box)
     async with asyncio.TaskGroup() as group:
         work = group.create_task(service.run(), name="relay-service")
+        forget = house.shared.wakes.listen(service.wake)
         await house.stop.wait()
+        forget()
         service.stop()
         await work
+
+
+async def _reseal(house: House, box: SecretBox) -> None:
+    """While keys are rotated: move every stored secret to the first one, so that the others may go."""
+    if len(house.keys.encryption_keys) == 1:
+        return
+    try:
+        async with database_weather(), house.pool.acquire() as conn:
+            count = await reseal_all(conn, box)
+    except (DatabaseAway, SecretUnreadable) as error:
+        _log.error("secrets-not-resealed", error=str(error))
+    else:
+        _log.info("secrets-resealed", changed=count, note="the keys after the first one may go")
 
 
 async def _keep_house(house: House) -> None:

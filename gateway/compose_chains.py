@@ -7,7 +7,7 @@ Lives here: the part of the wiring that knows chain families. Does not live here
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -16,10 +16,13 @@ from chains.errors import ChainError
 from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier, Unavailable
 from chains.model import Address, Asset, AssetId
+from chains.rpc.throttle import SharedBudget
+from chains.rpc.transport import Endpoint
 from chains.traits import Family
 from gateway.faces import KnownChain
 from gateway.settings import ChainSettings
 from indexer import views
+from indexer.commit import ChainDesk
 from indexer.desk import build_desk
 from indexer.store import AssetRow, PostgresFollowStore, Publish
 from indexer.surroundings import FollowedChain
@@ -34,7 +37,11 @@ class DecimalsMismatch(Exception):
     """A token was recorded with other decimals than the configuration says now; the message names it."""
 
 
-def build_source(settings: ChainSettings) -> EvmSource:
+ShareBudget = Callable[[Endpoint], SharedBudget]
+"""Gives the budget that an endpoint has in common with other processes."""
+
+
+def build_source(settings: ChainSettings, *, share_budget: ShareBudget | None = None) -> EvmSource:
     """The chain's providers; the caller closes it."""
     traits = settings.follow.traits
     match traits.family:
@@ -48,6 +55,7 @@ def build_source(settings: ChainSettings) -> EvmSource:
                 traits,
                 settings.endpoints,
                 verifier=BlockVerifier(profile, on_unavailable=note_unavailable),
+                share_budget=share_budget,
             )
 
 
@@ -55,11 +63,23 @@ async def build_chain(
     settings: ChainSettings, source: EvmSource, pool: Pool, publish: Publish
 ) -> FollowedChain:
     """Everything the chain's loops need. Raises DecimalsMismatch."""
+    desk, store = await build_chain_desk(settings, pool, publish)
+    return FollowedChain(desk, source, store, lambda: describe_providers(source))
+
+
+async def build_chain_desk(
+    settings: ChainSettings, pool: Pool, publish: Publish
+) -> tuple[ChainDesk, PostgresFollowStore]:
+    """A desk without providers, with the lease epoch of whoever follows now: for commands. Raises DecimalsMismatch."""
     store = PostgresFollowStore(pool, publish)
-    former = await store.load_asset_rows(settings.follow.traits.chain)
+    chain = settings.follow.traits.chain
+    former = await store.load_asset_rows(chain)
     check_decimals(settings, former)
     desk = build_desk(settings.follow, store, formerly_listed=[former_asset(row) for row in former])
-    return FollowedChain(desk, source, store, lambda: describe_providers(source))
+    record = await store.load_chain(chain)
+    if record is not None:
+        desk.lease_epoch = record.lease_epoch
+    return desk, store
 
 
 async def check_token_decimals(settings: ChainSettings, source: EvmSource) -> None:

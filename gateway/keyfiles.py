@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,38 @@ def load_keys(settings: Settings) -> Keys:
             ]
         )
     return Keys(token, tuple(key for key in keys if key is not None))
+
+
+def read_configured(settings: Settings) -> dict[str, str]:
+    """The secrets in use as they are written, by file name: what a backup takes along."""
+    keys = [key.reveal() for key in settings.secrets.encryption_keys]
+    token = settings.secrets.admin_token.reveal()
+    return {
+        ADMIN_TOKEN_FILE: token or (settings.data_dir / ADMIN_TOKEN_FILE).read_text(encoding="ascii").strip(),
+        ENCRYPTION_KEY_FILE: "\n".join(keys)
+        or (settings.data_dir / ENCRYPTION_KEY_FILE).read_text(encoding="ascii").strip(),
+    }
+
+
+def keep_restored(settings: Settings, keys: Mapping[str, str]) -> list[Path]:
+    """Put a backup's secrets where generated ones stand; what stood there is set aside. Returns the files written."""
+    generated = {
+        ADMIN_TOKEN_FILE: not settings.secrets.admin_token,
+        ENCRYPTION_KEY_FILE: not settings.secrets.encryption_keys,
+    }
+    written = []
+    for name, text in keys.items():
+        path = settings.data_dir / name
+        if not generated.get(name, False) or (
+            path.exists() and path.read_text(encoding="ascii").strip() == text.strip()
+        ):
+            continue
+        make_data_dir(settings.data_dir)
+        if path.exists():
+            path.rename(path.with_name(f"{name}.before-restore"))
+        _make(path, text.strip())
+        written.append(path)
+    return written
 
 
 def make_data_dir(data_dir: Path) -> None:

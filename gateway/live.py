@@ -15,6 +15,7 @@ import structlog
 from gateway.store import DatabaseAway, listen
 from migrations.handles import Pool
 from relay.log import CHANNEL, decode_notice
+from relay.storage import HeadSequences
 
 LISTEN_AGAIN_S = 1.0
 LOOK_AGAIN_S = 1.0
@@ -43,15 +44,18 @@ class LiveLog:
             if not waiting:
                 del self._waiting[merchant_id]
 
+    def take_heads(self, heads: HeadSequences) -> None:
+        """The same from another process, by way of Redis."""
+        for merchant_id in heads or list(self._waiting):
+            for news in self._waiting.get(merchant_id, ()):
+                news.set()
+
     def take_notice(self, payload: str) -> None:
         """A notice of the log's channel; one that names nobody wakes everybody."""
         try:
-            merchants = list(decode_notice(payload)) or list(self._waiting)
+            self.take_heads(decode_notice(payload))
         except ValueError:
-            merchants = list(self._waiting)
-        for merchant_id in merchants:
-            for news in self._waiting.get(merchant_id, ()):
-                news.set()
+            self.take_heads({})
 
     def wake_all(self) -> None:
         """For the moments in which notices may have been missed, and for the end."""

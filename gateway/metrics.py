@@ -7,6 +7,7 @@ relay's numbers (relay.metrics), alert rules (`deploy/`). Labels are aliases, ou
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
@@ -15,6 +16,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from indexer.notices import CONGESTED, DISPUTED, FINALITY_DELAYED, STALLED
 
+HEIGHTS = ("head", "tip", "final", "agreed")
 CONDITIONS = ("halted", DISPUTED, STALLED, FINALITY_DELAYED, CONGESTED)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -89,9 +91,17 @@ class ChainMetrics:
             self._heights.labels(alias, "final").set(final)
 
     def conditions(self, alias: str, in_force: Collection[str]) -> None:
-        """What holds of the chain now; nothing while another process follows it."""
+        """What holds of the chain now."""
         for condition in CONDITIONS:
             self._conditions.labels(alias, condition).set(condition in in_force)
+
+    def stood_aside(self, alias: str) -> None:
+        """Another process follows the chain: a gauge that stood still here would contradict its own."""
+        shown = [(self._heights, (alias, of)) for of in HEIGHTS] + [(self._lag, (alias,))]
+        shown += [(self._conditions, (alias, condition)) for condition in CONDITIONS]
+        for gauge, labels in shown:
+            with suppress(KeyError):  # nothing was measured yet
+                gauge.remove(*labels)
 
     def failed(self, alias: str, kind: str) -> None:
         """One step failed with this kind of weather."""

@@ -278,6 +278,13 @@ async def ping(db: Connection | Pool) -> None:
         await db.fetchval(_CALLS["ping"])
 
 
+async def load_database_time(db: Connection | Pool) -> datetime:
+    """The database's own clock."""
+    async with database_weather():
+        at: datetime = await db.fetchval(_CALLS["load_database_time"])
+    return at
+
+
 async def listen(pool: Pool, channel: str, take: Callable[[str], None], *, ready: Callable[[], None]) -> None:
     """Hand every notice of a channel to `take` until the connection is lost, which is DatabaseAway."""
     async with database_weather(), pool.acquire() as conn:

@@ -77,6 +77,13 @@ class Progress:
             return
         self._shown_percent = percent
 
+    def count(self, done: int, unit: str) -> None:
+        """So much is done, where nobody knows how much there is; for a terminal only."""
+        if self.is_bar and done != self._shown_percent:
+            self.err.write(f"\r{self.what}: {done} {unit}\x1b[K")
+            self.err.flush()
+            self._shown_percent = done
+
 
 def format_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> list[str]:
     """Rows as aligned text, with the column names above; one line says so when there are none."""

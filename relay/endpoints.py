@@ -157,6 +157,14 @@ async def load_endpoint(conn: Connection, box: SecretBox, merchant_id: UUID, end
     return _endpoint(await _load_row(conn, merchant_id, endpoint_id), box)
 
 
+async def find_merchant(conn: Connection, endpoint_id: UUID) -> UUID:
+    """Whose endpoint this is, for operators, who may reach everybody's; NotFound."""
+    merchant_id: UUID | None = await conn.fetchval(QUERIES.find_merchant, endpoint_id)
+    if merchant_id is None:
+        raise NotFound("no such endpoint")
+    return merchant_id
+
+
 async def load_endpoints(
     conn: Connection, box: SecretBox, merchant_id: UUID, *, after: UUID | None = None, limit: int
 ) -> list[Endpoint]:

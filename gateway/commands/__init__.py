@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from gateway.commands import merchants, run, schema
+from gateway.commands import audit, backup, chains, demo, doctor, merchants, replay, rescan, run, schema
 from gateway.commands.frame import Command, Group
 
 ALL_COMMANDS: tuple[Command | Group, ...] = (
     run.RUN,
     schema.MIGRATE,
+    demo.DEMO,
+    doctor.DOCTOR,
     merchants.MERCHANT,
     merchants.KEY,
+    chains.CHAIN,
+    rescan.RESCAN,
+    audit.AUDIT,
+    replay.REPLAY,
+    backup.BACKUP,
+    backup.RESTORE,
 )

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.config import find_config, load_settings
-from gateway.settings import Settings
+from gateway.settings import ChainSettings, Settings
 from gateway.terminal import Terminal
 from migrations.ids import decode_id
 
@@ -58,6 +58,17 @@ class Frame:
         except (KeyError, OSError):
             return "command"
 
+    def chain_of(self, settings: Settings) -> ChainSettings:
+        """The configured chain that --chain names; raises BadUse."""
+        alias: str | None = getattr(self.arguments, "chain", None)
+        if alias is None:
+            raise BadUse("--chain is needed")
+        for chain in settings.chains.values():
+            if alias in (chain.alias, chain.follow.traits.chain):
+                return chain
+        known = ", ".join(settings.chains) or "none"
+        raise BadUse(f"--chain {alias}: not configured; configured: {known}")
+
     def id_of(self, prefix: str, *names: str) -> UUID:
         """An id from the first of these arguments that was given; raises BadUse."""
         text = next((value for name in names if (value := getattr(self.arguments, name, None))), None)
@@ -71,11 +82,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command or one subcommand."""
+    """One command or one subcommand; `run` may bring its own event loop by not being a coroutine function."""
 
     name: str
     help: str
-    run: Callable[[Frame], Coroutine[Any, Any, int]]
+    run: Callable[[Frame], Coroutine[Any, Any, int] | int]
     arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None  # noqa: ARG005
     is_service: bool = False
 

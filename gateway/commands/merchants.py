@@ -112,7 +112,8 @@ async def _list_keys(frame: Frame) -> int:
         keys = await store.list_api_keys(pool, merchant_id, after=None, limit=LISTED_MAX)
     rows = [_key_view(key) for key in keys]
     columns = ("key_id", "scopes", "created_at", "revoked_at")
-    frame.terminal.data({"items": rows}, lambda: format_table(rows, columns))
+    shown = [{**row, "scopes": " ".join(key.scopes)} for row, key in zip(rows, keys, strict=True)]
+    frame.terminal.data({"items": rows}, lambda: format_table(shown, columns))
     return 0
 
 

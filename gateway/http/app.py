@@ -28,7 +28,7 @@ from gateway.http.idempotency import (
     compute_request_hash,
     read_key,
 )
-from gateway.http.limits import RateLimits
+from gateway.http.limits import spend_call
 from gateway.http.problem import Problem, problem_of, problem_response
 from gateway.settings import Secret
 from migrations.handles import Pool
@@ -59,13 +59,11 @@ class Api:
         *,
         admin_token: Secret,
         observe: ObserveCall = lambda operation, status, seconds: None,  # noqa: ARG005
-        limits: RateLimits | None = None,
     ) -> None:
         self._services = services
         self._operations = operations
         self._admin_token = admin_token
         self._observe = observe
-        self._limits = limits or RateLimits()
 
     def build(self) -> web.Application:
         """The aiohttp application."""
@@ -111,7 +109,7 @@ class Api:
             caller = await identify(
                 self._services.pool, request.headers.get("Authorization"), self._admin_token
             )
-            headers = self._limits.spend(caller.key_id, time.monotonic())
+            headers = await spend_call(self._services.limits, caller.key_id)
             check_access(caller, operation.access)
         body = await _read_body(request) if request.method in ("POST", "PATCH", "PUT") else b""
         try:

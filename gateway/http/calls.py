@@ -22,6 +22,7 @@ from gateway.http.limits import StreamLimits
 from gateway.http.problem import not_found
 from gateway.live import LiveLog
 from gateway.metrics import build_registry
+from gateway.ratelimits import LocalRateLimits, RateLimits
 from gateway.settings import Settings
 from indexer.identity import MerchantId
 from migrations.handles import Pool
@@ -87,6 +88,7 @@ class Services:
     faces: Faces
     clock: Callable[[], datetime]
     box: SecretBox
+    limits: RateLimits = field(default_factory=LocalRateLimits)
     live: LiveLog = field(default_factory=LiveLog)
     streams: StreamLimits = field(default_factory=StreamLimits)
     registry: CollectorRegistry = field(default_factory=build_registry)

@@ -51,6 +51,8 @@ def _view(face: Face, record: ChainRecord | None, status: ChainStatus | None, no
     detail: Mapping[str, Any] = {} if status is None else status.detail
     head = None if status is None else status.head_height
     tip = None if record is None else record.tip
+    if head is not None and tip is not None:
+        head = max(head, tip.height)  # what was applied since the follower last spoke was a head, too
     providers = detail.get("providers", [])
     conditions = sorted(record.conditions) if record is not None else []
     silent = status is None or (now - status.reported_at).total_seconds() > SILENT_AFTER_S

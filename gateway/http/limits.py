@@ -1,67 +1,32 @@
-"""How much one caller may ask: a bucket of calls for each key, and a few open streams.
+"""How much one caller may ask: which limits hold where, and how many streams a merchant keeps open.
 
-Lives here, pure: the buckets and the `RateLimit-*` headers they give. `now_s` is a monotonic clock's. Does not live here:
-sizes of bodies (`app`), budgets of providers (chains.rpc.throttle). The buckets are this process's own.
+Lives here: the limits' numbers, and turning a refusal into a problem. Does not live here: the counting (`gateway.ratelimits`,
+and `gateway.redis.ratelimits` for several processes), sizes of bodies (`app`), budgets of providers (chains.rpc.throttle).
 """
 
 from __future__ import annotations
 
-import math
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from gateway.http.problem import Problem
+from gateway.ratelimits import RateLimit, RateLimits
 
-RATE_PER_S = 100.0
-BURST_CALLS = 500
-BUCKETS_MAX = 10_000
+CALLS = RateLimit("calls", requests=500, period_s=5.0)
+"""One key's calls: a hundred a second, and a burst of five seconds' worth for a program that catches up."""
+
 STREAMS_PER_MERCHANT_MAX = 20
 
 
-@dataclass(slots=True)
-class _Bucket:
-    left: float
-    at_s: float
-
-
-@dataclass(slots=True)
-class RateLimits:
-    """One bucket a key; the least recently used is forgotten when there are too many."""
-
-    rate_per_s: float = RATE_PER_S
-    burst_calls: int = BURST_CALLS
-    _buckets: OrderedDict[UUID, _Bucket] = field(default_factory=OrderedDict)
-
-    def spend(self, key: UUID, now_s: float) -> dict[str, str]:
-        """Take one call out of a key's bucket; the headers to answer with. Problem 429 when it is empty."""
-        bucket = self._buckets.pop(key, None) or _Bucket(self.burst_calls, now_s)
-        bucket.left = min(self.burst_calls, bucket.left + (now_s - bucket.at_s) * self.rate_per_s)
-        bucket.at_s = now_s
-        self._buckets[key] = bucket
-        if len(self._buckets) > BUCKETS_MAX:
-            self._buckets.popitem(last=False)
-        if bucket.left < 1:
-            wait_s = math.ceil((1 - bucket.left) / self.rate_per_s)
-            raise Problem(
-                429,
-                f"more than {self.rate_per_s:g} calls a second",
-                headers={**self._headers(bucket), "Retry-After": str(max(1, wait_s))},
-            )
-        bucket.left -= 1
-        return self._headers(bucket)
-
-    def _headers(self, bucket: _Bucket) -> dict[str, str]:
-        full_in_s = math.ceil((self.burst_calls - bucket.left) / self.rate_per_s)
-        window_s = math.ceil(self.burst_calls / self.rate_per_s)
-        return {
-            "RateLimit-Limit": str(self.burst_calls),
-            "RateLimit-Remaining": str(max(0, int(bucket.left))),
-            "RateLimit-Reset": str(full_in_s),
-            "RateLimit-Policy": f"{self.burst_calls};w={window_s}",
-        }
+async def spend_call(limits: RateLimits, key_id: UUID, limit: RateLimit = CALLS) -> dict[str, str]:
+    """Count one call of a key; the headers to answer with. Problem 429 where there are too many."""
+    verdict = await limits.spend(key_id.hex, limit)
+    if not verdict.allowed:
+        detail = f"more than {limit.requests} calls in {limit.period_s:g} s"
+        raise Problem(429, detail, headers=verdict.headers())
+    return verdict.headers()
 
 
 @dataclass(slots=True)

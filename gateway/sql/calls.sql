@@ -56,3 +56,6 @@ limit $2;
 
 -- name: ping :one
 select 1;
+
+-- name: load_database_time :one
+select clock_timestamp();

@@ -176,3 +176,8 @@ where endpoint_id = $1;
 update endpoint_secrets
 set secret_sealed = $3
 where endpoint_id = $1 and secret_id = $2;
+
+-- name: find_merchant :one
+select merchant_id
+from endpoints
+where endpoint_id = $1 and deleted_at is null;

@@ -1,0 +1,149 @@
+"""What `doctor` asks of each provider: reachable, the right network, in time, and able to do what we need.
+
+Lives here: the checks, one provider at a time, each within bounds. Does not live here: following (indexer), the rest of
+the doctor (`checks`). Providers are shown by host only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from datetime import datetime
+
+from chains.errors import ChainError, WrongNetwork
+from chains.evm.heads import HeadWatch
+from chains.model import HeadReport
+from chains.port import Provider
+from chains.rpc.transport import Endpoint
+from chains.traits import ChainTraits, FinalByTag
+from gateway.checks import Finding, Grade
+from gateway.compose_chains import build_source
+from gateway.settings import ChainSettings
+from indexer import views
+from indexer.policy import ConfirmedBy
+from indexer.storage import ChainRecord
+from migrations.handles import Pool
+
+PROVIDER_TIMEOUT_S = 30.0
+HINT_TIMEOUT_S = 15.0
+HEAD_OLD_FACTOR = 10.0
+HEAD_OLD_MIN_S = 60.0
+HEAD_EARLY_S = 15.0
+ADVICE_AGREE = "add a provider of another operator: one operator alone is trusted blindly"
+
+
+class _Heard(Exception):
+    """A head was heard; ends the waiting."""
+
+
+async def check_chain(settings: ChainSettings, pool: Pool | None, *, now: datetime) -> list[Finding]:
+    """Every provider of one chain."""
+    alias, traits = settings.alias, settings.follow.traits
+    record = None if pool is None else await views.load_chain(pool, traits.chain)
+    findings: list[Finding] = []
+    operators = {one.operator_name for one in settings.endpoints if not one.is_websocket}
+    shown = f"{len(operators)} operator" + ("s" if len(operators) > 1 else "")
+    findings.append(
+        Finding(f"{alias}", Grade.OK, f"{traits.chain}, {shown}")
+        if len(operators) > 1
+        else Finding(f"{alias}", Grade.WARN, f"{traits.chain}, {shown}", ADVICE_AGREE)
+    )
+    if record is not None and record.halt_reason is not None:
+        advice = f"chainbell chain status --chain {alias} shows the two ways out"
+        findings.append(Finding(f"{alias} state", Grade.FAIL, record.halt_reason, advice))
+    for endpoint in settings.endpoints:
+        name = f"{alias} {endpoint.host}" + (" (ws)" if endpoint.is_websocket else "")
+        if endpoint.is_websocket:
+            findings.append(await _check_hints(name, traits, endpoint))
+        else:
+            findings += await _check_provider(name, settings, endpoint, record, now)
+    return findings
+
+
+async def _check_provider(
+    name: str, settings: ChainSettings, endpoint: Endpoint, record: ChainRecord | None, now: datetime
+) -> list[Finding]:
+    try:
+        async with (
+            asyncio.timeout(PROVIDER_TIMEOUT_S),
+            build_source(replace(settings, endpoints=(endpoint,))) as source,
+        ):
+            if record is not None:
+                source.pin_genesis(record.genesis_hash)
+            return await _ask(name, settings, source.choose_provider(), now)
+    except WrongNetwork as error:
+        advice = f"this is not {settings.follow.traits.chain} as we know it: correct the URL, or the chain_id"
+        return [Finding(name, Grade.FAIL, error.detail, advice)]
+    except ChainError as error:
+        return [
+            Finding(
+                name, Grade.FAIL, error.detail, "check the URL, its key and the provider's own status page"
+            )
+        ]
+    except TimeoutError:
+        return [
+            Finding(
+                name, Grade.FAIL, f"no answers within {PROVIDER_TIMEOUT_S:g} s", "choose a faster provider"
+            )
+        ]
+
+
+async def _ask(name: str, settings: ChainSettings, provider: Provider, now: datetime) -> list[Finding]:
+    traits = settings.follow.traits
+    started_s = time.monotonic()
+    await provider.fetch_genesis_hash()
+    report = await provider.fetch_head_report()
+    took_ms = (time.monotonic() - started_s) * 1000
+    findings = [Finding(name, Grade.OK, f"head {report.head.height}, {took_ms:.0f} ms")]
+    findings += _judge_head(name, traits, report, now)
+    findings += _judge_tags(name, settings, report)
+    (block,) = await provider.fetch_blocks_by_hash([report.head.hash])
+    findings.append(
+        Finding(f"{name} blocks", Grade.OK, f"blocks with receipts by hash, verified: {block.level.value}")
+    )
+    return findings
+
+
+def _judge_head(name: str, traits: ChainTraits, report: HeadReport, now: datetime) -> list[Finding]:
+    age_s = now.timestamp() - report.head.time_s
+    if age_s < -HEAD_EARLY_S:
+        advice = "one of the clocks is wrong: run an NTP client here"
+        return [Finding(f"{name} clock", Grade.WARN, f"its head is {-age_s:.0f} s in the future", advice)]
+    if age_s > max(HEAD_OLD_MIN_S, HEAD_OLD_FACTOR * traits.block_time_s):
+        advice = "the node may be syncing or stuck, or the clock here is wrong"
+        return [Finding(f"{name} head", Grade.WARN, f"its head is {age_s:.0f} s old", advice)]
+    return []
+
+
+def _judge_tags(name: str, settings: ChainSettings, report: HeadReport) -> list[Finding]:
+    findings = []
+    wants_safe = any(rule.requirement.by is ConfirmedBy.SAFE for rule in settings.follow.confirm_rules)
+    if wants_safe and report.safe is None:
+        advice = "use confirmations in `confirmed`, or a provider that knows safe blocks"
+        findings.append(Finding(f"{name} safe", Grade.WARN, "does not know a safe block", advice))
+    if isinstance(settings.follow.finality, FinalByTag) and report.final is None:
+        advice = "give `final = { confirmations = … }`, or use a provider that knows finalized blocks"
+        findings.append(Finding(f"{name} finality", Grade.WARN, "does not know a finalized block", advice))
+    return findings
+
+
+async def _check_hints(name: str, traits: ChainTraits, endpoint: Endpoint) -> Finding:
+    def heard() -> None:
+        raise _Heard
+
+    watch = HeadWatch(traits.alias, [endpoint], traits.block_time_s, heard)
+    try:
+        async with asyncio.timeout(HINT_TIMEOUT_S):
+            await watch.run()
+    except _Heard:
+        return Finding(name, Grade.OK, "tells new heads")
+    except TimeoutError:
+        if traits.block_time_s > HINT_TIMEOUT_S / 2:
+            return Finding(name, Grade.OK, f"no head within {HINT_TIMEOUT_S:g} s, which may be chance")
+    return Finding(
+        name,
+        Grade.WARN,
+        f"no head within {HINT_TIMEOUT_S:g} s",
+        "check the URL; without hints the timer finds blocks",
+    )

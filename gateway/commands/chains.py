@@ -1,0 +1,166 @@
+"""`chainbell chain`: where each chain stands, and the two ways out of a halt.
+
+Lives here: the commands. Does not live here: halting and resuming (indexer.halts), the same view over HTTP
+(`gateway.http.chains`). They work beside a running follower: what they write is one move under the chain's lock.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Awaitable, Callable
+
+from chains import families
+from chains.model import BlockHash
+from gateway import store
+from gateway.commands.frame import BadUse, Command, CommandFailed, Frame, Group
+from gateway.compose import publish
+from gateway.compose_chains import build_chain_desk, load_known_chains
+from gateway.database import open_for_command
+from gateway.faces import Faces
+from gateway.http.chains import load_chain_objects
+from gateway.http.shapes import ChainObject
+from gateway.store import AuditEntry
+from gateway.terminal import format_table
+from indexer.commit import ChainDesk
+from indexer.halts import commit_accept_reorg, commit_resume
+from indexer.storage import ChainRecord, LeaseLost
+
+APPLICATION = "chainbell-command"
+COLUMNS = ("alias", "state", "head", "tip", "final", "lag", "trust", "providers")
+TRIES = 5
+
+Write = Callable[[ChainDesk, ChainRecord], Awaitable[bool]]
+
+
+async def _status(frame: Frame) -> int:
+    settings = frame.settings()
+    async with open_for_command(settings, APPLICATION) as pool:
+        faces = Faces(settings.chains, lambda: load_known_chains(pool))
+        await faces.refresh()
+        wanted = frame.arguments.chain
+        if wanted is not None and faces.find(wanted) is None:
+            raise BadUse(f"--chain {wanted}: not a chain of this installation")
+        shown = [face for face in faces.all if wanted is None or wanted in (face.alias, face.chain)]
+        objects = await load_chain_objects(pool, shown, frame.now())
+    frame.terminal.data(
+        {"items": objects},
+        lambda: [*format_table([_row(one) for one in objects], COLUMNS), *_troubles(objects)],
+    )
+    return 1 if any(one.state in ("halted", "disputed", "stalled") for one in objects) else 0
+
+
+def _row(chain: ChainObject) -> dict[str, object]:
+    return {
+        "alias": chain.alias,
+        "state": chain.state,
+        "head": chain.head_height,
+        "tip": None if chain.tip is None else chain.tip.height,
+        "final": chain.final_height,
+        "lag": chain.lag_blocks,
+        "trust": chain.trust,
+        "providers": ", ".join(one.host + (" (failing)" if one.last_error else "") for one in chain.providers)
+        or None,
+    }
+
+
+def _troubles(objects: list[ChainObject]) -> list[str]:
+    lines = []
+    for one in objects:
+        if one.halt_reason is not None:
+            lines.append(f"{one.alias} is halted: {one.halt_reason}")
+            lines.append(
+                f"  to go on with our own chain: chainbell chain resume --chain {one.alias}; "
+                f"to follow theirs: chainbell chain accept-reorg --chain {one.alias} --fork HASH, the hash of our block "
+                f"at height {one.halted_fork_height}"
+            )
+        elif one.last_error:
+            lines.append(f"{one.alias}: {one.last_error}")
+    return lines
+
+
+async def _resume(frame: Frame) -> int:
+    async def write(desk: ChainDesk, record: ChainRecord) -> bool:
+        return await commit_resume(desk, record, now=frame.now())
+
+    return await _commit(frame, "chain-resumed", {}, write)
+
+
+async def _accept(frame: Frame) -> int:
+    settings = frame.settings()
+    family = frame.chain_of(settings).follow.traits.family
+    try:
+        fork: BlockHash = families.parse_block_hash(family, frame.arguments.fork)
+    except ValueError as error:
+        raise BadUse(f"--fork: {error}") from error
+
+    async def write(desk: ChainDesk, record: ChainRecord) -> bool:
+        height = record.halted_fork_height
+        if height is not None:
+            ours = (await desk.store.load_hashes(record.chain, height, height)).get(height)
+            if ours != fork:
+                shown = "none" if ours is None else families.format_block_hash(family, ours)
+                raise CommandFailed(
+                    f"--fork is not the block the chain would go back to: that is our block {height}, {shown}"
+                )
+        return await commit_accept_reorg(desk, record, fork_hash=fork, now=frame.now())
+
+    return await _commit(frame, "reorg-accepted", {"fork": frame.arguments.fork}, write)
+
+
+async def _commit(frame: Frame, action: str, detail: dict[str, object], write: Write) -> int:
+    settings = frame.settings()
+    chain = frame.chain_of(settings)
+    async with open_for_command(settings, APPLICATION) as pool:
+        for _ in range(TRIES):
+            desk, follow_store = await build_chain_desk(chain, pool, publish)
+            record = await follow_store.load_chain(chain.follow.traits.chain)
+            if record is None:
+                raise CommandFailed(f"{chain.alias} has no first block yet")
+            try:
+                changed = await write(desk, record)
+            except LeaseLost:
+                continue  # another process took the chain between two lines; its epoch is read again
+            break
+        else:
+            raise CommandFailed(f"{chain.alias} changes hands too often; try again")
+        if changed:
+            await store.insert_audit(pool, AuditEntry(frame.now(), frame.actor, action, record.chain, detail))
+    said = f"{chain.alias}: done" if changed else f"{chain.alias} is not halted"
+    frame.terminal.data({"chain": record.chain, "changed": changed}, lambda: [said])
+    return 0
+
+
+def _chain_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--chain", metavar="ALIAS", required=True, help="which chain")
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--chain", metavar="ALIAS", help="only this one")
+
+
+def _accept_arguments(parser: argparse.ArgumentParser) -> None:
+    _chain_argument(parser)
+    parser.add_argument(
+        "--fork", metavar="HASH", required=True, help="our block that the rewind goes back to"
+    )
+
+
+CHAIN = Group(
+    "chain",
+    "followed chains: status, resume, accept-reorg",
+    (
+        Command(
+            "status",
+            "where each chain stands; 1 if one is halted, disputed or stalled",
+            _status,
+            _status_arguments,
+        ),
+        Command("resume", "follow our own chain again after a halt", _resume, _chain_argument),
+        Command(
+            "accept-reorg",
+            "allow one rewind below what was final, and follow the other branch",
+            _accept,
+            _accept_arguments,
+        ),
+    ),
+)

@@ -1,0 +1,81 @@
+"""`chainbell rescan`: read a range of a chain again, and wait until the follower has done it.
+
+Lives here: the command and its progress. Does not live here: reading (indexer.backfill, in the running follower). The
+request is kept in the database: ending the command early changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from chains import families
+from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
+from gateway.database import open_for_command
+from gateway.store import AuditEntry, insert_audit
+from indexer.work_store import load_rescan, request_rescan
+from migrations.ids import new_id
+
+APPLICATION = "chainbell-command"
+LOOK_EVERY_S = 0.5
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--chain", metavar="ALIAS", required=True, help="which chain")
+    parser.add_argument(
+        "--from", dest="height_first", metavar="H", type=int, required=True, help="first height"
+    )
+    parser.add_argument("--to", dest="height_last", metavar="H", type=int, required=True, help="last height")
+    parser.add_argument("--address", metavar="A", help="only for this address, which counts from --from on")
+    parser.add_argument("--no-wait", action="store_true", help="ask for it and end")
+
+
+async def _rescan(frame: Frame) -> int:
+    asked = frame.arguments
+    settings = frame.settings()
+    traits = frame.chain_of(settings).follow.traits
+    if not 0 <= asked.height_first <= asked.height_last:
+        raise BadUse("--from and --to: heights, the first not above the last")
+    try:
+        address = None if asked.address is None else families.parse_address(traits.family, asked.address)
+    except ValueError as error:
+        raise BadUse(f"--address: {error}") from error
+    now = frame.now()
+    async with open_for_command(settings, APPLICATION) as pool:
+        try:
+            rescan = await request_rescan(
+                pool,
+                traits.chain,
+                new_id=new_id(int(now.timestamp() * 1000)),
+                height_first=asked.height_first,
+                height_last=asked.height_last,
+                address=address,
+                now=now,
+            )
+        except LookupError as error:
+            raise CommandFailed(str(error)) from error
+        detail = {"from": rescan.height_first, "to": rescan.height_last, "address": asked.address}
+        await insert_audit(pool, AuditEntry(now, frame.actor, "rescan-asked", traits.chain, detail))
+        if not asked.no_wait:
+            total = rescan.height_last - rescan.height_first + 1
+            with frame.terminal.progress(f"rescan of {traits.alias}") as progress:
+                while (state := await load_rescan(pool, rescan.id)) is not None and not state.done:
+                    progress.at(
+                        rescan.height_last - state.height_next, total, f"at height {state.height_next}"
+                    )
+                    await asyncio.sleep(LOOK_EVERY_S)
+                progress.at(total, total)
+    view = {
+        "chain": traits.chain,
+        "from": rescan.height_first,
+        "to": rescan.height_last,
+        "done": not asked.no_wait,
+    }
+    word = "asked for" if asked.no_wait else "read again"
+    frame.terminal.data(
+        view, lambda: [f"{traits.alias}: {rescan.height_first} to {rescan.height_last} {word}"]
+    )
+    return 0
+
+
+RESCAN = Command("rescan", "read a range of a chain again; the running follower does it", _rescan, _arguments)
