@@ -18,12 +18,12 @@ import msgspec
 
 from chains.errors import Inconsistent
 from chains.evm.rows import RawBlock, RawReceipt
-from chains.evm.verify.bloom import BloomMasks, format_bloom, parse_bloom
+from chains.evm.verify.bloom import BloomMasks, add_blooms, format_bloom, parse_bloom
 from chains.evm.verify.fields import HashedBlock, HashedTransaction
 from chains.evm.verify.hashing import compute_keccak
 from chains.evm.verify.header import compute_header_hash, find_committed_tail, list_missing_fields
 from chains.evm.verify.profiles import FULL_CHECKS, Check, Mode, Profile
-from chains.evm.verify.receipts import encode_receipt
+from chains.evm.verify.receipts import check_words, encode_receipt
 from chains.evm.verify.rlp import encode_address, encode_list, encode_scalar, to_bytes
 from chains.evm.verify.transactions import (
     ETHEREUM_CODECS,
@@ -112,7 +112,6 @@ class _Step:
     proven: set[Check] = field(default_factory=set)
     unavailable: dict[Unavailable, None] = field(default_factory=dict)
     envelopes: list[bytes] | None = None
-    bloom: int | None = None
     tail_length: int | None = None
 
     def run(self, check: Check, action: Callable[[_Step], None]) -> None:
@@ -270,8 +269,7 @@ def _check_withdrawals_root(step: _Step) -> None:
 
 
 def _check_receipts_root(step: _Step) -> None:
-    # Refuses malformed words, which encode_receipt takes on trust.
-    step.bloom = _MASKS.compute_bloom(_list_words(step.receipts))
+    check_words(step.receipts)
     extras = step.profile.receipt_extras
     encoded = []
     for receipt in step.receipts:
@@ -302,11 +300,15 @@ def _find_receipts_excuse(step: _Step) -> str | None:
 
 
 def _check_bloom(step: _Step) -> None:
-    if step.bloom is None:
-        step.bloom = _MASKS.compute_bloom(_list_words(step.receipts))
+    shown = [receipt.logs_bloom for receipt in step.receipts if receipt.logs_bloom is not None]
+    if Check.RECEIPTS_ROOT in step.proven and len(shown) == len(step.receipts):
+        # The root commits to each receipt's bloom: adding them up is all that is left to check.
+        bloom = add_blooms(shown)
+    else:
+        bloom = _MASKS.compute_bloom(_list_words(step.receipts))
     step.settle(
         Check.LOGS_BLOOM,
-        holds=step.bloom == parse_bloom(step.block.logs_bloom),
+        holds=bloom == parse_bloom(step.block.logs_bloom),
         excuse=step.excuse_of_summary(),
         detail="its logs do not give the bloom",
     )

@@ -17,6 +17,8 @@ from chains.evm.verify.rlp import to_bytes
 BLOOM_TEXT_LENGTH: Final = 514
 """Characters of a bloom as text: "0x" and 512 hex digits."""
 
+_NOTHING: Final = "0x" + "0" * 512
+
 _CACHE_MAX: Final = 1 << 16
 """About 25 MB when full; then it starts over, which costs one block a millisecond."""
 
@@ -66,6 +68,15 @@ def parse_bloom(text: str) -> int:
     if len(text) != BLOOM_TEXT_LENGTH or text[:2] != "0x":
         raise ValueError("not a bloom")
     return int(text, 16)
+
+
+def add_blooms(texts: Iterable[str]) -> int:
+    """The bloom that holds what any of these hold."""
+    bloom = 0
+    for text in texts:
+        if text != _NOTHING:
+            bloom |= parse_bloom(text)
+    return bloom
 
 
 def format_bloom(bloom: int) -> str:

@@ -1,14 +1,14 @@
 """Receipts back into the bytes the receipts root is taken of.
 
 The hottest loop of verification: a block has far more logs than anything
-else.  Addresses and topics are checked by `bloom` before they come here, so
-that a log is one formatted string.  Sources: Yellow Paper 4.3.1, EIP-658,
+else.  Lengths are checked once for each different word, so that a log is one
+formatted string.  Sources: Yellow Paper 4.3.1, EIP-658,
 EIP-2718; OP stack specs "deposits"; CIP-64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -57,8 +57,28 @@ CELO_EXTRAS: Final[Mapping[str, ReceiptExtra]] = MappingProxyType(
 )
 
 
+def check_words(receipts: Iterable[RawReceipt]) -> None:
+    """Raise ValueError unless every emitter and topic has its fixed length and prefix.
+
+    `encode_receipt` relies on it: with lengths open, bytes could move from one
+    field to its neighbour and still give the same hash.
+    """
+    emitters: set[str] = set()
+    topics: set[str] = set()
+    for receipt in receipts:
+        for log in receipt.logs:
+            emitters.add(log.address)
+            topics.update(log.topics)
+    for word in emitters:
+        if len(word) != 42 or word[:2] != "0x":
+            raise ValueError("an emitter is no address")
+    for word in topics:
+        if len(word) != 66 or word[:2] != "0x":
+            raise ValueError("a topic has not 32 bytes")
+
+
 def encode_receipt(receipt: RawReceipt, kind: str, bloom: str, extra: ReceiptExtra | None) -> bytes:
-    """The bytes of one receipt as the trie holds them.
+    """The bytes of one receipt as the trie holds them, its words checked before.
 
     `kind` is the normalised transaction type, `bloom` the receipt's bloom as
     "0x…" text.  Raises ValueError on text that is not hex of the right length.

@@ -196,6 +196,25 @@ def test_case_33_a_state_sync_transaction_in_the_body_leaves_the_transactions_ro
     assert Unavailable(Check.TRANSACTIONS_ROOT, "type-unknown:0x7f") in examination.unavailable
 
 
+def test_case_48_receipts_of_another_fork_are_refused_even_under_this_blocks_names() -> None:
+    """A proxy that answers from two forks could rename every row; it can not rename what the root holds."""
+    block, receipts = read_ethereum()
+    others = read_json("ethereum/trin/receipts-19433902.json")[: len(receipts)]
+    for position, (transaction, receipt) in enumerate(zip(block["transactions"], others, strict=True)):
+        receipt |= {
+            "blockHash": block["hash"],
+            "blockNumber": block["number"],
+            "transactionHash": transaction["hash"],
+            "transactionIndex": hex(position),
+        }
+        for log in receipt["logs"]:
+            log |= {name: receipt[name] for name in ("blockHash", "blockNumber", "transactionHash")}
+            log["transactionIndex"] = hex(position)
+    number_logs(others)
+    with pytest.raises(Inconsistent, match="receipts-root"):
+        verify_rows("full", block, others)
+
+
 def add_state_sync(block: Rows, receipts: list[Rows]) -> None:
     """The transaction and receipt that Bor shows behind a block's own, before PIP-74."""
     height = int(block["number"], 16).to_bytes(8, "big")
