@@ -62,7 +62,7 @@ class FollowLoop:
                 continue
             failures = 0
             if outcome is None:
-                self._around.observer.conditions(self._alias, ())
+                self._around.observer.stood_aside(self._alias)
                 await self._around.wait(self._settings.poll_interval_s)
                 continue
             if self._damper.over():

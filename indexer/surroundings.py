@@ -38,7 +38,11 @@ class Observer(Protocol):
         ...
 
     def conditions(self, alias: str, in_force: Collection[str]) -> None:
-        """What holds of the chain now (`notices`, and "halted"); nothing while another process follows it."""
+        """What holds of the chain now: the words of `notices`, and "halted"."""
+        ...
+
+    def stood_aside(self, alias: str) -> None:
+        """Another process follows the chain: what was measured here says nothing any more."""
         ...
 
     def failed(self, alias: str, kind: str) -> None:

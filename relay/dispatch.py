@@ -18,7 +18,7 @@ import structlog
 from migrations.ids import encode_id
 from relay.lane import Lane
 from relay.metrics import RelayMetrics
-from relay.model import DueRow, Outcome, RowState, Send, Settlement
+from relay.model import DueRow, EndpointState, Outcome, RowState, Send, Settlement
 from relay.roster import Roster, Seat
 from relay.settings import RelaySettings
 from relay.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefused
@@ -322,14 +322,15 @@ class Dispatcher:
 
     def measure(self) -> None:
         """Set the gauges."""
-        lag = troubled = 0
-        states = dict.fromkeys(("active", "failing", "paused"), 0)
+        troubled = 0
+        states = dict.fromkeys(EndpointState, 0)
+        lags = dict.fromkeys(EndpointState, 0)
         for seat in self._roster.seats.values():
-            lag += max(0, self._heads.get(seat.merchant_id, 0) - seat.lane.window.cursor)
+            lags[seat.lane.state] += max(0, self._heads.get(seat.merchant_id, 0) - seat.lane.window.cursor)
             troubled += seat.lane.troubles.failing_objects
             states[seat.lane.state] += 1
-        self._metrics.lag.set(lag)
         self._metrics.troubled.set(troubled)
         self._metrics.in_flight.set(self.in_flight)
-        for state, number in states.items():
-            self._metrics.endpoints.labels(state).set(number)
+        for state in EndpointState:
+            self._metrics.endpoints.labels(state).set(states[state])
+            self._metrics.lag.labels(state).set(lags[state])

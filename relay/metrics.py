@@ -32,7 +32,8 @@ class RelayMetrics:
         self.in_flight = Gauge("chainbell_relay_in_flight", "Tries under way", registry=registry)
         self.lag = Gauge(
             "chainbell_relay_queue_lag",
-            "Events behind the cursors of this worker's endpoints",
+            "Events behind the cursors of this worker's endpoints, by state of the endpoint",
+            ["state"],
             registry=registry,
         )
         self.troubled = Gauge(
