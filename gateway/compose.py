@@ -30,6 +30,7 @@ from gateway.database import migrate_database, open_dsn
 from gateway.faces import Faces
 from gateway.http.app import Api
 from gateway.http.calls import Services
+from gateway.http.docs_page import DOCUMENTATION
 from gateway.http.operations import HEALTH, OPERATIONS
 from gateway.http.server import serve
 from gateway.keyfiles import Keys, load_keys
@@ -219,7 +220,7 @@ async def _serve(house: House) -> None:
     services = _services(house)
     relay = house.settings.relay
     observe = ApiMetrics(house.registry).note_call
-    api = Api(services, OPERATIONS, admin_token=house.keys.admin_token, observe=observe)
+    api = Api(services, (*OPERATIONS, *DOCUMENTATION), admin_token=house.keys.admin_token, observe=observe)
     async with (
         Egress(
             timeout_s=relay.attempt_timeout_s, allow_private_networks=relay.allow_private_networks

@@ -99,7 +99,7 @@ EVENTS = (
     Operation(
         "GET", "/v1/events/stream", "stream_events", "The log as server-sent events", Scope.EVENTS,
         events.get_stream, (Outcome(200, "text/event-stream", "Events, as they come."),),
-        query=shapes.StreamQuery, problems=(410,),
+        query=shapes.StreamQuery, problems=(400, 410),
     ),
     Operation(
         "GET", "/v1/events/{event_id}", "get_event", "One event's exact bytes", Scope.EVENTS, events.get_event,
