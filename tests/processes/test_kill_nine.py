@@ -61,19 +61,48 @@ class Scene:
 
     async def settle(self) -> None:
         """No more trouble: enough blocks for finality, and time for everything to be told and delivered."""
+        for receiver in self.all_receivers:
+            receiver.failure_share, receiver.down = 0.0, False
         await self.node.mine(16)
-        tip = await self.node.height()
-        async with asyncio.timeout(SETTLE_PATIENCE_S):
-            while (await self.program.call(self.merchants[0], "GET", "/v1/chains/local"))["tip"][
-                "height"
-            ] < tip:
+        try:
+            async with asyncio.timeout(SETTLE_PATIENCE_S):
+                await self._until_followed(await self.node.height())
+                for merchant in self.merchants:
+                    await self._until_delivered(merchant)
+        except TimeoutError:
+            raise AssertionError(await self.describe()) from None
+
+    async def _until_followed(self, tip: int) -> None:
+        while True:
+            chain = await self.program.call(self.merchants[0], "GET", "/v1/chains/local")
+            if chain["tip"]["height"] >= tip:
+                return
+            await asyncio.sleep(0.2)
+
+    async def _until_delivered(self, merchant: str) -> None:
+        bodies, _ = await self.read_log(merchant)
+        for receiver in self.receivers[merchant]:
+            while len(receiver.bodies) < len(bodies):
                 await asyncio.sleep(0.2)
-            for merchant in self.merchants:
-                bodies, events = await self.read_log(merchant)
-                for receiver in self.receivers[merchant]:
-                    while len(receiver.bodies) < len(bodies):
-                        await asyncio.sleep(0.2)
-                assert events, "something was told"
+
+    async def describe(self) -> str:
+        """Where everything stands, for the message of a test that waited in vain."""
+        lines = [f"node {await self.node.height()}"]
+        chain = await self.program.call(self.merchants[0], "GET", "/v1/chains/local")
+        lines.append(json.dumps(chain))
+        for merchant in self.merchants:
+            bodies, _ = await self.read_log(merchant)
+            lines.append(f"{merchant}: {len(bodies)} events")
+            endpoints = await self.program.call(merchant, "GET", "/v1/endpoints")
+            for endpoint in endpoints["items"]:
+                receiver = next(r for r in self.receivers[merchant] if r.url == endpoint["url"])
+                waiting = await self.program.call(
+                    merchant, "GET", f"/v1/endpoints/{endpoint['id']}/deliveries"
+                )
+                lines.append(
+                    f"  {len(receiver.bodies)} delivered; {json.dumps(endpoint)}; {json.dumps(waiting)[:2000]}"
+                )
+        return "\n".join(lines)
 
     async def read_log(self, merchant: str) -> tuple[list[bytes], list[dict[str, Any]]]:
         """The whole log by the pull API: exact bytes, and what they say."""

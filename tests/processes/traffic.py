@@ -29,9 +29,9 @@ class Traffic:
     recent: list[str] = field(default_factory=list)
 
     async def prepare(self) -> None:
-        """Give the payer tokens."""
+        """Give the payer tokens, and the chain some depth to change its mind in."""
         await self.node.send(to=self.token, data=mint_data(ACCOUNTS[0], 10**15))
-        await self.node.mine()
+        await self.node.mine(8)
 
     async def run(self) -> None:
         """Act until stopped."""
