@@ -41,6 +41,8 @@ _STATE_SYNC_PREFIX: Final = b"matic-bor-receipt-"
 _TAIL_BEFORE_WITHDRAWALS: Final = 1
 """Tail fields of Ethereum's header that stand before the withdrawals root."""
 
+_OF_RECEIPTS: Final = frozenset({Check.RECEIPTS_ROOT, Check.LOGS_BLOOM, Check.GAS_USED})
+
 _MASKS: Final = BloomMasks()
 
 
@@ -85,14 +87,20 @@ def examine_block(profile: Profile, block: RawBlock, receipts: Sequence[RawRecei
         return Examination(VerificationLevel.CONSISTENT, frozenset(), older)
     try:
         hashed = profile.decoder.decode(block.raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if Mode.ENFORCED in profile.modes.values():
             raise Inconsistent(f"block {block.number} cannot be hashed: {error}") from None
         unreadable = tuple(Unavailable(check, "block-unreadable") for check in tried)
         return Examination(VerificationLevel.CONSISTENT, frozenset(), unreadable)
     step = _Step(profile, block, hashed, list(hashed.transactions), list(receipts))
+    settled = profile.settled_field
+    deferred = settled is not None and getattr(hashed, settled) is not None
     for check, action in _ACTIONS:
-        if profile.modes[check] is not Mode.ABSENT:
+        if profile.modes[check] is Mode.ABSENT:
+            continue
+        if deferred and check in _OF_RECEIPTS:
+            step.excuse(check, "settled-later")
+        else:
             step.run(check, action)
     return step.conclude()
 
@@ -119,12 +127,10 @@ class _Step:
         try:
             action(self)
         except (ValueError, TypeError, IndexError) as error:
-            self.settle(
-                check,
-                holds=False,
-                excuse=self.excuse_of_header(),
-                detail=f"cannot be encoded ({error})",
-            )
+            excuse = self.excuse_of_header()
+            if check is Check.RECEIPTS_ROOT:
+                excuse = _find_receipts_excuse(self)
+            self.settle(check, holds=False, excuse=excuse, detail=f"cannot be encoded ({error})")
 
     def excuse(self, check: Check, reason: str) -> None:
         self.unavailable[Unavailable(check, reason)] = None

@@ -88,7 +88,9 @@ class Profile:
     are transaction types whose encoding no recorded block has proven yet.
     `hides_state_sync` says that a bridge transaction may be shown that neither
     root covers (Polygon before block 80,084,800).  Blocks below `first_height`
-    followed other rules and are not recomputed.
+    followed other rules and are not recomputed.  Where `settled_field` is shown,
+    receipts are executed after their block and committed to by a later one
+    (Avalanche, ACP-194).
     """
 
     name: str
@@ -101,6 +103,7 @@ class Profile:
     trial_types: frozenset[str] = frozenset()
     hides_state_sync: bool = False
     first_height: int = 0
+    settled_field: str | None = None
 
     def enforce(self, checks: frozenset[Check], types: frozenset[str]) -> Profile:
         """This profile after `checks` and `types` have been seen to hold."""
@@ -217,7 +220,8 @@ POLYGON: Final = Profile(
 
 AVALANCHE: Final = Profile(
     name="avalanche",
-    summary="the C-Chain's longer header; atomic imports are in extra data and are no transactions",
+    summary="the C-Chain's longer header; atomic imports are in extra data and are no transactions; with "
+    "asynchronous execution (ACP-194) a block does not commit to its own receipts",
     modes=_modes(
         Mode.ON_TRIAL,
         header_hash=Mode.ENFORCED,
@@ -225,6 +229,7 @@ AVALANCHE: Final = Profile(
     ),
     decoder=msgspec.json.Decoder(AvalancheBlock),
     header=AVALANCHE_HEADER,
+    settled_field="settled_height",
 )
 
 SCROLL: Final = Profile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -128,6 +129,24 @@ def test_case_116_gas_that_no_longer_adds_up_under_proven_roots_is_a_new_rule() 
     assert examination.unavailable == (Unavailable(Check.GAS_USED, "rule-changed"),)
 
 
+def test_case_116_a_block_that_settles_later_does_not_commit_to_its_receipts() -> None:
+    """Avalanche's asynchronous execution, emulated on another chain's block."""
+    avalanche = PROFILES["avalanche"]
+    profile = replace(FULL, decoder=avalanche.decoder, settled_field=avalanche.settled_field)
+    block, receipts = read_ethereum()
+    drop_a_log(block, receipts)
+    with pytest.raises(Inconsistent, match="receipts-root"):
+        examine_block(profile, *build(block, receipts))
+    examination = examine_block(profile, *build({**block, "settledHeight": "0x112a87b"}, receipts))
+    assert examination.level is VerificationLevel.PARTIAL
+    assert {item.reason for item in examination.unavailable} == {"settled-later"}
+    assert {item.check for item in examination.unavailable} == {
+        Check.RECEIPTS_ROOT,
+        Check.LOGS_BLOOM,
+        Check.GAS_USED,
+    }
+
+
 def test_case_40_an_unknown_transaction_type_leaves_its_root_open_and_the_rest_proven() -> None:
     block, receipts = read_ethereum()
     block["transactions"][5]["type"] = "0x7f"
@@ -149,9 +168,19 @@ def test_case_40_beside_an_unknown_type_the_known_ones_still_give_their_hashes()
         examine("full", block, receipts)
 
 
+def test_case_40_a_receipt_of_an_unknown_type_without_a_status_is_no_lie() -> None:
+    block, receipts = read_ethereum()
+    receipts[5] |= {"type": "0x55", "status": None}
+    examination = examine("full", block, receipts)
+    assert Unavailable(Check.RECEIPTS_ROOT, "type-unknown:0x55") in examination.unavailable
+    receipts[5]["type"] = "0x2"
+    with pytest.raises(Inconsistent, match="receipts-root"):
+        examine("full", block, receipts)
+
+
 @pytest.mark.parametrize("kind", ["0x7f", "0x3e", "0x64"])
-def test_case_40_an_unknown_receipt_type_is_still_proven_when_its_form_is_the_usual(kind: str) -> None:
-    """All typed receipts so far share one form; the new type is proven by trying it."""
+def test_case_40_an_unknown_receipt_type_is_no_lie(kind: str) -> None:
+    """All typed receipts so far share one form, so the root is tried; here it can not hold."""
     block, receipts = read_ethereum()
     receipts[5]["type"] = kind
     examination = examine("full", block, receipts)

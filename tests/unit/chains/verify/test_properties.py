@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chains.errors import Inconsistent
 from chains.evm.consistency import STRICT, check_block
-from chains.evm.verify import PROFILES, verify_block
+from chains.evm.verify import PROFILES, examine_block, verify_block
 from chains.model import VerificationLevel
 from tests.unit.chains.verify.recorded import build, needs_recorded, read_json
 
@@ -123,3 +123,17 @@ def test_an_answer_that_verifies_in_full_says_what_the_proven_one_said(damages: 
         return
     if level is VerificationLevel.FULL:
         assert project(document["block"], document["receipts"]) == project(*read_small_answer())
+
+
+@given(DAMAGES)
+def test_rules_on_trial_accuse_nobody(damages: list[Damage]) -> None:
+    block, receipts = read_small_answer()
+    document: dict[str, Any] = {"block": block, "receipts": receipts}
+    for damage in damages:
+        apply_damage(document, damage)
+    try:
+        built, rows = build(document["block"], document["receipts"])
+        check_block(STRICT, None, built, rows)
+    except Inconsistent:
+        return
+    examine_block(PROFILES["auto"], built, rows)
