@@ -13,7 +13,7 @@ import secrets
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,10 +34,11 @@ from gateway.http.docs_page import DOCUMENTATION
 from gateway.http.operations import HEALTH, OPERATIONS
 from gateway.http.server import serve
 from gateway.keyfiles import Keys, load_keys
-from gateway.metrics import ApiMetrics, ChainMetrics, build_registry
+from gateway.metrics import ApiMetrics, ChainMetrics, HouseMetrics, build_registry
 from gateway.redis.service import Shared, build_shared
 from gateway.settings import Bind, ChainSettings, Role, Settings
 from gateway.store import EXPIRED_BATCH, DatabaseAway, database_weather
+from gateway.wakes import GrownLogs
 from indexer.events import Fact
 from indexer.service import IndexerService
 from indexer.surroundings import FollowedChain, Surroundings
@@ -72,6 +73,28 @@ async def publish(conn: Connection, facts: Sequence[Fact]) -> None:
     await event_log.append(conn, facts, now=read_clock())
 
 
+def build_publish(grown: GrownLogs, alias: str) -> Callable[[Connection, Sequence[Fact]], Awaitable[None]]:
+    """`publish` for one chain's follower, noting which logs grew, so that others are woken after the commit."""
+
+    async def publish_and_note(conn: Connection, facts: Sequence[Fact]) -> None:
+        grown.note(alias, await event_log.append(conn, facts, now=read_clock()))
+
+    return publish_and_note
+
+
+class WakingMetrics(ChainMetrics):
+    """Counts what followers report, and wakes who waits for what they committed."""
+
+    def __init__(self, registry: CollectorRegistry, grown: GrownLogs) -> None:
+        super().__init__(registry)
+        self._grown = grown
+
+    def moved(self, alias: str, *, applied: int, left: int, changes: int) -> None:
+        """One move was committed."""
+        super().moved(alias, applied=applied, left=left, changes=changes)
+        self._grown.tell(alias)
+
+
 @dataclass(slots=True)
 class House:
     """What every role of this process shares."""
@@ -85,6 +108,7 @@ class House:
     faces: Faces
     registry: CollectorRegistry
     shared: Shared
+    grown: GrownLogs
     holder: str
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -127,6 +151,7 @@ async def open_house(
             faces = Faces(settings.chains, lambda: load_known_chains(pool))
             await faces.refresh()
             registry = build_registry()
+            shared = _build_shared(settings, keys, registry)
             yield House(
                 settings=settings,
                 roles=roles,
@@ -136,7 +161,8 @@ async def open_house(
                 bell=Bell(settings.alerts, clock=read_clock),
                 faces=faces,
                 registry=registry,
-                shared=_build_shared(settings, keys, registry),
+                shared=shared,
+                grown=GrownLogs(shared.wakes),
                 holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             )
         finally:
@@ -169,7 +195,8 @@ async def _open_chains(house: House, stack: AsyncExitStack) -> list[FollowedChai
     for chain in house.chains:
         source = await stack.enter_async_context(build_source(chain, share_budget=house.shared.share_budget))
         sources.append(source)
-        followed.append(await build_chain(chain, source, house.pool, publish))
+        publish_noted = build_publish(house.grown, chain.alias)
+        followed.append(await build_chain(chain, source, house.pool, publish_noted))
     async with asyncio.TaskGroup() as group:
         for chain, source in zip(house.chains, sources, strict=True):
             group.create_task(check_token_decimals(chain, source), name=f"decimals-{chain.alias}")
@@ -208,7 +235,7 @@ async def _follow(house: House, followed: Sequence[FollowedChain]) -> None:
     around = Surroundings(
         pool=house.pool,
         holder=house.holder,
-        observer=ChainMetrics(house.registry),
+        observer=WakingMetrics(house.registry, house.grown),
         alert=house.bell.ring,
         clock=read_clock,
         stop=house.stop,
@@ -266,7 +293,7 @@ async def _deliver(house: House) -> None:
     await _reseal(house, box)
     async with asyncio.TaskGroup() as group:
         work = group.create_task(service.run(), name="relay-service")
-        forget = house.shared.wakes.listen(service.wake)
+        forget = house.shared.wakes.listen(service.hear)
         await house.stop.wait()
         forget()
         service.stop()
@@ -304,8 +331,11 @@ async def _forget_expired(pool: Pool) -> None:
 
 async def _watch_disk(house: House) -> None:
     """Ring before the disk of an embedded database is full."""
+    metrics = HouseMetrics(house.registry)
     while True:
         free_bytes = _free_bytes(house.settings.data_dir)
+        if free_bytes is not None:
+            metrics.disk_free.set(free_bytes)
         if free_bytes is not None and free_bytes < DISK_FREE_MIN_BYTES:
             house.bell.ring("disk.low", {"free_bytes": free_bytes, "data_dir": str(house.settings.data_dir)})
         await asyncio.sleep(DISK_INTERVAL_S)

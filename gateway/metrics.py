@@ -108,6 +108,15 @@ class ChainMetrics:
         self._failures.labels(alias, kind).inc()
 
 
+class HouseMetrics:
+    """The machine below the process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.disk_free = Gauge(
+            "chainbell_disk_free_bytes", "Bytes left where the data directory is", registry=registry
+        )
+
+
 class ApiMetrics:
     """Calls of the API."""
 

@@ -1,19 +1,21 @@
 """Wake-ups: somebody's log grew, so whoever waits for it may look now instead of at the next poll.
 
-Lives here: the protocol `Wakes` and its equal for one process. Does not live here: carrying them to other processes
-(`redis.wakes`), the database's own notices and polling, which are the truth. A wake-up may be lost, late, repeated or
-false, and nothing depends on it but speed: who is woken reads the log.
+Lives here: the protocol `Wakes`, its equal for one process, and `GrownLogs`, which waits for the commit. Does not live
+here: carrying them to other processes (`redis.wakes`), the database's own notices and polling, which are the truth. A
+wake-up may be lost, late, repeated or false, and nothing depends on it but speed: who is woken asks the database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
+from uuid import UUID
 
+from relay.bodies import Published
 from relay.storage import HeadSequences
 
 Listener = Callable[[HeadSequences], None]
-"""Is told which logs grew; empty means that any may have grown. Must return at once and raise nothing."""
+"""Is told which logs may have grown; empty means that any may have grown. Must return at once and raise nothing."""
 
 Forget = Callable[[], None]
 """Ends a subscription; calling it again does nothing."""
@@ -51,3 +53,23 @@ class LocalWakes:
             self._listeners.pop(ticket, None)
 
         return forget
+
+
+class GrownLogs:
+    """The logs that each chain's transaction has grown, told when its move is known to be committed."""
+
+    def __init__(self, wakes: Wakes) -> None:
+        self._wakes = wakes
+        self._grown: dict[str, dict[UUID, int]] = {}
+
+    def note(self, alias: str, events: Iterable[Published]) -> None:
+        """A transaction of this chain holds these events, and is not committed yet."""
+        grown = self._grown.setdefault(alias, {})
+        for event in events:
+            grown[event.merchant_id] = max(event.sequence, grown.get(event.merchant_id, 0))
+
+    def tell(self, alias: str) -> None:
+        """A move of this chain was committed. What was noted by one that was not is told too, and harms nobody."""
+        heads = self._grown.pop(alias, {})
+        if heads:
+            self._wakes.tell(heads)

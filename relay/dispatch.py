@@ -88,6 +88,15 @@ class Dispatcher:
             self._touch(known[merchant_id])
         return bool(ours)
 
+    def ask_again(self, merchants: Iterable[UUID]) -> bool:
+        """Somebody says that these logs grew; the database says how far. True if an endpoint of ours is concerned."""
+        known = self._roster.merchants
+        ours = [merchant_id for merchant_id in merchants if merchant_id in known]
+        for merchant_id in ours:
+            self._asked_heads.add(merchant_id)
+            self._touch(known[merchant_id])
+        return bool(ours)
+
     def touch_all(self) -> None:
         """Look at every lane again, and ask how far every log is: the poll behind all wake-ups."""
         self._asked_heads.update(self._roster.merchants)

@@ -84,6 +84,13 @@ class RelayService:
         if self._dispatcher.wake(heads):
             self._worker.wake()
 
+    def hear(self, heads: HeadSequences) -> None:
+        """A wake-up that may be false or from another process: only whose logs may have grown; none named: any."""
+        if not heads:
+            self._worker.look_around()
+        elif self._dispatcher.ask_again(heads):
+            self._worker.wake()
+
     def stop(self) -> None:
         """Start nothing new; `run` returns once what is under way has ended, at the latest after the stop timeout."""
         self._stopping.set()
