@@ -52,6 +52,7 @@ class FaultProxy:
     _exchanges: deque[Exchange] = field(default_factory=deque)
     _memory: dict[str, Any] = field(default_factory=dict)
     _after_call: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    _server: web.Server | None = None
 
     @property
     def url(self) -> str:
@@ -83,6 +84,13 @@ class FaultProxy:
     def after(self, method: str, act: Callable[[], Any]) -> None:
         """Once, right after this method was answered upstream and before the next call is."""
         self._after_call[method] = act
+
+    def drop_connections(self) -> None:
+        """Close every kept connection, as a load balancer does when it moves us to another machine."""
+        assert self._server is not None, "the proxy runs"
+        for connection in self._server.connections:
+            if connection.transport is not None:
+                connection.transport.close()
 
     def heal(self) -> None:
         """Forget every fault; what was seen stays remembered."""
@@ -157,6 +165,7 @@ async def start_proxy(upstream: str) -> AsyncIterator[FaultProxy]:
         application.router.add_route("*", "/{path:.*}", proxy.handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
+        proxy._server = runner.server
         await web.TCPSite(runner, "127.0.0.1", proxy.port).start()
         try:
             yield proxy

@@ -153,6 +153,20 @@ async def test_case_048_blocks_of_two_forks_are_never_given_as_one_chain(
             await provider.fetch_blocks(2, 4)
 
 
+async def test_case_048_another_height_than_the_asked_one_is_refused(faulty: Faulty) -> None:
+    await faulty.chain.node.mine(3)
+    other = {
+        "eth_getBlockByNumber": await faulty.chain.node.call("eth_getBlockByNumber", "0x2", True),
+        "eth_getBlockReceipts": await faulty.chain.node.call("eth_getBlockReceipts", "0x2"),
+    }
+    for method, result in other.items():
+        faulty.proxy.bend(method, faults.constant(result), when=asks_for("0x3"))
+    with pytest.raises(Inconsistent, match="answered height 0x3"):
+        await faulty.provider.fetch_blocks(3, 3)
+    with pytest.raises(Inconsistent, match="answered height 3"):
+        await faulty.provider.fetch_headers(3, 3)
+
+
 async def test_case_049_a_side_block_still_answers_by_hash(faulty: Faulty) -> None:
     block = await faulty.paid_block()
     faulty.proxy.remembers = True

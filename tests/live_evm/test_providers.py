@@ -95,6 +95,24 @@ async def test_case_103_an_upstream_swapped_behind_the_url_is_found_at_the_next_
             await faulty.provider.fetch_headers(0, 1)
 
 
+async def test_case_103_a_connection_renewed_in_silence_is_asked_who_it_is(faulty: Faulty) -> None:
+    provider = faulty.provider
+    await provider.fetch_head_report()
+    async with start_anvil("--timestamp", "1600000000") as impostor:
+        await impostor.mine(3)
+        faulty.proxy.upstream = impostor.url
+        faulty.proxy.drop_connections()
+        await asyncio.sleep(0.05)
+        with pytest.raises(WrongNetwork, match="genesis"):
+            await provider.fetch_headers(0, 1)
+
+
+async def test_one_connection_is_asked_who_it_is_once(faulty: Faulty) -> None:
+    for _ in range(5):
+        await faulty.provider.fetch_headers(0, 1)
+    assert faulty.proxy.calls["eth_chainId"] == 1
+
+
 async def test_case_103_an_upstream_swapped_in_the_middle_of_a_step_gives_no_block(faulty: Faulty) -> None:
     await faulty.chain.pay(5)
     await faulty.provider.fetch_head_report()

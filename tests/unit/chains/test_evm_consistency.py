@@ -102,6 +102,16 @@ def test_case_033_polygon_may_add_one_receipt_and_no_more() -> None:
         check(rows, "polygon")
 
 
+def test_case_033_the_logs_of_a_state_sync_may_be_counted_apart() -> None:
+    rows = sound()
+    del rows.transactions[2]
+    rows.receipts[2]["logs"][0]["logIndex"] = "0x9"
+    check(rows, "polygon")
+    rows.receipts[0]["logs"][1]["logIndex"] = "0x5"
+    with pytest.raises(Inconsistent):
+        check(rows, "polygon")
+
+
 def test_ethermint_may_lack_the_receipt_of_a_transaction_that_never_ran() -> None:
     rows = sound()
     del rows.receipts[1]

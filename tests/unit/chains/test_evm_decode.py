@@ -263,6 +263,13 @@ def test_case_039_a_bundle_pays_for_each_operation_and_its_bundler_is_not_the_pa
     assert [one.sender for one in transfers_of(rows)] == [to_address(payer) for payer in payers]
 
 
+def test_case_013_a_zero_however_it_is_written_is_nothing() -> None:
+    rows = BlockRows()
+    rows.add(type="0x7e", mint="0x0")
+    rows.transactions[0]["value"] = "0x00"
+    assert transfers_of(rows) == []
+
+
 @pytest.mark.parametrize("kind", [None, "0x0", "0x1", "0x3", "0x4", "0x7f", "0xff"])
 def test_case_040_types_and_fields_nobody_has_heard_of_are_read_all_the_same(kind: str | None) -> None:
     rows = BlockRows()
