@@ -108,6 +108,10 @@ lock: $(VENV)/.ready ## resolve pyproject.toml and package.json again into the l
 schema: $(VENV)/.ready ## write migrations/schema.sql, the golden schema, from the migrations
 	$(RUN) -m migrations.golden --write
 
+.PHONY: openapi
+openapi: $(VENV)/.ready ## write gateway/http/openapi.json, the golden description of the API
+	$(RUN) -m gateway.http.openapi --write
+
 .PHONY: clean
 clean: ## remove what tools left behind; .venv and node_modules too
 	rm -rf $(VENV) node_modules dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

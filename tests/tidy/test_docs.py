@@ -11,6 +11,7 @@ from tests.tidy import rules, tree
 
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 IN_BACKTICKS = re.compile(r"``?([^`\n]+)``?")
 DOTTED = re.compile(r"^[a-z][a-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")
 FILE_IN_ROOM = re.compile(rf"^({'|'.join(tree.ROOMS)}|tests|bench|docs|deploy)/[\w./-]+$")
@@ -117,7 +118,8 @@ def test_every_chainbell_command_in_the_pages_exists() -> None:
     used = {
         (path, name)
         for path in tree.prose_files()
-        for name in re.findall(r"(?:^\s*|`|/)chainbell ([a-z]+)", tree.text(path), flags=re.MULTILINE)
+        for code in CODE.findall(tree.text(path))
+        for name in re.findall(r"^`*\s*(?:\S*/)?chainbell ([a-z]+)", code, flags=re.MULTILINE)
     }
     assert not {(path, name) for path, name in used if name not in known}
 
