@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from chains.model import BlockHash, BlockRef, ChainId, is_linked
+from chains.model import AssetId, BlockHash, BlockRef, ChainId, is_linked
 from chains.traits import FinalAtDepth, FinalityRule
 from indexer.deposits import Deposit
 from indexer.identity import DepositId, MerchantId
@@ -43,8 +43,10 @@ class Watched:
     book: ServedBook
     operators_count: int
     finality: FinalityRule
+    minima: Mapping[AssetId, int]
     path: list[SimBlock] = field(default_factory=list)
     credited: set[UUID] = field(default_factory=set)
+    published: set[UUID] = field(default_factory=set)
     settled_own: dict[tuple[UUID, BlockHash], bool] = field(default_factory=dict)
 
 
@@ -77,7 +79,7 @@ class Laws:
             assert not grown_down, "only history extends a chain downward"
         if left:
             assert before is not None
-            self._check_evidence(watched, before, left)
+            self._check_evidence(watched, before, left, rows.record.accepted_fork_hash)
             watched.oracle.lower_starts(left[0].height - 1, before.tip.height)
             self._count_rewind(left, rows)
         self._check_starts(watched, rows)
@@ -157,7 +159,9 @@ class Laws:
     # Law 5
 
     @staticmethod
-    def _check_evidence(watched: Watched, before: ChainRecord, left: list[SimBlock]) -> None:
+    def _check_evidence(
+        watched: Watched, before: ChainRecord, left: list[SimBlock], accepted_after: BlockHash | None
+    ) -> None:
         """A rewind rests on a branch that was served by number in two polls, and by two operators."""
         fork_height = left[0].height - 1
         assert watched.path[-1].height > fork_height, "blocks left for nothing"
@@ -165,6 +169,7 @@ class Laws:
         assert not before.is_halted, "a halted chain was rewound"
         if before.final_height is not None and fork_height < before.final_height:
             assert before.accepted_fork_hash == first.header.parent_hash, "what was final left without leave"
+            assert accepted_after is None, "one leave allows one rewind"
         assert len(watched.book.polls_of.get(first.hash, ())) >= 2, "rewound on a branch seen once"
         if watched.operators_count > 1:
             assert watched.book.operators_for(first) >= 2, "rewound on the word of one operator"
@@ -198,6 +203,9 @@ class Laws:
             row = rows.deposits.get(DepositId(deposit_id))
             assert row is not None, "a deposit was lost"
             _check_place(row, sight)
+            if row.amount_base_units >= watched.minima[row.asset]:
+                watched.published.add(deposit_id)
+            assert row.published == (deposit_id in watched.published), "published is what reached its minimum"
             own, place = sight.own_transfer, (deposit_id, sight.block.hash)
             if row.state == "final":
                 own = settled.setdefault(place, own)

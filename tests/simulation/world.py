@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from chains.errors import ChainError
+from chains.errors import ChainError, Inconsistent
 from chains.model import ChainId
 from indexer.backfill import Covered, step_backfill
 from indexer.commit import ChainDesk
@@ -80,6 +80,7 @@ class World:
                 network.book,
                 network.source.operators_count,
                 network.setup.finality,
+                {asset.asset_id: asset.min_base_units for asset in network.setup.naming.assets.values()},
             )
         self.followers = {network.id: self._new_follower(network, 0) for network in self.networks}
 
@@ -140,6 +141,8 @@ class World:
         outcome = self._run(network, step_backfill(desk, self.history, provider, now=self.now))
         if isinstance(outcome, Covered):
             self.tally.count(Trouble.HISTORY_READ)
+        elif isinstance(outcome, Inconsistent) and "history" in outcome.detail:
+            self.tally.count(Trouble.HISTORY_REFUSED)
 
     def _run(self, network: Network, work: Coroutine[Any, Any, object]) -> object:
         """Some work of the process that follows this chain, whatever comes of it."""
@@ -149,6 +152,7 @@ class World:
             outcome = drive(work)
         except ChainError as error:
             self._say("  %s: %s %s", network.id, type(error).__name__, error)
+            outcome = error
         except Crash:
             self._say("  %s: crash", network.id)
             self.followers[network.id] = self._new_follower(network, follower.desk.lease_epoch)
