@@ -1,7 +1,7 @@
 """What the operator sees of Redis: whether it answers, what failed, and how often a process went on without it.
 
-Lives here: the metrics of this folder. They exist only where a URL of Redis is configured, so that an alert on `chainbell_redis_up`
-is silent elsewhere. Does not live here: serving `/metrics`.
+Lives here: the metrics of this folder. They exist only where a URL of Redis is configured, so that an alert on
+`chainbell_redis_up` is silent elsewhere. Does not live here: serving `/metrics`.
 """
 
 from __future__ import annotations
