@@ -34,7 +34,9 @@ def configure_logs(*, is_service: bool, stream: TextIO | None = None) -> None:
     level = logging.INFO if is_service else logging.WARNING
     out = stream or (sys.stdout if is_service else sys.stderr)
     renderer: Any = (
-        structlog.processors.JSONRenderer() if is_service else structlog.dev.ConsoleRenderer(colors=False)
+        structlog.processors.JSONRenderer()
+        if is_service
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[

@@ -20,7 +20,7 @@ from aiohttp import web
 from gateway.http import shapes
 from gateway.http.auth import check_access, identify
 from gateway.http.calls import NOBODY, Answer, Call, Caller, OpenAccess, Operation, Services, Stream
-from gateway.http.decoding import decode_body, decode_query
+from gateway.http.decoding import check_depth, decode_body, decode_query
 from gateway.http.idempotency import (
     KeyedCall,
     answer_once,
@@ -170,6 +170,7 @@ def _decode(request: web.Request, operation: Operation, body: bytes) -> Any:
         return None
     if body and request.content_type != "application/json" and "Content-Type" in request.headers:
         raise Problem(415, "a body is application/json")
+    check_depth(body)
     shape = operation.body
     if shape is None or (not body and _is_optional(shape)):
         return decode_body(body or b"{}", shape or shapes.Nothing)

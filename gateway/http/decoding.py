@@ -24,7 +24,6 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 def decode_body(body: bytes, shape: Any) -> Any:
     """A body as its type; Problem 400 for what is not JSON, 422 for JSON of another form."""
-    _check_depth(body)
     try:
         value = _decoder(shape).decode(body)
     except msgspec.ValidationError as error:
@@ -78,7 +77,7 @@ def _escape(part: str) -> str:
     return part.replace("~", "~0").replace("/", "~1")
 
 
-def _check_depth(body: bytes) -> None:
+def check_depth(body: bytes) -> None:
     """Nesting costs a decoder its stack; nothing of ours nests so deep."""
     if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
         return

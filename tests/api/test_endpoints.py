@@ -1,0 +1,115 @@
+"""Endpoints and deliveries over HTTP; what a delivery does is tested with the relay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.api.world import World
+from tests.relay_live.receiver import Receiver
+
+URL = "https://shop.example/hook"
+
+
+async def create(world: World, key: str, **members: Any) -> Any:
+    """A new endpoint, as answered."""
+    reply = await world.call("POST", "/v1/endpoints", {"url": URL, **members}, key=key)
+    assert reply.status == 201, reply.body
+    return reply.json
+
+
+async def test_the_secret_is_shown_once(world: World, key: str) -> None:
+    made = await create(world, key, headers={"X-Shop": "hidden-value"}, event_types=["deposit.confirmed"])
+    assert made["secret"].startswith("whsec_")
+    assert made["public_key"].startswith("whpk_")
+    shown = await world.call("GET", f"/v1/endpoints/{made['id']}", key=key)
+    listed = await world.call("GET", "/v1/endpoints", key=key)
+    assert "secret" not in shown.json
+    assert shown.json["header_names"] == ["X-Shop"]
+    for reply in (shown, listed):
+        assert b"hidden-value" not in reply.body
+        assert made["secret"].encode() not in reply.body
+    assert listed.json["items"] == [shown.json]
+
+
+BAD = [
+    ({"url": "ftp://shop.example"}, "/url"),
+    ({"url": "http://user:password@shop.example"}, "/url"),
+    ({"url": URL, "event_types": ["deposit.paid"]}, "/event_types/0"),
+    ({"url": URL, "event_types": []}, "/event_types"),
+    ({"url": URL, "headers": {"Host": "x"}}, "/headers/Host"),
+    ({"url": URL, "headers": {"X": "a\nb"}}, "/headers/X"),
+    ({"url": URL, "max_in_flight": 0}, "/max_in_flight"),
+    ({"url": URL, "rate_per_s": -1}, "/rate_per_s"),
+    ({"url": URL, "from_sequence": 99}, "/from_sequence"),
+    ({"url": URL, "descripton": "x"}, "/descripton"),
+]
+
+
+async def test_what_is_wrong_is_422_with_a_pointer(world: World, key: str) -> None:
+    for body, pointer in BAD:
+        reply = await world.call("POST", "/v1/endpoints", body, key=key)
+        assert (reply.status, reply.pointers) == (422, [pointer]), reply.body
+    assert (await world.call("GET", "/v1/endpoints", key=key)).json["items"] == []
+
+
+async def test_a_change_touches_only_what_it_names(world: World, key: str) -> None:
+    made = await create(world, key, description="one", rate_per_s=5, event_types=["deposit.final"])
+    path = f"/v1/endpoints/{made['id']}"
+    changed = (await world.call("PATCH", path, {"description": "two"}, key=key)).json
+    assert (changed["description"], changed["rate_per_s"], changed["event_types"]) == (
+        "two",
+        5,
+        ["deposit.final"],
+    )
+    opened = (await world.call("PATCH", path, {"event_types": None, "rate_per_s": None}, key=key)).json
+    assert (opened["event_types"], opened["rate_per_s"]) == (None, None)
+    assert (await world.call("PATCH", path, {"url": "nonsense"}, key=key)).status == 422
+    assert (await world.call("PATCH", path, {"secret": "x"}, key=key)).status == 422
+
+
+async def test_pause_resume_rotate_and_delete_do_what_they_say(world: World, key: str) -> None:
+    made = await create(world, key)
+    path = f"/v1/endpoints/{made['id']}"
+    assert (await world.call("POST", f"{path}/pause", key=key)).json["state"] == "paused"
+    assert (await world.call("POST", f"{path}/resume", {}, key=key)).json["state"] == "active"
+    assert (await world.call("POST", f"{path}/resume", {"x": 1}, key=key)).status == 422
+    rotated = await world.call("POST", f"{path}/rotate-secret", {"overlap_s": 60}, key=key)
+    assert rotated.json["secret"] not in ("", made["secret"])
+    assert (await world.call("POST", f"{path}/rotate-secret", {"overlap_s": -1}, key=key)).status == 422
+    assert (await world.call("DELETE", path, key=key)).status == 204
+    assert (await world.call("GET", path, key=key)).status == 404
+    types = [event["type"] for event in (await world.call("GET", "/v1/events", key=key)).json["items"]]
+    assert types == ["endpoint.paused", "endpoint.resumed"]
+
+
+async def test_a_test_event_is_sent_once_also_when_repeated(world: World, key: str) -> None:
+    async with Receiver() as receiver:
+        made = await create(world, key, url=receiver.url)
+        for _ in range(2):
+            reply = await world.call(
+                "POST", f"/v1/endpoints/{made['id']}/test", key=key, headers={"Idempotency-Key": "t"}
+            )
+            assert (reply.status, reply.json["outcome"], reply.json["status_code"]) == (200, "delivered", 204)
+        assert len(receiver.received) == 1
+    again = await world.call("POST", f"/v1/endpoints/{made['id']}/test", key=key)
+    assert (again.status, again.json["outcome"]) == (200, "unreachable")
+
+
+async def test_deliveries_are_listed_and_replayed_by_sequence(world: World, key: str) -> None:
+    await world.watch(key)
+    await world.pay(empty=12)
+    made = await create(world, key, from_sequence=1)
+    path = f"/v1/endpoints/{made['id']}"
+    page = (await world.call("GET", f"{path}/deliveries?limit=1", key=key)).json
+    assert [item["sequence"] for item in page["items"]] == [1]
+    assert page["items"][0]["state"] == "pending"
+    rest = (await world.call("GET", f"{path}/deliveries?limit=1&after={page['next']}", key=key)).json
+    assert ([item["sequence"] for item in rest["items"]], rest["next"]) == ([2], None)
+    one = await world.call("GET", f"/v1/deliveries/{page['items'][0]['id']}", key=key)
+    assert one.json["attempts"] == []
+    assert (await world.call("POST", f"/v1/deliveries/{one.json['id']}/retry", key=key)).status == 409
+    assert (await world.call("GET", f"{path}/deliveries?state=lost", key=key)).status == 422
+    assert (await world.call("POST", f"{path}/replay", {"from_sequence": 5}, key=key)).status == 422
+    behind = await create(world, key)
+    accepted = await world.call("POST", f"/v1/endpoints/{behind['id']}/replay", {"from_sequence": 1}, key=key)
+    assert (accepted.status, accepted.json["to_sequence"]) == (202, 2)

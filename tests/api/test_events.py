@@ -1,0 +1,145 @@
+"""A merchant's log by pull, long poll and stream: the same bytes everywhere, and an honest 410."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+
+from gateway import store
+from tests.api.world import World
+
+
+async def read_stream(
+    world: World, key: str, count: int, query: str = "", **headers: str
+) -> list[dict[str, str]]:
+    """The first events of a stream: id, event and data of each."""
+    found: list[dict[str, str]] = []
+    sent = {"Authorization": f"Bearer {key}", **headers}
+    async with world.session.get(f"{world.base_url}/v1/events/stream{query}", headers=sent) as response:
+        assert response.status == 200, await response.text()
+        assert response.headers["Content-Type"] == "text/event-stream"
+        block: dict[str, str] = {}
+        async for raw in response.content:
+            line = raw.decode().rstrip("\n")
+            if not line:
+                if "data" in block:
+                    found.append(block)
+                block = {}
+                if len(found) == count:
+                    break
+            elif not line.startswith(":"):
+                name, _, value = line.partition(": ")
+                assert name not in block, "one data line an event"
+                block[name] = value
+    return found
+
+
+async def test_events_are_verbatim_chained_and_numbered_from_one(world: World, key: str) -> None:
+    await world.watch(key)
+    await world.pay(empty=12)
+    page = await world.call("GET", "/v1/events", key=key)
+    items = page.json["items"]
+    assert [item["sequence"] for item in items] == [1, 2]
+    assert (page.json["next"], page.json["head_sequence"]) == (2, 2)
+    before = "0" * 64
+    for item in items:
+        exact = (await world.call("GET", f"/v1/events/{item['id']}", key=key)).body
+        assert exact in page.body
+        assert item["prev_hash"] == before
+        before = hashlib.sha256(exact).hexdigest()
+
+
+async def test_the_end_of_the_log_is_null_and_types_filter(world: World, key: str) -> None:
+    await world.watch(key)
+    await world.pay(empty=12)
+    end = (await world.call("GET", "/v1/events?after_sequence=2", key=key)).json
+    assert (end["items"], end["next"], end["head_sequence"]) == ([], None, 2)
+    final = (await world.call("GET", "/v1/events?types=deposit.final,deposit.seen", key=key)).json
+    assert [item["sequence"] for item in final["items"]] == [2]
+    wrong = await world.call("GET", "/v1/events?types=deposit.fianl", key=key)
+    assert (wrong.status, wrong.pointers) == (422, ["/query/types"])
+    assert "deposit.final" in wrong.json["detail"]
+
+
+async def test_a_long_poll_ends_when_an_event_comes(world: World, key: str) -> None:
+    await world.watch(key)
+    async with asyncio.TaskGroup() as group:
+        live = group.create_task(world.services.live.run(world.pool))
+        waiting = group.create_task(world.call("GET", "/v1/events?wait=20", key=key))
+        while not world.services.live._waiting:
+            await asyncio.sleep(0.01)
+        started = time.monotonic()
+        await world.pay()
+        reply = await waiting
+        live.cancel()
+    assert [item["type"] for item in reply.json["items"]] == ["deposit.included"]
+    assert time.monotonic() - started < 10
+
+
+async def test_a_long_poll_without_an_event_ends_in_time(world: World, key: str) -> None:
+    started = time.monotonic()
+    reply = await world.call("GET", "/v1/events?wait=1", key=key)
+    assert reply.json["items"] == []
+    assert 0.9 < time.monotonic() - started < 5
+    assert (await world.call("GET", "/v1/events?wait=31", key=key)).status == 422
+
+
+async def test_a_stream_gives_the_exact_bytes_and_resumes_where_it_was(world: World, key: str) -> None:
+    await world.watch(key)
+    await world.pay(empty=12)
+    first, second = await read_stream(world, key, 2, "?after_sequence=0")
+    assert (first["id"], first["event"], second["id"]) == ("1", "deposit.confirmed", "2")
+    exact = (await world.call("GET", f"/v1/events/{json.loads(first['data'])['id']}", key=key)).body
+    assert first["data"].encode() == exact
+    (resumed,) = await read_stream(world, key, 1, **{"Last-Event-ID": "1"})
+    assert resumed == second
+    (only,) = await read_stream(world, key, 1, "?after_sequence=0&types=deposit.final")
+    assert only == second
+
+
+async def test_a_stream_from_now_on_gives_what_comes(world: World, key: str) -> None:
+    await world.watch(key)
+    await world.pay()
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(read_stream(world, key, 1))
+        while not world.services.live._waiting:
+            await asyncio.sleep(0.01)
+        await world.pay(empty=2)
+    assert [event["id"] for event in reading.result()] == ["2"]
+
+
+async def test_before_what_is_kept_there_is_410_with_the_oldest_sequence(world: World, key: str) -> None:
+    await world.watch(key)
+    await world.pay(empty=12)
+    async with world.pool.acquire() as conn, conn.transaction():
+        await conn.execute("select set_config('chainbell.moving_events', 'on', true)")
+        await conn.execute("delete from events where sequence = 1")
+    for path in ("/v1/events", "/v1/events/stream?after_sequence=0"):
+        reply = await world.call("GET", path, key=key)
+        assert (reply.status, reply.json["oldest_sequence"]) == (410, 2), path
+    assert (await world.call("GET", "/v1/events?after_sequence=1", key=key)).status == 200
+
+
+async def test_more_streams_than_a_merchant_may_hold_are_429(world: World, key: str) -> None:
+    world.services.streams.each_max = 0
+    reply = await world.call("GET", "/v1/events?wait=1", key=key)
+    assert (reply.status, reply.headers["Retry-After"]) == (429, "5")
+
+
+async def test_a_stream_of_a_revoked_key_ends(world: World, key: str, monkeypatch: object) -> None:
+    from gateway.http import events
+
+    events_before, events.COMMENT_EVERY_S = events.COMMENT_EVERY_S, 0.1
+    try:
+        async with world.session.get(
+            f"{world.base_url}/v1/events/stream", headers={"Authorization": f"Bearer {key}"}
+        ) as response:
+            (listed,) = await world.pool.fetch("select id from api_keys")
+            await store.mark_api_key_revoked(world.pool, listed["id"], now=world.services.clock())
+            async with asyncio.timeout(10):
+                rest = await response.read()
+        assert b"data:" not in rest
+    finally:
+        events.COMMENT_EVERY_S = events_before

@@ -1,0 +1,130 @@
+"""What bad input gets, whatever the resource: always a problem document, never HTML, never a stack trace."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+from gateway.http.app import BODY_BYTES_MAX
+from tests.api.world import ADMIN_TOKEN, WATCHED, Reply, World
+
+
+def check_problem(reply: Reply, status: int) -> None:
+    """It is a problem document of this status, and says nothing of our inside."""
+    assert reply.status == status, reply.body
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    problem = reply.json
+    assert {"type", "title", "status", "detail", "errors", "request_id"} <= set(problem)
+    assert (problem["status"], problem["request_id"]) == (status, reply.headers["X-Request-Id"])
+    assert b"Traceback" not in reply.body
+    assert b"<html" not in reply.body.lower()
+
+
+async def test_what_is_not_json_is_400_and_json_of_another_form_422(world: World, key: str) -> None:
+    for data in (b"{", b"nonsense", b'{"chain": "local"', b"\xff\xfe", b'"\\ud800', b""):
+        check_problem(await world.call("POST", "/v1/addresses", data=data, key=key), 400)
+    for data in (b"[]", b"1", b"null", b'"text"'):
+        check_problem(await world.call("POST", "/v1/addresses", data=data, key=key), 422)
+
+
+async def test_json_that_nests_without_end_is_400(world: World, key: str) -> None:
+    body = b'{"chain":"local","address":"0x","metadata":' + b'{"a":' * 5000 + b"1" + b"}" * 5001
+    check_problem(await world.call("POST", "/v1/addresses", data=body, key=key), 400)
+
+
+async def test_a_body_over_a_mebibyte_is_413(world: World, key: str) -> None:
+    check_problem(await world.call("POST", "/v1/addresses", data=b" " * (BODY_BYTES_MAX + 1), key=key), 413)
+
+
+async def test_another_content_type_is_415(world: World, key: str) -> None:
+    headers = {"Content-Type": "text/plain"}
+    check_problem(await world.call("POST", "/v1/addresses", data=b"{}", key=key, headers=headers), 415)
+    headers = {"Content-Encoding": "gzip"}
+    check_problem(await world.call("POST", "/v1/addresses", data=b"{}", key=key, headers=headers), 415)
+
+
+async def test_an_unknown_path_is_404_and_a_wrong_method_405(world: World) -> None:
+    check_problem(await world.call("GET", "/v2/nothing"), 404)
+    reply = await world.call("PUT", "/v1/addresses")
+    check_problem(reply, 405)
+    assert reply.headers["Allow"] == "GET, POST"
+
+
+QUERIES = (
+    "limit=0",
+    "limit=501",
+    "limit=x",
+    "limit=1&limit=2",
+    "unknown=1",
+    "after=nonsense",
+    "after=",
+    "chain=a%00b",
+)
+
+
+async def test_a_wrong_query_is_422_and_points_at_the_parameter(world: World, key: str) -> None:
+    for query in QUERIES:
+        reply = await world.call("GET", f"/v1/addresses?{query}", key=key)
+        check_problem(reply, 422)
+        assert reply.pointers == [f"/query/{query.split('=')[0]}"]
+
+
+HARDLY_HTTP = (
+    b"NONSENSE\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nX-Large: " + b"x" * 40_000 + b"\r\n\r\n",
+    b"POST /v1/addresses HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+)
+
+
+async def test_what_is_hardly_http_gets_a_problem_too(world: World) -> None:
+    url = urlsplit(world.base_url)
+    for raw in HARDLY_HTTP:
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(raw)
+        await writer.drain()
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b" 400 " in head.splitlines()[0], raw[:40]
+        assert b"application/problem+json" in head
+        assert b"<" not in body
+
+
+async def test_too_many_calls_are_429_and_say_when_to_come_again(world: World, key: str) -> None:
+    refused: Reply | None = None
+    for _ in range(800):
+        reply = await world.call("GET", "/v1/addresses?limit=0", key=key)
+        assert "RateLimit-Remaining" in reply.headers
+        if reply.status == 429:
+            refused = reply
+            break
+    assert refused is not None
+    check_problem(refused, 429)
+    assert int(refused.headers["Retry-After"]) >= 1
+
+
+async def test_an_unexpected_error_is_a_500_that_tells_nothing(world: World, key: str) -> None:
+    await world.pool.execute("alter table addresses rename to elsewhere")
+    reply = await world.call("GET", "/v1/addresses", key=key)
+    check_problem(reply, 500)
+    assert b"elsewhere" not in reply.body
+    assert b"addresses" not in reply.body
+
+
+async def test_a_database_that_goes_away_is_a_503_with_retry_after(world: World, key: str) -> None:
+    await world.pool.execute("alter table merchants rename to elsewhere")
+    await world.pool.execute(
+        "create view merchants as select * from elsewhere where pg_sleep(0) is not null and id is not null"
+    )
+    world.pool.terminate()
+    reply = await world.call("GET", "/v1/merchants", key=ADMIN_TOKEN)
+    check_problem(reply, 503)
+    assert reply.headers["Retry-After"]
+
+
+async def test_reference_texts_come_back_as_they_were(world: World, key: str) -> None:
+    text = 'Größe ☃ 𝒳 "quoted" <b>&amp;</b> \' -- ; drop table addresses'
+    assert (await world.watch(key, WATCHED, reference=text))["reference"] == text
