@@ -222,6 +222,8 @@ class Laws:
             assert row.state not in ON_CHAIN, f"{row.state}, and no canonical block holds it"
             assert row.credited_base_units == 0
             assert (row.replaced_by is not None) == (row.state == "replaced")
+            if _has_rival(row, watched.path):
+                assert row.state == "replaced", "another transaction used its nonce up, and nobody says so"
         watched.credited = credited
         oracle.ever_recorded.update(rows.deposits)
 
@@ -273,6 +275,16 @@ def _check_place(row: Deposit, sight: Sight) -> None:
         sight.merchant_id,
         transfer.recipient,
         transfer.sender,
+    )
+
+
+def _has_rival(row: Deposit, path: list[SimBlock]) -> bool:
+    """Whether a canonical transaction other than its own used up what the deposit's own would have used."""
+    (key,) = row.conflict_keys
+    if key not in path[-1].keys:
+        return False
+    return any(
+        payment.key == key and payment.tx_hash != row.tx_hash for block in path for payment in block.payments
     )
 
 

@@ -1,0 +1,117 @@
+"""`python -m tests.mutants.plant`: plants each bug of `planted.py` in a copy of the tree and sees who notices.
+
+First a few hundred schedules of the simulation, then, where they noticed nothing, the unit tests and properties of the
+room. Every bug must be caught: a survivor is a missing law. Here: copying, planting, judging, the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.edits import Planted
+from tests.mutants.planted import PLANTED
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("chains", "indexer", "relay", "gateway", "migrations", "tests", "pyproject.toml")
+SECONDS_MAX = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Who caught a bug and by what words; `by` is None for a survivor."""
+
+    planted: Planted
+    by: str | None
+    words: str
+    seconds: float
+
+
+def plant(planted: Planted, tree: Path) -> None:
+    """Make the edits in a copy; raises ValueError where a text is not there exactly once."""
+    for edit in planted.edits:
+        file = tree / edit.file
+        source = file.read_text()
+        if source.count(edit.old) != 1:
+            raise ValueError(f"{planted.name}: {edit.file} has the text {source.count(edit.old)} times")
+        file.write_text(source.replace(edit.old, edit.new))
+
+
+def judge(planted: Planted, schedules: int, seed: int) -> Verdict:
+    """Plant one bug in a tree of its own and ask simulation, unit tests and properties."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chainbell-mutant-") as folder:
+        tree = Path(folder)
+        for name in COPIED:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, tree / name)
+        plant(planted, tree)
+        simulation = ["-m", "tests.simulation", "--schedules", str(schedules), "--seed", str(seed)]
+        rooms = [
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "tests/unit/indexer",
+            "tests/properties/indexer",
+        ]
+        for by, command in (("simulation", simulation), ("tests", rooms)):
+            words = complaint_of(command, tree)
+            if words is not None:
+                return Verdict(planted, by, words, time.monotonic() - started)
+    return Verdict(planted, None, "nobody noticed", time.monotonic() - started)
+
+
+def complaint_of(command: list[str], tree: Path) -> str | None:
+    """The line that says what broke, or None where all is well."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    result = subprocess.run(
+        [sys.executable, *command],
+        cwd=tree,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+    if result.returncode == 0:
+        return None
+    lines = result.stdout.splitlines() + result.stderr.splitlines()
+    telling = [line for line in lines if line.startswith(("seed ", "FAILED ", "ERROR ", "E  "))]
+    return telling[0] if telling else (lines[-1] if lines else "it failed without a word")
+
+
+def main() -> int:
+    """0 when every bug was caught."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants.plant")
+    parser.add_argument("names", nargs="*", help="only bugs whose name contains one of these words")
+    parser.add_argument("--schedules", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    chosen = [one for one in PLANTED if not options.names or any(name in one.name for name in options.names)]
+    survivors = 0
+    with ThreadPoolExecutor(options.workers) as pool:
+        for verdict in pool.map(lambda one: judge(one, options.schedules, options.seed), chosen):
+            survivors += verdict.by is None
+            caught = verdict.by or "SURVIVED"
+            print(f"law {verdict.planted.law}  {caught:<10} {verdict.seconds:5.0f} s  {verdict.planted.name}")
+            print(f"       {verdict.words[:150]}", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

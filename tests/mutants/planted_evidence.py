@@ -1,0 +1,170 @@
+"""Bugs against Law 5 and its kin: blocks, credit and finality that move on less than evidence.
+
+Data only, as `planted.py`.
+The rules they break stand in DESIGN under "Following a chain".
+"""
+
+from __future__ import annotations
+
+from tests.mutants.edits import CANONICAL, COMMIT, EVIDENCE, FINALITY, FOLLOW, POLICY, VOICES, Edit, Planted
+
+PLANTED_EVIDENCE = (
+    Planted(
+        "one sight of a fork is evidence enough",
+        5,
+        (
+            Edit(
+                EVIDENCE,
+                "    if previous is None or (previous.fork, previous.first_hash) != (seen.fork, seen.first_hash):\n",
+                "    if False:\n",
+            ),
+            Edit(FOLLOW, "        if confirmed_sight:\n", "        if True:\n"),
+        ),
+    ),
+    Planted(
+        "a silent operator counts as consent",
+        5,
+        (
+            Edit(
+                EVIDENCE,
+                "    return Opinion.CONTRADICTS if for_ours else Opinion.SILENT\n",
+                "    return Opinion.CONTRADICTS if for_ours else Opinion.AGREES\n",
+            ),
+        ),
+    ),
+    Planted(
+        "a lagging provider's head is a reason to rewind",
+        5,
+        (Edit(CANONICAL, "        if head.hash == ours_at_head_height:\n            return Behind()\n", ""),),
+    ),
+    Planted(
+        "new blocks count as agreed without asking anybody",
+        5,
+        (
+            Edit(
+                FOLLOW,
+                "        return None if not self._voices.are_several else record.agreed_height\n",
+                "        return None\n",
+            ),
+        ),
+    ),
+    Planted(
+        "blocks that one operator alone has shown deepen a deposit",
+        5,
+        (
+            Edit(
+                POLICY,
+                "            counted_up_to = view.tip_height if was_confirmed else view.agreed_height\n",
+                "            counted_up_to = view.tip_height\n",
+            ),
+        ),
+    ),
+    Planted(
+        "blocks that one operator alone has shown make a block final",
+        5,
+        (
+            Edit(
+                FINALITY,
+                "            candidate = min(tip.height, ceiling) - confirmations + 1\n",
+                "            candidate = tip.height - confirmations + 1\n",
+            ),
+        ),
+    ),
+    Planted(
+        "agreement with blocks that are leaving counts for those that come",
+        5,
+        (Edit(VOICES, "            ours = applied.get(head.height)\n", "            ours = None\n"),),
+    ),
+    Planted(
+        "two providers of one operator are two voices",
+        5,
+        (
+            Edit(
+                VOICES,
+                "                for_branch.add(other.operator)\n",
+                "                for_branch.add(other.name)\n",
+            ),
+            Edit(
+                VOICES,
+                "                for_ours.add(other.operator)\n",
+                "                for_ours.add(other.name)\n",
+            ),
+        ),
+    ),
+    Planted(
+        "a dispute holds nothing back",
+        5,
+        (
+            Edit(
+                POLICY,
+                "    if not was_confirmed and view.held_above is not None and height > view.held_above:\n",
+                "    if not was_confirmed and view.held_above is not None and height < 0:\n",
+            ),
+        ),
+    ),
+    Planted(
+        "finality goes backward",
+        5,
+        (
+            Edit(
+                FINALITY,
+                "    return previous if candidate is None else max(previous, candidate)\n",
+                "    return candidate\n",
+            ),
+        ),
+    ),
+    Planted(
+        "a finality tag of another branch is believed",
+        5,
+        (
+            Edit(
+                FINALITY,
+                "    return tag.height if hash_at(tag.height) == tag.hash else None\n",
+                "    return tag.height\n",
+            ),
+        ),
+    ),
+    Planted(
+        "what was final leaves without asking anybody",
+        5,
+        (
+            Edit(
+                EVIDENCE,
+                "            return Halt() if seen.below_final else Rewind()\n",
+                "            return Rewind()\n",
+            ),
+            Edit(
+                COMMIT,
+                '        assert plan.accept_final_above, "what was final may only leave with an operator\'s leave"\n',
+                "        final_leaves = True\n",
+            ),
+        ),
+    ),
+    Planted(
+        "an operator's leave to rewind is good for ever",
+        5,
+        (
+            Edit(
+                COMMIT,
+                "        accepted_fork_hash=None\n        if plan.accept_final_above and plan.fork is not None\n        else before.accepted_fork_hash,\n",
+                "        accepted_fork_hash=before.accepted_fork_hash,\n",
+            ),
+        ),
+    ),
+    Planted(
+        "a halted chain goes on",
+        5,
+        (
+            Edit(
+                COMMIT,
+                "        if before.tip != plan.expected_tip or before.is_halted:\n",
+                "        if before.tip != plan.expected_tip:\n",
+            ),
+            Edit(
+                FOLLOW,
+                "        if record is not None and record.halt_reason is not None:\n",
+                "        if record is None and False:\n",
+            ),
+        ),
+    ),
+)
