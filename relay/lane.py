@@ -60,7 +60,7 @@ class Lane:
         self.config = config
         self.condition = Condition(config.state, settings.retry)
         self.closing = False
-        self.window = Window(position.cursor, position.matched)
+        self.window = Window(position.cursor, position.matched, position.rowed)
         self.troubles = Troubles(position.blocked, position.next_retry_at, settings.retry)
         self._settings = settings
         self._filter_revision = position.filter_revision

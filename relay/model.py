@@ -220,7 +220,10 @@ class LaneConfig:
 
 @dataclass(frozen=True, slots=True)
 class LanePosition:
-    """Where a lane begins: the cursor row, and the objects that have rows."""
+    """Where a lane begins: the cursor row, and the objects that have rows.
+
+    `rowed` are the sequences beyond the cursor that have a row already: a failure is written before the cursor gets by.
+    """
 
     cursor: int
     matched: int
@@ -228,6 +231,7 @@ class LanePosition:
     wakes: int
     blocked: Mapping[str, Blocked]
     next_retry_at: datetime | None
+    rowed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

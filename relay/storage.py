@@ -129,7 +129,7 @@ class RelayStore(Protocol):
         """Where the lanes of these endpoints begin; an endpoint without a cursor (deleted) is left out.
 
         An object is `failed` when a row of it is retrying after an attempt; its `reversal_sequence` is the newest
-        waiting row of that type. Replays do not count.
+        waiting row of that type. Replays do not count there; `rowed` has the sequences of all rows beyond the cursor.
         """
         ...
 

@@ -150,6 +150,10 @@ class PostgresRelayStore:
         async with self.connection() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
             rows = await conn.fetch(DELIVERIES.load_positions, list(endpoints))
             objects = await conn.fetch(DELIVERIES.load_blocked_objects, list(endpoints), reversal_type)
+            beyond = await conn.fetch(DELIVERIES.load_rows_beyond_cursor, list(endpoints))
+        rowed: dict[UUID, set[int]] = {row["endpoint_id"]: set() for row in rows}
+        for one in beyond:
+            rowed[one["endpoint_id"]].add(one["sequence"])
         blocked: dict[UUID, dict[str, Blocked]] = {row["endpoint_id"]: {} for row in rows}
         for one in objects:
             blocked[one["endpoint_id"]][one["object_id"]] = Blocked(
@@ -163,6 +167,7 @@ class PostgresRelayStore:
                 wakes=row["wakes"],
                 blocked=blocked[row["endpoint_id"]],
                 next_retry_at=row["next_retry_at"],
+                rowed=frozenset(rowed[row["endpoint_id"]]),
             )
             for row in rows
         }

@@ -29,13 +29,16 @@ class Window:
     `matched` is the last sequence up to the cursor that matched its filter, 0 if none did.
     """
 
-    __slots__ = ("_entries", "_matched_read", "_queues", "_ready", "cursor", "matched", "position", "unsent")
+    __slots__ = (
+        "_entries", "_matched_read", "_queues", "_ready", "_rowed", "cursor", "matched", "position", "unsent",
+    )  # fmt: skip
 
-    def __init__(self, cursor: int, matched: int) -> None:
+    def __init__(self, cursor: int, matched: int, rowed: frozenset[int] = frozenset()) -> None:
         self.cursor = cursor
         self.matched = matched
         self.position = cursor
         self.unsent = 0
+        self._rowed = rowed
         self._matched_read = matched
         self._entries: deque[Entry] = deque()
         self._queues: dict[str, deque[Entry]] = {}
@@ -53,9 +56,12 @@ class Window:
             if event.body is None:
                 self._entries.append(Entry(event, 0, settled=True))
                 continue
-            entry = Entry(event, self._matched_read, settled=event.object_id in blocked)
+            has_row = event.sequence in self._rowed
+            entry = Entry(event, self._matched_read, settled=has_row or event.object_id in blocked)
             self._matched_read = event.sequence
             self._entries.append(entry)
+            if has_row:
+                continue
             if entry.settled:
                 behind.append(entry)
                 continue

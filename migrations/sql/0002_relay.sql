@@ -59,6 +59,8 @@ begin
   if to_regclass(name) is not null then
     return false;
   end if;
+  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late.
+  lock table events in share row exclusive mode;
   lock table events_default in access exclusive mode;
   execute format('create table %I (like events including defaults including constraints)', name);
   perform set_config('chainbell.moving_events', 'on', true);

@@ -15,6 +15,13 @@ select c.endpoint_id, c.sequence, c.matched_sequence, c.filter_revision, c.wakes
 from endpoint_cursors c
 where c.endpoint_id = any($1::uuid[]);
 
+-- name: load_rows_beyond_cursor :many
+select x.endpoint_id, x.sequence
+from endpoint_cursors c
+join delivery_exceptions x
+on x.endpoint_id = c.endpoint_id and x.sequence > c.sequence
+where c.endpoint_id = any($1::uuid[]);
+
 -- name: load_blocked_objects :many
 select endpoint_id, object_id, count(*) as rows,
   bool_or(state = 'retrying' and attempts > 0) as failed,

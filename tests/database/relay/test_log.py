@@ -133,6 +133,22 @@ async def test_partitions_made_late_take_over_what_came_before_them(conn: Connec
         await publish(conn, fact(3, object_id="dep_a"), now=NOW + timedelta(days=20))
 
 
+async def test_partitions_can_be_made_while_facts_are_published(conn: Connection, database_url: str) -> None:
+    async def publish_on(name: str) -> None:
+        own = await connect(database_url, application_name=name)
+        for version in range(1, 40):
+            await publish(own, fact(version, object_id=name))
+        await own.close()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(3):
+            group.create_task(publish_on(f"dep_{number}"))
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+            await log.make_partitions(conn, now=NOW)
+    assert await audit.verify_log(conn, MERCHANT) == []
+
+
 async def test_the_clock_of_a_log_never_runs_backwards(conn: Connection) -> None:
     (first,) = await publish(conn, fact(1), now=NOW)
     (second,) = await publish(conn, fact(2), now=NOW - timedelta(hours=1))

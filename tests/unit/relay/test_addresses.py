@@ -41,7 +41,11 @@ def test_whatever_python_calls_private_is_forbidden(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
     risky = (
-        address.is_private or address.is_loopback or address.is_link_local or address.is_multicast or address.is_reserved
+        address.is_private
+        or address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or address.is_reserved
     )
     nat64 = isinstance(address, ipaddress.IPv6Address) and address in ipaddress.IPv6Network("64:ff9b::/96")
     if risky and not nat64:

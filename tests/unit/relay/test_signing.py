@@ -74,7 +74,9 @@ def test_secrets_and_keys_are_read_back_as_written() -> None:
     assert len(base64.b64decode(public[5:])) == 32
 
 
-@pytest.mark.parametrize("text", ["", "whsec_", "whsec_!!!", "abc", "whsec_" + base64.b64encode(b"short").decode()])
+@pytest.mark.parametrize(
+    "text", ["", "whsec_", "whsec_!!!", "abc", "whsec_" + base64.b64encode(b"short").decode()]
+)
 def test_what_is_no_secret_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         signing.decode_secret(text)

@@ -115,7 +115,9 @@ def test_a_request_is_fresh_for_five_minutes_either_way(off_s: int, accepted: bo
 @given(
     st.dictionaries(
         st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature", "chainbell-prev-sequence"]),
-        st.text(max_size=80) | st.just(str(int(NOW_S))) | st.binary(max_size=40).map(lambda raw: f"v1,{raw!r}"),
+        st.text(max_size=80)
+        | st.just(str(int(NOW_S)))
+        | st.binary(max_size=40).map(lambda raw: f"v1,{raw!r}"),
     ),
     st.binary(max_size=100),
 )
@@ -161,7 +163,9 @@ def test_a_gap_remains_exactly_while_something_is_missing(steps: list[int], rng:
 
 
 def test_a_broken_chain_of_bodies_is_refused() -> None:
-    verify.verify_chain([(b"a", "0" * 64), (b"b", "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb")])
+    verify.verify_chain(
+        [(b"a", "0" * 64), (b"b", "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb")]
+    )
     with pytest.raises(verify.WebhookInvalid):
         verify.verify_chain([(b"b", "0" * 64)], previous_body=b"a")
 
@@ -169,7 +173,9 @@ def test_a_broken_chain_of_bodies_is_refused() -> None:
 def test_the_verifier_imports_nothing_of_ours_and_nothing_that_must_be_installed() -> None:
     source = Path(verify.__file__).read_text(encoding="utf-8")
     imported = {
-        (node.module or "").split(".")[0] if isinstance(node, ast.ImportFrom) else node.names[0].name.split(".")[0]
+        (node.module or "").split(".")[0]
+        if isinstance(node, ast.ImportFrom)
+        else node.names[0].name.split(".")[0]
         for node in ast.parse(source).body
         if isinstance(node, ast.Import | ast.ImportFrom)
     }

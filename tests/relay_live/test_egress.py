@@ -1,0 +1,237 @@
+"""The way out: what each kind of stranger can do to us, and what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from relay.egress import EXCERPT_BYTES_MAX, Egress, parse_retry_after
+from relay.model import Outcome, OutcomeKind
+from tests.relay_live import hostile
+from tests.relay_live.receiver import Received, Receiver
+
+NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
+HEADERS = {"content-type": "application/json", "webhook-id": "evt_1"}
+
+
+@asynccontextmanager
+async def way_out(*, private: bool = True, timeout_s: float = 1.0) -> AsyncIterator[Egress]:
+    async with Egress(timeout_s=timeout_s, allow_private_networks=private) as egress:
+        yield egress
+
+
+async def post(url: str, **options: object) -> Outcome:
+    async with way_out(**options) as egress:  # type: ignore[arg-type]  # a test's shorthand
+        return await egress.post(url, HEADERS, b"{}", now=NOW)
+
+
+def answering(**response: object) -> Callable[[Received], object]:
+    async def answer(_received: Received) -> web.Response:
+        return web.Response(**response)  # type: ignore[arg-type]  # a test's shorthand
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "status, kind",
+    [
+        (200, OutcomeKind.DELIVERED),
+        (204, OutcomeKind.DELIVERED),
+        (299, OutcomeKind.DELIVERED),
+        (301, OutcomeKind.REDIRECTED),
+        (304, OutcomeKind.REDIRECTED),
+        (400, OutcomeKind.REFUSED),
+        (410, OutcomeKind.GONE),
+        (429, OutcomeKind.THROTTLED),
+        (500, OutcomeKind.BROKEN),
+        (503, OutcomeKind.BROKEN),
+    ],
+)
+async def test_every_status_has_one_meaning(receiver: Receiver, status: int, kind: OutcomeKind) -> None:
+    receiver.answer = answering(status=status)  # type: ignore[assignment]  # a test's shorthand
+    outcome = await post(receiver.url)
+    assert (outcome.kind, outcome.status_code) == (kind, status)
+
+
+async def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
+    async with Receiver() as inside:
+        receiver.answer = answering(status=307, headers={"location": inside.url})  # type: ignore[assignment]  # a test's shorthand
+        assert (await post(receiver.url)).kind is OutcomeKind.REDIRECTED
+        assert inside.received == []
+
+
+async def test_the_answer_is_kept_up_to_a_few_kibibytes(receiver: Receiver) -> None:
+    receiver.answer = answering(status=400, body=b"x" * 10_000)  # type: ignore[assignment]  # a test's shorthand
+    assert (await post(receiver.url)).excerpt == b"x" * EXCERPT_BYTES_MAX
+    receiver.answer = answering(status=400, body=b"why")  # type: ignore[assignment]  # a test's shorthand
+    assert (await post(receiver.url)).excerpt == b"why"
+
+
+async def test_no_cookie_is_kept_and_nothing_compressed_is_asked_for(receiver: Receiver) -> None:
+    receiver.answer = answering(status=200, headers={"set-cookie": "a=b"})  # type: ignore[assignment]  # a test's shorthand
+    async with way_out() as egress:
+        for _ in range(2):
+            await egress.post(receiver.url, HEADERS, b"{}", now=NOW)
+    assert all("Cookie" not in one.headers for one in receiver.received)
+
+
+@pytest.mark.parametrize(
+    "behaviour, kind, status",
+    [
+        (hostile.drip_headers, OutcomeKind.TIMEOUT, None),
+        (hostile.hang, OutcomeKind.TIMEOUT, None),
+        (hostile.drip_body, OutcomeKind.DELIVERED, 200),
+        (hostile.flood, OutcomeKind.BROKEN, 500),
+        (hostile.gzip_bomb, OutcomeKind.REFUSED, 400),
+        (hostile.hang_up, OutcomeKind.UNREACHABLE, None),
+        (hostile.talk_nonsense, OutcomeKind.GARBLED, None),
+        (hostile.flood_headers, OutcomeKind.GARBLED, None),
+    ],
+)
+async def test_a_hostile_server_costs_a_bounded_time_and_few_bytes(
+    behaviour: hostile.Behaviour, kind: OutcomeKind, status: int | None
+) -> None:
+    async with hostile.hostile(behaviour) as server:
+        started = asyncio.get_running_loop().time()
+        outcome = await post(server.url)
+        assert asyncio.get_running_loop().time() - started < 1.5
+        assert (outcome.kind, outcome.status_code) == (kind, status)
+        assert len(outcome.excerpt) <= EXCERPT_BYTES_MAX
+        assert server.requests == 1
+        assert server.sent_bytes < 10_000_000  # what fits into the sockets' buffers, not the hundreds it had
+
+
+async def test_a_gzip_bomb_is_not_unpacked() -> None:
+    async with hostile.hostile(hostile.gzip_bomb) as server:
+        assert (await post(server.url)).excerpt.startswith(b"\x1f\x8b")
+
+
+async def test_a_connection_that_idled_out_is_replaced_once_without_blame() -> None:
+    async with hostile.hostile(hostile.close_when_idle) as server, way_out() as egress:
+        kinds = [(await egress.post(server.url, HEADERS, b"{}", now=NOW)).kind for _ in range(3)]
+        assert kinds == [OutcomeKind.DELIVERED] * 3
+
+
+async def test_nobody_listening_and_no_such_name_are_told_alike() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    assert (await post(f"http://127.0.0.1:{port}/")).kind is OutcomeKind.UNREACHABLE
+    assert (await post("http://no-such-name.invalid/")).kind is OutcomeKind.UNREACHABLE
+
+
+FORBIDDEN = [
+    "http://127.0.0.1:{port}/", "http://localhost:{port}/", "http://[::1]:{port}/", "http://[::ffff:127.0.0.1]:{port}/",
+    "http://2130706433:{port}/", "http://127.1:{port}/", "http://0177.0.0.1:{port}/", "http://0x7f000001:{port}/",
+    "http://0:{port}/", "http://0.0.0.0:{port}/", "http://10.0.0.1:{port}/", "http://169.254.169.254:{port}/",
+    "http://[64:ff9b::7f00:1]:{port}/", "http://[2002:7f00:1::]:{port}/", "http://[fd00::1]:{port}/",
+    "http://[::]:{port}/", "http://[fe80::1]:{port}/", "http://localhost.:{port}/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", FORBIDDEN)
+async def test_no_spelling_of_our_own_network_is_ever_connected_to(receiver: Receiver, url: str) -> None:
+    outcome = await post(url.format(port=receiver.port), private=False)
+    assert outcome.kind in {OutcomeKind.FORBIDDEN, OutcomeKind.UNREACHABLE}
+    assert outcome.excerpt == b""
+    assert receiver.received == []
+
+
+async def test_a_name_is_judged_by_all_its_addresses_each_time_it_is_connected_to(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {
+        "mixed.test": ["93.184.216.34", "127.0.0.1"],
+        "inside.test": ["127.0.0.1"],
+        "carried.test": ["64:ff9b::7f00:1"],
+    }
+
+    def lookup(host: str, port: int, *_rest: object) -> list[tuple[object, ...]]:
+        return [
+            (socket.AF_INET6 if ":" in one else socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port))
+            for one in answers[host]
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    for name in answers:
+        outcome = await post(f"http://{name}:{receiver.port}/", private=False)
+        assert outcome.kind is OutcomeKind.FORBIDDEN
+    assert receiver.received == []
+
+
+async def test_even_an_address_that_slipped_past_the_names_is_vetted_at_its_socket() -> None:
+    egress = Egress(timeout_s=1, allow_private_networks=False)
+    with pytest.raises(OSError, match="address forbidden"):
+        egress._make_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80)))
+
+
+async def test_proxies_of_the_environment_are_ignored(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert (await post(receiver.url)).kind is OutcomeKind.DELIVERED
+
+
+async def test_a_certificate_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "1",
+    ]
+    subprocess.run(
+        [*command, "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(cert)],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    assert (await post(f"https://localhost:{port}/")).kind is OutcomeKind.TLS_FAILED
+    server.close()
+
+
+@pytest.mark.parametrize(
+    "text, seconds",
+    [
+        ("120", 120),
+        (" 7 ", 7),
+        ("0", 0),
+        ("-1", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        ("1" * 65, None),
+        ("Fri, 20 Nov 2026 12:01:00 GMT", 60),
+        ("Fri, 20 Nov 2026 11:00:00 GMT", 0),
+        ("Fri, 99 Nov 2026 11:00:00 GMT", None),
+        ("١٢", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(text: str | None, seconds: int | None) -> None:
+    assert parse_retry_after(text, NOW) == seconds
+
+
+async def test_retry_after_makes_a_503_a_throttle(receiver: Receiver) -> None:
+    moment = (NOW + timedelta(seconds=30)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    receiver.answer = answering(status=503, headers={"retry-after": moment})  # type: ignore[assignment]  # a test's shorthand
+    outcome = await post(receiver.url)
+    assert (outcome.kind, outcome.retry_after_s) == (OutcomeKind.THROTTLED, 30)
