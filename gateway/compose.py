@@ -22,6 +22,8 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
+from chains.model import ChainId
+from chains.port import ChainSource
 from gateway import store
 from gateway.alerts import Bell
 from gateway.compose_chains import build_chain, build_source, check_token_decimals, load_known_chains
@@ -193,7 +195,14 @@ async def _open_chains(house: House, stack: AsyncExitStack) -> list[FollowedChai
     followed = []
     sources = []
     for chain in house.chains:
-        source = await stack.enter_async_context(build_source(chain, share_budget=house.shared.share_budget))
+        face = await house.faces.of(chain.follow.traits.chain)
+        source = await stack.enter_async_context(
+            build_source(
+                chain,
+                share_budget=house.shared.share_budget,
+                formerly_listed=face.naming.assets.values(),
+            )
+        )
         sources.append(source)
         publish_noted = build_publish(house.grown, chain.alias)
         followed.append(await build_chain(chain, source, house.pool, publish_noted))
@@ -249,6 +258,7 @@ async def _serve(house: House) -> None:
     observe = ApiMetrics(house.registry).note_call
     api = Api(services, (*OPERATIONS, *DOCUMENTATION), admin_token=house.keys.admin_token, observe=observe)
     async with (
+        _open_askers(house) as services.sources,
         Egress(
             timeout_s=relay.attempt_timeout_s, allow_private_networks=relay.allow_private_networks
         ) as services.egress,
@@ -262,6 +272,18 @@ async def _serve(house: House) -> None:
         forget()
         live.cancel()
         services.live.wake_all()
+
+
+@asynccontextmanager
+async def _open_askers(house: House) -> AsyncIterator[dict[ChainId, ChainSource]]:
+    """Providers for explaining, apart from the followers': a question must not take their turns."""
+    async with AsyncExitStack() as stack:
+        yield {
+            chain.follow.traits.chain: await stack.enter_async_context(
+                build_source(chain, share_budget=house.shared.share_budget)
+            )
+            for chain in house.chains
+        }
 
 
 def _services(house: House) -> Services:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -41,9 +42,20 @@ ShareBudget = Callable[[Endpoint], SharedBudget]
 """Gives the budget that an endpoint has in common with other processes."""
 
 
-def build_source(settings: ChainSettings, *, share_budget: ShareBudget | None = None) -> EvmSource:
-    """The chain's providers; the caller closes it."""
+def build_source(
+    settings: ChainSettings,
+    *,
+    share_budget: ShareBudget | None = None,
+    formerly_listed: Iterable[Asset] = (),
+) -> EvmSource:
+    """The chain's providers; the caller closes it.
+
+    Tokens that were listed once are still read: deposits of them run on, and a reorganisation must find them again.
+    """
     traits = settings.follow.traits
+    listed = {asset.asset_id for asset in (*traits.assets, traits.native)}
+    former = tuple(asset for asset in formerly_listed if asset.asset_id not in listed)
+    traits = replace(traits, assets=(*traits.assets, *former))
     match traits.family:
         case Family.EVM:
             profile = PROFILES[traits.verification_profile]

@@ -76,6 +76,11 @@ class Follower:
         return self._desk
 
     @property
+    def source(self) -> ChainSource:
+        """The providers that are asked."""
+        return self._source
+
+    @property
     def statements(self) -> dict[str, str]:
         """What each operator last said where they disagree with us, by host."""
         return self._voices.statements

@@ -71,6 +71,7 @@ class WatchedAddress:
     watching_from: BlockRef
     effective_start: int
     pending_start: int | None
+    watching_until: int | None
     created_at: datetime
 
 
@@ -231,5 +232,6 @@ def decode_watched(row: Row) -> WatchedAddress:
         watching_from=BlockRef(row["watching_from_height"], BlockHash(row["watching_from_hash"])),
         effective_start=row["effective_start"],
         pending_start=row["pending_start"],
+        watching_until=row["watching_until"],
         created_at=row["created_at"],
     )

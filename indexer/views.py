@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chains.model import Address, AssetId, ChainId, TxHash
+from chains.model import Address, AssetId, BlockHash, ChainId, TxHash
 from indexer.deposits import Deposit, DepositState
 from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.registration import WatchedAddress, decode_watched
@@ -169,3 +169,26 @@ async def load_registrations_of_merchant(
     async with storage_weather():
         rows = await pool.fetch(_VIEWS["load_registrations_of_merchant"], chain, merchant_id, list(addresses))
     return [decode_watched(row) for row in rows]
+
+
+async def list_newest_deposits(
+    pool: Pool, merchant_id: MerchantId, chain: ChainId, address: Address, *, limit: int
+) -> list[DepositRow]:
+    """The newest deposits to one address, unpublished ones included, newest first."""
+    async with storage_weather():
+        rows = await pool.fetch(_VIEWS["list_newest_deposits"], merchant_id, chain, address, limit)
+    return [DepositRow(decode_deposit(row), row["reference"]) for row in rows]
+
+
+async def load_canonical_hash(pool: Pool, chain: ChainId, height: int) -> BlockHash | None:
+    """Our canonical block's hash at a height, or None where we hold none."""
+    async with storage_weather():
+        found: bytes | None = await pool.fetchval(_VIEWS["load_canonical_hash"], chain, height)
+    return None if found is None else BlockHash(found)
+
+
+async def load_asset_starts(pool: Pool, chain: ChainId) -> dict[AssetId, int]:
+    """The start height of each listed asset."""
+    async with storage_weather():
+        rows = await pool.fetch(_CHAINS["load_assets"], chain)
+    return {AssetId(row["asset"]): row["start_height"] for row in rows if row["listed"]}

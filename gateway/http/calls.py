@@ -16,6 +16,8 @@ from uuid import UUID
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from chains.model import ChainId
+from chains.port import ChainSource
 from gateway.apikeys import Scope
 from gateway.faces import Faces
 from gateway.http.limits import StreamLimits
@@ -94,6 +96,7 @@ class Services:
     registry: CollectorRegistry = field(default_factory=build_registry)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     egress: Egress | None = None
+    sources: dict[ChainId, ChainSource] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -10,13 +10,16 @@ from gateway.apikeys import Scope
 from gateway.http import (
     addresses,
     chains,
+    coverage,
     deliveries,
     deposits,
     endpoints,
     events,
+    explain,
     health,
     merchants,
     shapes,
+    shapes_explain,
     shapes_relay,
 )
 from gateway.http.calls import AdminAccess, AnyKey, OpenAccess, Operation, Outcome
@@ -183,6 +186,19 @@ CHAINS = (
     ),
 )  # fmt: skip
 
+EXPLAIN = (
+    Operation(
+        "GET", "/v1/explain", "explain", "Why a payment is credited or not", Scope.DEPOSITS, explain.get_explanation,
+        (Outcome(200, shapes_explain.Explanation, "The reasons, in words."),), query=shapes_explain.ExplainQuery,
+        problems=(404,), waits=True,
+    ),
+    Operation(
+        "GET", "/v1/coverage", "get_coverage", "What was read, without a hole", Scope.DEPOSITS,
+        coverage.get_coverage, (Outcome(200, shapes_explain.Coverage, "Ranges, holes and levels."),),
+        query=shapes_explain.CoverageQuery, problems=(404,),
+    ),
+)  # fmt: skip
+
 HEALTH = (
     Operation(
         "GET", "/healthz", "healthz", "Whether the process answers", OpenAccess(), health.get_healthz,
@@ -198,4 +214,13 @@ HEALTH = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*MERCHANTS, *ADDRESSES, *DEPOSITS, *EVENTS, *ENDPOINTS, *CHAINS, *HEALTH)
+OPERATIONS: tuple[Operation, ...] = (
+    *MERCHANTS,
+    *ADDRESSES,
+    *DEPOSITS,
+    *EVENTS,
+    *ENDPOINTS,
+    *CHAINS,
+    *EXPLAIN,
+    *HEALTH,
+)

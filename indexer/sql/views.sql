@@ -31,13 +31,6 @@ select
 from chains
 order by chain;
 
--- name: load_coverage :many
-select height, level, served_by, tx_count, log_count
-from blocks
-where chain = $1
-  and height between $2 and $3
-order by height;
-
 -- name: load_coverage_ranges :many
 with marked as (
   select height, level, height - row_number() over (partition by level order by height) as island
@@ -66,14 +59,19 @@ where chain = $1
   and merchant_id = $2
   and address = any($3::bytea[]);
 
--- name: load_canonical_block :one
-select height, hash, parent_hash, block_time, level, served_by, tx_count, log_count, transfer_count, applied_at
+-- name: load_canonical_hash :one
+select hash
 from blocks
 where chain = $1
   and height = $2;
 
--- name: count_watched :one
-select count(*)
-from addresses
-where chain = $1
-  and deleted_at is null;
+
+-- name: list_newest_deposits :many
+select deposits.*, addresses.reference
+from deposits
+join addresses on addresses.id = deposits.address_id
+where deposits.merchant_id = $1
+  and deposits.chain = $2
+  and deposits.recipient = $3
+order by deposits.first_seen_at desc, deposits.id desc
+limit $4;
