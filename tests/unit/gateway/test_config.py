@@ -1,0 +1,238 @@
+"""Configuration: every error names its key, says what is wanted, and never shows a value."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from chains.traits import FinalAtDepth, FinalByTag
+from gateway.config import find_config, load_settings
+from gateway.config_table import ConfigInvalid
+from gateway.settings import Bind, Settings
+from indexer.policy import ConfirmedBy, Requirement
+from relay.settings import RETRY_SCHEDULE_S
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+LOCAL = """
+[chains.local]
+family = "evm"
+chain_id = 31337
+native = { symbol = "ETH", decimals = 18, slip44 = 60 }
+endpoints = ["http://127.0.0.1:8545"]
+"""
+
+
+def load(tmp_path: Path, text: str, **environment: str) -> Settings:
+    """Settings from this text."""
+    file = tmp_path / "chainbell.toml"
+    file.write_text(text)
+    return load_settings(file, environment=environment)
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    settings = load_settings(None, environment={})
+    assert settings.http.bind == Bind("127.0.0.1", 8480)
+    assert settings.relay.retry.schedule_s == RETRY_SCHEDULE_S
+    assert settings.chains == {}
+
+
+def test_the_file_is_the_given_one_else_the_environments_else_the_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_config(None, {}) is None
+    (tmp_path / "chainbell.toml").write_text("")
+    assert find_config(None, {}) == Path("chainbell.toml")
+    assert find_config(None, {"CHAINBELL_CONFIG": "b"}) == Path("b")
+    assert find_config("a", {"CHAINBELL_CONFIG": "b"}) == Path("a")
+
+
+def test_a_relative_data_dir_stands_beside_its_file(tmp_path: Path) -> None:
+    assert load(tmp_path, 'data_dir = "./x"').data_dir == tmp_path / "x"
+
+
+WRONG = [
+    ('dat_dir = "x"', "dat_dir: unknown key; did you mean data_dir?"),
+    ("data_dir = 7", "data_dir: a string is wanted, not a whole number"),
+    ("database = 7", "database: a table is wanted, not a whole number"),
+    ("[database]\nurl = 7", "database.url: a string is wanted, not a whole number"),
+    ('[database]\nurl = "mysql://x"', "database.url: a URL that starts with postgresql:// is wanted"),
+    ('[database]\nurl = "$DATABASE"', "database.url: the environment variable DATABASE is not set"),
+    ('[database]\nurl = "postgresql://x"', "secrets.admin_token: must be given with database.url"),
+    ('[database]\nurl = "postgresql://x"', "secrets.encryption_key: must be given with database.url"),
+    ('[redis]\nurl = "http://x"', "redis.url: a URL that starts with redis:// is wanted"),
+    ('[http]\nbind = "8480"', "http.bind: a host and a port are wanted"),
+    ('[http]\nbind = "node:1:8480"', "http.bind: an IPv6 address stands in brackets"),
+    ('[http]\nbind = "127.0.0.1:99999"', "http.bind: a host and a port are wanted"),
+    (
+        '[http]\npublic_url = "shop.example"',
+        "http.public_url: a URL that starts with http:// or https:// is wanted",
+    ),
+    ('[http]\nbnid = "x"', "http.bnid: unknown key; did you mean bind?"),
+    ('[secrets]\nencryption_key = "short"', "secrets.encryption_key: base64 of 32 bytes is wanted"),
+    (
+        f'[secrets]\nencryption_key = ["{KEY}", "x"]',
+        "secrets.encryption_key[1]: base64 of 32 bytes is wanted",
+    ),
+    ("[relay]\nretry_schedule_s = []", "relay.retry_schedule_s: 1 to 64 whole numbers of seconds are wanted"),
+    ("[relay]\nretry_schedule_s = [5, -1]", "relay.retry_schedule_s: 1 to 64 whole numbers"),
+    ("[relay]\nattempt_timeout_s = 0", "relay.attempt_timeout_s: a number above 0 and up to 60 is wanted"),
+    (
+        '[relay]\nallow_private_networks = "yes"',
+        "relay.allow_private_networks: true or false is wanted, not a string",
+    ),
+    ('[alerts]\nwebhook_url = "nonsense"', "alerts.webhook_url: a URL that starts with"),
+    ("[chains.ethereum]", "chains.ethereum.endpoints: at least one URL of a node is wanted"),
+    (
+        '[chains.ethereum]\nendpoints = ["ws://x"]',
+        "chains.ethereum.endpoints: at least one http:// or https:// URL",
+    ),
+    (
+        '[chains.ethereum]\nendpoints = ["$RPC"]',
+        "chains.ethereum.endpoints[0]: the environment variable RPC is not set",
+    ),
+    (
+        '[chains.ethereum]\nendpoints = ["ipc:/x"]',
+        "chains.ethereum.endpoints[0]: a URL that starts with http://",
+    ),
+    ("[chains.ethereum]\nendpoints = [{ }]", "chains.ethereum.endpoints[0].url: must be given"),
+    (
+        '[chains.ethereum]\nendpoints = [{ url = "http://x", operater = "me" }]',
+        "chains.ethereum.endpoints[0].operater: unknown key; did you mean operator?",
+    ),
+    (
+        '[chains.ethereum]\nendpoints = ["http://x"]\nchain_id = 5',
+        "chains.ethereum.chain_id: ethereum is chain 1",
+    ),
+    ('[chains.ethereun]\nendpoints = ["http://x"]', "chains.ethereun.family: must be given"),
+    ('[chains.ethereun]\nendpoints = ["http://x"]', "did you mean ethereum?"),
+    ('[chains.Local]\nendpoints = ["http://x"]', "chains.Local: an alias is lower-case letters"),
+    (LOCAL + "start = -1", 'chains.local.start: "head" or a height is wanted'),
+    (LOCAL + "confirmed = { }", "chains.local.confirmed: either confirmations = 12 or finality"),
+    (LOCAL + "confirmed = []", "chains.local.confirmed: at least one rule is wanted"),
+    (LOCAL + "confirmed = { confirmations = 0 }", "chains.local.confirmed.confirmations: a number from 1 to"),
+    (
+        LOCAL + 'confirmed = [{ finality = "soon" }]',
+        "chains.local.confirmed[0].finality: one of safe, final is wanted",
+    ),
+    (
+        LOCAL + 'confirmed = [{ asset = "eip155:1/slip44:60", confirmations = 1 }]',
+        "chains.local.confirmed[0].asset: not the native coin or a listed token",
+    ),
+    (LOCAL + "final = 12", "chains.local.final: a table is wanted"),
+    (LOCAL + 'verification = "none"', "chains.local.verification: one of auto, agreement is wanted"),
+    (LOCAL + "block_time_s = 0", "chains.local.block_time_s: a number above 0"),
+    (LOCAL + "polling = 1", "chains.local.polling: unknown key"),
+    (LOCAL + 'assets = [{ symbol = "X", decimals = 6 }]', "chains.local.assets[0].contract: must be given"),
+    (
+        LOCAL
+        + 'assets = [{ symbol = "X", decimals = 6, contract = "0x5FbDB2315678afecb367f032d93F642f64180aa4" }]',
+        "chains.local.assets[0].contract: the EIP-55 checksum does not fit",
+    ),
+    (
+        LOCAL
+        + 'assets = [{ symbol = "X", decimals = 6, contract = "0x5FbDB2315678afecb367f032d93F642f64180aa3", '
+        + "min_base_units = 0.5 }]",
+        "chains.local.assets[0].min_base_units: an amount in base units is wanted",
+    ),
+    (LOCAL + LOCAL.replace("chains.local", "chains.twin"), "chains.twin: is the same chain as local"),
+    ("x = [", "is not TOML"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG)
+def test_what_is_wrong_is_named_with_its_key(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(tmp_path, text)
+    assert said in str(caught.value)
+    assert str(tmp_path / "chainbell.toml") in str(caught.value)
+
+
+def test_one_run_names_every_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(tmp_path, 'dat_dir = "x"\n[http]\nbind = 7\n[chains.ethereum]\n')
+    assert len(caught.value.flaws) == 3
+
+
+SECRET = "s3cr3t-in-a-url"
+
+
+def test_secrets_are_shown_in_no_error_and_no_repr(tmp_path: Path) -> None:
+    text = (
+        f'[database]\nurl = "mysql://u:{SECRET}@h/x"\n[secrets]\nencryption_key = "{SECRET}"\nadmin_token = "{SECRET} x"\n'
+        f'[chains.ethereum]\nendpoints = ["ftp://u:{SECRET}@h"]\n[alerts]\nwebhook_url = "ftp://{SECRET}"'
+    )
+    with pytest.raises(ConfigInvalid) as caught:
+        load(tmp_path, text)
+    assert SECRET not in str(caught.value)
+    settings = load(
+        tmp_path,
+        f'[database]\nurl = "postgresql://u:{SECRET}@h/x"\n[secrets]\nencryption_key = "{KEY}"\n'
+        f'admin_token = "{SECRET}"\n[chains.ethereum]\nendpoints = ["https://h/v3/{SECRET}"]',
+    )
+    assert SECRET not in repr(settings)
+    assert KEY not in repr(settings)
+    assert settings.database_url.reveal() == f"postgresql://u:{SECRET}@h/x"
+
+
+def test_a_known_alias_needs_only_an_endpoint_and_may_be_overridden(tmp_path: Path) -> None:
+    plain = load(tmp_path, '[chains.ethereum]\nendpoints = ["$RPC"]', RPC="https://node.example").chains[
+        "ethereum"
+    ]
+    assert plain.follow.traits.chain == "eip155:1"
+    assert plain.endpoints[0].url == "https://node.example"
+    assert plain.follow.confirm_rules
+    assert isinstance(plain.follow.finality, FinalByTag)
+    changed = load(
+        tmp_path,
+        '[chains.ethereum]\nendpoints = ["http://x"]\nfinal = { confirmations = 64 }\nblock_time_s = 3\n'
+        'start = 7\nassets = []\nverification = "agreement"\nconfirmed = { finality = "safe" }',
+    ).chains["ethereum"]
+    assert changed.follow.finality == FinalAtDepth(64)
+    assert (changed.follow.traits.block_time_s, changed.follow.start_height) == (3, 7)
+    assert changed.follow.traits.assets == ()
+    assert changed.follow.traits.verification_profile == "agreement"
+    assert changed.follow.confirm_rules[0].requirement == Requirement(ConfirmedBy.SAFE)
+
+
+def test_an_unknown_alias_says_what_it_is(tmp_path: Path) -> None:
+    chain = load(
+        tmp_path,
+        LOCAL
+        + 'assets = [ { symbol = "USDT", contract = "0x5FbDB2315678afecb367f032d93F642f64180aa3", decimals = 6, '
+        + 'min_base_units = "5" } ]\n'
+        + 'confirmed = [ { up_to_base_units = "100", asset = "eip155:31337/erc20:0x5FBDB2315678afecb367f032d93F642f64180aa3", '
+        + "confirmations = 1 }, { confirmations = 3 } ]",
+    ).chains["local"]
+    (asset,) = chain.follow.traits.assets
+    assert asset.asset_id == "eip155:31337/erc20:0x5fbdb2315678afecb367f032d93f642f64180aa3"
+    assert (asset.decimals, asset.min_base_units) == (6, 5)
+    assert chain.follow.traits.native.asset_id == "eip155:31337/slip44:60"
+    first, second = chain.follow.confirm_rules
+    assert (first.asset, first.up_to_base_units) == (asset.asset_id, 100)
+    assert second.requirement == Requirement(ConfirmedBy.DEPTH, 3)
+
+
+def test_endpoints_as_tables_keep_operator_budget_and_headers(tmp_path: Path) -> None:
+    chain = load(
+        tmp_path,
+        '[chains.ethereum]\nendpoints = [ { url = "http://h", operator = "me", requests_per_s = 5, '
+        'headers = { Authorization = "$TOKEN" } } ]',
+        TOKEN="Bearer x",
+    ).chains["ethereum"]
+    (endpoint,) = chain.endpoints
+    assert (endpoint.operator_name, endpoint.requests_per_s) == ("me", 5)
+    assert endpoint.headers == {"Authorization": "Bearer x"}
+
+
+def test_health_bind_is_read_inside_http_and_at_the_top(tmp_path: Path) -> None:
+    assert load(tmp_path, '[http]\nhealth_bind = "0.0.0.0:1"').http.health_bind == Bind("0.0.0.0", 1)
+    assert load(tmp_path, 'health_bind = "[::1]:2"').http.health_bind == Bind("::1", 2)
+
+
+def test_encryption_keys_may_be_several_while_rotating(tmp_path: Path) -> None:
+    other = base64.urlsafe_b64encode(bytes(range(224, 256))).decode()
+    settings = load(tmp_path, f'[secrets]\nencryption_key = ["{other}", "{KEY}"]')
+    assert [key.reveal() for key in settings.secrets.encryption_keys] == [other, KEY]
