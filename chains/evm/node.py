@@ -71,7 +71,8 @@ class Abilities:
 class NetworkPin:
     """The network every node of a chain must serve, shared among them.
 
-    While `genesis_hash` is None a node is only held to what it said itself.
+    While `genesis_hash` is None a node is held to what it showed itself: the
+    first to answer must not decide for the others.
     """
 
     chain_number: int
@@ -209,13 +210,12 @@ class EvmNode:
         genesis = decode_header(raw)
         if genesis.height != 0:
             raise Inconsistent(f"answered block 0 with block {genesis.height}")
-        self._genesis_hash = genesis.hash
-        if self.pin.genesis_hash is None:
-            self.pin.genesis_hash = genesis.hash
-        elif genesis.hash != self.pin.genesis_hash:
+        expected = self.pin.genesis_hash or self._genesis_hash
+        if expected is not None and genesis.hash != expected:
             raise WrongNetwork(
-                f"has the genesis block {encode_word(genesis.hash)}, not {encode_word(self.pin.genesis_hash)}"
+                f"has the genesis block {encode_word(genesis.hash)}, not {encode_word(expected)}"
             )
+        self._genesis_hash = genesis.hash
 
 
 def name_provider(error: ChainError, provider: str) -> ChainError:

@@ -107,6 +107,21 @@ async def test_case_103_a_connection_renewed_in_silence_is_asked_who_it_is(fault
             await provider.fetch_headers(0, 1)
 
 
+async def test_case_103_the_first_provider_to_answer_does_not_decide_for_the_others(
+    chain: LocalChain, make_source: MakeSource
+) -> None:
+    async with start_anvil("--timestamp", "1600000000") as impostor:
+        source = make_source(chain.traits(), impostor.url, chain.node.url)
+        wrong = source.choose_provider()
+        await wrong.fetch_head_report()
+        source.report_failure(wrong, Unreachable("gone"))
+        right = source.choose_provider()
+        source.pin_genesis(await right.fetch_genesis_hash())
+        assert (await right.fetch_head_report()).head.height == 1
+        with pytest.raises(WrongNetwork):
+            await wrong.fetch_head_report()
+
+
 async def test_one_connection_is_asked_who_it_is_once(faulty: Faulty) -> None:
     for _ in range(5):
         await faulty.provider.fetch_headers(0, 1)

@@ -88,6 +88,22 @@ async def test_history_may_not_take_the_heads_share() -> None:
     assert await waiting > 0.5
 
 
+async def test_a_head_that_waits_is_served_before_history_that_came_later() -> None:
+    budget = Budget(4)
+    await spend(budget, Lane.HEAD, 4)
+    served: list[Lane] = []
+
+    async def ask(lane: Lane, calls_count: int) -> None:
+        async with budget.admit(lane, calls_count):
+            served.append(lane)
+
+    head = asyncio.create_task(ask(Lane.HEAD, 6))
+    await asyncio.sleep(0.02)
+    history = [asyncio.create_task(ask(Lane.BACKFILL, 1)) for _ in range(2)]
+    await asyncio.wait([head, *history])
+    assert served == [Lane.HEAD, Lane.BACKFILL, Lane.BACKFILL]
+
+
 async def test_calls_in_flight_have_a_bound_and_leave_room_for_the_head() -> None:
     budget = Budget()
     inside = 0
