@@ -36,9 +36,11 @@ class RpcFailure(Exception):
 
 
 def find_anvil() -> Path | None:
-    """The anvil of this checkout's node_modules, or the one on PATH."""
-    local = REPOSITORY / "node_modules" / ".bin" / "anvil"
-    if local.exists():
+    """The anvil of this checkout's node_modules, or the one on PATH.
+
+    The binary itself, not npm's script around it: killing that would leave the node behind.
+    """
+    for local in sorted((REPOSITORY / "node_modules" / "@foundry-rs").glob("anvil-*/bin/anvil*")):
         return local
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         candidate = Path(folder) / "anvil"
