@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -32,9 +32,26 @@ class Received:
         found: dict[str, Any] = json.loads(self.body)
         return found
 
+    @property
+    def object_id(self) -> str:
+        return str(self.event["data"]["deposit"]["id"])
+
 
 async def accept(_received: Received) -> web.StreamResponse:
     return web.Response(status=204)
+
+
+def refuse(status: int = 500, **headers: str) -> Answer:
+    """Answer everything with this status; `retry_after="5"` is the header Retry-After."""
+
+    async def answer(_received: Received) -> web.StreamResponse:
+        return web.Response(
+            status=status,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+            text="no",
+        )
+
+    return answer
 
 
 @dataclass
@@ -50,7 +67,7 @@ class Receiver:
     _runner: web.AppRunner | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def __aenter__(self) -> Receiver:
+    async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
