@@ -6,6 +6,10 @@ import asyncio
 
 from tests.api.world import ADMIN_TOKEN, ANOTHER, WATCHED, World
 
+CALL_IS_LOCKED = (
+    "select exists (select from pg_locks where locktype = 'advisory' and classid = 25444 and granted)"
+)
+
 
 def keyed(name: str = "k-1") -> dict[str, str]:
     """The header."""
@@ -86,9 +90,7 @@ async def test_while_a_call_is_in_progress_its_repetition_is_409(world: World, k
         await conn.execute("lock table addresses in access exclusive mode")
         async with asyncio.TaskGroup() as group:
             first = group.create_task(world.call("POST", "/v1/addresses", body, key=key, headers=keyed()))
-            while not await conn.fetchval(
-                "select exists (select from pg_locks where locktype = 'advisory' and classid = 25444 and granted)"
-            ):
+            while not await conn.fetchval(CALL_IS_LOCKED):  # noqa: ASYNC110  (a lock sends no event)
                 await asyncio.sleep(0.01)
             second = await world.call("POST", "/v1/addresses", body, key=key, headers=keyed())
             assert second.status == 409
