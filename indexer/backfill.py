@@ -67,6 +67,9 @@ async def step_backfill(
     wanted = (wanted[0], min(wanted[1], record.tip.height))
     if wanted[0] > wanted[1]:
         return NothingPending()
+    if wanted[1] < record.start_height - 1:
+        # Another process reads history of this chain, and our record is older than the range: look again.
+        return NothingPending()
     first, last = choose_chunk(wanted, record.start_height, desk.settings.backfill_blocks_max)
     blocks = await provider.fetch_blocks(first, last)
     searched_version = desk.watched.version

@@ -35,6 +35,7 @@ CREDITED = ("confirmed", "final")
 class Watched:
     """One chain as the laws see it; `path` is what we recorded as canonical, oldest first.
 
+    `history` are blocks below our start; which deposit they replace is not looked up any more.
     `settled_own`: whether a deposit that became final in a block was an own transfer; final does not change any more.
     """
 
@@ -47,6 +48,7 @@ class Watched:
     path: list[SimBlock] = field(default_factory=list)
     credited: set[UUID] = field(default_factory=set)
     published: set[UUID] = field(default_factory=set)
+    history: set[SimBlock] = field(default_factory=set)
     settled_own: dict[tuple[UUID, BlockHash], bool] = field(default_factory=dict)
 
 
@@ -103,6 +105,7 @@ class Laws:
         below = [watched.chain.blocks[one.hash] for one in rows.blocks if one.height < path[0].height]
         assert is_linked([block.header for block in [*below, path[0]]]), "history does not link to our start"
         path[:0] = below
+        watched.history.update(below)
         return True
 
     @staticmethod
@@ -222,7 +225,7 @@ class Laws:
             assert row.state not in ON_CHAIN, f"{row.state}, and no canonical block holds it"
             assert row.credited_base_units == 0
             assert (row.replaced_by is not None) == (row.state == "replaced")
-            if _has_rival(row, watched.path):
+            if _has_rival(row, watched):
                 assert row.state == "replaced", "another transaction used its nonce up, and nobody says so"
         watched.credited = credited
         oracle.ever_recorded.update(rows.deposits)
@@ -278,13 +281,16 @@ def _check_place(row: Deposit, sight: Sight) -> None:
     )
 
 
-def _has_rival(row: Deposit, path: list[SimBlock]) -> bool:
+def _has_rival(row: Deposit, watched: Watched) -> bool:
     """Whether a canonical transaction other than its own used up what the deposit's own would have used."""
     (key,) = row.conflict_keys
-    if key not in path[-1].keys:
+    if key not in watched.path[-1].keys:
         return False
     return any(
-        payment.key == key and payment.tx_hash != row.tx_hash for block in path for payment in block.payments
+        payment.key == key and payment.tx_hash != row.tx_hash
+        for block in watched.path
+        if block not in watched.history
+        for payment in block.payments
     )
 
 
