@@ -39,6 +39,7 @@ class Settings:
     final_confirmations: int = 12
     poll_interval_s: float = 0.1
     retry_schedule_s: Sequence[float] = (1, 1, 2, 2, 3, 3, 5, 5, 5)
+    data_dir: Path | None = None
     extra: str = ""
 
 
@@ -61,6 +62,7 @@ class Program:
     running: list[Running] = field(default_factory=list)
     kills_count: int = 0
     api_keys: dict[str, str] = field(default_factory=dict)
+    log_files: list[Path] = field(default_factory=list)
     _starts_count: int = 0
 
     @property
@@ -88,7 +90,7 @@ class Program:
             )
         self.config_file.write_text(
             f"""
-data_dir = "{self.folder / "data"}"
+data_dir = "{s.data_dir or self.folder / "data"}"
 
 [database]
 url = "{s.database_url or ""}"
@@ -131,6 +133,7 @@ stalled_after_s = 600
         self._starts_count += 1
         name = "-".join(roles) or "all"
         log_file = self.folder / f"{self._starts_count:03d}-{name}.log"
+        self.log_files.append(log_file)
         arguments = [argument for role in roles for argument in ("--role", role)]
         with log_file.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
@@ -209,6 +212,11 @@ stalled_after_s = 600
                 except (aiohttp.ClientError, TimeoutError):
                     pass
                 await asyncio.sleep(0.1)
+
+    async def read_metrics(self) -> str:
+        """What `/metrics` says now."""
+        async with aiohttp.ClientSession() as session, session.get(self.base_url + "/metrics") as response:
+            return await response.text()
 
     async def wait_ready(self) -> None:
         """Wait for `/readyz`; fails with the last log when a process ended meanwhile."""
