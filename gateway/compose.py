@@ -294,6 +294,7 @@ def _services(house: House) -> Services:
         read_clock,
         SecretBox(house.keys.encryption_keys),
         limits=house.shared.limits,
+        cache=house.shared.cache,
         registry=house.registry,
         stop=house.stop,
     )

@@ -26,6 +26,7 @@ from gateway.live import LiveLog
 from gateway.metrics import build_registry
 from gateway.ratelimits import LocalRateLimits, RateLimits
 from gateway.settings import Settings
+from gateway.statuscache import LocalStatusCache, StatusCache
 from indexer.identity import MerchantId
 from migrations.handles import Pool
 from migrations.ids import decode_id, new_id
@@ -91,6 +92,7 @@ class Services:
     clock: Callable[[], datetime]
     box: SecretBox
     limits: RateLimits = field(default_factory=LocalRateLimits)
+    cache: StatusCache = field(default_factory=LocalStatusCache)
     live: LiveLog = field(default_factory=LiveLog)
     streams: StreamLimits = field(default_factory=StreamLimits)
     registry: CollectorRegistry = field(default_factory=build_registry)

@@ -19,6 +19,7 @@ from gateway.http.addresses import find_chain, read_address
 from gateway.http.calls import Answer, Call, json_answer
 from gateway.http.cursors import decode_after, encode_cursor, page
 from gateway.http.problem import not_found, unprocessable
+from gateway.statuscache import Question, Watermark
 from gateway.store import database_weather
 from indexer import views
 from indexer.events import count_confirmations, encode_deposit
@@ -26,11 +27,35 @@ from indexer.identity import DepositId
 from indexer.views import DepositFilter, DepositRow, PageAfter
 from migrations.handles import Pool
 from migrations.ids import encode_id
-from relay.log import load_events_of_object
+from relay.log import load_events_of_object, load_head
 
 
 async def get_deposits(call: Call) -> Answer:
-    """List deposits."""
+    """List deposits; what was listed for the same question under the same watermark is given again."""
+    wanted, after = read_filter(call)
+
+    async def compute() -> bytes:
+        return await _list(call, wanted, after)
+
+    asked = "deposits " + msgspec.json.encode(call.query).decode()
+    question = Question(call.merchant_id, asked, lambda: load_watermark(call), compute)
+    return Answer(200, await call.services.cache.answer(question))
+
+
+async def load_watermark(call: Call) -> Watermark:
+    """What moves whenever this merchant's deposits may look different: the log's head, and the tip of every chain.
+
+    Every change of a deposit is an event, written in the transaction that changes it; confirmations count from the tip.
+    Hashes stand beside numbers, since after a restored backup numbers could repeat.
+    """
+    async with database_weather(), call.pool.acquire() as conn:
+        head = await load_head(conn, call.merchant_id)
+    tips = [record.tip.hash.hex() for record in await views.load_chains(call.pool)]
+    return (head.log_epoch, head.sequence, head.head_hash.hex(), *sorted(tips))
+
+
+def read_filter(call: Call) -> tuple[DepositFilter, PageAfter | None]:
+    """What is asked for; Problem 422 for what can not be."""
     query = call.query
     faces = call.services.faces
     face = None if query.chain is None else find_chain(faces, query.chain, "/query/chain")
@@ -45,18 +70,17 @@ async def get_deposits(call: Call) -> Answer:
         until=query.until,
     )
     after = decode_after(query.after)
-    rows = await views.list_deposits(
-        call.pool,
-        call.merchant_id,
-        wanted,
-        after=None if after is None else PageAfter(*after),
-        limit=query.limit + 1,
-    )
-    shown = await _views(call.pool, faces, rows)
-    return json_answer(
+    return wanted, None if after is None else PageAfter(*after)
+
+
+async def _list(call: Call, wanted: DepositFilter, after: PageAfter | None) -> bytes:
+    limit = call.query.limit
+    rows = await views.list_deposits(call.pool, call.merchant_id, wanted, after=after, limit=limit + 1)
+    shown = await _views(call.pool, call.services.faces, rows)
+    return msgspec.json.encode(
         page(
             rows,
-            query.limit,
+            limit,
             place=lambda row: (row.deposit.first_seen_at, row.deposit.id),
             view=lambda row: shown[row.deposit.id],
         )
