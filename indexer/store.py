@@ -30,6 +30,9 @@ CHAIN_LOCK_CLASS = 0x6362
 """First key of the chains' advisory locks; the second is `chains.lock_key`."""
 
 WATCH_PAGE_ADDRESSES = 50_000
+NO_HORIZON = 2**63 - 1
+"""Every watch-list version there can be."""
+
 DEPOSIT_COLUMNS_COUNT = 31
 
 
@@ -115,7 +118,8 @@ class PostgresFollowStore:
             if created is None:
                 return
             await insert_blocks(conn, chain, [first], at=at)
-            await insert_assets(conn, chain, assets, start_height=header.height + 1)
+            # Nothing was watched before: what is listed from the beginning counts wherever an address does.
+            await insert_assets(conn, chain, assets, start_height=0)
 
     async def acquire_lease(self, chain: ChainId, *, holder: str, lease_s: float) -> int | None:
         """The epoch under which this holder may write, or None while another one lives."""
@@ -128,11 +132,24 @@ class PostgresFollowStore:
         async with storage_weather():
             await self._pool.execute(_CHAINS["release_lease"], chain, holder)
 
-    async def load_watch_page(self, chain: ChainId, *, after_version: int) -> WatchDelta:
+    async def load_watch_horizon(self, chain: ChainId) -> int:
+        """The watch-list version up to which every registration has committed.
+
+        Versions are given before they commit: without waiting for those in
+        flight, a reader could step over one and never see it.
+        """
+        async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
+            await lock_chain_exclusive(conn, await self._lock_key(conn, chain))
+            version: int = await conn.fetchval(_WATCHLIST["load_watch_version"], chain)
+        return version
+
+    async def load_watch_page(
+        self, chain: ChainId, *, after_version: int, up_to_version: int = NO_HORIZON
+    ) -> WatchDelta:
         """The next page of addresses for the in-memory set; empty when it is complete."""
         async with storage_weather():
             rows = await self._pool.fetch(
-                _WATCHLIST["load_watch_delta"], chain, after_version, WATCH_PAGE_ADDRESSES
+                _WATCHLIST["load_watch_delta"], chain, after_version, WATCH_PAGE_ADDRESSES, up_to_version
             )
         if not rows:
             return WatchDelta(after_version)
@@ -222,7 +239,7 @@ class PostgresMove:
         version = after_version
         while True:
             rows = await self._conn.fetch(
-                _WATCHLIST["load_watch_delta"], self._record.chain, version, WATCH_PAGE_ADDRESSES
+                _WATCHLIST["load_watch_delta"], self._record.chain, version, WATCH_PAGE_ADDRESSES, NO_HORIZON
             )
             if not rows:
                 return WatchDelta(version, addresses)

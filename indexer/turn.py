@@ -87,14 +87,16 @@ class Turn:
         )
 
     async def _load_watch_set(self) -> None:
-        watched = self._chain.desk.watched
-        while True:
+        """Every address that has committed, in pages; what comes meanwhile is each move's to add."""
+        chain, watched = self._chain.desk.settings.traits.chain, self._chain.desk.watched
+        horizon = await self._chain.store.load_watch_horizon(chain)
+        while watched.version < horizon:
             page = await self._chain.store.load_watch_page(
-                self._chain.desk.settings.traits.chain, after_version=watched.version
+                chain, after_version=watched.version, up_to_version=horizon
             )
-            if page.version == watched.version:
-                return
             watched.add((Address(address) for address in page.addresses), version=page.version)
+            if not page.addresses:
+                return
 
 
 async def _load_unsettled(move: MoveTransaction, *, after: DepositId, limit: int) -> list[Deposit]:

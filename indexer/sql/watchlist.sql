@@ -17,6 +17,7 @@ select watch_version, address
 from addresses
 where chain = $1
   and watch_version > $2
+  and watch_version <= $4
 order by watch_version
 limit $3;
 
@@ -64,7 +65,7 @@ returning *;
 update addresses
 set
   from_height = $2,
-  effective_start = least(effective_start, $3 + 1),
+  effective_start = least(effective_start, greatest($3 + 1, $2)),
   pending_start = case when $2 <= $3 then $2 end
 where id = $1
   and effective_start > $2
