@@ -83,6 +83,10 @@ check: setup ## style, types, import contracts and house rules; no database, no 
 mutants: setup ## break the decisions one small change at a time and list what no test notices (ARGS="relay.schedule")
 	@$(RUN) -m tests.mutants $(ARGS)
 
+.PHONY: plant
+plant: setup ## plant known bugs in a copy of the tree; the simulation or a test must catch each one
+	@$(RUN) -m tests.mutants.plant $(ARGS)
+
 .PHONY: simulate
 simulate: setup ## thousands of seeded schedules against the laws (ARGS="--schedules 20000" or "--replay SEED")
 	@$(RUN) -m tests.simulation $(ARGS)

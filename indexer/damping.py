@@ -1,4 +1,9 @@
-"""Repeated messages, let through once a minute and told when the trouble is over."""
+"""Repeated messages, let through once a minute and told when the trouble is over.
+
+A loop that fails four times a second must not write four lines a second; one that is well again says so once.  Lives
+here: `Damper`, per loop and kind of message.  Does not live here: the messages (the loops') or the logs' form (the
+gateway's).
+"""
 
 from __future__ import annotations
 

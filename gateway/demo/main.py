@@ -1,4 +1,8 @@
-"""`chainbell demo`: starts the chain, the program and the shop, and plays the story on the terminal."""
+"""`chainbell demo`: starts the chain, the program and the shop, and plays the story on the terminal.
+
+Lives here: the order of starting and stopping, and what is said meanwhile. Does not live here: the chain (`devnet`), the
+real program (`program`), the shop with its books (`shop`), what happens to them (`story`).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """`/v1/merchants` and `/v1/keys`: for the admin token.
 
-Lives here: the handlers. Does not live here: what they do (`gateway.merchants`), their JSON (`shapes`).
+Lives here: the handlers. Does not live here: what they do (`gateway.merchants`), their JSON (`shapes`), who may call them
+(`auth`).
 """
 
 from __future__ import annotations

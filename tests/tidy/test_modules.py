@@ -28,8 +28,11 @@ def pure_modules() -> list[str]:
 
 def test_every_module_opens_with_a_card() -> None:
     paths = [path for path in tree.python_files(*CODE) if not path.endswith("/__init__.py")]
-    paths += [path for path in tree.python_files("tests") if not _is_test_file(path)]
-    rules.expect_none(line for path in paths for line in rules.card_complaints(path, tree.syntax(path)))
+    complaints = [line for path in paths for line in rules.card_complaints(path, tree.syntax(path))]
+    for path in tree.python_files("tests"):
+        if not _is_test_file(path):
+            complaints += rules.card_complaints(path, tree.syntax(path), lines_min=1)
+    rules.expect_none(complaints)
 
 
 def test_every_room_has_a_card_and_every_package_a_sentence() -> None:
@@ -85,7 +88,7 @@ def test_a_card_that_says_pure_is_held_to_it() -> None:
         for path in tree.python_files(*tree.ROOMS)
         if SAYS_PURE.search(ast.get_docstring(tree.syntax(path)) or "") and not path.endswith("/__init__.py")
     }
-    assert not saying - set(pure_modules()), "add it to the contract 'Decisions are pure' in pyproject.toml"
+    rules.expect_none(f"{path}: add it to the contract" for path in sorted(saying - set(pure_modules())))
 
 
 def test_every_test_is_a_sentence() -> None:
