@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.processes.test_kill_nine import Scene, open_scene
+from tests.processes.scene import Scene, open_scene
 from tests.redis.server import RedisServer
 
 ROLES = [("follow",), ("relay",), ("relay",), ("gateway",)]
