@@ -7,9 +7,9 @@ Whole processes are tested in `tests/processes`.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,13 @@ class World:
     now: datetime = EPOCH
     proxies: list[FaultProxy] = field(default_factory=list)
     token: str = ""
+    contracts: list[str] = field(default_factory=list)
     clock_s: list[float] = field(default_factory=lambda: [EPOCH.timestamp()])
+
+    @property
+    def chain(self) -> ChainId:
+        """The followed chain."""
+        return self.settings.traits.chain
 
     def restart(self) -> None:
         """Forget everything that is in memory, as after kill -9."""
@@ -96,8 +102,8 @@ class World:
         """One step, a second after the last."""
         self.now += timedelta(seconds=1)
         self.clock_s[0] = self.now.timestamp()
-        if await self.store.load_chain(CHAIN) is not None and self.desk.lease_epoch == 0:
-            epoch = await self.store.acquire_lease(CHAIN, holder="test", lease_s=3600)
+        if await self.store.load_chain(self.chain) is not None and self.desk.lease_epoch == 0:
+            epoch = await self.store.acquire_lease(self.chain, holder="test", lease_s=3600)
             assert epoch is not None
             self.desk.lease_epoch = epoch
         return await self.follower.step(self.now)
@@ -131,7 +137,7 @@ class World:
         request = RegistrationRequest(
             new_id=new_id(int(self.now.timestamp() * 1000)),
             merchant_id=merchant,
-            chain=CHAIN,
+            chain=self.chain,
             address=parse_address(address),
             reference=reference,
             from_height=from_height,
@@ -150,6 +156,11 @@ class World:
         return [event["type"] for event in await self.told(merchant)]
 
 
+def unchanged(traits: ChainTraits) -> ChainTraits:
+    """The local chain as it is."""
+    return traits
+
+
 def after(count: int) -> tuple[ConfirmRule, ...]:
     """A policy of so many confirmations for everything."""
     return (ConfirmRule(Requirement(ConfirmedBy.DEPTH, count)),)
@@ -164,23 +175,29 @@ async def open_world(
     finality: FinalityRule = TWELVE_DEEP,
     rules: Sequence[ConfirmRule] | None = None,
     operators: int = 0,
+    deploys: Sequence[str] = (),
+    adapt: Callable[[ChainTraits], ChainTraits] = unchanged,
+    anvil: Sequence[str] = (),
 ) -> AsyncIterator[World]:
     """A fresh anvil and the given database, followed from its head.
 
     With `operators`, so many fault proxies stand in front of the node, each
-    as an operator of its own; without, the node is asked directly.
+    as an operator of its own; without, the node is asked directly.  `deploys`
+    are creation bytecodes of further listed tokens, found in `contracts`;
+    `adapt` changes the traits, `anvil` the node's options.
     """
     async with AsyncExitStack() as stack:
-        node = await stack.enter_async_context(start_anvil())
+        node = await stack.enter_async_context(start_anvil(*anvil))
         await node.mine()
         contract = await deploy_token(node) if token else None
+        contracts = [await node.deploy(bytecode) for bytecode in deploys]
         proxies = [await stack.enter_async_context(start_proxy(node.url)) for _ in range(operators)]
         endpoints = [
             Endpoint(proxy.url, operator=f"operator-{number}") for number, proxy in enumerate(proxies)
         ]
         pool = await open_pool(database_url, size=6, application_name="test")
         settings = FollowSettings(
-            traits=local_traits(contract, finality=finality),
+            traits=adapt(list_tokens(local_traits(contract, finality=finality), contracts)),
             confirm_rules=tuple(rules) if rules is not None else after(confirmations),
             finality=finality,
             poll_interval_s=0.05,
@@ -206,6 +223,7 @@ async def open_world(
                 PostgresFollowStore(pool, publish),
                 proxies=proxies,
                 token=contract or "",
+                contracts=contracts,
             )
             world.clock_s = clock_s
             world.restart()
@@ -214,6 +232,15 @@ async def open_world(
                 yield world
             finally:
                 await pool.close()
+
+
+def list_tokens(traits: ChainTraits, contracts: Sequence[str]) -> ChainTraits:
+    """The traits with these tokens of 6 decimals listed as well."""
+    further = tuple(
+        Asset(AssetId(f"{traits.chain}/erc20:{at.lower()}"), f"T{number}", 6, parse_address(at))
+        for number, at in enumerate(contracts)
+    )
+    return replace(traits, assets=traits.assets + further)
 
 
 async def deploy_token(node: AnvilNode) -> str:
