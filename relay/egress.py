@@ -13,9 +13,11 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -51,7 +53,7 @@ class Egress:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(
+        connector = _NotingConnector(
             limit=0,  # bounded by lanes and by the dispatcher's own limit
             keepalive_timeout=KEEPALIVE_S,
             ttl_dns_cache=DNS_CACHE_S,
@@ -59,8 +61,6 @@ class Egress:
             socket_factory=self._make_socket,
             ssl=ssl.create_default_context(),
         )
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_reuseconn.append(_note_reuse)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -68,7 +68,6 @@ class Egress:
             auto_decompress=False,
             trust_env=False,
             read_bufsize=EXCERPT_BYTES_MAX,
-            trace_configs=[trace],
         )
         return self
 
@@ -110,19 +109,15 @@ class Egress:
     ) -> tuple[int, Mapping[str, str], bytes]:
         assert self._session is not None
         for again in (True, False):
-            context = SimpleNamespace(reused=False)
+            made_new.set(fresh := _Fresh())
             try:
                 async with self._session.post(
-                    url,
-                    data=body,
-                    headers=headers,
-                    allow_redirects=False,
-                    trace_request_ctx=context,
+                    url, data=body, headers=headers, allow_redirects=False
                 ) as response:
                     return response.status, response.headers, await _read_excerpt(response, deadline)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
                 # It was closed for idleness while we wrote to it: nothing about the endpoint; try a fresh one once.
-                if not (again and context.reused):
+                if not again or fresh.connection:
                     raise
         raise AssertionError("the second round returns or raises")
 
@@ -136,6 +131,28 @@ class Egress:
         made = socket.socket(family=family, type=kind, proto=proto)
         made.setblocking(False)
         return made
+
+
+@dataclass(slots=True)
+class _Fresh:
+    connection: bool = False
+
+
+made_new: ContextVar[_Fresh] = ContextVar("made_new")
+"""Of the request under way: whether its connection was made for it, or taken from those kept alive."""
+
+
+class _NotingConnector(aiohttp.TCPConnector):
+    """Notes in `made_new` that a connection had to be made; tracing would say the same for more than it costs to send."""
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # the name is aiohttp's
+    ) -> Any:
+        made_new.get().connection = True
+        return await super()._create_connection(req, traces, timeout)
 
 
 class _VettingResolver(AbstractResolver):
@@ -179,12 +196,10 @@ class _VettingResolver(AbstractResolver):
         """Nothing of its own to close."""
 
 
-async def _note_reuse(_session: object, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.reused = True
-
-
 async def _read_excerpt(response: aiohttp.ClientResponse, deadline: float) -> bytes:
     """The first bytes of the answer. What is longer or slower is cut off with its connection, not drained."""
+    if response.content.is_eof():  # all of it is here: nothing to wait for
+        return response.content.read_nowait(EXCERPT_BYTES_MAX)
     clock = asyncio.get_running_loop().time
     kept = bytearray()
     try:
