@@ -34,6 +34,8 @@ NO_HORIZON = 2**63 - 1
 """Every watch-list version there can be."""
 
 DEPOSIT_COLUMNS_COUNT = 31
+OFF_CHAIN_MAX = 1_000
+"""Orphans that a move looks at for a replacement, newest first; an older one stays orphaned, which credits as little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +283,9 @@ class PostgresMove:
         maturing = [decode_deposit(row) for row in rows]
         if query.heights_fell:
             maturing += await self._fetch_deposits("load_falling_back", chain, query.final_height)
-        off_chain = await self._fetch_deposits("load_off_chain", chain) if query.off_chain else []
+        off_chain = (
+            await self._fetch_deposits("load_off_chain", chain, OFF_CHAIN_MAX) if query.off_chain else []
+        )
         return Touched({DepositId(d.id): d for d in by_id}, displaced, maturing, off_chain)
 
     async def _fetch_deposits(self, name: str, *arguments: object) -> list[Deposit]:

@@ -676,7 +676,7 @@ CREATE INDEX deposits_in_blocks ON public.deposits USING btree (chain, height) W
 
 CREATE INDEX deposits_listing ON public.deposits USING btree (merchant_id, first_seen_at, id);
 
-CREATE INDEX deposits_off_chain ON public.deposits USING btree (chain) WHERE (state = ANY (ARRAY['orphaned'::text, 'dropped'::text]));
+CREATE INDEX deposits_off_chain ON public.deposits USING btree (chain, changed_at) WHERE (state = ANY (ARRAY['orphaned'::text, 'dropped'::text]));
 
 CREATE INDEX endpoint_replays_by_endpoint ON public.endpoint_replays USING btree (endpoint_id, created_at, replay_id);
 

@@ -43,7 +43,9 @@ where chain = $1
 select *
 from deposits
 where chain = $1
-  and state in ('orphaned', 'dropped');
+  and state in ('orphaned', 'dropped')
+order by changed_at desc
+limit $2;
 
 -- name: write_deposits :exec
 insert into deposits

@@ -166,7 +166,7 @@ create index deposits_awaiting_depth on deposits (chain, (height + confirmations
 create index deposits_awaiting_tag on deposits (chain, height)
   where state = 'included' and confirmed_by <> 'depth';
 create index deposits_awaiting_final on deposits (chain, height) where state in ('included', 'confirmed');
-create index deposits_off_chain on deposits (chain) where state in ('orphaned', 'dropped');
+create index deposits_off_chain on deposits (chain, changed_at) where state in ('orphaned', 'dropped');
 create index deposits_listing on deposits (merchant_id, first_seen_at, id);
 create index deposits_by_tx on deposits (chain, tx_hash);
 create index deposits_by_address on deposits (address_id);
