@@ -13,6 +13,7 @@ from gateway.statuscache import ANSWER_BYTES_MAX, KEPT_S, LocalStatusCache, Ques
 from tests.redis.conftest import Member, until
 from tests.redis.server import RedisServer
 
+pytestmark = pytest.mark.usefixtures("patient")
 MERCHANT = UUID(int=7)
 
 
@@ -95,9 +96,11 @@ async def test_nobody_ever_sees_an_older_answer_than_before(
     await server.command("FLUSHALL")
     await asyncio.sleep(0.3)
     server.freeze()
-    await asyncio.sleep(0.8)
+    await until(lambda: not any(member.is_up for member in members))
+    await asyncio.sleep(0.3)
     server.thaw()
-    await asyncio.sleep(0.8)
+    await until(lambda: all(member.is_up for member in members))
+    await asyncio.sleep(0.3)
     server.kill()
     await asyncio.sleep(0.3)
     await server.start()

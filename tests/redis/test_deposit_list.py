@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from tests.api.world import ANOTHER, CONFIG, World, open_world, read_settings
 from tests.redis.conftest import Member
 from tests.redis.server import RedisServer
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 @pytest_asyncio.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from gateway.ratelimits import LocalRateLimits, RateLimit
 from tests.redis.conftest import SECRET, Member, open_member, until
 from tests.redis.server import RedisServer
 
+pytestmark = pytest.mark.usefixtures("patient")
 HOURLY = RateLimit("hourly", 20, 3600.0)
 
 

@@ -11,6 +11,8 @@ from relay.storage import HeadSequences
 from tests.redis.conftest import Member, open_member, until
 from tests.redis.server import RedisServer
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 def hear(member: Member) -> list[HeadSequences]:
     """What this process is told from now on."""
