@@ -367,8 +367,12 @@ class Lane:
     def committed(self, now: datetime) -> None:
         """The settlement stands."""
         assert self._writing is not None
-        if self._writing.freed or self._writing.free_all:
+        written = self._writing
+        if written.freed or written.free_all:
             self.troubles.due_by(now)
+        # While this was not written, a look at what is due did not see it, and forgot when it would be.
+        for one in (*written.rows.values(), *written.hurries.values()):
+            self.troubles.due_by(one.retry_at)
         self._writing = None
         self._cursor_written = self._cursor_writing[0]
 
