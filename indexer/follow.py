@@ -209,6 +209,7 @@ class Follower:
             blocks=blocks,
             tags=TagReport(report.safe, report.final, tip_is_theirs=True),
             agreed_height=self._agreed_without_asking(record),
+            dispute=self._dispute_without_asking(),
         )
         moved = await commit_move(self._desk, plan, now=now)
         if isinstance(moved, Superseded):
@@ -219,6 +220,10 @@ class Follower:
 
     def _agreed_without_asking(self, record: ChainRecord) -> int | None:
         return None if not self._voices.are_several else record.agreed_height
+
+    def _dispute_without_asking(self) -> Dispute:
+        """One operator is trusted: what others disputed before they were taken out of the configuration is over."""
+        return Dispute.STANDS if self._voices.are_several else Dispute.SETTLED
 
     async def _settle_agreement(
         self, moved: Moved, provider: Provider, report: HeadReport, now: datetime
@@ -234,9 +239,9 @@ class Follower:
     ) -> Outcome:
         """Raise agreed, safe and final heights without a new block."""
         agreed: int | None = None
-        dispute: int | Dispute = Dispute.STANDS
+        dispute: int | Dispute = self._dispute_without_asking()
         if self._voices.are_several:
-            agreed, contradiction = await self._voices.ask_agreement(record, provider)
+            agreed, contradiction = await self._voices.ask_agreement(_doubted(record), provider)
             if contradiction is not None:
                 # Their side is looked at next, as a fork from our point of view.
                 self._next_provider = contradiction
@@ -343,3 +348,11 @@ class Follower:
         )
         moved = await commit_move(self._desk, plan, now=now)
         return Idle() if isinstance(moved, Superseded) else Rewound(moved, branch.fork)
+
+
+def _doubted(record: ChainRecord) -> ChainRecord:
+    """The record as it is asked about: in a dispute, what was agreed on above its fork is asked anew."""
+    fork_height = record.disputed_fork_height
+    if fork_height is None:
+        return record
+    return replace(record, agreed_height=min(record.agreed_height, fork_height))
