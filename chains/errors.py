@@ -40,6 +40,10 @@ class Missing(Refused):
     """
 
 
+class Pruned(Missing):
+    """The provider keeps no balances of a block this old; asking again will not help."""
+
+
 class WrongNetwork(Refused):
     """The provider serves another chain than the one configured."""
 

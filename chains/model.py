@@ -137,11 +137,37 @@ class ListedTransfers:
 
 
 @dataclass(frozen=True, slots=True)
+class NativeChange:
+    """What a block's rows did to one address's native balance, in and out and fees together.
+
+    `doubt` says why the balance may have changed by something else too; None
+    where every term is known.
+    """
+
+    amount_base_units: int
+    doubt: str | None = None
+
+
+class NativeLedger(Protocol):
+    """A block's native coin by address, reckoned when first asked."""
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether value moved inside contract calls is in it."""
+        ...
+
+    def changes(self) -> Mapping[Address, NativeChange]:
+        """Every address whose native balance these rows changed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """One block as one provider told it, after the checks of `level` passed.
 
     `unlisted_transfer_count` counts token transfers whose emitter is not in
-    the asset list.  `served_by` names the provider by host.
+    the asset list.  `served_by` names the provider by host.  `ledger` is None
+    where a family keeps none.
     """
 
     header: Header
@@ -151,6 +177,7 @@ class Block:
     level: VerificationLevel
     served_by: str
     transfers: TransferTable
+    ledger: NativeLedger | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from chains.errors import ChainError
-from chains.model import Block, BlockHash, Header, HeadReport, TransactionStory, TxHash
+from chains.model import (
+    Address,
+    Block,
+    BlockHash,
+    BlockRef,
+    Header,
+    HeadReport,
+    TransactionStory,
+    TxHash,
+)
 
 
 class Provider(Protocol):
@@ -57,6 +66,16 @@ class Provider(Protocol):
 
     async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:
         """One transaction and what it claims to have moved; None where the provider does not know it."""
+        ...
+
+    async def fetch_balances(
+        self, wanted: Sequence[tuple[Address, Address | None]], block: BlockRef
+    ) -> list[int]:
+        """Balances after `block`, in base units: of an address in a token's contract, or None for native.
+
+        Raises `Missing` for a block it does not call canonical, `Pruned` where
+        it keeps no state of it.
+        """
         ...
 
 

@@ -17,7 +17,8 @@ from msgspec import Raw
 
 from chains.errors import Inconsistent, Missing, Refused
 from chains.evm.consistency import ConsistencyRules, check_block, rules_of_profile
-from chains.evm.decode import AssetIndex, NativeMove, compute_asset_index, decode_transfers
+from chains.evm.decode import AssetIndex, compute_asset_index, decode_transfers
+from chains.evm.ledger import Completeness, compute_completeness, open_ledger
 from chains.evm.node import Abilities, EvmNode, ReceiptsForm
 from chains.evm.rows import (
     HASH_TEXT_LENGTH,
@@ -30,7 +31,7 @@ from chains.evm.rows import (
     decode_receipts,
     encode_word,
 )
-from chains.evm.traces import TRACE_METHOD, TRACE_OPTIONS, decode_inner_moves
+from chains.evm.traces import TRACE_METHOD, TRACE_OPTIONS, decode_trace
 from chains.model import Block, BlockHash, VerificationLevel, is_linked
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.refusals import UnknownMethod
@@ -51,6 +52,7 @@ class Reading:
     assets: AssetIndex
     rules: ConsistencyRules
     verifier: Verifier
+    completeness: Completeness
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def compute_reading(traits: ChainTraits, verifier: Verifier = believe_consistent
         assets=compute_asset_index(traits),
         rules=rules_of_profile(traits.verification_profile),
         verifier=verifier,
+        completeness=compute_completeness(traits),
     )
 
 
@@ -228,10 +231,8 @@ def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: _
     except (ValueError, KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
         raise Inconsistent(f"block {block.hash} cannot be verified: {error}") from error
     block.raw, block.receipts_raw = Raw(), ()
-    inner: Sequence[NativeMove] = ()
-    if rows.trace is not None:
-        inner = decode_inner_moves(rows.trace, block, receipts)
-    decoded = decode_transfers(reading.assets, block, receipts, inner)
+    trace = None if rows.trace is None else decode_trace(rows.trace, block, receipts)
+    decoded = decode_transfers(reading.assets, block, receipts, () if trace is None else trace.moves)
     return Block(
         header=compute_header(block),
         tx_count=len(block.transactions),
@@ -240,6 +241,7 @@ def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: _
         level=level,
         served_by=node.name,
         transfers=decoded.transfers,
+        ledger=open_ledger(reading.completeness, block, receipts, decoded.native_moves, trace),
     )
 
 

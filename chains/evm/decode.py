@@ -81,6 +81,7 @@ class DecodedBlock:
     transfers: EvmTransfers
     log_count: int
     unlisted_transfer_count: int
+    native_moves: Sequence[NativeMove]
 
 
 @dataclass(slots=True)
@@ -198,7 +199,8 @@ def decode_transfers(
     """
     recipients: list[bytes] = []
     rows: list[RawLog | NativeMove] = []
-    for move in (*_read_native_moves(block, receipts), *inner_moves):
+    native_moves = (*_read_native_moves(block, receipts), *inner_moves)
+    for move in native_moves:
         recipients.append(move.recipient)
         rows.append(move)
     log_count = unlisted_count = 0
@@ -211,7 +213,7 @@ def decode_transfers(
     except ValueError:
         raise Inconsistent(f"a token log of {block.hash} is not hexadecimal") from None
     transfers = EvmTransfers(index, block.transactions, recipients, rows)
-    return DecodedBlock(transfers, log_count, unlisted_count)
+    return DecodedBlock(transfers, log_count, unlisted_count, native_moves)
 
 
 def pair_receipts(block: RawBlock, receipts: RawReceipts) -> Sequence[RawReceipt | None]:

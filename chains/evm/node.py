@@ -49,6 +49,7 @@ class Abilities:
 
     batch_calls_max: int = BATCH_CALLS_MAX
     receipts: ReceiptsForm = ReceiptsForm.BY_HASH
+    state_by_hash: bool = True
     block_bytes_usual: float = 256 * 1024
     full_batches_taken: int = 0
 

@@ -11,11 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from chains.errors import ChainError, Inconsistent, Missing, Throttled
+from chains.evm.balances import fetch_balances
 from chains.evm.blocks import Reading, fetch_by_hash, fetch_by_height
 from chains.evm.node import EvmNode, name_provider
 from chains.evm.rows import decode_header
 from chains.evm.story import fetch_story
-from chains.model import Block, BlockHash, Header, HeadReport, TransactionStory, TxHash
+from chains.model import (
+    Address,
+    Block,
+    BlockHash,
+    BlockRef,
+    Header,
+    HeadReport,
+    TransactionStory,
+    TxHash,
+)
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.throttle import Lane
 from chains.traits import FinalByTag
@@ -79,6 +89,12 @@ class EvmProvider:
     async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:
         with self._blamed():
             return await fetch_story(self.node, self.lane, self.reading, tx_hash)
+
+    async def fetch_balances(
+        self, wanted: Sequence[tuple[Address, Address | None]], block: BlockRef
+    ) -> list[int]:
+        with self._blamed():
+            return await fetch_balances(self.node, self.lane, wanted, block)
 
     async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
         with self._blamed():

@@ -55,6 +55,16 @@ class RawReceipt(Struct, gc=False, rename="camel"):
     deposit_nonce: str | None = None
     deposit_receipt_version: str | None = None
     base_fee: str | None = None
+    effective_gas_price: str | None = None
+    blob_gas_used: str | None = None
+    blob_gas_price: str | None = None
+
+
+class RawWithdrawal(Struct, gc=False):
+    """One withdrawal from the beacon chain (EIP-4895); `amount` in Gwei."""
+
+    address: str
+    amount: str
 
 
 class RawTransaction(Struct, gc=False, rename="camel"):
@@ -111,6 +121,7 @@ class RawBlock(Struct, gc=False, rename="camel"):
     excess_blob_gas: str | None = None
     parent_beacon_block_root: str | None = None
     requests_hash: str | None = None
+    withdrawals: list[RawWithdrawal] | None = None
     raw: Raw = field(default_factory=Raw)
     receipts_raw: tuple[Raw, ...] = ()
 

@@ -9,6 +9,8 @@ transactions and receipts; those stay `chains.evm.decode`'s to count.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 from msgspec import Raw, Struct, field
 
@@ -54,7 +56,18 @@ class TraceEntry(Struct, gc=False, rename="camel"):
 _ENTRIES = msgspec.json.Decoder(list[TraceEntry])
 
 
-def decode_inner_moves(raw: Raw, block: RawBlock, receipts: RawReceipts) -> list[NativeMove]:
+@dataclass(frozen=True, slots=True)
+class TracedBlock:
+    """What a block's trace tells: the moves of inner calls, and who destroyed itself.
+
+    What a contract still gets after it destroyed itself burns with it, which no frame shows.
+    """
+
+    moves: list[NativeMove]
+    destroyed: frozenset[Address]
+
+
+def decode_trace(raw: Raw, block: RawBlock, receipts: RawReceipts) -> TracedBlock:
     """The value moves inside a block's transactions, in the order of the trace.
 
     Raises `Missing` for a trace that is short, `Refused` for one that failed,
@@ -65,13 +78,15 @@ def decode_inner_moves(raw: Raw, block: RawBlock, receipts: RawReceipts) -> list
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Inconsistent(f"a trace that cannot be read: {error}") from None
     moves: list[NativeMove] = []
+    destroyed: set[Address] = set()
     paired = pair_receipts(block, receipts)
     for position, frame in _pair(entries, block):
         transaction, receipt = block.transactions[position], paired[position]
         if receipt is not None and transaction.type in SIGNED_TYPES:
             check_outermost(frame, transaction, receipt)
         moves += collect_moves(frame, position)
-    return moves
+        destroyed |= _collect_destroyed(frame)
+    return TracedBlock(moves, frozenset(destroyed))
 
 
 def collect_moves(outermost: Frame, position: int) -> list[NativeMove]:
@@ -93,6 +108,17 @@ def collect_moves(outermost: Frame, position: int) -> list[NativeMove]:
             if move.amount_base_units > 0 and not _destroys_to_itself(frame):
                 moves.append(move)
     return moves
+
+
+def _collect_destroyed(outermost: Frame) -> set[Address]:
+    pending, destroyed = [outermost], set[Address]()
+    while pending:
+        frame = pending.pop()
+        if frame.calls:
+            pending += frame.calls
+        if frame.type == "SELFDESTRUCT":
+            destroyed.add(Address(parse_address_row(frame.sender)))
+    return destroyed
 
 
 def has_failed(frame: Frame) -> bool:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from chains.errors import ChainError, Missing
 from chains.model import (
+    Address,
+    AssetId,
     Block,
     BlockHash,
     BlockRef,
@@ -25,7 +27,13 @@ from chains.model import (
     TxHash,
     VerificationLevel,
 )
-from chains.scripted.chain import ScriptedBlock, ScriptedChain, ScriptedTx, compute_transfers
+from chains.scripted.chain import (
+    ScriptedBlock,
+    ScriptedChain,
+    ScriptedMove,
+    ScriptedTx,
+    compute_transfers,
+)
 
 
 @dataclass(slots=True)
@@ -75,6 +83,23 @@ class ScriptedProvider:
                 if tx.tx_hash == tx_hash:
                     return _story(tx, block.header, self.name)
         return None
+
+    async def fetch_balances(
+        self, wanted: Sequence[tuple[Address, Address | None]], block: BlockRef
+    ) -> list[int]:
+        await self._begin()
+        branch = self.chain.branch_of(block.hash)
+        if not branch or branch[-1] not in self._view():
+            raise Missing(f"does not call the block {block.hash.hex()} canonical", provider=self.name)
+        traits = self.chain.traits
+        asset_of: dict[Address | None, AssetId] = {one.contract: one.asset_id for one in traits.assets}
+        asset_of[None] = traits.native.asset_id
+        moves = [move for one in branch for tx in one.txs for move in tx.moves]
+        # Who pays in a script was never given anything: nobody owes less than nothing.
+        return [
+            max(0, sum(_sign(move, address) for move in moves if move.asset == asset_of.get(contract)))
+            for address, contract in wanted
+        ]
 
     async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
         await self._begin()
@@ -129,6 +154,11 @@ class ScriptedProvider:
                 {tx.conflict_key: tx.tx_hash for tx in block.txs if tx.conflict_key is not None},
             ),
         )
+
+
+def _sign(move: ScriptedMove, address: Address) -> int:
+    """What a move did to one address's balance."""
+    return move.amount_base_units * ((move.recipient == address) - (move.sender == address))
 
 
 def _story(tx: ScriptedTx, header: Header, served_by: str) -> TransactionStory:

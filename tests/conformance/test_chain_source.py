@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chains.errors import Missing, Unreachable, WrongNetwork
-from chains.model import Address, BlockHash, TransferKind, TxHash, is_linked
+from chains.model import Address, BlockHash, BlockRef, TransferKind, TxHash, is_linked
 from tests.conformance.worlds import World, anvil_world, scripted_world
 from tests.devnet.anvil import find_anvil
 
@@ -180,3 +180,24 @@ async def test_a_transaction_is_told_wherever_it_is_and_never_invented(world: Wo
     assert (movement.kind, movement.asset) == (TransferKind.NATIVE, world.traits.native.asset_id)
     assert (movement.recipient, movement.amount_base_units) == (SHOP, 5)
     assert await provider.fetch_transaction(TxHash(b"\x03" * 32)) is None
+
+
+async def test_a_balance_is_of_the_block_that_was_asked(world: World) -> None:
+    await world.mine((SHOP, 5))
+    await world.mine((SHOP, 2), (OTHER, 7))
+    provider = world.source.choose_provider()
+    blocks = [BlockRef(one.height, one.hash) for one in await provider.fetch_headers(0, 2)]
+    pairs = [(SHOP, None), (OTHER, None)]
+    assert [await provider.fetch_balances(pairs, block) for block in blocks] == [[0, 0], [5, 0], [7, 7]]
+    assert await provider.fetch_balances([], blocks[0]) == []
+
+
+async def test_there_are_no_balances_of_a_block_that_is_not_canonical(world: World) -> None:
+    await world.mine((SHOP, 5))
+    provider = world.source.choose_provider()
+    with pytest.raises(Missing):
+        await provider.fetch_balances([(SHOP, None)], BlockRef(1, BlockHash(b"\x01" * 32)))
+    (header,) = await provider.fetch_headers(1, 1)
+    await world.reorg(1, 1)
+    with pytest.raises(Missing):
+        await provider.fetch_balances([(SHOP, None)], BlockRef(1, header.hash))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chains.errors import ChainError, Inconsistent, Missing, Refused, Throttled, Unreachable
-from chains.model import Block, BlockHash, Header, HeadReport, TransactionStory, TxHash
+from chains.model import Address, Block, BlockHash, BlockRef, Header, HeadReport, TransactionStory, TxHash
 from chains.port import Provider
 from tests.simulation.chain import SimBlock, SimChain
 
@@ -143,6 +143,12 @@ class SimProvider:
     async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:
         """Nobody asks for explanations in a simulation."""
         return None
+
+    async def fetch_balances(
+        self, wanted: Sequence[tuple[Address, Address | None]], block: BlockRef
+    ) -> list[int]:
+        """Nobody holds a simulated chain against its balances: it traces no calls."""
+        raise Refused("keeps no balances", provider=self.name)
 
     async def fetch_genesis_hash(self) -> BlockHash:
         self._answer()

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from chains.errors import Inconsistent, Missing, Refused
-from chains.evm.traces import Frame, collect_moves, decode_inner_moves, has_failed
+from chains.evm.traces import Frame, collect_moves, decode_trace, has_failed
 from chains.rpc.jsonrpc import decode_nested
 from tests.unit.chains.rows import PAYER, SHOP, BlockRows
 
@@ -139,7 +139,7 @@ def block_of(*types: str | None) -> BlockRows:
 
 def decode(rows: BlockRows, entries: list[dict[str, Any]]) -> list[int]:
     raw = msgspec.Raw(msgspec.json.encode(entries))
-    return [move.amount_base_units for move in decode_inner_moves(raw, rows.block(), rows.rows())]
+    return [move.amount_base_units for move in decode_trace(raw, rows.block(), rows.rows()).moves]
 
 
 def test_case_028_every_signed_transaction_needs_its_trace() -> None:
