@@ -1,0 +1,127 @@
+"""The hot queries use their indexes, on tables large enough that it matters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from migrations.handles import Connection
+from migrations.queries import load_queries
+from relay import log
+
+DELIVERIES, LOG, VIEWS = (load_queries("relay", name) for name in ("deliveries.sql", "log.sql", "views.sql"))
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+LARGE = {
+    "events",
+    "events_default",
+    "events_2026_11",
+    "delivery_exceptions",
+    "delivery_attempts",
+}
+MERCHANT, ENDPOINT = UUID(int=3), UUID(int=3)
+
+
+async def fill(conn: Connection) -> None:
+    """40 merchants of 500 events each, an endpoint each, a tenth of everything in trouble."""
+    await log.make_partitions(conn, now=NOW)
+    await conn.execute(
+        """insert into merchant_logs (merchant_id, sequence, head_at)
+        select lpad(to_hex(m), 32, '0')::uuid, 500, $1 from generate_series(1, 40) m""",
+        NOW,
+    )
+    await conn.execute(
+        """insert into events
+        select lpad(to_hex(m), 32, '0')::uuid, s, 1, gen_random_uuid(), 'dep_' || s % 50, s, 'deposit.included',
+          sha256('x'), convert_to(repeat('b', 500), 'utf8'), $1::timestamptz - (500 - s) * interval '1 minute'
+        from generate_series(1, 40) m, generate_series(1, 500) s""",
+        NOW,
+    )
+    await conn.execute(
+        """insert into endpoints (endpoint_id, merchant_id, shard, url, max_in_flight, signing_key_sealed, verify_key,
+          state_since, start_sequence, created_at, updated_at)
+        select merchant_id, merchant_id, 3, 'https://x.example/', 8, '', sha256('k'), $1, 0, $1, $1
+        from merchant_logs""",
+        NOW,
+    )
+    await conn.execute(
+        "insert into endpoint_cursors (endpoint_id, sequence) select endpoint_id, 400 from endpoints"
+    )
+    await conn.execute("insert into endpoint_filters select endpoint_id, 0, null from endpoints")
+    await conn.execute(
+        """insert into delivery_exceptions
+        select merchant_id, sequence, merchant_id, event_id, created_at, object_id, version, type, 0,
+          case when sequence <= 50 then 'retrying' else 'waiting' end, 0, 0,
+          case when sequence <= 50 then created_at + interval '1 day' end, false, false, created_at
+        from events where sequence <= 150"""
+    )
+    await conn.execute(
+        """insert into delivery_attempts
+        select endpoint_id, sequence, n, created_at, 5, 'timeout', null, ''
+        from delivery_exceptions, generate_series(1, 3) n"""
+    )
+    await conn.execute("analyze")
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def questions() -> dict[str, tuple[str, list[object]]]:
+    one, many = [ENDPOINT], [UUID(int=n) for n in range(1, 9)]
+    later = NOW + timedelta(days=2)
+    return {
+        "events behind cursors": (DELIVERIES.load_events_behind, [many, many, [400] * 8, [32] * 8]),
+        "due rows": (DELIVERIES.load_due_rows, [ENDPOINT, later, 20]),
+        "next retry": (DELIVERIES.load_next_retry_at, [ENDPOINT, NOW]),
+        "oldest row": (DELIVERIES.load_oldest_row, [ENDPOINT]),
+        "rows beyond the cursor": (DELIVERIES.load_rows_beyond_cursor, [one]),
+        "blocked objects": (DELIVERIES.load_blocked_objects, [one, "deposit.reversed"]),
+        "positions": (DELIVERIES.load_positions, [one]),
+        "promotion": (DELIVERIES.promote_waiting_rows, [one, ["dep_1"], [False], NOW]),
+        "hurry": (DELIVERIES.hurry_rows, [one, ["dep_1"], [500], [NOW]]),
+        "closing": (DELIVERIES.delete_closed_rows, [one, [7]]),
+        "cursors": (
+            DELIVERIES.move_cursors,
+            [one, [1], [401], [401], [None], [None], [None], [None]],
+        ),
+        "pull": (LOG.load_events_after, [MERCHANT, 300, None, 50]),
+        "pull by type": (LOG.load_events_after, [MERCHANT, 300, ["deposit.final"], 50]),
+        "one event": (LOG.load_event, [UUID(int=9), MERCHANT]),
+        "oldest sequence": (LOG.load_oldest_sequence, [MERCHANT]),
+        "what is reversed": (LOG.load_reversible, [one, ["dep_1"], [51]]),
+        "deliveries by state": (VIEWS.load_deliveries_by_state, [ENDPOINT, 0, "waiting", 50]),
+        "deliveries": (VIEWS.load_deliveries_by_sequence, [ENDPOINT, 300, None, 50]),
+        "one delivery": (VIEWS.find_delivery, [MERCHANT, one, [UUID(int=9)]]),
+        "attempts": (VIEWS.load_attempts, [ENDPOINT, 7, 100]),
+    }
+
+
+async def test_no_hot_query_reads_a_large_table_from_end_to_end(conn: Connection) -> None:
+    await fill(conn)
+    complaints = []
+    for name, (query, arguments) in questions().items():
+        explained = await conn.fetchval(f"explain (format json) {query}", *arguments)
+        plan = explained if isinstance(explained, list) else json.loads(explained)
+        complaints += [
+            f"{name}: {node['Node Type']} on {node['Relation Name']}"
+            for node in nodes(plan[0]["Plan"])
+            if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE - {"events_default"}
+        ]
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.mark.parametrize(
+    "name", ["delivery_exceptions_one_head", "events_2026_11_sequence", "events_2026_11_version"]
+)
+async def test_the_promises_of_order_are_unique_indexes(conn: Connection, name: str) -> None:
+    await log.make_partitions(conn, now=NOW)
+    row = await conn.fetchrow("select indisunique from pg_index where indexrelid = $1::regclass", name)
+    assert row is not None
+    assert row["indisunique"]
