@@ -6,7 +6,6 @@ printing (`commands.doctor`). A check never raises: trouble is a finding with ad
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import shutil
 import sys
@@ -24,6 +23,7 @@ from yarl import URL
 from gateway import store
 from gateway.database import load_pending, open_dsn
 from gateway.keyfiles import is_open_to_others, secret_files
+from gateway.redis.connection import try_once
 from gateway.settings import Settings
 from gateway.store import DatabaseAway
 from migrations.connect import open_pool
@@ -205,22 +205,19 @@ async def _check_clock(pool: Pool, clock: Callable[[], datetime]) -> Finding:
 
 
 async def check_redis(settings: Settings) -> list[Finding]:
-    """Whether Redis answers, where it is configured."""
+    """Whether Redis takes what we write, where it is configured; a full or read-only one answers and is of no use."""
     if not settings.redis_url:
         return []
-    url = URL(settings.redis_url.reveal())
-    if url.scheme == "unix":
-        return [Finding("redis", Grade.OK, "by socket; not asked")]
-    host, port = url.host or "localhost", url.port or 6379
     started_s = time.monotonic()
-    try:
-        async with asyncio.timeout(3.0):
-            _, writer = await asyncio.open_connection(host, port)
-            writer.close()
-    except (OSError, TimeoutError):
-        advice = "start it, or clear redis.url: everything works without it"
-        return [Finding("redis", Grade.WARN, f"{host}:{port} does not answer", advice)]
-    return [Finding("redis", Grade.OK, f"{host}:{port} accepts connections, {_ms(started_s)}")]
+    trouble = await try_once(settings.redis_url.reveal())
+    if not trouble:
+        return [Finding("redis", Grade.OK, f"writes in {_ms(started_s)}")]
+    advice = "start it, correct redis.url or its password, or clear redis.url: everything works without it"
+    return [
+        Finding(
+            "redis", Grade.WARN, f"{URL(settings.redis_url.reveal()).host or 'its socket'}: {trouble}", advice
+        )
+    ]
 
 
 def _ms(started_s: float) -> str:

@@ -29,6 +29,7 @@ from gateway.redis.metrics import RedisMetrics, Use
 ANSWER_S = 0.25
 """Above any healthy answer; below what a caller of the API would notice once."""
 PROBE_EVERY_S = 2.0
+TRY_S = 3.0
 PROBE_KEPT_MS = 10_000
 CONNECTIONS_MAX = 32
 NAMESPACE_BYTES = 8
@@ -169,6 +170,22 @@ class RedisConnection:
         count = self._damper.fails("redis", now_s)
         if count is not None:
             _log.warning("redis-away", kind=kind, failures=count, rest_s=self._circuit.rest_s)
+
+
+async def try_once(url: str) -> str:
+    """Write one key as the keeper does; empty if that works, else the kind of failure, without address or password."""
+    try:
+        client = Redis.from_url(url, retry=Retry(NoBackoff(), 0), protocol=2)
+    except ValueError:
+        return "this URL can not be used"
+    try:
+        async with asyncio.timeout(TRY_S):
+            await client.set("chainbell:doctor", b"1", px=PROBE_KEPT_MS)
+    except Exception as error:  # noqa: BLE001  (weather, see the card)
+        return type(error).__name__
+    finally:
+        await client.aclose()
+    return ""
 
 
 class Script:

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from gateway.checks import check_redis
 from gateway.ratelimits import LocalRateLimits, RateLimit
 from gateway.redis.circuit import REST_MAX_S, Circuit
 from gateway.redis.connection import ANSWER_S, RedisAway, RedisConnection
 from gateway.redis.metrics import RedisMetrics, Use
 from gateway.redis.service import build_shared
+from gateway.settings import Secret, Settings
 from gateway.statuscache import LocalStatusCache
 from gateway.wakes import LocalWakes
 from tests.redis.conftest import SECRET, Member, open_member, until
@@ -193,6 +195,24 @@ async def test_an_outage_is_told_once_and_its_end_once(
     events = [entry["event"] for entry in logs]
     assert events.count("redis-away") == 2, "each process once"
     assert events.count("redis-back") == 2
+
+
+async def test_the_doctor_sees_what_a_ping_would_not(server: RedisServer) -> None:
+    async def graded(url: str) -> tuple[str, str]:
+        (finding,) = await check_redis(Settings(redis_url=Secret(url)))
+        return finding.grade.value, finding.found
+
+    assert (await graded(server.url))[0] == "ok"
+    await server.command("CONFIG", "SET", "maxmemory", 1)
+    assert await graded(server.url) == ("warn", "127.0.0.1: OutOfMemoryError")
+    await server.command("CONFIG", "SET", "maxmemory", 0)
+    await server.command("CONFIG", "SET", "requirepass", "right")
+    grade, found = await graded(server.url.replace("//", "//:wrong-and-secret@"))
+    assert grade == "warn"
+    assert "wrong-and-secret" not in found
+    server.kill()
+    assert (await graded(server.url))[0] == "warn"
+    assert await check_redis(Settings()) == []
 
 
 def test_metrics_are_there_before_anything_happened() -> None:
