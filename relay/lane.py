@@ -371,8 +371,10 @@ class Lane:
         if written.freed or written.free_all:
             self.troubles.due_by(now)
         # While this was not written, a look at what is due did not see it, and forgot when it would be.
-        for one in (*written.rows.values(), *written.hurries.values()):
-            self.troubles.due_by(one.retry_at)
+        for row in written.rows.values():
+            self.troubles.due_by(row.retry_at)
+        for hurry in written.hurries.values():
+            self.troubles.due_by(hurry.retry_at)
         self._writing = None
         self._cursor_written = self._cursor_writing[0]
 
