@@ -23,6 +23,7 @@ from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import Covered, MemoryStore
 from tests.simulation.oracle import ChainOracle, Heights, Sight
 from tests.simulation.providers import ServedBook
+from tests.simulation.receivers import Receiver
 from tests.simulation.rows import ChainRows
 from tests.simulation.telling import Reader
 from tests.simulation.troubles import Tally, Trouble
@@ -244,6 +245,21 @@ class Laws:
         for row in rows.deposits.values():
             if row.published:
                 _check_adds_up(self.readers[row.merchant_id], row)
+
+    def check_received(self, receiver: Receiver, store: MemoryStore, exhausted: set[int]) -> None:
+        """At rest a receiver has everything it wants, and what it made of it is what is recorded."""
+        log = store.logs.of(MerchantId(receiver.merchant_id))
+        wanted = {event.sequence for event in log.events if receiver.wants(event.type)}
+        assert wanted - receiver.sequences <= exhausted, "never delivered, and not kept either"
+        assert receiver.sequences <= wanted
+        if exhausted or receiver.event_types is not None:
+            return
+        rows = [row for one in store.rows.values() for row in one.deposits.values()]
+        for row in rows:
+            if row.published and row.merchant_id == receiver.merchant_id:
+                latest = receiver.latest[id_text(row.id)]
+                assert (latest["version"], latest["state"]) == (row.version, row.state)
+                assert latest["credited_base_units"] == str(row.credited_base_units)
 
     def check_all(self, store: MemoryStore) -> None:
         """Everything again from the first block and the first byte, trusting no state of these checks."""

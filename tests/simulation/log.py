@@ -18,6 +18,7 @@ import msgspec
 from indexer.events import Fact
 from indexer.identity import MerchantId
 from migrations.ids import encode_id
+from relay.bodies import RelayFact
 
 LOG_EPOCH = 1
 NOTHING_BEFORE = "0" * 64
@@ -54,7 +55,7 @@ class MerchantLogs:
     def __init__(self) -> None:
         self.by_merchant: dict[MerchantId, MerchantLog] = {}
 
-    def append(self, facts: Sequence[Fact]) -> None:
+    def append(self, facts: Sequence[Fact | RelayFact]) -> None:
         """Give each fact its sequence, id and bytes."""
         for fact in facts:
             self._append(fact)
@@ -66,8 +67,8 @@ class MerchantLogs:
             log = self.by_merchant[merchant_id] = MerchantLog(encode_id("mer", merchant_id), [], {})
         return log
 
-    def _append(self, fact: Fact) -> None:
-        log = self.of(fact.merchant_id)
+    def _append(self, fact: Fact | RelayFact) -> None:
+        log = self.of(MerchantId(fact.merchant_id))
         event_id = compute_event_id(log.merchant_text, fact.object_id, fact.version, fact.type)
         data = fact.data
         if fact.reverses_version is not None:

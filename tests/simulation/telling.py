@@ -59,9 +59,12 @@ class Reader:
         assert body["log_epoch"] == LOG_EPOCH
         self.read_count += 1
         self._head_hash = hashlib.sha256(event.body).hexdigest()
-        is_deposit = body["type"].startswith("deposit.")
-        object_id = body["data"]["deposit"]["id"] if is_deposit else body["data"]["chain"]
-        version = body["data"]["deposit"]["version"] if is_deposit else event.version
+        kind = body["type"].split(".")[0]
+        is_deposit = kind == "deposit"
+        if kind == "chain":
+            object_id, version = body["data"]["chain"], event.version
+        else:
+            object_id, version = body["data"][kind]["id"], body["data"][kind]["version"]
         assert (object_id, version) == (event.object_id, event.version)
         assert body["id"] == compute_event_id(self.merchant_text, object_id, version, body["type"])
         assert body["id"] not in self._ids, "one fact told twice"

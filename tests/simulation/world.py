@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 from chains.errors import ChainError, Inconsistent
 from chains.model import ChainId
@@ -21,19 +22,24 @@ from indexer.halts import commit_accept_reorg, commit_resume
 from indexer.outcomes import Suspecting
 from indexer.storage import ChainRecord, LeaseLost, Retryable
 from indexer.watchset import WatchSet
+from relay.model import EndpointState
+from relay.storage import StoreUnavailable
 from tests.simulation.deeds import Deeds, name_of
+from tests.simulation.delivery import Delivery
 from tests.simulation.history import MemoryBackfillStore
 from tests.simulation.laws import Laws, Watched
-from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import MemoryStore
 from tests.simulation.network import Network
 from tests.simulation.providers import Mood, TagMood
-from tests.simulation.setups import draw_setup
+from tests.simulation.receivers import Receiver, ReceiverMood
+from tests.simulation.relay_rows import RelayRows
+from tests.simulation.setups import MERCHANTS, draw_setup
 from tests.simulation.troubles import Tally, Trouble
 
 CHAINS = 2
 NEVER = 1 << 60
 REST_POLLS_MAX = 80
+REST_ROUNDS_MAX = 200
 FIRST_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
@@ -62,7 +68,9 @@ class World:
         self.tally = tally
         self.story = story
         self.now = FIRST_MOMENT
-        self.logs = MerchantLogs()
+        self.relay = RelayRows(lambda: self.now, tally)
+        self.relay.fault = self._pause_worker
+        self.logs = self.relay.logs
         self.laws = Laws(self.logs, tally)
         self.store = MemoryStore(self, self.logs, self._committed)
         self.history = MemoryBackfillStore(self.store)
@@ -70,6 +78,10 @@ class World:
         self._countdown = NEVER
         self._interrupt: Callable[[str, ChainId | None], None] | None = None
         self._retry = False
+        self.receivers = make_receivers()
+        for receiver in self.receivers:
+            self.relay.add_receiver(receiver)
+        self.delivery = Delivery(self.relay, self.receivers, rng, tally)
         self.networks = [
             Network(draw_setup(number, rng), rng, tally, self._pause_provider) for number in range(CHAINS)
         ]
@@ -92,7 +104,10 @@ class World:
             self._say("step %s", number)
             self.step()
         self.come_to_rest()
+        self.deliver_all()
         self.laws.check_all(self.store)
+        for receiver in self.receivers:
+            self.laws.check_received(receiver, self.store, self.relay.exhausted(receiver))
         if any(not row.published for rows in self.store.rows.values() for row in rows.deposits.values()):
             self.tally.count(Trouble.BELOW_MINIMUM)
 
@@ -110,9 +125,12 @@ class World:
                 provider.view = network.chain.tip
         self._arm()
         self._poll(network)
-        if rng.random() < 0.25:
+        chance = rng.random()
+        if chance < 0.25:
             self._arm()
             self._read_history(network)
+        elif chance < 0.6:
+            self._deliver()
 
     def _arm(self) -> None:
         """Decide what, if anything, will interrupt this step, and where."""
@@ -143,6 +161,32 @@ class World:
             self.tally.count(Trouble.HISTORY_READ)
         elif isinstance(outcome, Inconsistent) and "history" in outcome.detail:
             self.tally.count(Trouble.HISTORY_REFUSED)
+
+    def _deliver(self) -> None:
+        """One round of the relay's worker, which may die between any two of its steps."""
+        if self.rng.random() < 0.15:
+            self.delivery.change_mood()
+        chance = self.rng.random()
+        if chance < 0.2:
+            self._interrupt = self._crash if chance < 0.1 else self._withhold
+            self._countdown = 1 + int(12 * self.rng.random())
+        self.relay.now_s = (self.now - FIRST_MOMENT).total_seconds()
+        try:
+            drive(self.delivery.round(self.now))
+        except Crash:
+            self._say("  the worker dies")
+            self.delivery.begin_worker()
+        except StoreUnavailable:
+            self._say("  the worker waits for its database")
+        self._countdown = NEVER
+        self.relay.check(self.receivers)
+
+    def _withhold(self, where: str, chain: ChainId | None) -> None:
+        self.tally.count(Trouble.RELAY_UNAVAILABLE)
+        raise StoreUnavailable("planted")
+
+    def _pause_worker(self, _name: str, _after: bool) -> None:
+        self.pause("relay")
 
     def _run(self, network: Network, work: Coroutine[Any, Any, object]) -> object:
         """Some work of the process that follows this chain, whatever comes of it."""
@@ -305,6 +349,25 @@ class World:
             else:
                 raise AssertionError(f"{network.id} does not come to rest at {name_of(network.chain.tip)}")
 
+    def deliver_all(self) -> None:
+        """Every receiver is well, and whoever was paused is resumed: in the end everybody has everything."""
+        for receiver in self.receivers:
+            receiver.mood = ReceiverMood.WELL
+        for _ in range(REST_ROUNDS_MAX):
+            for receiver in self.receivers:
+                record = self.relay.endpoints[receiver.endpoint_id].record
+                if record.state is EndpointState.PAUSED:
+                    self.relay.change(
+                        receiver.endpoint_id, state=EndpointState.ACTIVE, wakes=record.wakes + 1
+                    )
+            self.now += timedelta(seconds=3)
+            self.relay.now_s += 3
+            drive(self.delivery.round(self.now))
+            self.relay.check(self.receivers)
+            if self.delivery.is_idle and all(map(self.relay.is_delivered, self.receivers)):
+                return
+        raise AssertionError("deliveries do not come to rest")
+
     def _is_caught_up(self, network: Network) -> bool:
         rows = self.store.rows.get(network.id)
         if rows is None:
@@ -327,9 +390,20 @@ class World:
             self.story.append(text % values)
 
 
+def make_receivers() -> list[Receiver]:
+    """Two endpoints of the first merchant, one of them choosy, and one of the second."""
+    choosy = frozenset({"deposit.confirmed", "deposit.final", "deposit.reversed"})
+    return [
+        Receiver(UUID(int=(3 << 70) + 1), MERCHANTS[0], None),
+        Receiver(UUID(int=(4 << 70) + 1), MERCHANTS[0], choosy),
+        Receiver(UUID(int=(5 << 70) + 2), MERCHANTS[1], None),
+    ]
+
+
 _STUBBORN = frozenset({Mood.LAGGING, Mood.SIDE_BRANCH, Mood.FORGING})
 _CRASHES = {
     "read": Trouble.CRASH_READING,
     "write": Trouble.CRASH_WRITING,
     "committed": Trouble.CRASH_COMMITTED,
+    "relay": Trouble.CRASH_DELIVERING,
 }
