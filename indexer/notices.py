@@ -47,7 +47,7 @@ class Notice:
 
 
 def decide_conditions(record: ChainRecord, pulse: Pulse, settings: FollowSettings) -> frozenset[str]:
-    """The conditions in force now."""
+    """The conditions in force now; one that too little is known about stays as it was."""
     conditions: set[str] = set()
     if pulse.quiet_s > settings.stalled_after_s:
         conditions.add(STALLED)
@@ -57,7 +57,9 @@ def decide_conditions(record: ChainRecord, pulse: Pulse, settings: FollowSetting
         conditions.add(DISPUTED)
     recent = pulse.intervals_s[-INTERVALS_MIN:]
     slow_s = settings.congested_factor * settings.traits.block_time_s
-    if len(recent) >= INTERVALS_MIN and sum(recent) / len(recent) > slow_s:
+    if len(recent) < INTERVALS_MIN:
+        conditions |= record.conditions & {CONGESTED}
+    elif sum(recent) / len(recent) > slow_s:
         conditions.add(CONGESTED)
     return frozenset(conditions)
 

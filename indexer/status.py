@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Protocol
 
 from chains.model import Block
-from indexer.notices import INTERVALS_MIN, Pulse
+from indexer.notices import FINALITY_DELAYED, INTERVALS_MIN, Pulse
 from indexer.storage import ChainRecord
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class DescribeProviders(Protocol):
@@ -45,8 +47,11 @@ class Vitals:
             self.unlisted_transfers_count += block.unlisted_transfer_count
 
     def note_record(self, record: ChainRecord, *, now: datetime) -> None:
-        """Remember when finality last moved."""
-        if record.final_height != self.final_height or self.final_moved_at is None:
+        """Remember when finality last moved; a process that starts while it is late has not seen it move."""
+        if self.final_moved_at is None and FINALITY_DELAYED in record.conditions:
+            self.final_height = record.final_height
+            self.final_moved_at = LONG_AGO
+        elif record.final_height != self.final_height or self.final_moved_at is None:
             self.final_height = record.final_height
             self.final_moved_at = now
 
