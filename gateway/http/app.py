@@ -141,7 +141,10 @@ class Api:
         if request.method != "POST" or key is None:
             return await run(self._services.pool)
         keyed = KeyedCall(
-            caller.key_id, request.path, read_key(key), compute_request_hash(request.query_string, body)
+            caller.key_id,
+            request.rel_url.raw_path,  # as sent: decoded, it may hold what a database can not
+            read_key(key),
+            compute_request_hash(request.query_string, body),
         )
         once = answer_once_beside if operation.waits else answer_once
         return await once(

@@ -26,6 +26,8 @@ async def identify(pool: Pool, header: str | None, admin_token: Secret) -> Calle
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise _refused("the Authorization header is not of the form: Bearer and an API key")
+    if not token.isascii():  # bytes that are not UTF-8 arrive as surrogates, which encode to nothing
+        raise _refused("this is not a key of this server")
     if admin_token and hmac.compare_digest(token.encode(), admin_token.reveal().encode()):
         return ADMIN
     try:

@@ -7,6 +7,7 @@ Lives here: the handlers. Does not live here: a deposit's JSON (indexer.events, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -66,8 +67,8 @@ def read_filter(call: Call) -> tuple[DepositFilter, PageAfter | None]:
         asset=None if query.asset is None else AssetId(query.asset.lower()),
         reference=query.reference,
         tx_hash=None if query.tx_hash is None else _read_tx_hash(faces, face, query.tx_hash),
-        since=query.since,
-        until=query.until,
+        since=_in_utc("since", query.since),
+        until=_in_utc("until", query.until),
     )
     after = decode_after(query.after)
     return wanted, None if after is None else PageAfter(*after)
@@ -139,6 +140,13 @@ async def _views(pool: Pool, faces: Faces, rows: Iterable[DepositRow]) -> dict[D
             confirmations=count_confirmations(deposit, tips[deposit.chain]),
         )
     return shown
+
+
+def _in_utc(name: str, at: datetime | None) -> datetime | None:
+    try:
+        return None if at is None else at.astimezone(UTC)
+    except OverflowError:
+        raise unprocessable(f"/query/{name}", "this time lies outside the years 1 to 9999 in UTC") from None
 
 
 def _read_tx_hash(faces: Faces, face: Face | None, text: str) -> TxHash:

@@ -69,6 +69,38 @@ async def test_a_wrong_query_is_422_and_points_at_the_parameter(world: World, ke
         assert reply.pointers == [f"/query/{query.split('=')[0]}"]
 
 
+async def speak(world: World, head: bytes) -> bytes:
+    """The answer to a request written byte by byte, since no client would send it."""
+    at = urlsplit(world.base_url)
+    reader, writer = await asyncio.open_connection(at.hostname, at.port)
+    writer.write(head + b"\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return answer
+
+
+async def test_a_key_that_is_not_text_is_401(world: World) -> None:
+    for token in (b"\xff\xfe", b"cb_\xff", "ключ".encode()):
+        answer = await speak(world, b"GET /v1/chains HTTP/1.1\r\nAuthorization: Bearer " + token)
+        assert answer.startswith(b"HTTP/1.1 401 "), answer
+
+
+async def test_a_path_that_no_database_holds_is_404_with_an_idempotency_key_too(
+    world: World, key: str
+) -> None:
+    for part in (b"%00", b"%FF", b"%ED%A0%80"):
+        head = b"POST /v1/endpoints/" + part + b"/pause HTTP/1.1\r\nIdempotency-Key: a\r\n"
+        answer = await speak(world, head + b"Authorization: Bearer " + key.encode())
+        assert answer.startswith(b"HTTP/1.1 404 "), answer
+
+
+async def test_a_time_outside_the_calendar_is_422(world: World, key: str) -> None:
+    for query in ("since=0001-01-01T00:00:00%2B23:59", "until=9999-12-31T23:59:59-23:59"):
+        reply = await world.call("GET", f"/v1/deposits?{query}", key=key)
+        check_problem(reply, 422)
+        assert reply.pointers == [f"/query/{query.split('=')[0]}"]
+
+
 HARDLY_HTTP = (
     b"NONSENSE\r\n\r\n",
     b"GET / HTTP/9.9\r\n\r\n",
