@@ -8,16 +8,15 @@ the relay's own properties bring, with the joint log of this schedule behind it)
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
 from relay.dispatch import Attempt, Dispatcher
 from relay.metrics import RelayMetrics
-from relay.model import Outcome
 from relay.roster import Roster
 from relay.secretbox import SecretBox
 from relay.settings import LaneSettings, RelaySettings, RetrySettings
@@ -30,13 +29,14 @@ from tests.simulation.troubles import Tally, Trouble
 LEASE_S = 10.0
 SETTINGS = RelaySettings(
     attempt_timeout_s=float(ATTEMPT_TIMEOUT_S),
-    retry=RetrySettings(schedule_s=(2, 4, 8), failing_objects_max=2, hurry_s=3, probe_schedule_s=(2, 4)),
+    retry=RetrySettings(schedule_s=(1, 2, 3), failing_objects_max=2, hurry_s=3, probe_schedule_s=(2, 4)),
     lane=LaneSettings(window_events_max=12, read_ahead_min=4, in_flight_start=2, due_rows_max=3),
     in_flight_max=8,
     endpoint_share=0.5,
     lease_s=LEASE_S,
 )
 BOX = SecretBox([bytes(32)])
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 METRICS = RelayMetrics(CollectorRegistry())
 """Shared by all schedules of a process: nobody reads it."""
 
@@ -95,6 +95,7 @@ class Delivery:
         """A new process; what the old one had in flight may still arrive, and nobody will hear of it."""
         self._workers_made += 1
         self.flights = []
+        self._renew_at = LONG_AGO
         self.shards = Shards(self._store, UUID(int=self._workers_made), LEASE_S)
         self.roster = UnsignedRoster(self._store, self.shards, BOX, SETTINGS, on_alert=self._note_alert)
         self.dispatcher = Dispatcher(
@@ -114,8 +115,10 @@ class Delivery:
             self._tally.count(MOOD_TROUBLES[receiver.mood])
 
     async def round(self, now: datetime) -> None:
-        """What `relay.worker` does when everything is due at once."""
-        await self.roster.step_leases(now)
+        """What `relay.worker` does when everything is due at once; leases are renewed three times before they end."""
+        if now >= self._renew_at:
+            await self.roster.step_leases(now)
+            self._renew_at = now + timedelta(seconds=LEASE_S / 3)
         await self.roster.step_revisions()
         await self.roster.step_load()
         self.dispatcher.touch_all()
@@ -142,17 +145,12 @@ class Delivery:
         landed = [flight for flight in self.flights if flight.lands_at <= now]
         self.flights = [flight for flight in self.flights if flight.lands_at > now]
         for flight in landed:
-            self.dispatcher.finish(flight.attempt, self._measured(flight.answer.outcome), now)
-
-    def _measured(self, outcome: Outcome) -> Outcome:
-        return outcome
+            self.dispatcher.finish(flight.attempt, flight.answer.outcome, now)
 
     def _note_alert(self, kind: str, _detail: Mapping[str, object]) -> None:
         self.alerts.append(kind)
         if kind == "delivery-exhausted":
             self._tally.count(Trouble.EXHAUSTED)
 
-
-Fault = Callable[[str, bool], None]
 
 _MOODS = tuple(mood for mood in ReceiverMood if mood is not ReceiverMood.WELL)

@@ -97,6 +97,7 @@ class ChainOracle:
         self._sights: dict[BlockHash, tuple[Sight, ...]] = {}
         self._standing: dict[UUID, Sight] = {}
         self._summed_up_to: list[SimBlock] = []
+        self._stale: list[tuple[int, int]] = []
         self._ids: dict[tuple[UUID, Transfer], UUID] = {}
         self._merchant_texts: dict[UUID, str] = {}
 
@@ -124,7 +125,6 @@ class ChainOracle:
         for asset, start in self.asset_starts.items():
             if fork_height + 1 < start <= old_tip_height + 1:
                 self.asset_starts[asset] = fork_height + 1
-        self._sights.clear()
 
     def cover(self, height_first: int, height_last: int) -> None:
         """History was read there: what began right above it, and is wanted from lower down, begins lower down."""
@@ -135,7 +135,7 @@ class ChainOracle:
             wanted = self.asset_wanted.get(asset, start)
             if wanted < start and height_first < start <= height_last + 1:
                 self.asset_starts[asset] = max(height_first, wanted)
-        self._sights.clear()
+        self._stale.append((height_first, height_last))
 
     def list_asset(self, asset: AssetId, start: int) -> None:
         """An asset counts from `start` on."""
@@ -158,14 +158,19 @@ class ChainOracle:
     def pass_over(self, path: list[SimBlock]) -> dict[UUID, Sight]:
         """The same as `fresh_pass`, without reading again what the last one read and nothing has changed since."""
         read = self._summed_up_to
-        if not self._sights or not read or path[0] is not read[0]:
+        if not read or path[0] is not read[0]:
             return self._pass_again(path)
+        for first, last in self._stale:
+            lowest = read[0].height
+            for block in read[max(0, first - lowest) : last + 1 - lowest]:
+                self._remove(block)
+                self._add(self._standing, block)
+        self._stale.clear()
         kept = min(len(read), len(path))
         while read[kept - 1] is not path[kept - 1]:
             kept -= 1
         for block in read[kept:]:
-            for sight in self._sights.pop(block.hash, ()):
-                self._standing.pop(sight.deposit_id, None)
+            self._remove(block)
         del read[kept:]
         for block in path[kept:]:
             self._add(self._standing, block)
@@ -174,9 +179,14 @@ class ChainOracle:
 
     def _pass_again(self, path: list[SimBlock]) -> dict[UUID, Sight]:
         self._sights.clear()
+        self._stale.clear()
         self._standing = self.fresh_pass(path)
         self._summed_up_to = list(path)
         return self._standing
+
+    def _remove(self, block: SimBlock) -> None:
+        for sight in self._sights.pop(block.hash, ()):
+            self._standing.pop(sight.deposit_id, None)
 
     def _add(self, found: dict[UUID, Sight], block: SimBlock) -> None:
         sights = self._sights[block.hash] = tuple(self._sights_in(block)) if block.transfers else ()
