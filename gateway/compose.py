@@ -30,15 +30,14 @@ from gateway.compose_chains import build_chain, build_source, check_token_decima
 from gateway.config_table import ConfigInvalid
 from gateway.database import migrate_database, open_dsn
 from gateway.faces import Faces
-from gateway.http.app import Api
 from gateway.http.calls import Services
 from gateway.http.docs_page import DOCUMENTATION
 from gateway.http.operations import HEALTH, OPERATIONS
-from gateway.http.server import serve
+from gateway.http.service import run_api, run_health
 from gateway.keyfiles import Keys, load_keys
 from gateway.metrics import ApiMetrics, ChainMetrics, HouseMetrics, build_registry
 from gateway.redis.service import Shared, build_shared
-from gateway.settings import Bind, ChainSettings, Role, Settings
+from gateway.settings import ChainSettings, Role, Settings
 from gateway.store import EXPIRED_BATCH, DatabaseAway, database_weather
 from gateway.wakes import GrownLogs
 from indexer.events import Fact
@@ -48,7 +47,6 @@ from migrations.connect import open_pool
 from migrations.embedded import keep_running
 from migrations.handles import Connection, Pool
 from relay import log as event_log
-from relay.egress import Egress
 from relay.errors import SecretUnreadable
 from relay.reseal import reseal_all
 from relay.secretbox import SecretBox
@@ -58,6 +56,7 @@ STOP_TIMEOUT_S = 9.0
 """A clean stop ends by itself within this, of the ten seconds it may take."""
 
 POOL_SIZE = 20
+API_POOL_SIZE = 12
 HOUSEKEEPING_INTERVAL_S = 3_600.0
 DISK_INTERVAL_S = 60.0
 DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
@@ -105,6 +104,7 @@ class House:
     roles: frozenset[Role]
     chains: Sequence[ChainSettings]
     keys: Keys
+    dsn: str = field(repr=False)
     pool: Pool
     bell: Bell
     faces: Faces
@@ -159,6 +159,7 @@ async def open_house(
                 roles=roles,
                 chains=chains,
                 keys=keys,
+                dsn=dsn,
                 pool=pool,
                 bell=Bell(settings.alerts, clock=read_clock),
                 faces=faces,
@@ -231,7 +232,8 @@ async def _work(house: House, followed: Sequence[FollowedChain]) -> None:
             if Role.GATEWAY in house.roles:
                 group.create_task(_serve(house), name="gateway")
             elif health_bind is not None:
-                group.create_task(_serve_health(house, health_bind), name="health")
+                health = run_health(_services(house, house.pool), HEALTH, health_bind)
+                group.create_task(health, name="health")
             _log.info("started", roles=sorted(house.roles), chains=[chain.alias for chain in house.chains])
             await house.stop.wait()
             _log.info("stopping")
@@ -253,25 +255,23 @@ async def _follow(house: House, followed: Sequence[FollowedChain]) -> None:
 
 
 async def _serve(house: House) -> None:
-    services = _services(house)
-    relay = house.settings.relay
-    observe = ApiMetrics(house.registry).note_call
-    api = Api(services, (*OPERATIONS, *DOCUMENTATION), admin_token=house.keys.admin_token, observe=observe)
-    async with (
-        _open_askers(house) as services.sources,
-        Egress(
-            timeout_s=relay.attempt_timeout_s, allow_private_networks=relay.allow_private_networks
-        ) as services.egress,
-        serve(api.build(), house.settings.http.bind) as bind,
-        asyncio.TaskGroup() as group,
-    ):
-        _log.info("listening", bind=str(bind))
-        live = group.create_task(services.live.run(house.pool), name="live")
-        forget = house.shared.wakes.listen(services.live.take_heads)
-        await house.stop.wait()
-        forget()
-        live.cancel()
-        services.live.wake_all()
+    """The API on connections of its own: a flood of calls must not keep followers and deliveries waiting for one."""
+    async with database_weather():
+        pool = await open_pool(house.dsn, size=API_POOL_SIZE, application_name="chainbell-api")
+    try:
+        async with _open_askers(house) as sources:
+            services = _services(house, pool)
+            services.sources = sources
+            await run_api(
+                services,
+                (*OPERATIONS, *DOCUMENTATION),
+                house.settings.http.bind,
+                admin_token=house.keys.admin_token,
+                observe=ApiMetrics(house.registry).note_call,
+                wakes=house.shared.wakes,
+            )
+    finally:
+        await _close_pool(pool)
 
 
 @asynccontextmanager
@@ -286,9 +286,9 @@ async def _open_askers(house: House) -> AsyncIterator[dict[ChainId, ChainSource]
         }
 
 
-def _services(house: House) -> Services:
+def _services(house: House, pool: Pool) -> Services:
     return Services(
-        house.pool,
+        pool,
         house.settings,
         house.faces,
         read_clock,
@@ -298,14 +298,6 @@ def _services(house: House) -> Services:
         registry=house.registry,
         stop=house.stop,
     )
-
-
-async def _serve_health(house: House, bind: Bind) -> None:
-    """The three answers that orchestrators ask of roles without the API."""
-    api = Api(_services(house), HEALTH, admin_token=house.keys.admin_token)
-    async with serve(api.build(), bind) as listening:
-        _log.info("listening", bind=str(listening), only="health")
-        await house.stop.wait()
 
 
 async def _deliver(house: House) -> None:

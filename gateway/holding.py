@@ -13,6 +13,6 @@ from migrations.handles import Connection
 from relay.endpoints import set_merchant_enabled
 
 
-async def hold_deliveries(conn: Connection, merchant_id: UUID, disabled: bool, now: datetime) -> None:  # noqa: FBT001  (a setter's value)
+async def hold_deliveries(conn: Connection, merchant_id: UUID, disabled: bool, now: datetime) -> None:  # noqa: FBT001
     """Hold (True) or release (False), inside the caller's transaction."""
     await set_merchant_enabled(conn, merchant_id, not disabled, now=now)

@@ -36,6 +36,9 @@ from migrations.ids import encode_id, new_id
 
 BODY_BYTES_MAX = 1024 * 1024
 BODY_TIMEOUT_S = 30.0
+BUSY_CALLS_MAX = 2_000
+"""Calls under way, streams included: a bound on memory, far above what the database answers at once."""
+
 STREAM_WRITE_TIMEOUT_S = 30.0
 """A reader that takes nothing for so long has gone."""
 
@@ -64,6 +67,7 @@ class Api:
         self._operations = operations
         self._admin_token = admin_token
         self._observe = observe
+        self._busy_calls = 0
 
     def build(self) -> web.Application:
         """The aiohttp application."""
@@ -78,10 +82,15 @@ class Api:
         started_s = time.monotonic()
         request_id = encode_id("req", new_id(int(self._services.clock().timestamp() * 1000)))
         request[REQUEST_ID] = request_id
+        self._busy_calls += 1
         try:
+            if self._busy_calls > BUSY_CALLS_MAX:
+                raise Problem(503, "too many calls at once", headers={"Retry-After": "1"})  # noqa: TRY301
             response = await handler(request)
         except Exception as error:  # noqa: BLE001  (the edge: whatever comes here becomes an answer)
             response = self._refuse(request, error)
+        finally:
+            self._busy_calls -= 1
         self._observe(request.get(OPERATION_NAME, "none"), response.status, time.monotonic() - started_s)
         return response
 

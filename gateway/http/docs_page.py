@@ -146,7 +146,8 @@ def _answers(operation: Operation) -> str:
 
 def _objects() -> Iterator[str]:
     for name, schema in build_document()["components"]["schemas"].items():
-        yield f'<article id="object-{name}"><h3><code>{name}</code></h3><p class="says">{_text(schema.get("description", ""))}</p>'
+        says = _text(schema.get("description", ""))
+        yield f'<article id="object-{name}"><h3><code>{name}</code></h3><p class="says">{says}</p>'
         if "enum" in schema:
             yield f"<p>{_kind(schema)}</p>"
         required = set(schema.get("required", ()))

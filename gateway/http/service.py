@@ -1,0 +1,57 @@
+"""The API at work: its application behind a socket, and the listener that wakes long polls and streams.
+
+Lives here: the TaskGroup, and the orderly end: no new connections, waiting calls answered, streams ended. Does not live
+here: the application (`app`), what it works with (the composition root hands it in).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from gateway.http.app import Api, ObserveCall
+from gateway.http.calls import Operation, Services
+from gateway.http.server import serve
+from gateway.settings import Bind, Secret
+from gateway.wakes import Wakes
+from relay.egress import Egress
+
+_log = structlog.get_logger()
+
+
+async def run_api(
+    services: Services,
+    operations: Sequence[Operation],
+    bind: Bind,
+    *,
+    admin_token: Secret,
+    observe: ObserveCall,
+    wakes: Wakes,
+) -> None:
+    """Answer until `services.stop` is set. Raises BindFailed."""
+    relay = services.settings.relay
+    api = Api(services, operations, admin_token=admin_token, observe=observe)
+    async with (
+        Egress(
+            timeout_s=relay.attempt_timeout_s, allow_private_networks=relay.allow_private_networks
+        ) as services.egress,
+        serve(api.build(), bind) as listening,
+        asyncio.TaskGroup() as group,
+    ):
+        _log.info("listening", bind=str(listening))
+        live = group.create_task(services.live.run(services.pool), name="live")
+        forget = wakes.listen(services.live.take_heads)
+        await services.stop.wait()
+        forget()
+        live.cancel()
+        services.live.wake_all()
+
+
+async def run_health(services: Services, operations: Sequence[Operation], bind: Bind) -> None:
+    """The few answers that orchestrators ask of roles without the API, until `services.stop` is set."""
+    api = Api(services, operations, admin_token=Secret(""))
+    async with serve(api.build(), bind) as listening:
+        _log.info("listening", bind=str(listening), only="health")
+        await services.stop.wait()
