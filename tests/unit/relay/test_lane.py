@@ -337,3 +337,30 @@ def test_an_event_that_has_a_row_already_is_not_sent_a_second_time() -> None:
     sends = it.start(NOW, 10)
     assert sequences(sends) == [1, 3]
     assert sends[1].prev_sequence == 2
+
+
+def test_a_replay_and_the_stream_never_have_one_object_in_flight_together() -> None:
+    it = lane()
+    it.troubles.look_again()
+    it.offer_rows([due(100, "a", replay=True)], None)
+    assert sequences(it.start(NOW, 10)) == [100]
+    it.offer_events(events("a", "b"), NOW)
+    assert sequences(it.start(NOW, 10)) == [2]
+    it.finish(100, OK, NOW, 0.5)
+    assert sequences(it.start(NOW, 10)) == [1]
+    it.offer_rows([due(101, "a", replay=True), due(102, "c", replay=True)], None)
+    assert sequences(it.start(NOW, 10)) == [102]
+    it.finish(1, OK, NOW, 0.5)
+    assert sequences(it.start(NOW, 10)) == [101]
+
+
+def test_a_row_that_is_being_sent_or_not_yet_written_is_not_taken_again() -> None:
+    it = lane()
+    it.offer_events(events("a"), NOW)
+    it.start(NOW, 1)
+    it.park(at(2))
+    it.offer_rows([due(1, "a")], None)
+    assert it.start(at(3), 10) == []
+    it.finish(1, BROKEN, at(3), 0.5)
+    it.offer_rows([due(1, "a")], None)
+    assert it.start(at(3), 10) == []
