@@ -12,7 +12,7 @@ PYTHON_CANDIDATES := $(PYTHON) python3.12 python3.11 python3.13 python3.14 pytho
 VENV := .venv
 RUN := $(VENV)/bin/python
 WORKERS ?= 2
-BENCH ?= $(patsubst bench/%.py,%,$(wildcard bench/[a-z]*.py))
+BENCH ?= $(patsubst bench/%.py,%,$(shell grep -l __main__ bench/*.py))
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-header --no-emit-index-url --no-annotate
 

@@ -73,14 +73,6 @@ from blocks
 where chain = $1
   and height = any($2::bigint[]);
 
--- name: load_height_of_hash :one
-select height
-from blocks
-where chain = $1
-  and hash = $2
-order by height desc
-limit 1;
-
 -- name: insert_blocks :exec
 insert into blocks
   (chain, height, hash, parent_hash, block_time, tx_count, log_count, transfer_count,
