@@ -76,6 +76,8 @@ async def step_backfill(
     hits = find_hits(blocks, desk.watched)
     async with store.open_backfill(chain, lease_epoch=desk.lease_epoch) as move:
         record = move.record
+        if record.is_halted:  # since it was asked for: nothing is credited until an operator decides
+            return NothingPending()
         await _assert_anchored(move, blocks, provider)
         if await refresh_watched(desk, move, searched_version):
             hits = find_hits(blocks, desk.watched)

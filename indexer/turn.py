@@ -31,6 +31,7 @@ class Turn:
         self._holder = holder
         self._lease_until_s = 0.0
         self._prepared = False
+        self._judged = False
         self.taken = asyncio.Event()
 
     async def hold(self, now: datetime) -> bool:
@@ -44,19 +45,21 @@ class Turn:
                 self.lose()
                 return False
             if epoch != self._chain.desk.lease_epoch:
-                self._prepared = False
+                self._prepared = self._judged = False
             self._chain.desk.lease_epoch = epoch
             self._lease_until_s = loop.time() + lease_s / 3
         if not self._prepared:
-            await self._prepare(now)
+            await self._prepare()
             self._prepared = True
+        if not self._judged:
+            self._judged = await self._judge_anew(now)
         self.taken.set()
         return True
 
     def lose(self) -> None:
         """Another process writes now: nothing is prepared any more."""
         self._lease_until_s = 0.0
-        self._prepared = False
+        self._prepared = self._judged = False
         self.taken.clear()
 
     async def give_back(self) -> None:
@@ -68,8 +71,8 @@ class Turn:
         except Retryable:
             log.warning("lease-not-given-back", chain=self._chain.desk.settings.traits.alias)
 
-    async def _prepare(self, now: datetime) -> None:
-        """The pinned network, the asset list, the watch set, and the policy as configured now."""
+    async def _prepare(self) -> None:
+        """The pinned network, the asset list and the watch set."""
         chain, traits = self._chain, self._chain.desk.settings.traits
         record = await chain.store.load_chain(traits.chain)
         assert record is not None, "a lease exists only with its chain"
@@ -77,14 +80,18 @@ class Turn:
         assets = [*traits.assets, traits.native]
         await chain.store.sync_assets(traits.chain, assets, start_height=record.tip.height + 1)
         await self._load_watch_set()
+        log.info("chain-prepared", chain=traits.alias, watched=len(chain.desk.watched), tip=record.tip.height)
+
+    async def _judge_anew(self, now: datetime) -> bool:
+        """Apply the policy as configured now; False while the chain is halted, since nothing is credited then."""
+        chain, traits = self._chain, self._chain.desk.settings.traits
+        record = await chain.store.load_chain(traits.chain)
+        if record is None or record.is_halted:
+            return False
         changed = await reconcile_policy(chain.desk, _load_unsettled, now=now)
-        log.info(
-            "chain-prepared",
-            chain=traits.alias,
-            watched=len(chain.desk.watched),
-            tip=record.tip.height,
-            judged_anew=changed,
-        )
+        if changed:
+            log.info("deposits-judged-anew", chain=traits.alias, changed=changed)
+        return True
 
     async def _load_watch_set(self) -> None:
         """Every address that has committed, in pages; what comes meanwhile is each move's to add."""

@@ -123,7 +123,7 @@ async def request_rescan(
             if not rows:
                 raise LookupError("no merchant watches this address on this chain")
             ids = [row["id"] for row in rows]
-            await conn.execute(_WORK["lower_pending_address"], chain, ids, height_first)
+            await conn.execute(_WORK["lower_pending_address"], chain, ids, height_first, tip)
         # Below our start the lowered starts alone drive the reading; rescans re-read what we hold.
         first = max(height_first, start)
         if first <= height_last:

@@ -62,7 +62,9 @@ returning id;
 
 -- name: lower_pending_address :exec
 update addresses
-set pending_start = $3
+set
+  effective_start = least(effective_start, $4 + 1),
+  pending_start = $3
 where chain = $1
   and id = any($2::uuid[])
   and deleted_at is null

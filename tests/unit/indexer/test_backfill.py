@@ -146,3 +146,19 @@ async def test_a_range_that_somebody_else_is_reading_is_left_to_them() -> None:
 
     outcome = await step_backfill(scene.desk, Older(scene.store), scene.provider, now=NOW)  # type: ignore[arg-type]  # as above
     assert outcome == NothingPending()
+
+
+async def test_history_that_was_asked_for_before_a_halt_is_not_recorded_after_it() -> None:
+    scene = Scene()
+    await scene.begin()
+    before = scene.store.rows[scene.id].record
+    scene.store.rows[scene.id].record = replace(before, halt_reason="a branch below what was final")
+
+    class Older(MemoryBackfillStore):
+        """Loads the chain as it was before it was halted."""
+
+        async def load_chain(self, chain: ChainId) -> object:  # type: ignore[override]  # as narrow as the test
+            return before
+
+    outcome = await step_backfill(scene.desk, Older(scene.store), scene.provider, now=NOW)  # type: ignore[arg-type]  # as above
+    assert (outcome, scene.start) == (NothingPending(), 21)
