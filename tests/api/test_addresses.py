@@ -40,7 +40,7 @@ async def test_the_same_address_with_other_particulars_is_409(world: World, key:
         assert (await world.call("POST", "/v1/addresses", body, key=key)).status == 409
 
 
-async def test_a_star_watches_every_configured_evm_chain(world: World, key: str) -> None:
+async def test_case_112_a_star_watches_every_configured_evm_chain(world: World, key: str) -> None:
     reply = await world.call("POST", "/v1/addresses", {"chain": "*", "address": WATCHED}, key=key)
     assert reply.status == 201
     assert [item["chain_alias"] for item in reply.json["items"]] == ["local", "other"]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from chains.errors import ChainError
-from indexer.outcomes import Halted, Rewound
+from indexer.outcomes import Halted
 from migrations.ids import encode_id
 from tests.devnet.anvil import ACCOUNTS
 from tests.faultproxy import faults
@@ -218,22 +218,6 @@ async def test_faults_mixed_at_random_with_reorganisations(
             await steps(world, 2)
         await world.node.mine(3)
         await heal_and_settle(world)
-        await oracle.assert_caught_up()
-        await oracle.assert_no_false_credit()
-
-
-async def test_a_side_block_that_still_answers_by_hash_is_not_canonical(
-    database_url: str, rng: random.Random
-) -> None:
-    async with open_world(database_url, token=True, confirmations=1, operators=1) as world:
-        oracle = await prepare(world)
-        world.proxies[0].remembers = True
-        await pay(world, rng)
-        await world.node.mine()
-        await world.settle()
-        await world.node.call("anvil_reorg", 1, [])
-        outcomes = await steps(world, 4)
-        assert any(isinstance(outcome, Rewound) for outcome in outcomes)
         await oracle.assert_caught_up()
         await oracle.assert_no_false_credit()
 

@@ -38,7 +38,7 @@ async def torment(scene: Scene, rng: random.Random, roles: Sequence[tuple[str, .
 
 
 @pytest.mark.timeout(240)
-async def test_the_whole_program_may_be_killed_at_any_moment(tmp_path: Path, rng: random.Random) -> None:
+async def test_case_060_the_whole_program_may_be_killed_at_any_moment(tmp_path: Path, rng: random.Random) -> None:
     async with open_scene(tmp_path, rng, database_url=None) as scene:
         await scene.program.start()
         await scene.program.wait_ready()
@@ -52,7 +52,7 @@ async def test_the_whole_program_may_be_killed_at_any_moment(tmp_path: Path, rng
 
 
 @pytest.mark.timeout(240)
-async def test_separate_roles_may_be_killed_at_any_moment(
+async def test_case_060_separate_roles_may_be_killed_at_any_moment(
     tmp_path: Path, rng: random.Random, empty_database_url: str
 ) -> None:
     roles = [("follow",), ("relay",), ("gateway",)]

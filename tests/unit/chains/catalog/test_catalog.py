@@ -98,7 +98,7 @@ def test_the_native_coin_has_its_registered_number(alias: str, asset: str) -> No
     assert look_up(alias).traits.native.asset_id == asset
 
 
-def test_case_8_a_token_has_the_decimals_of_its_chain() -> None:
+def test_case_008_a_token_has_the_decimals_of_its_chain() -> None:
     decimals = {
         (found.traits.alias, token.asset.symbol): token.asset.decimals
         for found in catalog.entries()
@@ -109,7 +109,7 @@ def test_case_8_a_token_has_the_decimals_of_its_chain() -> None:
     assert decimals["arbitrum", "USDT0"] == 6
 
 
-def test_case_34_emitters_that_mirror_native_moves_are_excluded() -> None:
+def test_case_034_emitters_that_mirror_native_moves_are_excluded() -> None:
     def excluded(alias: str) -> set[str]:
         return {encode_identity(emitter) for emitter in look_up(alias).traits.excluded_emitters}
 
@@ -119,19 +119,19 @@ def test_case_34_emitters_that_mirror_native_moves_are_excluded() -> None:
     assert "0xfffffffffffffffffffffffffffffffffffffffe" in excluded("sepolia")
 
 
-def test_case_6_a_superseded_token_is_known_and_not_looked_for() -> None:
+def test_case_006_a_superseded_token_is_known_and_not_looked_for() -> None:
     found = look_up("bsc")
     busd = next(token for token in found.tokens if token.asset.symbol == "BUSD")
     assert busd.status is TokenStatus.LEGACY
     assert busd.asset not in found.traits.assets
 
 
-def test_case_7_two_contracts_of_one_brand_are_two_assets() -> None:
+def test_case_007_two_contracts_of_one_brand_are_two_assets() -> None:
     symbols = {token.asset.symbol: token.asset.asset_id for token in look_up("optimism").tokens}
     assert symbols["USDT"] != symbols["USDT0"]
 
 
-def test_case_56_safe_confirms_only_where_it_means_something() -> None:
+def test_case_056_safe_confirms_only_where_it_means_something() -> None:
     for found in catalog.entries():
         if found.confirmed.finality == "safe":
             assert found.traits.safe_tag, found.name

@@ -147,7 +147,7 @@ def test_case_116_a_block_that_settles_later_does_not_commit_to_its_receipts() -
     }
 
 
-def test_case_40_an_unknown_transaction_type_leaves_its_root_open_and_the_rest_proven() -> None:
+def test_case_040_an_unknown_transaction_type_leaves_its_root_open_and_the_rest_proven() -> None:
     block, receipts = read_ethereum()
     block["transactions"][5]["type"] = "0x7f"
     examination = examine("full", block, receipts)
@@ -159,7 +159,7 @@ def test_case_40_an_unknown_transaction_type_leaves_its_root_open_and_the_rest_p
     assert examination.proven >= {Check.HEADER_HASH, Check.RECEIPTS_ROOT, Check.LOGS_BLOOM}
 
 
-def test_case_40_beside_an_unknown_type_the_known_ones_still_give_their_hashes() -> None:
+def test_case_040_beside_an_unknown_type_the_known_ones_still_give_their_hashes() -> None:
     block, receipts = read_ethereum()
     block["transactions"][5]["type"] = "0x7f"
     transaction = block["transactions"][6]
@@ -168,7 +168,7 @@ def test_case_40_beside_an_unknown_type_the_known_ones_still_give_their_hashes()
         examine("full", block, receipts)
 
 
-def test_case_40_a_receipt_of_an_unknown_type_without_a_status_is_no_lie() -> None:
+def test_case_040_a_receipt_of_an_unknown_type_without_a_status_is_no_lie() -> None:
     block, receipts = read_ethereum()
     receipts[5] |= {"type": "0x55", "status": None}
     examination = examine("full", block, receipts)
@@ -179,7 +179,7 @@ def test_case_40_a_receipt_of_an_unknown_type_without_a_status_is_no_lie() -> No
 
 
 @pytest.mark.parametrize("kind", ["0x7f", "0x3e", "0x64"])
-def test_case_40_an_unknown_receipt_type_is_no_lie(kind: str) -> None:
+def test_case_040_an_unknown_receipt_type_is_no_lie(kind: str) -> None:
     """All typed receipts so far share one form, so the root is tried; here it can not hold."""
     block, receipts = read_ethereum()
     receipts[5]["type"] = kind
@@ -188,7 +188,7 @@ def test_case_40_an_unknown_receipt_type_is_no_lie(kind: str) -> None:
     assert examination.level is VerificationLevel.PARTIAL
 
 
-def test_case_33_a_state_sync_transaction_that_no_root_covers_is_set_aside() -> None:
+def test_case_033_a_state_sync_transaction_that_no_root_covers_is_set_aside() -> None:
     block, receipts = read_polygon()
     add_state_sync(block, receipts)
     examination = examine("polygon", block, receipts)
@@ -197,14 +197,14 @@ def test_case_33_a_state_sync_transaction_that_no_root_covers_is_set_aside() -> 
     assert examination.proven >= {Check.TRANSACTIONS_ROOT, Check.HEADER_HASH}
 
 
-def test_case_33_a_state_sync_receipt_may_stand_alone() -> None:
+def test_case_033_a_state_sync_receipt_may_stand_alone() -> None:
     block, receipts = read_polygon()
     add_state_sync(block, receipts)
     block["transactions"].pop()
     assert examine("polygon", block, receipts).level is VerificationLevel.PARTIAL
 
 
-def test_case_33_only_the_hash_that_bor_derives_is_a_state_sync_transaction() -> None:
+def test_case_033_only_the_hash_that_bor_derives_is_a_state_sync_transaction() -> None:
     block, receipts = read_polygon()
     add_state_sync(block, receipts)
     name = flip(receipts[-1]["transactionHash"])
@@ -216,7 +216,7 @@ def test_case_33_only_the_hash_that_bor_derives_is_a_state_sync_transaction() ->
         examine("polygon", block, receipts)
 
 
-def test_case_33_a_state_sync_transaction_in_the_body_leaves_the_transactions_root_open() -> None:
+def test_case_033_a_state_sync_transaction_in_the_body_leaves_the_transactions_root_open() -> None:
     block, receipts = read_polygon()
     block["transactions"][-1]["type"] = "0x7f"
     receipts[-1]["type"] = "0x7f"
@@ -225,7 +225,7 @@ def test_case_33_a_state_sync_transaction_in_the_body_leaves_the_transactions_ro
     assert Unavailable(Check.TRANSACTIONS_ROOT, "type-unknown:0x7f") in examination.unavailable
 
 
-def test_case_48_receipts_of_another_fork_are_refused_even_under_this_blocks_names() -> None:
+def test_case_048_receipts_of_another_fork_are_refused_even_under_this_blocks_names() -> None:
     """A proxy that answers from two forks could rename every row; it can not rename what the root holds."""
     block, receipts = read_ethereum()
     others = read_json("ethereum/trin/receipts-19433902.json")[: len(receipts)]
