@@ -38,7 +38,9 @@ async def torment(scene: Scene, rng: random.Random, roles: Sequence[tuple[str, .
 
 
 @pytest.mark.timeout(240)
-async def test_case_060_the_whole_program_may_be_killed_at_any_moment(tmp_path: Path, rng: random.Random) -> None:
+async def test_case_060_the_whole_program_may_be_killed_at_any_moment(
+    tmp_path: Path, rng: random.Random
+) -> None:
     async with open_scene(tmp_path, rng, database_url=None) as scene:
         await scene.program.start()
         await scene.program.wait_ready()
