@@ -117,6 +117,11 @@ async def request_rescan(
         if height_first > height_last:
             raise LookupError(f"height {height_first} is above our tip {tip}")
         if address is None:
+            if height_last < start:
+                raise LookupError(
+                    f"nothing below height {start} was read, so nothing can be read again: "
+                    "name an address, whose history then is"
+                )
             await conn.execute(_WORK["lower_pending_assets"], chain, height_first)
         else:
             rows = await conn.fetch(_WORK["load_addresses_by_bytes"], chain, address)

@@ -95,7 +95,8 @@ async def _accept(frame: Frame) -> int:
 
     async def write(desk: ChainDesk, record: ChainRecord) -> bool:
         height = record.halted_fork_height
-        if height is not None:
+        # Under our lowest block we hold nothing to compare with: a hash that is not theirs halts the chain again.
+        if height is not None and height >= record.start_height:
             ours = (await desk.store.load_hashes(record.chain, height, height)).get(height)
             if ours != fork:
                 shown = "none" if ours is None else families.format_block_hash(family, ours)

@@ -56,6 +56,7 @@ async def _rescan(frame: Frame) -> int:
             raise CommandFailed(str(error)) from error
         detail = {"from": rescan.height_first, "to": rescan.height_last, "address": asked.address}
         await insert_audit(pool, AuditEntry(now, frame.actor, "rescan-asked", traits.chain, detail))
+        done = False
         if not asked.no_wait:
             total = rescan.height_last - rescan.height_first + 1
             with frame.terminal.progress(f"rescan of {traits.alias}") as progress:
@@ -64,14 +65,15 @@ async def _rescan(frame: Frame) -> int:
                         rescan.height_last - state.height_next, total, f"at height {state.height_next}"
                     )
                     await asyncio.sleep(LOOK_EVERY_S)
+                done = state is not None  # below our start no range waits: addresses are read down one by one
                 progress.at(total, total)
     view = {
         "chain": traits.chain,
         "from": rescan.height_first,
         "to": rescan.height_last,
-        "done": not asked.no_wait,
+        "done": done,
     }
-    word = "asked for" if asked.no_wait else "read again"
+    word = "read again" if done else "asked for"
     frame.terminal.data(
         view, lambda: [f"{traits.alias}: {rescan.height_first} to {rescan.height_last} {word}"]
     )
