@@ -1,6 +1,6 @@
 """`chainbell audit`: read a range of the chain again and compare it with our rows; 1 on a difference.
 
-Lives here: the command. Does not live here: comparing (indexer.audit). It writes nothing but a line in the audit trail,
+Lives here: the command. Does not live here: comparing (indexer.audit). It writes nothing,
 and asks providers in the lane of history, behind a running follower.
 """
 
