@@ -17,6 +17,8 @@ from datetime import datetime
 from chains.errors import Inconsistent
 from chains.model import Block, is_linked
 from chains.port import Provider
+from indexer.balance_check import HOLD_TRIES, HeldBlocks
+from indexer.balances import are_covered
 from indexer.commit import (
     ChainDesk,
     facts_of,
@@ -72,6 +74,20 @@ async def step_backfill(
         return NothingPending()
     first, last = choose_chunk(wanted, record.start_height, desk.settings.backfill_blocks_max)
     blocks = await provider.fetch_blocks(first, last)
+    for _ in range(HOLD_TRIES):
+        held = await desk.balances.hold(provider, blocks, desk.watched)
+        outcome = await _record(desk, store, provider, held, now=now)
+        if outcome is not None:
+            return outcome
+    return NothingPending()
+
+
+async def _record(
+    desk: ChainDesk, store: BackfillStore, provider: Provider, held: HeldBlocks, *, now: datetime
+) -> BackfillOutcome | None:
+    """Write one chunk; None where the watch list grew by an address whose balance was not asked."""
+    blocks, chain = held.blocks, desk.settings.traits.chain
+    first, last = blocks[0].header.height, blocks[-1].header.height
     searched_version = desk.watched.version
     hits = find_hits(blocks, desk.watched)
     async with store.open_backfill(chain, lease_epoch=desk.lease_epoch) as move:
@@ -81,6 +97,8 @@ async def step_backfill(
         await _assert_anchored(move, blocks, provider)
         if await refresh_watched(desk, move, searched_version):
             hits = find_hits(blocks, desk.watched)
+        if held.recipients is not None and not are_covered(held.recipients, hits):
+            return None
         await move.cover(first, last, at=now)
         changes: list[Change] = []
         if hits:

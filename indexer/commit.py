@@ -15,6 +15,8 @@ from datetime import datetime
 from enum import Enum
 
 from chains.model import Address, AssetId, Block, BlockHash, BlockRef, Transfer
+from indexer.balance_check import BalanceCheck
+from indexer.balances import HeldRecipients, are_covered
 from indexer.deposits import Change
 from indexer.events import Fact, Naming, deposit_fact
 from indexer.finality import NO_TAGS, HashAt, TagReport, compute_final_height, compute_safe_height
@@ -49,7 +51,8 @@ class MovePlan:
 
     `fork` None: nothing leaves.  `agreed_height` None: one operator is
     trusted, so what is applied is agreed.  `accept_final_above`: the move may
-    leave blocks that were final, since an operator accepted it.
+    leave blocks that were final, since an operator accepted it.  `held` is
+    whose native balances were held against the blocks, where calls are traced.
     """
 
     expected_tip: BlockRef
@@ -59,6 +62,7 @@ class MovePlan:
     agreed_height: int | None = None
     dispute: int | Dispute = Dispute.STANDS
     accept_final_above: bool = False
+    held: HeldRecipients | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,13 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """Our tip had moved, or the chain was halted, before the lock was ours: decide again."""
+    """Our tip had moved, or the chain was halted, before the lock was ours: decide again.
+
+    `unheld`: the watch list had grown by an address that these blocks pay
+    natively, and its balance has not been asked.
+    """
+
+    unheld: bool = False
 
 
 @dataclass(slots=True)
@@ -86,7 +96,8 @@ class ChainDesk:
     """What every move of one chain works with; one per followed chain.
 
     `watched` is the in-memory set, which moves bring up to date;
-    `deposit_id` computes identities in this family's text forms.
+    `deposit_id` computes identities in this family's text forms; `balances`
+    holds traced amounts against balances before a move.
     """
 
     settings: FollowSettings
@@ -95,6 +106,10 @@ class ChainDesk:
     deposit_id: Callable[[MerchantId, Transfer], DepositId]
     watched: WatchSet = field(default_factory=WatchSet)
     lease_epoch: int = 0
+    balances: BalanceCheck = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.balances = BalanceCheck(self.settings.traits.alias)
 
     def rules(self, starts: Mapping[AssetId, int]) -> MatchRules:
         """Matching rules with the asset starts that the database holds now.
@@ -132,6 +147,8 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
             await move.lower_starts(plan.fork.height)
         if await refresh_watched(desk, move, searched_version):
             hits = find_hits(plan.blocks, desk.watched)
+        if plan.held is not None and not are_covered(plan.held, hits):
+            return Superseded(unheld=True)
         after = await _place_record(move, desk.settings, before, plan, now=now)
         changes = await _decide_changes(desk, move, hits, plan, before, after, now=now)
         await _write(desk, move, plan, before, after, changes, now=now)

@@ -15,6 +15,7 @@ from datetime import datetime
 from chains.errors import ChainError, Inconsistent
 from chains.model import Block, BlockRef, HeadReport
 from chains.port import ChainSource, Provider
+from indexer.balance_check import HOLD_TRIES
 from indexer.canonical import (
     Behind,
     CatchUp,
@@ -211,7 +212,7 @@ class Follower:
             agreed_height=self._agreed_without_asking(record),
             dispute=self._dispute_without_asking(),
         )
-        moved = await commit_move(self._desk, plan, now=now)
+        moved = await self._hold_and_commit(provider, plan, now)
         if isinstance(moved, Superseded):
             return Idle()
         if self._voices.are_several:
@@ -346,8 +347,19 @@ class Follower:
             dispute=Dispute.SETTLED,
             accept_final_above=branch.fork.hash == record.accepted_fork_hash,
         )
-        moved = await commit_move(self._desk, plan, now=now)
+        moved = await self._hold_and_commit(provider, plan, now)
         return Idle() if isinstance(moved, Superseded) else Rewound(moved, branch.fork)
+
+    async def _hold_and_commit(self, provider: Provider, plan: MovePlan, now: datetime) -> Moved | Superseded:
+        """Write the move, after traced amounts held; again where the watch list grew by what it pays."""
+        moved: Moved | Superseded = Superseded()
+        for _ in range(HOLD_TRIES):
+            held = await self._desk.balances.hold(provider, plan.blocks, self._desk.watched)
+            ready = replace(plan, blocks=held.blocks, held=held.recipients)
+            moved = await commit_move(self._desk, ready, now=now)
+            if isinstance(moved, Moved) or not moved.unheld:
+                break
+        return moved
 
 
 def _doubted(record: ChainRecord) -> ChainRecord:
