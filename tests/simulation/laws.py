@@ -206,7 +206,7 @@ class Laws:
         for deposit_id, sight in expected.items():
             row = rows.deposits.get(DepositId(deposit_id))
             assert row is not None, "a deposit was lost"
-            _check_place(row, sight)
+            check_place(row, sight)
             if row.amount_base_units >= watched.minima[row.asset]:
                 watched.published.add(deposit_id)
             assert row.published == (deposit_id in watched.published), "published is what reached its minimum"
@@ -244,7 +244,7 @@ class Laws:
                 reader.read(event, final_may_leave=final_may_leave, tip_height=tip_height)
         for row in rows.deposits.values():
             if row.published:
-                _check_adds_up(self.readers[row.merchant_id], row)
+                check_adds_up(self.readers[row.merchant_id], row)
 
     def check_received(self, receiver: Receiver, store: MemoryStore, exhausted: set[int]) -> None:
         """At rest a receiver has everything it wants, and what it made of it is what is recorded."""
@@ -276,7 +276,7 @@ class Laws:
             self._check_deposits(watched, rows, watched.oracle.fresh_pass(watched.path))
             for row in rows.deposits.values():
                 if row.published:
-                    _check_adds_up(readers[row.merchant_id], row)
+                    check_adds_up(readers[row.merchant_id], row)
 
 
 def _first_after(watched: Watched, left: list[SimBlock]) -> SimBlock:
@@ -284,7 +284,8 @@ def _first_after(watched: Watched, left: list[SimBlock]) -> SimBlock:
     return watched.path[left[0].height - watched.path[0].height]
 
 
-def _check_place(row: Deposit, sight: Sight) -> None:
+def check_place(row: Deposit, sight: Sight) -> None:
+    """A recorded deposit stands where the oracle sees it, with what it sees there."""
     at, block, transfer = row.occurrence, sight.block, sight.transfer
     assert at is not None, f"{row.state}, and a canonical block holds it"
     assert (at.height, at.block_hash, at.block_time_s) == (block.height, block.hash, block.header.time_s)
@@ -310,7 +311,8 @@ def _has_rival(row: Deposit, watched: Watched) -> bool:
     )
 
 
-def _check_adds_up(reader: Reader, row: Deposit) -> None:
+def check_adds_up(reader: Reader, row: Deposit) -> None:
+    """The events of a deposit add up to its row."""
     told = reader.deposits.get(id_text(row.id))
     assert told is not None, "a published deposit nobody was told of"
     deposit = told.deposit

@@ -61,6 +61,7 @@ class Trouble(StrEnum):
     CRASH_WRITING = "crash: inside a transaction"
     CRASH_COMMITTED = "crash: right after a commit"
     RETRYABLE = "database: asks for the transaction again"
+    CONNECTION_LOST = "database: ends a connection inside a transaction"
     LEASE_LOST = "follower: another process took the chain"
     HISTORY_READ = "history: a chunk was read"
     HISTORY_BELOW_START = "history: our chain grew downward"

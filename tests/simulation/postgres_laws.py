@@ -1,0 +1,150 @@
+"""The laws on a real database: everything is read back in one snapshot and held against the oracle.
+
+Lives here: loading rows, and comparing them with a fresh pass, with the true chain and with the merchants' logs.
+Effective starts are taken from the rows: that they are exact is the database's to prove by never missing a deposit.
+Does not live here: evidence and agreement, which the simulation in memory checks commit by commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from chains.model import AssetId, BlockHash, BlockRef, ChainId, Header, is_linked
+from indexer.identity import DepositId, MerchantId
+from indexer.rows import decode_chain, decode_deposit, decode_registration
+from migrations.handles import Connection
+from migrations.ids import encode_id
+from tests.simulation.laws import CREDITED, ON_CHAIN, check_adds_up, check_place
+from tests.simulation.log import Event
+from tests.simulation.network import Network
+from tests.simulation.oracle import ChainOracle, Heights, Watch
+from tests.simulation.rows import ChainRows
+from tests.simulation.telling import Reader
+from tests.simulation.troubles import Tally
+
+HEADERS = "select height, hash, parent_hash, extract(epoch from block_time)::bigint as time_s from blocks"
+EVENTS = "select sequence, event_id, type, object_id, version, body from events"
+TOO_LATE = """
+  select count(*) from addresses where chain = $1 and deleted_at is null and pending_start is null
+  and effective_start > greatest(watching_from_height + 1, from_height)
+"""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the last look at a chain left behind: finality that may not fall."""
+
+    final_height: int | None = None
+
+
+async def load_rows(conn: Connection, chain: ChainId) -> ChainRows | None:
+    """Everything stored about a chain; None before its first block."""
+    record = await conn.fetchrow("select * from chains where chain = $1", chain)
+    if record is None:
+        return None
+    headers = await conn.fetch(f"{HEADERS} where chain = $1 order by height", chain)
+    rows = ChainRows(
+        decode_chain(record),
+        [
+            Header(row["height"], BlockHash(row["hash"]), BlockHash(row["parent_hash"]), row["time_s"])
+            for row in headers
+        ],
+    )
+    for row in await conn.fetch("select * from deposits where chain = $1", chain):
+        deposit = decode_deposit(row)
+        rows.deposits[deposit.id] = deposit
+        assert row["credited_base_units"] == deposit.credited_base_units
+    registrations = await conn.fetch("select * from addresses where chain = $1 order by watch_version", chain)
+    rows.registrations = [decode_registration(row) for row in registrations]
+    rows.pending_starts = {
+        row["id"]: row["pending_start"] for row in registrations if row["pending_start"] is not None
+    }
+    for row in await conn.fetch("select * from assets where chain = $1 and listed", chain):
+        rows.asset_starts[AssetId(row["asset"])] = row["start_height"]
+        if row["pending_start"] is not None:
+            rows.pending_assets[AssetId(row["asset"])] = row["pending_start"]
+    assert await conn.fetchval(TOO_LATE, chain) == 0, "an address begins later than it was promised"
+    return rows
+
+
+def check_rows(network: Network, rows: ChainRows, seen: Seen, *, final_may_fall: bool) -> None:
+    """Law 1 and 2: linked blocks without a gap, and deposits as a fresh pass finds them."""
+    record = rows.record
+    assert is_linked(rows.blocks), "canonical blocks do not link"
+    assert rows.blocks[0].height == record.start_height
+    assert record.tip == BlockRef(rows.blocks[-1].height, rows.blocks[-1].hash)
+    if not final_may_fall:
+        assert (record.final_height or -1) >= (seen.final_height or -1), "finality went backward"
+    seen.final_height = record.final_height
+    path = [network.chain.blocks[header.hash] for header in rows.blocks]
+    oracle = ChainOracle(network.id, network.setup.rules)
+    oracle.ever_recorded.update(rows.deposits)
+    for one in rows.registrations:
+        start = one.effective_start
+        oracle.watch(Watch(one.address_id, one.merchant_id, one.address, start, start, one.watching_until))
+    for asset, start in rows.asset_starts.items():
+        oracle.list_asset(asset, start)
+    expected = oracle.fresh_pass(path)
+    heights = Heights(
+        record.tip.height,
+        record.final_height,
+        record.safe_height,
+        record.agreed_height,
+        record.disputed_fork_height,
+    )
+    for deposit_id, sight in expected.items():
+        row = rows.deposits.get(DepositId(deposit_id))
+        assert row is not None, "a deposit was lost"
+        check_place(row, sight)
+        assert row.state == "final" or row.own_transfer == sight.own_transfer
+        # What was credited at the last look may not have been when its heights were judged: either is right.
+        states = {oracle.state_of(sight, heights, was_credited=was) for was in (True, False)}
+        assert row.state in states, f"{row.state}, where chain and policy say {states}"
+    for deposit_id in rows.deposits.keys() - expected.keys():
+        assert rows.deposits[deposit_id].state not in ON_CHAIN, "no canonical block holds it"
+
+
+async def read_logs(
+    conn: Connection, readers: dict[MerchantId, Reader], merchants: Iterable[MerchantId], tally: Tally
+) -> None:
+    """Law 4: every merchant reads on from where it was."""
+    for merchant_id in merchants:
+        reader = readers.setdefault(merchant_id, Reader(encode_id("mer", merchant_id), tally))
+        rows = await conn.fetch(
+            f"{EVENTS} where merchant_id = $1 and sequence > $2 order by sequence",
+            merchant_id,
+            reader.read_count,
+        )
+        for row in rows:
+            event = Event(
+                row["sequence"],
+                encode_id("evt", row["event_id"]),
+                row["type"],
+                row["object_id"],
+                row["version"],
+                row["body"],
+            )
+            reader.read(event, final_may_leave=True, tip_height=None)
+
+
+def check_told(readers: dict[MerchantId, Reader], rows: Sequence[ChainRows]) -> dict[UUID, int]:
+    """Laws 3, 4 and 6: what was told adds up to what is recorded; returns each merchant's credit."""
+    credit: dict[UUID, int] = {}
+    for one in rows:
+        for row in one.deposits.values():
+            if row.published:
+                check_adds_up(readers[row.merchant_id], row)
+            if row.state in CREDITED:
+                credit[row.merchant_id] = credit.get(row.merchant_id, 0) + row.credited_base_units
+    for merchant_id, reader in readers.items():
+        told = sum(one.credited for one in reader.deposits.values())
+        unpublished = sum(
+            row.credited_base_units
+            for one in rows
+            for row in one.deposits.values()
+            if row.merchant_id == merchant_id and not row.published
+        )
+        assert told + unpublished == credit.get(merchant_id, 0), "credit told is not credit recorded"
+    return credit

@@ -1,0 +1,47 @@
+"""The same worlds on a real PostgreSQL, with real concurrency and processes that die at every statement."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+import pytest
+
+from migrations.connect import open_pool
+from tests.simulation.postgres import PostgresWorld
+from tests.simulation.troubles import Tally, Trouble
+
+SCHEDULES = int(os.environ.get("CHAINBELL_POSTGRES_SCHEDULES", "200"))
+HALVES = 2
+ROUNDS = 14
+COMMON = (
+    Trouble.CRASH_READING,
+    Trouble.CRASH_WRITING,
+    Trouble.CRASH_COMMITTED,
+    Trouble.CRASH_DELIVERING,
+    Trouble.CONNECTION_LOST,
+    Trouble.RETRYABLE,
+    Trouble.REGISTERED,
+    Trouble.TOLD_REVERSED,
+    Trouble.TOLD_MOVED,
+)
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("half", range(HALVES))
+async def test_every_law_holds_on_a_real_database(half: int, seed: int, database_url: str) -> None:
+    tally, first = Tally(), seed % (1 << 31)
+    pool = await open_pool(database_url, size=12, application_name="simulation")
+    try:
+        for number in range(SCHEDULES // HALVES):
+            world = PostgresWorld(pool, number, first + number, tally)
+            try:
+                await world.run(ROUNDS)
+            except Exception as error:  # noqa: BLE001  # whatever a schedule raises is its verdict
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                pytest.fail(f"schedule {number} of seed {first + number}: {error!r} ({place.name})")
+    finally:
+        await pool.close()
+    for trouble in COMMON:
+        print(f"{tally.counts[trouble]:>10}  {trouble}")
+    assert all(tally.counts[trouble] for trouble in COMMON)
