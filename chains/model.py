@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import NewType, Protocol
 
 ChainId = NewType("ChainId", str)
@@ -246,5 +247,5 @@ def is_linked(headers: Sequence[Header]) -> bool:
     """Whether each header is the parent of the next, one height apart."""
     return all(
         later.parent_hash == earlier.hash and later.height == earlier.height + 1
-        for earlier, later in zip(headers, headers[1:], strict=False)
+        for earlier, later in pairwise(headers)
     )
