@@ -20,6 +20,10 @@ from chains.model import BlockHash, Header, VerificationLevel
 HASH_TEXT_LENGTH = 66
 """Characters of a 32-byte word as text: "0x" and 64 hex digits."""
 
+HEIGHT_MAX = 2**53 - 1
+TIME_MAX_S = 253_402_300_799
+"""The last second of the year 9999. Beyond these a database or a calendar would fail, not the provider that said it."""
+
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
 
@@ -174,12 +178,15 @@ def decode_header(raw: Raw) -> Header:
 
 
 def compute_header(row: RawHeader | RawBlock) -> Header:
-    """The room's header value of a row; raises `Inconsistent` on bad hex."""
+    """The room's header value of a row; raises `Inconsistent` on bad hex, and on what no chain can have reached."""
+    height, time_s = parse_quantity(row.number), parse_quantity(row.timestamp)
+    if height > HEIGHT_MAX or time_s > TIME_MAX_S:
+        raise Inconsistent(f"no block has height {row.number[:80]} and time {row.timestamp[:80]}")
     return Header(
-        height=parse_quantity(row.number),
+        height=height,
         hash=BlockHash(parse_word(row.hash)),
         parent_hash=BlockHash(parse_word(row.parent_hash)),
-        time_s=parse_quantity(row.timestamp),
+        time_s=time_s,
     )
 
 
