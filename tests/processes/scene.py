@@ -56,6 +56,8 @@ class Scene:
                 body = {"chain": "local", "address": till}
                 watched = await self.program.call(merchant, "POST", "/v1/addresses", body)
                 self.starts[merchant][till] = watched["watching_from"]["height"] + 1
+        # A reorganisation below `watching_from` would rightly lower the starts that the recount goes by.
+        await self.node.mine(5)
 
     async def settle(self) -> None:
         """No more trouble: enough blocks for finality, and time for everything to be told and delivered."""
