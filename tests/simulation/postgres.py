@@ -33,7 +33,7 @@ from migrations.ids import new_id
 from relay import log as relay_log
 from relay.endpoints import EndpointTerms, Rules, create_endpoint, delete_endpoint, resume_endpoint
 from relay.storage import StoreUnavailable
-from tests.simulation.chaos import Chaos, ChaoticRelayStore, ChaoticStore, Crash
+from tests.simulation.chaos import Chaos, ChaoticRelayStore, ChaoticStore, Crash, refuse_deadlock
 from tests.simulation.deeds import Deeds, name_of
 from tests.simulation.delivery import BOX, Delivery
 from tests.simulation.memory import MemoryStore
@@ -50,12 +50,6 @@ FIRST_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 REST_ROUNDS_MAX = 120
 EVENT_TYPES = frozenset({"deposit.confirmed", "deposit.final", "deposit.reversed"})
 INTENSITY = 0.02
-
-
-def refuse_deadlock(error: Exception) -> None:
-    """One order of locks everywhere: the database never has to choose a victim."""
-    if "Deadlock" in str(error):
-        raise AssertionError(f"a deadlock: {error}")
 
 
 class Process:

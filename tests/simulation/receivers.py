@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from relay.model import Outcome, OutcomeKind
+from tests.simulation.setups import MERCHANTS
 from tests.simulation.troubles import Tally, Trouble
 
 ATTEMPT_TIMEOUT_S = 4
@@ -109,3 +110,13 @@ class Receiver:
         if version > self.versions.get(object_id, 0):
             self.versions[object_id] = version
             self.latest[object_id] = deposit
+
+
+def make_receivers() -> list[Receiver]:
+    """Two endpoints of the first merchant, one of them choosy, and one of the second."""
+    choosy = frozenset({"deposit.confirmed", "deposit.final", "deposit.reversed"})
+    return [
+        Receiver(UUID(int=(3 << 70) + 1), MERCHANTS[0], None),
+        Receiver(UUID(int=(4 << 70) + 1), MERCHANTS[0], choosy),
+        Receiver(UUID(int=(5 << 70) + 2), MERCHANTS[1], None),
+    ]

@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from uuid import UUID
 
 from chains.errors import ChainError, Inconsistent
 from chains.model import ChainId
@@ -31,9 +30,9 @@ from tests.simulation.laws import Laws, Watched
 from tests.simulation.memory import MemoryStore
 from tests.simulation.network import Network
 from tests.simulation.providers import Mood, TagMood
-from tests.simulation.receivers import Receiver, ReceiverMood
+from tests.simulation.receivers import ReceiverMood, make_receivers
 from tests.simulation.relay_rows import RelayRows
-from tests.simulation.setups import MERCHANTS, draw_setup
+from tests.simulation.setups import draw_setup
 from tests.simulation.troubles import Tally, Trouble
 
 CHAINS = 2
@@ -388,16 +387,6 @@ class World:
         """A line of the story, put together only where somebody wants to read it."""
         if self.story is not None:
             self.story.append(text % values)
-
-
-def make_receivers() -> list[Receiver]:
-    """Two endpoints of the first merchant, one of them choosy, and one of the second."""
-    choosy = frozenset({"deposit.confirmed", "deposit.final", "deposit.reversed"})
-    return [
-        Receiver(UUID(int=(3 << 70) + 1), MERCHANTS[0], None),
-        Receiver(UUID(int=(4 << 70) + 1), MERCHANTS[0], choosy),
-        Receiver(UUID(int=(5 << 70) + 2), MERCHANTS[1], None),
-    ]
 
 
 _STUBBORN = frozenset({Mood.LAGGING, Mood.SIDE_BRANCH, Mood.FORGING})
