@@ -1,7 +1,8 @@
 """The loop that follows one chain: step, tell, wait for the next head.
 
 It only waits, wakes, counts and calls `Follower.step`; failures are logged
-once a minute and told when they are over.
+once a minute and told when they are over.  What nobody expected stops this
+chain alone, and rings.
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ class FollowLoop:
                 failures += 1
                 self._note_failure(error)
                 await self._after_failure(error, failures)
+                continue
+            except Exception as error:  # noqa: BLE001  # one chain's surprise must not end the others (Law 8)
+                failures += 1
+                self._note_surprise(error)
+                await self._around.wait(FAILURE_WAIT_MAX_S)
                 continue
             failures = 0
             if outcome is None:
@@ -184,6 +190,15 @@ class FollowLoop:
             self._around.alert("database.full", {"chain": self._alias, "detail": str(error)})
         if self._damper.ripe(kind):
             self._log.warning("step-failed", kind=kind, detail=str(error))
+
+    def _note_surprise(self, error: Exception) -> None:
+        """A broken invariant: its transaction was undone, and this chain stands still until it is repaired."""
+        kind = type(error).__name__
+        self._vitals.last_error = f"{kind}: {error}"
+        self._around.observer.failed(self._alias, kind)
+        if self._damper.ripe("surprise"):
+            self._log.error("step-broken", exc_info=error)
+            self._around.alert("chain.broken", {"chain": self._alias, "kind": kind})
 
     async def _after_failure(self, error: Exception, failures: int) -> None:
         """A longer wait with each failure in a row; conditions are still judged, so a stall is told."""

@@ -1,0 +1,111 @@
+"""One chain's broken invariant stops that chain, rings, and is over when it is repaired; nothing else ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+import pytest
+
+from indexer import backfill_loop, follow_loop
+from indexer.backfill_loop import run_backfill
+from indexer.follow import Follower
+from indexer.follow_loop import FollowLoop
+from indexer.outcomes import Outcome
+from indexer.surroundings import FollowedChain, Surroundings
+from indexer.turn import Turn
+from tests.database.indexer.scene import NOW, Scene, open_scene
+
+
+class Bell:
+    """An observer that counts moves, and a bell that remembers its rings."""
+
+    def __init__(self) -> None:
+        self.rung: list[str] = []
+        self.moves = 0
+
+    def follow_step(self, alias: str, outcome: str, seconds: float) -> None:
+        """Nobody counts."""
+
+    def moved(self, alias: str, *, applied: int, left: int, changes: int) -> None:
+        self.moves += 1
+
+    def heights(self, alias: str, *, head: int | None, tip: int, final: int | None, agreed: int) -> None:
+        """Nobody counts."""
+
+    def conditions(self, alias: str, in_force: Collection[str]) -> None:
+        """Nobody counts."""
+
+    def stood_aside(self, alias: str) -> None:
+        """Nobody counts."""
+
+    def failed(self, alias: str, kind: str) -> None:
+        """Nobody counts."""
+
+    def ring(self, kind: str, detail: dict[str, object]) -> None:
+        """The operator's bell."""
+        self.rung.append(f"{kind} {detail['kind']}")
+
+
+class BrokenOnce(Follower):
+    """Finds an invariant broken at its first step."""
+
+    broken = True
+
+    async def step(self, now: datetime) -> Outcome:
+        if self.broken:
+            self.broken = False
+            raise AssertionError("a move must link to its parent")
+        return await super().step(now)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if holds():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+def surround(scene: Scene, bell: Bell) -> tuple[Surroundings, FollowedChain]:
+    around = Surroundings(scene.pool, "x", bell, bell.ring, lambda: NOW)
+    return around, FollowedChain(scene.desk, scene.source, scene.store, list)
+
+
+async def test_a_chain_goes_on_after_what_nobody_expected(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_loop, "FAILURE_WAIT_MAX_S", 0.01)
+    async with open_scene(database_url) as scene:
+        scene.provider.view = scene.chain.tip
+        bell = Bell()
+        around, chain = surround(scene, bell)
+        loop = FollowLoop(around, chain, Turn(chain, holder="x"))
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(loop.run(BrokenOnce(scene.desk, scene.source)))
+            await until(lambda: bell.moves > 0)
+            around.stop.set()
+            await running
+        assert bell.rung == ["chain.broken AssertionError"]
+
+
+async def test_history_that_breaks_ends_nothing_else(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def break_off(*_: object, **__: object) -> None:
+        raise AssertionError("what is wanted below our chain begins right under it")
+
+    monkeypatch.setattr(backfill_loop, "step_backfill", break_off)
+    async with open_scene(database_url) as scene:
+        await scene.follow()
+        bell = Bell()
+        around, chain = surround(scene, bell)
+        turn = Turn(chain, holder="x")
+        turn.taken.set()
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(run_backfill(around, chain, turn))
+            await until(lambda: bool(bell.rung))
+            around.stop.set()
+            await running
+        assert bell.rung == ["chain.broken backfill-AssertionError"]
