@@ -111,3 +111,7 @@ class Receiver:
                     await self._changed.wait()
         except TimeoutError:
             raise TimeoutError(f"received {self.sequences}") from None
+
+    async def until_received(self, count: int, timeout_s: float = 15.0) -> None:
+        """Wait until `count` requests came."""
+        await self.until(lambda: len(self.received) >= count, timeout_s)

@@ -62,9 +62,7 @@ async def test_killed_again_and_again_under_load_it_loses_nothing_and_changes_no
             bodies |= {event.sequence: event.body for event in events}
         seen = len(receiver.received)
         async with worker_process(database_url, settle_delay_s=0.05) as process:
-            await receiver.until(
-                lambda seen=seen, round_=round_: len(receiver.received) >= seen + 20 + round_, 30
-            )  # type: ignore[misc]  # bound now
+            await receiver.until_received(seen + 20 + round_, timeout_s=30)
             await asyncio.sleep(rng.random() * 0.2)
             process.kill()
     async with shop.relay():
@@ -160,7 +158,7 @@ async def test_a_commit_reaches_the_receiver_within_milliseconds(shop: Shop, rec
         for number in range(50):
             await shop.publish(f"dep_{number}")
             committed_at = loop.time()
-            await receiver.until(lambda number=number: len(receiver.received) == number + 1)  # type: ignore[misc]  # bound now
+            await receiver.until_received(number + 1)
             waits.append(receiver.received[-1].at_s - committed_at)
     waits.sort()
     assert waits[len(waits) // 2] < 0.05, waits

@@ -31,7 +31,8 @@ def facts_of(*told: tuple[str, int, str], merchant: UUID = MERCHANT) -> list[Rel
 
 
 class Stage(Protocol):
-    store: RelayStore
+    @property
+    def store(self) -> RelayStore: ...
 
     async def publish(self, facts: Sequence[RelayFact]) -> list[Published]: ...
     async def endpoint(self, *, event_types: tuple[str, ...] | None = None) -> UUID: ...

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from migrations.handles import Connection
 from relay import endpoints, log, redeliver, signing, views
+from relay.bodies import Published
 from relay.endpoints import Endpoint, EndpointTerms, Rules
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable, SequencePruned
 from relay.model import delivery_id_of
@@ -54,11 +55,11 @@ class Desk:
                 self.conn, BOX, MERCHANT, endpoint.endpoint_id, changes, rules=RULES, now=NOW
             )
 
-    async def publish(self, *told: tuple[str, int, str]) -> list[log.Published]:
+    async def publish(self, *told: tuple[str, int, str]) -> list[Published]:
         async with self.conn.transaction():
             return await log.append(self.conn, facts_of(*told), now=NOW)
 
-    async def many(self, count: int) -> list[log.Published]:
+    async def many(self, count: int) -> list[Published]:
         return await self.publish(*[(f"dep_{n}", 1, "deposit.included") for n in range(count)])
 
     async def place(self, endpoint: Endpoint, sequence: int) -> None:
@@ -66,9 +67,7 @@ class Desk:
             "update endpoint_cursors set sequence = $2 where endpoint_id = $1", endpoint.endpoint_id, sequence
         )
 
-    async def exception(
-        self, endpoint: Endpoint, event: log.Published, state: str, attempts: int = 1
-    ) -> None:
+    async def exception(self, endpoint: Endpoint, event: Published, state: str, attempts: int = 1) -> None:
         await self.conn.execute(
             """insert into delivery_exceptions (endpoint_id, merchant_id, sequence, event_id, event_at, object_id,
             version, type, prev_sequence, state, attempts, retry_at, created_at)
@@ -180,13 +179,13 @@ async def test_changes_raise_the_revision_and_a_filter_holds_from_the_place_on(d
 
 async def test_pausing_and_resuming_are_told_once_each(desk: Desk) -> None:
     made, _ = await desk.create()
-    for _ in range(2):
-        async with desk.conn.transaction():
-            paused = await endpoints.pause_endpoint(desk.conn, BOX, MERCHANT, made.endpoint_id, now=NOW)
+    async with desk.conn.transaction():
+        await endpoints.pause_endpoint(desk.conn, BOX, MERCHANT, made.endpoint_id, now=NOW)
+        paused = await endpoints.pause_endpoint(desk.conn, BOX, MERCHANT, made.endpoint_id, now=NOW)
     assert (paused.state, paused.state_reason, paused.version) == ("paused", "paused by request", 1)
-    for _ in range(2):
-        async with desk.conn.transaction():
-            resumed = await endpoints.resume_endpoint(desk.conn, BOX, MERCHANT, made.endpoint_id, now=NOW)
+    async with desk.conn.transaction():
+        await endpoints.resume_endpoint(desk.conn, BOX, MERCHANT, made.endpoint_id, now=NOW)
+        resumed = await endpoints.resume_endpoint(desk.conn, BOX, MERCHANT, made.endpoint_id, now=NOW)
     assert (resumed.state, resumed.state_reason, resumed.version) == ("active", None, 2)
     told = await log.load_events_after(desk.conn, MERCHANT, after_sequence=0, types=None, limit=9)
     assert [one.type for one in told] == ["endpoint.paused", "endpoint.resumed"]
@@ -321,7 +320,7 @@ async def test_retrying_by_hand_depends_on_what_became_of_the_delivery(desk: Des
     for event, state in zip(told[1:5], ("retrying", "exhausted", "waiting", "sending"), strict=True):
         await desk.exception(made, event, state)
 
-    async def retry(event: log.Published) -> views.Delivery:
+    async def retry(event: Published) -> views.Delivery:
         async with desk.conn.transaction():
             return await redeliver.retry_delivery(
                 desk.conn, MERCHANT, delivery_id_of(made.endpoint_id, event.event_id), now=NOW

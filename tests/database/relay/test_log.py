@@ -16,7 +16,7 @@ from migrations.connect import connect
 from migrations.handles import Connection
 from migrations.ids import encode_id
 from relay import audit, log
-from relay.bodies import RelayFact
+from relay.bodies import Published, RelayFact
 from relay.errors import LogBroken
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
@@ -28,7 +28,7 @@ def fact(version: int, *, merchant: UUID = MERCHANT, object_id: str = "dep_a", *
     return RelayFact(merchant_id=merchant, object_id=object_id, version=version, **values)  # type: ignore[arg-type]  # a test's shorthand
 
 
-async def publish(conn: Connection, *facts: RelayFact, now: datetime = NOW) -> list[log.Published]:
+async def publish(conn: Connection, *facts: RelayFact, now: datetime = NOW) -> list[Published]:
     async with conn.transaction():
         return await log.append(conn, facts, now=now)
 
@@ -159,7 +159,12 @@ async def test_a_commit_wakes_listeners_once_with_the_new_heads(conn: Connection
     notices: list[str] = []
     arrived = asyncio.Event()
     listener = await connect(database_url, application_name="listener")
-    await listener.add_listener(log.CHANNEL, lambda *args: (notices.append(str(args[3])), arrived.set()))
+
+    def take(_conn: object, _pid: int, _channel: str, payload: object) -> None:
+        notices.append(str(payload))
+        arrived.set()
+
+    await listener.add_listener(log.CHANNEL, take)
     await publish(conn, fact(1), fact(2), fact(1, merchant=UUID(int=2)))
     await asyncio.wait_for(arrived.wait(), 5)
     assert [log.decode_notice(notice) for notice in notices] == [{MERCHANT: 2, UUID(int=2): 1}]

@@ -309,6 +309,19 @@ class RelayMachine(RuleBasedStateMachine):
             )
 
     @invariant()
+    def no_lane_forgets_when_its_next_retry_is_due(self) -> None:
+        for seat in self.roster.seats.values():
+            lane, stored = seat.lane, self.store.endpoints[seat.endpoint_id]
+            if lane.dirty or lane._due or not lane.open or seat.revision != stored.record.revision:
+                continue
+            flying = {attempt.sequence for attempt in self.flying if attempt.lane is lane}
+            known = lane.troubles.next_retry_at
+            for row in stored.rows.values():
+                if row.retry_at is not None and row.sequence not in flying:
+                    assert known is not None, f"nobody will look at {row}"
+                    assert known <= row.retry_at or known <= self.now, f"nobody will look at {row} in time"
+
+    @invariant()
     def nothing_waits_long_in_front_of_a_reversal(self) -> None:
         latest = self.now + timedelta(seconds=SETTINGS.retry.hurry_s)
         for stored in self.store.endpoints.values():

@@ -126,6 +126,7 @@ def test_a_failure_gets_a_row_and_so_does_what_stands_behind_it() -> None:
         at(5),
     )
     assert (waiting.state, waiting.retry_at) == (RowState.WAITING, None)
+    assert it.window.unsent == 0
     assert [(one.number, one.status_code, one.excerpt) for one in settlement.attempts] == [(1, 500, b"sorry")]
     it.offer_events(events("a", start=4), NOW)
     assert it.start(NOW, 10) == []
@@ -206,7 +207,8 @@ def test_a_failing_endpoint_is_probed_with_its_oldest_delivery_at_no_cost() -> N
     assert not it.wants_probe(at(11))
     it.finish(1, BROKEN, at(11), 0.5)
     settlement = settle(it)
-    assert settlement.rows == settlement.attempts == ()
+    assert settlement.rows == ()
+    assert settlement.attempts == ()
     assert it.opens_at(at(11)) == at(41)
 
 

@@ -30,14 +30,14 @@ def signed(body: bytes = BODY, at_s: float = NOW_S) -> dict[str, str]:
 
 
 def test_either_kind_of_key_is_enough() -> None:
-    for keys in ({"secrets": [SECRET_TEXT]}, {"public_keys": [PUBLIC_TEXT]}):
-        found = verify.verify(BODY, signed(), now_s=NOW_S, **keys)
+    for secrets, public_keys in (([SECRET_TEXT], []), ([], [PUBLIC_TEXT])):
+        found = verify.verify(BODY, signed(), secrets=secrets, public_keys=public_keys, now_s=NOW_S)
         assert found == verify.Verified("evt_1", int(NOW_S), 6)
 
 
 def test_an_old_and_a_new_secret_are_both_accepted_while_rotating() -> None:
     other = signing.encode_secret(b"o" * 32)
-    assert verify.verify(BODY, signed(), secrets=[other, SECRET_TEXT], now_s=NOW_S)
+    verify.verify(BODY, signed(), secrets=[other, SECRET_TEXT], now_s=NOW_S)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_an_old_and_a_new_secret_are_both_accepted_while_rotating() -> None:
     ],
 )
 def test_a_changed_header_is_refused_with_the_one_error(change: dict[str, str]) -> None:
-    for keys in ({"secrets": [SECRET_TEXT]}, {"public_keys": [PUBLIC_TEXT]}):
+    for secrets, public_keys in (([SECRET_TEXT], []), ([], [PUBLIC_TEXT])):
         with pytest.raises(verify.WebhookInvalid):
-            verify.verify(BODY, signed() | change, now_s=NOW_S, **keys)
+            verify.verify(BODY, signed() | change, secrets=secrets, public_keys=public_keys, now_s=NOW_S)
 
 
 @pytest.mark.parametrize("name", ["Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"])
@@ -99,14 +99,20 @@ def test_a_changed_body_or_a_strange_key_is_refused() -> None:
 )
 def test_a_misconfigured_key_is_the_one_error_too(keys: dict[str, list[str]]) -> None:
     with pytest.raises(verify.WebhookInvalid):
-        verify.verify(BODY, signed(), now_s=NOW_S, **keys)
+        verify.verify(
+            BODY,
+            signed(),
+            secrets=keys.get("secrets", ()),
+            public_keys=keys.get("public_keys", ()),
+            now_s=NOW_S,
+        )
 
 
 @pytest.mark.parametrize("off_s, accepted", [(299, True), (-299, True), (301, False), (-301, False)])
 def test_a_request_is_fresh_for_five_minutes_either_way(off_s: int, accepted: bool) -> None:
     headers = signed(at_s=NOW_S + off_s)
     if accepted:
-        assert verify.verify(BODY, headers, secrets=[SECRET_TEXT], now_s=NOW_S)
+        verify.verify(BODY, headers, secrets=[SECRET_TEXT], now_s=NOW_S)
     else:
         with pytest.raises(verify.WebhookInvalid):
             verify.verify(BODY, headers, secrets=[SECRET_TEXT], now_s=NOW_S)
@@ -129,16 +135,16 @@ def test_no_request_whatever_raises_anything_else(headers: dict[str, str], body:
 def test_a_gap_is_found_and_closed_in_any_order() -> None:
     tracker = verify.GapTracker(complete_to=10)
     tracker.saw(12, 10)
-    assert (tracker.complete_to, tracker.gap) == (12, None)
+    assert tracker == verify.GapTracker(12)
     tracker.saw(17, 15)
     assert tracker.gap == (12, 15)
     tracker.saw(17, 15)
     tracker.saw(20, 17)
     assert tracker.gap == (12, 15)
     tracker.saw(15, 12)
-    assert (tracker.complete_to, tracker.gap) == (20, None)
+    assert tracker == verify.GapTracker(20)
     tracker.saw(12, 10)
-    assert tracker.complete_to == 20
+    assert tracker == verify.GapTracker(20)
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=30), st.randoms(use_true_random=False))
