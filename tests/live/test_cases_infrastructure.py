@@ -7,18 +7,23 @@ into is `tests/live_evm`; killed processes are `tests/processes`.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chains.errors import ChainError, Inconsistent, WrongNetwork
+from chains.evm.provider import EvmProvider
 from chains.traits import FinalByTag
+from indexer.backfill import Covered, step_backfill
 from indexer.notices import DISPUTED, Pulse, decide_conditions
 from indexer.outcomes import Advanced, Halted, Rewound
 from indexer.store import PostgresFollowStore
+from indexer.work_store import PostgresBackfillStore
 from migrations.handles import Connection
 from relay import log as relay_log
 from tests.devnet.anvil import ACCOUNTS, AnvilNode, start_anvil
@@ -147,6 +152,53 @@ async def test_case_060_a_crash_before_the_commit_tells_nothing_and_after_it_tel
         assert [event["sequence"] for event in told] == list(range(1, 7))
         assert len({event["id"] for event in told}) == 6
         assert await credited(world) == {100 + number: 100 + number for number in range(6)}
+
+
+async def test_case_060_history_read_beside_new_blocks_tells_every_payment_once(
+    database_url: str, rng: random.Random
+) -> None:
+    async with open_world(database_url, confirmations=1) as world:
+        paid = list(range(1, 13))
+        for value in paid[:6]:
+            await world.node.send(to=TILL, value=value)
+            await world.node.mine(rng.randint(1, 3))
+        await world.settle()
+        await world.watch(TILL, from_height=1)
+        world.desk.settings = replace(world.settings, backfill_blocks_max=2)
+        store = PostgresBackfillStore(world.pool, world.store)
+        for value in paid[6:]:
+            await world.node.send(to=TILL, value=value)
+            await world.node.mine()
+            provider = world.source.choose_provider()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(2):
+                    # Two readers of the same history, as when a lease passes from one process to another.
+                    group.create_task(step_in_history(world, store, provider))
+                group.create_task(world.step())
+            if rng.random() < 0.3:
+                await world.node.call("anvil_reorg", 1, [])
+                await world.node.send(to=TILL, value=value)
+                await world.node.mine()
+                await world.settle()
+        while await step_in_history(world, store, world.source.choose_provider()):
+            pass
+        await world.settle()
+        standing = {value: got for value, got in (await credited(world)).items() if got}
+        assert standing == {value: value for value in paid}
+        versions: dict[str, list[int]] = {}
+        for event in await world.told():
+            deposit = event["data"]["deposit"]
+            versions.setdefault(deposit["id"], []).append(deposit["version"])
+        assert all(seen == list(range(1, len(seen) + 1)) for seen in versions.values()), "no version twice"
+
+
+async def step_in_history(world: World, store: PostgresBackfillStore, provider: EvmProvider) -> bool:
+    """One chunk; False when there is none. Another reader may have been first."""
+    try:
+        outcome = await step_backfill(world.desk, store, provider, now=world.now)
+    except Inconsistent:
+        return True
+    return isinstance(outcome, Covered)
 
 
 async def test_case_103_a_chain_id_that_changes_while_running_stops_all_use(database_url: str) -> None:

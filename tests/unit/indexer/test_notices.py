@@ -1,0 +1,83 @@
+"""What is told of a chain's pace and finality, by a process that has just started and by one that has watched.
+
+Here: decisions on measures. Not here: that they are told at all, which a real loop shows
+(`tests/live/test_cases_finality.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from chains.model import BlockHash, BlockRef
+from chains.traits import FinalByTag
+from indexer.notices import CONGESTED, FINALITY_DELAYED, INTERVALS_MIN, Pulse, decide_conditions
+from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
+from indexer.settings import FollowSettings
+from indexer.status import Vitals
+from indexer.storage import ChainRecord
+from tests.devnet.local import local_traits
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SETTINGS = FollowSettings(
+    local_traits(),
+    (ConfirmRule(Requirement(ConfirmedBy.DEPTH, 1)),),
+    FinalByTag(),
+    finality_delayed_after_s=60,
+)
+RECORD = ChainRecord(
+    chain=SETTINGS.traits.chain,
+    alias="local",
+    genesis_hash=BlockHash(b"g" * 32),
+    start_height=0,
+    tip=BlockRef(9, BlockHash(b"t" * 32)),
+    final_height=5,
+    safe_height=None,
+    agreed_height=9,
+    halt_reason=None,
+    halted_at=None,
+    halted_fork_height=None,
+    accepted_fork_hash=None,
+    disputed_fork_height=None,
+    conditions=frozenset(),
+    notice_version=0,
+    move_count=0,
+    lease_epoch=1,
+    moved_at=NOW,
+)
+
+
+def judge(vitals: Vitals, record: ChainRecord, after_s: float) -> frozenset[str]:
+    """The conditions so many seconds later."""
+    now = NOW + timedelta(seconds=after_s)
+    vitals.note_record(record, now=now)
+    pulse = replace(vitals.pulse(record, by_tag=True, now=now), quiet_s=0.0)
+    return decide_conditions(record, pulse, SETTINGS)
+
+
+def test_finality_is_late_after_it_was_seen_to_stand_still() -> None:
+    vitals = Vitals(list)
+    assert judge(vitals, RECORD, 0) == frozenset()
+    assert judge(vitals, RECORD, 60) == frozenset()
+    assert judge(vitals, RECORD, 61) == {FINALITY_DELAYED}
+    assert judge(vitals, replace(RECORD, final_height=6), 62) == frozenset()
+
+
+def test_a_new_process_has_not_seen_late_finality_recover() -> None:
+    vitals, late = Vitals(list), replace(RECORD, conditions=frozenset({FINALITY_DELAYED}))
+    assert judge(vitals, late, 0) == {FINALITY_DELAYED}
+    assert judge(vitals, late, 1) == {FINALITY_DELAYED}
+    assert judge(vitals, replace(late, final_height=6), 2) == frozenset()
+
+
+def test_a_new_process_has_not_seen_congestion_end() -> None:
+    slow, fast = 10.0, 1.0
+    congested = replace(RECORD, conditions=frozenset({CONGESTED}))
+
+    def at_pace(record: ChainRecord, interval_s: float, count: int) -> frozenset[str]:
+        return decide_conditions(record, Pulse(0.0, None, (interval_s,) * count), SETTINGS)
+
+    assert at_pace(RECORD, slow, INTERVALS_MIN - 1) == frozenset()
+    assert at_pace(RECORD, slow, INTERVALS_MIN) == {CONGESTED}
+    assert at_pace(congested, fast, INTERVALS_MIN - 1) == {CONGESTED}
+    assert at_pace(congested, fast, INTERVALS_MIN) == frozenset()
