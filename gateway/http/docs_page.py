@@ -7,6 +7,7 @@ server. Does not live here: the description itself (`openapi`), prose (`docs/api
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -18,6 +19,7 @@ from gateway.http.openapi import API_VERSION, build_document, encode_document, m
 from gateway.http.operations import OPERATIONS
 from gateway.http.problem import title_of
 
+CODE = re.compile(r"`([^`]+)`")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 TITLES = {
     "merchants": "Merchants",
@@ -27,6 +29,8 @@ TITLES = {
     "events": "Events",
     "endpoints": "Endpoints",
     "deliveries": "Deliveries",
+    "explain": "Explaining",
+    "coverage": "Coverage",
     "chains": "Chains",
     "health": "Health",
 }
@@ -184,4 +188,5 @@ def _link(name: str) -> str:
 
 
 def _text(value: str) -> str:
-    return html.escape(value)
+    """Escaped; what stands between backticks is set as code."""
+    return CODE.sub(r"<code>\1</code>", html.escape(value))
