@@ -7,15 +7,16 @@ bounded loop over chunks.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from chains.model import AssetId, Block
+from chains.model import Address, AssetId, Block
 from chains.port import Provider
+from indexer.balance_audit import AuditedBalances, BalanceTally
 from indexer.commit import ChainDesk, group_by_address
 from indexer.deposits import Deposit, Sighting
 from indexer.identity import AddressId, DepositId
-from indexer.matching import find_hits, match_hits, parties
+from indexer.matching import Registration, find_hits, match_hits, parties
 from indexer.store import PostgresFollowStore
 from indexer.work_store import BlockRow, load_block_rows, load_recorded
 from migrations.handles import Pool
@@ -110,20 +111,35 @@ async def audit_range(
     height_first: int,
     height_last: int,
     chunk_blocks: int = 64,
+    tally: BalanceTally | None = None,
 ) -> AsyncIterator[AuditedChunk]:
     """Re-read a range chunk by chunk; raises `ChainError` when the provider cannot be read.
 
     Heights outside our chain are left out: the caller clamps the range, and
-    says so.
+    says so.  `tally` counts what the blocks moved, to be settled afterwards.
     """
     for first in range(height_first, height_last + 1, chunk_blocks):
         last = min(first + chunk_blocks - 1, height_last)
         blocks = await provider.fetch_blocks(first, last)
+        if tally is not None:
+            tally.add(blocks)
         rows = await load_block_rows(pool, desk.settings.traits.chain, height_first=first, height_last=last)
         recorded = await load_recorded(pool, desk.settings.traits.chain, height_first=first, height_last=last)
         sightings = await _sight(desk, store, blocks, recorded)
         differences = compare_blocks(rows, blocks) + compare_deposits(recorded, sightings)
         yield AuditedChunk(first, last, len(blocks), len(sightings), tuple(differences))
+
+
+async def settle_balances(
+    desk: ChainDesk, store: PostgresFollowStore, provider: Provider, tally: BalanceTally
+) -> AuditedBalances:
+    """The tally held against balances, for addresses that are registered; raises `ChainError`."""
+
+    async def load(addresses: Collection[Address]) -> list[Registration]:
+        async with store.open_reading(desk.settings.traits.chain) as reading:
+            return await reading.load_registrations(addresses)
+
+    return await tally.settle(provider, load)
 
 
 async def _sight(

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from typing import Any
 
-from chains.errors import ChainError
+from chains.errors import ChainError, Pruned
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
 from gateway.compose import publish
 from gateway.compose_chains import build_chain_desk, build_source
 from gateway.database import open_for_command
 from gateway.settings import ChainSettings
 from gateway.terminal import format_table
-from indexer.audit import Difference, audit_range
+from indexer.audit import Difference, audit_range, settle_balances
+from indexer.balance_audit import AuditedBalances, BalanceTally
 from indexer.commit import ChainDesk
 from indexer.store import PostgresFollowStore
 from migrations.handles import Pool
@@ -31,6 +33,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--from", dest="height_first", metavar="H", type=int, required=True, help="first height"
     )
     parser.add_argument("--to", dest="height_last", metavar="H", type=int, required=True, help="last height")
+    parser.add_argument(
+        "--balances",
+        action="store_true",
+        help="also hold the balances of watched addresses against what the blocks moved",
+    )
 
 
 async def _audit(frame: Frame) -> int:
@@ -52,23 +59,81 @@ async def _audit(frame: Frame) -> int:
             )
         await _load_watched(desk, store)
         try:
-            differences, blocks, deposits = await _read(frame, chain, pool, desk, store, first, last)
+            read = await _read(frame, chain, pool, desk, store, first, last)
         except ChainError as error:
             raise CommandFailed(f"{chain.alias} can not be read: {error}") from error
-    rows = [dataclasses.asdict(one) for one in differences[:SHOWN_MAX]]
-    view = {
+    rows = [dataclasses.asdict(one) for one in read.differences[:SHOWN_MAX]]
+    view: dict[str, object] = {
         "chain": chain.follow.traits.chain,
         "from": first,
         "to": last,
-        "blocks": blocks,
-        "deposits": deposits,
-        "differences_count": len(differences),
+        "blocks": read.blocks_count,
+        "deposits": read.deposits_count,
+        "differences_count": len(read.differences),
         "differences": rows,
     }
-    said = f"{chain.alias} {first} to {last}: {blocks} blocks, {deposits} deposits, {len(differences)} differences"
-    columns = ("height", "what", "ours", "theirs")
-    frame.terminal.data(view, lambda: [said, *(format_table(rows, columns) if rows else [])])
-    return 1 if differences else 0
+    said = (
+        f"{chain.alias} {first} to {last}: {read.blocks_count} blocks, {read.deposits_count} deposits, "
+        f"{len(read.differences)} differences"
+    )
+    lines = [said, *(format_table(rows, ("height", "what", "ours", "theirs")) if rows else [])]
+    if read.balances_refused is not None:
+        view["balances"] = {"unavailable": read.balances_refused}
+        lines.append(f"balances were not compared: {read.balances_refused}")
+    if read.balances is not None:
+        balances = _show_balances(read.balances, desk)
+        view["balances"] = balances
+        lines += _say_balances(balances)
+    frame.terminal.data(view, lambda: lines)
+    return 1 if read.is_different else 0
+
+
+@dataclasses.dataclass(slots=True)
+class _Read:
+    """What the range showed; `balances` None where nobody asked for them or, with the reason, nobody keeps them."""
+
+    differences: list[Difference] = dataclasses.field(default_factory=list)
+    blocks_count: int = 0
+    deposits_count: int = 0
+    balances: AuditedBalances | None = None
+    balances_refused: str | None = None
+
+    @property
+    def is_different(self) -> bool:
+        """Whether the chain contradicts us, or was not asked; what can not be explained contradicts nobody."""
+        of_balances = () if self.balances is None else self.balances.differences
+        contradicted = any(one.unexplained is None for one in of_balances)
+        return bool(self.differences) or contradicted or self.balances_refused is not None
+
+
+def _show_balances(balances: AuditedBalances, desk: ChainDesk) -> dict[str, Any]:
+    """Balances as JSON shows them; amounts as texts, as everywhere."""
+    groups: dict[str, list[dict[str, str | None]]] = {"differences": [], "unexplained": []}
+    for one in balances.differences:
+        group = groups["differences" if one.unexplained is None else "unexplained"]
+        group.append(
+            {
+                "address": desk.naming.address_text(one.address),
+                "asset": one.asset,
+                "moved_base_units": str(one.moved_base_units),
+                "changed_base_units": str(one.changed_base_units),
+                "reason": one.unexplained,
+            }
+        )
+    counts = {f"{name}_count": len(group) for name, group in groups.items()}
+    return {"checked": balances.pairs_count, **counts} | {
+        name: group[:SHOWN_MAX] for name, group in groups.items()
+    }
+
+
+def _say_balances(balances: dict[str, Any]) -> list[str]:
+    said = (
+        f"{balances['checked']} balances compared: {balances['differences_count']} differences, "
+        f"{balances['unexplained_count']} unexplained"
+    )
+    columns = ("address", "asset", "moved_base_units", "changed_base_units", "reason")
+    rows = [*balances["differences"], *balances["unexplained"]]
+    return [said, *(format_table(rows, columns) if rows else [])]
 
 
 async def _read(
@@ -79,18 +144,26 @@ async def _read(
     store: PostgresFollowStore,
     first: int,
     last: int,
-) -> tuple[list[Difference], int, int]:
-    differences: list[Difference] = []
-    blocks = deposits = 0
+) -> _Read:
+    read = _Read()
+    tally = BalanceTally(chain.follow.traits, desk.watched) if frame.arguments.balances else None
     async with build_source(chain) as source:
         provider = source.choose_provider().for_backfill()
         with frame.terminal.progress(f"audit of {chain.alias}") as progress:
-            async for chunk in audit_range(pool, desk, store, provider, height_first=first, height_last=last):
-                differences += chunk.differences
-                blocks += chunk.blocks_count
-                deposits += chunk.deposits_count
+            chunks = audit_range(
+                pool, desk, store, provider, height_first=first, height_last=last, tally=tally
+            )
+            async for chunk in chunks:
+                read.differences += chunk.differences
+                read.blocks_count += chunk.blocks_count
+                read.deposits_count += chunk.deposits_count
                 progress.at(chunk.height_last - first + 1, last - first + 1, f"at height {chunk.height_last}")
-    return differences, blocks, deposits
+        if tally is not None:
+            try:
+                read.balances = await settle_balances(desk, store, provider, tally)
+            except Pruned as error:
+                read.balances_refused = str(error)
+    return read
 
 
 async def _load_watched(desk: ChainDesk, store: PostgresFollowStore) -> None:
