@@ -71,4 +71,4 @@ async def build_chain(node: AnvilNode, shape: Shape, blocks: int) -> str:
 
 def selector_of(signature: str) -> str:
     """The first four bytes of a function's hash, as hex."""
-    return sha3.keccak_256(signature.encode()).hexdigest()[:8]
+    return str(sha3.keccak_256(signature.encode()).hexdigest())[:8]

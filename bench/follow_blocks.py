@@ -33,6 +33,7 @@ import uvloop
 from bench.busy_chain import WATCHED_COUNT, Shape, address_of, build_chain
 from bench.report import write_result
 from chains.evm.address import parse_address
+from chains.evm.blocks import believe_consistent
 from chains.evm.rows import RawBlock, RawReceipts, decode_receipts
 from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
@@ -157,9 +158,9 @@ async def open_desk(
     )
     store = PostgresFollowStore(pool, publish)
     desk = build_desk(settings, store)
-    verifier = {"verifier": BlockVerifier(PROFILES[traits.verification_profile])} if verified else {}
+    verifier = BlockVerifier(PROFILES[traits.verification_profile]) if verified else believe_consistent
     try:
-        async with EvmSource(traits, [Endpoint(url)], **verifier) as source:
+        async with EvmSource(traits, [Endpoint(url)], verifier=verifier) as source:
             yield desk, source
     finally:
         await pool.close()

@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 import schemathesis
 from hypothesis import HealthCheck
+from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -59,6 +60,7 @@ class Prober:
         """Every operation that ends by itself."""
         schema = schemathesis.openapi.from_url(f"{self.base_url}/openapi.json")
         for found in schema.get_all_operations():
+            assert isinstance(found, Ok)
             operation = found.ok()
             name = operation.definition.raw["operationId"]
             if name in ENDLESS:
@@ -77,7 +79,7 @@ class Prober:
             max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
         )
         @hypothesis.given(case=cases)
-        def probe(case: schemathesis.Case) -> None:
+        def probe(case: schemathesis.Case[Any]) -> None:
             self.calls_count += 1
             if case.query and "wait" in case.query:
                 case.query["wait"] = 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from uuid import UUID
 
+from indexer.identity import MerchantId
 from indexer.registration import RegistrationRequest, delete_address, register
 from indexer.watchset import WatchSet
 from migrations.ids import new_id
@@ -76,8 +78,8 @@ async def test_the_tip_an_address_is_watched_from_is_the_tip_when_it_began(datab
             assert [row["height"] for row in recorded] == due
 
 
-def replace_merchant(number: int) -> type(SHOP):
-    return type(SHOP)(int=MERCHANTS[0].int + 1000 + number)
+def replace_merchant(number: int) -> MerchantId:
+    return MerchantId(UUID(int=MERCHANTS[0].int + 1000 + number))
 
 
 async def test_a_later_from_height_never_lets_an_address_count_earlier(database_url: str) -> None:

@@ -52,6 +52,11 @@ class DepositMachine(RuleBasedStateMachine):
         held = data.draw(st.none() | st.integers(max(final, 0), self.tip))
         return ChainView(self.tip, self.final, data.draw(st.none() | st.integers(0, self.tip)), agreed, held)
 
+    def standing(self) -> Deposit:
+        """The deposit, where there must be one."""
+        assert self.deposit is not None
+        return self.deposit
+
     def is_settled(self) -> bool:
         return self.deposit is not None and self.deposit.state is DepositState.FINAL
 
@@ -83,7 +88,9 @@ class DepositMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.deposit is not None and self.deposit.occurrence is not None)
     @rule(data=st.data(), own=st.booleans())
     def read_again_in_the_same_block(self, data: st.DataObject, own: bool) -> None:
-        before, at = self.deposit, self.deposit.occurrence
+        before = self.standing()
+        at = before.occurrence
+        assert at is not None
         view = self.view(data)
         seen = sighting(
             at.height, moved=transfer(before.amount_base_units), own=own, requirement=before.requirement
@@ -97,23 +104,24 @@ class DepositMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.deposit is not None and self.deposit.occurrence is not None)
     @rule(data=st.data())
     def heights_move(self, data: st.DataObject) -> None:
-        at = self.deposit.occurrence
-        view = self.view(data)
-        if at.height > view.tip_height:
+        deposit, view = self.standing(), self.view(data)
+        assert deposit.occurrence is not None
+        if deposit.occurrence.height > view.tip_height:
             return
-        self.read(decide_matured(self.deposit, view, now=NOW), view)
+        self.read(decide_matured(deposit, view, now=NOW), view)
 
     @precondition(lambda self: self.deposit is not None)
     @rule(rival=st.none() | st.sampled_from(RIVALS), accepted=st.booleans())
     def its_block_leaves(self, rival: TxHash | None, accepted: bool) -> None:
         if self.is_settled() and not accepted:
             return
-        before = self.deposit
+        before = self.standing()
         changes = decide_lost(before, replaced_by=rival, now=NOW)
         self.read(changes, None, may_leave_final=accepted)
-        assert self.deposit.state not in ON_CHAIN
+        after = self.standing()
+        assert after.state not in ON_CHAIN
         if before.state in ON_CHAIN:
-            assert (self.deposit.state is DepositState.REPLACED) == (rival is not None)
+            assert (after.state is DepositState.REPLACED) == (rival is not None)
 
     def read(self, changes: list[Change], view: ChainView | None, *, may_leave_final: bool = False) -> None:
         """What a merchant does with the events of one move."""
@@ -129,8 +137,8 @@ class DepositMachine(RuleBasedStateMachine):
             self.deposit = after
         if len(changes) == 2:
             assert [one.deposit.state for one in changes] == [DepositState.CONFIRMED, DepositState.FINAL]
-        if changes and view is not None and self.deposit.occurrence is not None:
-            self.check_state(self.deposit, view)
+        if changes and view is not None and self.standing().occurrence is not None:
+            self.check_state(self.standing(), view)
 
     def check_told(self, change: Change, after: Deposit, *, may_leave_final: bool) -> None:
         before = self.told

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.model import AssetId, ChainId, TransferKind
+from chains.model import Address, AssetId, ChainId, TransferKind
 from indexer.identity import compute_deposit_id
 from migrations.ids import encode_id
 from tests.unit.indexer.making import transfer
@@ -70,7 +70,7 @@ def test_amount_place_and_sender_are_no_part_of_it(
         amount_base_units=amount,
         tx_index=tx_index,
         log_index=log_index,
-        sender=sender,
+        sender=Address(sender),
         conflict_keys=(),
     )
     assert compute_deposit_id(

@@ -101,20 +101,20 @@ def test_what_is_matched_is_what_a_plain_reading_finds(
         (height, repr(moved), merchant) for height, moved, merchant in plain
     )
     assert {one.deposit_id for one in found} <= possible_ids(hits, by_address, RULES)
-    for one in found:
-        chosen = next(watch for watch in watches if watch.address_id == one.address_id)
-        assert chosen.counts_at(one.header.height)
-        assert (chosen.merchant_id, chosen.address) == (one.merchant_id, one.transfer.recipient)
-        own = one.transfer.sender is not None and (
-            one.transfer.sender == one.transfer.recipient
+    for seen in found:
+        chosen = next(watch for watch in watches if watch.address_id == seen.address_id)
+        assert chosen.counts_at(seen.header.height)
+        assert (chosen.merchant_id, chosen.address) == (seen.merchant_id, seen.transfer.recipient)
+        own = seen.transfer.sender is not None and (
+            seen.transfer.sender == seen.transfer.recipient
             or any(
-                watch.merchant_id == one.merchant_id
-                and watch.address == one.transfer.sender
-                and watch.counts_at(one.header.height)
+                watch.merchant_id == seen.merchant_id
+                and watch.address == seen.transfer.sender
+                and watch.counts_at(seen.header.height)
                 for watch in watches
             )
         )
-        assert one.own_transfer == own
+        assert seen.own_transfer == own
 
 
 @given(st.lists(transfers, max_size=4), registrations, st.integers(0, 10))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from chains.model import ChainId
+from chains.model import BlockHash, ChainId
 from indexer.commit import ChainDesk, Moved, MovePlan, commit_move
 from indexer.identity import AddressId
 from indexer.watchset import WatchSet
@@ -20,15 +21,19 @@ from tests.simulation.troubles import Tally
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def _do_nothing() -> None:
+    pass
+
+
 class Meanwhile:
     """Does one thing the moment a transaction waits for its lock."""
 
     def __init__(self) -> None:
-        self.act = lambda: None
+        self.act: Callable[[], object] = _do_nothing
 
     def pause(self, where: str, chain: ChainId | None = None) -> None:
         """Somebody else has their turn first."""
-        act, self.act = self.act, lambda: None
+        act, self.act = self.act, _do_nothing
         act()
 
     def wants_retry(self) -> bool:
@@ -111,6 +116,6 @@ async def test_a_move_whose_tip_has_moved_meanwhile_writes_nothing() -> None:
     chain.extend()
     rows = store.rows[chain_id]
     plan = MovePlan(rows.record.tip, [chain.tip.block])
-    rows.record = replace(rows.record, tip=replace(rows.record.tip, hash=b"elsewhere"))
+    rows.record = replace(rows.record, tip=replace(rows.record.tip, hash=BlockHash(b"elsewhere")))
     assert not isinstance(await commit_move(desk, plan, now=NOW), Moved)
     assert len(rows.blocks) == 1

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from chains.model import TxHash
-from indexer.deposits import LEGAL_MOVES, Deposit, DepositState, decide_lost, decide_matured
+from indexer.deposits import LEGAL_MOVES, Change, Deposit, DepositState, decide_lost, decide_matured
 from indexer.policy import ConfirmedBy, Requirement
 from tests.simulation import oracle
 from tests.unit.indexer.making import LATER, NOW, depth, found, recorded, sighting, transfer, view
@@ -36,7 +37,7 @@ def replaced() -> Deposit:
     return decide_lost(included(), replaced_by=RIVAL, now=NOW)[0].deposit
 
 
-def told(changes: list) -> list[str]:
+def told(changes: list[Change]) -> list[str]:
     return [change.event_type for change in changes]
 
 
@@ -110,7 +111,9 @@ def test_a_shorter_chain_takes_a_confirmation_back() -> None:
         (orphaned, RIVAL, "deposit.replaced", S.REPLACED),
     ],
 )
-def test_a_deposit_that_lost_its_block_is_told_by_what_it_had(before, rival, event, state) -> None:
+def test_a_deposit_that_lost_its_block_is_told_by_what_it_had(
+    before: Callable[[], Deposit], rival: TxHash | None, event: str, state: DepositState
+) -> None:
     (change,) = decide_lost(before(), replaced_by=rival, now=LATER)
     assert (change.event_type, change.deposit.state) == (event, state)
     assert (change.deposit.occurrence, change.deposit.credited_base_units) == (None, 0)
@@ -118,13 +121,15 @@ def test_a_deposit_that_lost_its_block_is_told_by_what_it_had(before, rival, eve
 
 
 @pytest.mark.parametrize(("before", "rival"), [(orphaned, None), (replaced, None), (replaced, RIVAL)])
-def test_what_is_lost_already_is_not_lost_again(before, rival) -> None:
+def test_what_is_lost_already_is_not_lost_again(before: Callable[[], Deposit], rival: TxHash | None) -> None:
     assert decide_lost(before(), replaced_by=rival, now=LATER) == []
 
 
 @pytest.mark.parametrize("before", [orphaned, replaced])
 @pytest.mark.parametrize(("tip", "event"), [(10, "deposit.included"), (12, "deposit.confirmed")])
-def test_a_lost_deposit_comes_back_under_its_own_identity(before, tip, event) -> None:
+def test_a_lost_deposit_comes_back_under_its_own_identity(
+    before: Callable[[], Deposit], tip: int, event: str
+) -> None:
     lost = before()
     (change,) = found(lost, sighting(10, block="other"), view(tip))
     assert (change.event_type, change.deposit.id, change.deposit.version) == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -19,6 +20,8 @@ from tests.simulation.memory import MemoryStore
 from tests.simulation.providers import Mood, ServedBook, SimProvider, SimSource
 from tests.simulation.setups import draw_setup
 from tests.simulation.troubles import Tally
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 class Quiet:
@@ -53,7 +56,7 @@ class Scene:
         """Our canonical chain is the path of `tip` from `start` on."""
         first = tip.path[start]
         await self.store.create_chain(
-            self.id, alias="x", genesis_hash=tip.path[0].hash, assets=(), first=first.block, at=None
+            self.id, alias="x", genesis_hash=tip.path[0].hash, assets=(), first=first.block, at=NOW
         )
         rows = self.store.rows[self.id]
         rows.blocks = [block.header for block in tip.path[start:]]
