@@ -118,6 +118,9 @@ class PostgresFollowStore:
                 _CHAINS["insert_chain"], chain, alias, genesis_hash, header.height, header.hash, at
             )
             if created is None:
+                # Another process began it at the same moment; an alias of another chain nobody can wait away.
+                known = await conn.fetchrow(_CHAINS["load_chain"], chain)
+                assert known is not None, f"the alias {alias} belongs to another chain"
                 return
             await insert_blocks(conn, chain, [first], at=at)
             # Nothing was watched before: what is listed from the beginning counts wherever an address does.

@@ -21,7 +21,7 @@ select pg_advisory_xact_lock_shared($1, $2);
 insert into chains
   (chain, alias, genesis_hash, start_height, tip_height, tip_hash, agreed_height, created_at, moved_at)
 values ($1, $2, $3, $4, $4, $5, $4::bigint - 1, $6, $6)
-on conflict (chain) do nothing
+on conflict do nothing
 returning lock_key;
 
 -- name: update_chain :exec
