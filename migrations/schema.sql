@@ -491,6 +491,12 @@ CREATE TABLE public.left_blocks (
     left_for bytea NOT NULL
 );
 
+CREATE TABLE public.log_epochs (
+    log_epoch integer NOT NULL,
+    began_at timestamp with time zone NOT NULL,
+    CONSTRAINT log_epochs_log_epoch_check CHECK ((log_epoch > 1))
+);
+
 CREATE TABLE public.merchant_logs (
     merchant_id uuid NOT NULL,
     log_epoch integer DEFAULT 1 NOT NULL,
@@ -617,6 +623,9 @@ ALTER TABLE ONLY public.idempotency_keys
 
 ALTER TABLE ONLY public.left_blocks
     ADD CONSTRAINT left_blocks_pkey PRIMARY KEY (chain, height, hash, left_at);
+
+ALTER TABLE ONLY public.log_epochs
+    ADD CONSTRAINT log_epochs_pkey PRIMARY KEY (log_epoch);
 
 ALTER TABLE ONLY public.merchant_logs
     ADD CONSTRAINT merchant_logs_pkey PRIMARY KEY (merchant_id);

@@ -49,7 +49,7 @@ async def append(conn: Connection, facts: Sequence[Fact], *, now: datetime) -> l
         row["merchant_id"]: LogHead(row["log_epoch"], row["sequence"], row["head_hash"], row["head_at"])
         for row in rows
     }
-    reversible = await _load_reversible(conn, facts, heads)
+    reversible = await _load_reversible(conn, facts)
     events, after = compute_events(facts, heads, reversible=reversible, now=now)
     await conn.execute(
         QUERIES.insert_events,
@@ -72,9 +72,7 @@ async def append(conn: Connection, facts: Sequence[Fact], *, now: datetime) -> l
     return events
 
 
-async def _load_reversible(
-    conn: Connection, facts: Sequence[Fact], heads: Mapping[UUID, LogHead]
-) -> dict[Reversible, UUID]:
+async def _load_reversible(conn: Connection, facts: Sequence[Fact]) -> dict[Reversible, UUID]:
     asked = [
         (fact.merchant_id, fact.object_id, fact.reverses_version)
         for fact in facts
@@ -85,13 +83,14 @@ async def _load_reversible(
     columns = [list(column) for column in zip(*asked, strict=True)]
     rows = await conn.fetch(QUERIES.load_reversible, *columns)
     found = {(row["merchant_id"], row["object_id"], row["version"]): row["event_id"] for row in rows}
-    candidates = {
-        compute_event_id(key[0], log_epoch, key[1], key[2], CREDITED): key
-        for key in asked
-        if key not in found
-        for log_epoch in range(1, heads[key[0]].log_epoch + 1)
-    }
-    if candidates:  # their partition may have been dropped; its ids were kept
+    if missing := [key for key in asked if key not in found]:
+        # Their partition may have been dropped; its ids were kept.
+        epochs = {1, *(row["log_epoch"] for row in await conn.fetch(QUERIES.load_log_epochs))}
+        candidates = {
+            compute_event_id(key[0], log_epoch, key[1], key[2], CREDITED): key
+            for key in missing
+            for log_epoch in epochs
+        }
         for row in await conn.fetch(QUERIES.load_leaves_by_id, list(candidates)):
             found[candidates[row["event_id"]]] = row["event_id"]
     return found
@@ -148,7 +147,10 @@ async def load_oldest_sequence(conn: Connection, merchant_id: UUID) -> int:
 
 
 async def raise_epochs(conn: Connection) -> None:
-    """Start a new epoch of every log, after a restore: what is told from now on has new ids, sequences count on."""
+    """Start a new epoch of every log, also of those still empty: what is told from now on has new ids, sequences count on.
+
+    After a restore. Restoring the same backup again starts another one.
+    """
     await conn.execute(QUERIES.raise_log_epochs)
 
 

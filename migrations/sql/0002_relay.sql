@@ -12,6 +12,12 @@ create table merchant_logs (
   check ((sequence = 0) = (head_at is null))
 ) with (fillfactor = 50);
 
+-- The epochs that restores began, for all logs at once; before the first of them it is epoch 1.
+create table log_epochs (
+  log_epoch integer primary key check (log_epoch > 1),
+  began_at timestamptz not null
+);
+
 -- The log itself: append-only, one partition a month. Uniqueness is per partition (PostgreSQL knows no other);
 -- created_at never runs backwards within a merchant, and `verify_log` checks across partitions.
 create table events (

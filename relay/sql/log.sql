@@ -2,8 +2,8 @@
 -- Locking comes last in every transaction, by id in one statement: two chains that pay the same merchants never deadlock.
 
 -- name: lock_merchant_logs :many
-insert into merchant_logs (merchant_id)
-select merchant_id
+insert into merchant_logs (merchant_id, log_epoch)
+select merchant_id, coalesce((select max(log_epoch) from log_epochs), 1)
 from unnest($1::uuid[]) as asked (merchant_id)
 order by merchant_id
 on conflict (merchant_id) do update set sequence = merchant_logs.sequence
@@ -73,9 +73,26 @@ where merchant_id = $1
 order by sequence
 limit 1;
 
+-- One epoch for all logs, also those that nothing was told in yet. Its number comes from the clock, in seconds since the
+-- beginning of 2026, so that two restores of one backup begin two epochs.
 -- name: raise_log_epochs :exec
-update merchant_logs
-set log_epoch = log_epoch + 1;
+with begun as (
+  insert into log_epochs (log_epoch, began_at)
+  select greatest(
+    extract(epoch from now())::bigint - 1767225600,
+    coalesce((select max(log_epoch) from log_epochs), 1) + 1,
+    coalesce((select max(log_epoch) from merchant_logs), 1) + 1
+  ), now()
+  returning log_epoch
+)
+update merchant_logs m
+set log_epoch = begun.log_epoch
+from begun;
+
+-- name: load_log_epochs :many
+select log_epoch
+from log_epochs
+order by log_epoch;
 
 -- name: make_events_partition :one
 select make_events_partition($1::date);

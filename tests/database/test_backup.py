@@ -331,9 +331,10 @@ async def test_the_product_s_own_schema_comes_back_and_its_logs_start_a_new_epoc
         assert await read_backup(url, file, after_restore=log.raise_epochs) == KEYS
         after = await content(url)
         restored = await connect(url, application_name="test")
-        assert await restored.fetchval("select log_epoch from merchant_logs") == 2
+        assert await restored.fetchval("select log_epoch from merchant_logs") > 1
         await restored.close()
-    assert before.pop("merchant_logs") != after.pop("merchant_logs")
+    for changed in ("merchant_logs", "log_epochs"):
+        assert before.pop(changed) != after.pop(changed)
     assert before == after
 
 

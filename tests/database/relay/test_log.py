@@ -18,6 +18,7 @@ from migrations.ids import encode_id
 from relay import audit, log
 from relay.bodies import Published, RelayFact
 from relay.errors import LogBroken
+from relay.log import QUERIES
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 MERCHANT = UUID(int=1)
@@ -106,9 +107,27 @@ async def test_a_restored_log_counts_on_in_a_new_epoch_with_new_ids(conn: Connec
     await publish(conn, fact(1))
     await log.raise_epochs(conn)
     (event,) = await publish(conn, fact(2))
-    assert (event.sequence, event.log_epoch) == (2, 2)
-    assert json.loads(event.body)["log_epoch"] == 2
+    assert (event.sequence, event.log_epoch > 1) == (2, True)
+    assert json.loads(event.body)["log_epoch"] == event.log_epoch
     assert await audit.verify_log(conn, MERCHANT) == []
+
+
+async def test_a_log_that_was_empty_in_the_backup_begins_in_the_new_epoch_too(conn: Connection) -> None:
+    await log.raise_epochs(conn)
+    (event,) = await publish(conn, fact(1))
+    assert (event.sequence, event.log_epoch > 1) == (1, True)
+
+
+async def test_restoring_one_backup_twice_begins_two_epochs(conn: Connection) -> None:
+    await publish(conn, fact(1))
+    epochs = []
+    for day in (1, 2):
+        await conn.execute("delete from log_epochs")
+        await conn.execute("update merchant_logs set log_epoch = 1")
+        moment = f"'2027-01-0{day}'::timestamptz"
+        await conn.execute(QUERIES.raise_log_epochs.replace("now()", moment))
+        epochs.append(await conn.fetchval("select log_epoch from merchant_logs"))
+    assert epochs[1] > epochs[0] > 1
 
 
 async def test_events_cannot_be_changed_or_deleted(conn: Connection) -> None:
