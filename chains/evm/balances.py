@@ -73,7 +73,9 @@ def _balance_call(address: Address, contract: Address | None, place: object) -> 
 
 
 def _is_form_refused(outcome: Outcome) -> bool:
-    return isinstance(outcome, Refused) and "(-32602)" in outcome.detail
+    if not isinstance(outcome, Refused):
+        return False
+    return "(-32602)" in outcome.detail or "cannot unmarshal" in outcome.detail
 
 
 def _read_balance(outcome: Outcome, block: BlockRef) -> int:

@@ -159,7 +159,7 @@ def open_ledger(
         _completeness=completeness,
         _miner=block.miner,
         _base_fee=block.base_fee_per_gas,
-        _rewards_blocks=block.difficulty not in (None, "0x0"),
+        _rewards_blocks=parse_quantity(block.difficulty or "0x0") > 0,
         _moves=moves,
         _fees=fees,
         _withdrawals=block.withdrawals or (),

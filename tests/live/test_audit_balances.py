@@ -172,15 +172,14 @@ async def test_the_command_tells_people_and_programs_and_ends_with_1(
         await world.settle()
         write_config(tmp_path, world.node.url)
         last = str(await world.node.height())
-        arguments = ("audit", "--chain", "local", "--from", "2", "--to", last, "--balances")
-        status, said = await run(tmp_path, database_url, *arguments)
+        arguments = ["audit", "--chain", "local", "--from", "2", "--balances", "--to"]
+        status, said = await run(tmp_path, database_url, *arguments, last)
         assert (status, "1 balances compared: 0 differences, 0 unexplained" in said) == (0, True), said
         await world.node.call("anvil_setBalance", TILL, hex(ETHER))
         await world.node.mine()
         await world.settle()
         last = str(await world.node.height())
-        arguments = ("audit", "--chain", "local", "--from", "2", "--to", last, "--balances", "--json")
-        status, said = await run(tmp_path, database_url, *arguments)
+        status, said = await run(tmp_path, database_url, *arguments, last, "--json")
         balances: dict[str, Any] = json.loads(said)["balances"]
         assert (status, balances["checked"], balances["differences_count"]) == (1, 1, 1)
         assert balances["differences"] == [
