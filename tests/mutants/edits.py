@@ -20,11 +20,15 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """One bug; `law` is the design's number of the law it breaks, `name` a sentence for the table."""
+    """One bug; `law` is the design's number of the law it breaks, `name` a sentence for the table.
+
+    `on_database`: only a real database can notice it.
+    """
 
     name: str
     law: int
     edits: tuple[Edit, ...]
+    on_database: bool = False
 
 
 CANONICAL, COMMIT, DEPOSITS = "indexer/canonical.py", "indexer/commit.py", "indexer/deposits.py"

@@ -1,7 +1,7 @@
 """`python -m tests.mutants.plant`: plants each bug of `planted.py` in a copy of the tree and sees who notices.
 
 First a few hundred schedules of the simulation, then, where they noticed nothing, the unit tests and properties of the
-room. Every bug must be caught: a survivor is a missing law. Here: copying, planting, judging, the table.
+rooms; what only a real database can notice is asked of its tests and of the simulation on it. Every bug must be caught: a survivor is a missing law. Here: copying, planting, judging, the table.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tests.mutants.planted import PLANTED
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("chains", "indexer", "relay", "gateway", "migrations", "tests", "pyproject.toml")
 SECONDS_MAX = 600
+POSTGRES_SCHEDULES = "40"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +57,36 @@ def judge(planted: Planted, schedules: int, seed: int) -> Verdict:
             else:
                 shutil.copy(ROOT / name, tree / name)
         plant(planted, tree)
-        simulation = ["-m", "tests.simulation", "--schedules", str(schedules), "--seed", str(seed)]
-        rooms = [
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "-p",
-            "no:cacheprovider",
-            "tests/unit/indexer",
-            "tests/properties/indexer",
-        ]
-        for by, command in (("simulation", simulation), ("tests", rooms)):
+        for by, command in questions(planted, schedules, seed):
             words = complaint_of(command, tree)
             if words is not None:
                 return Verdict(planted, by, words, time.monotonic() - started)
     return Verdict(planted, None, "nobody noticed", time.monotonic() - started)
 
 
+def questions(planted: Planted, schedules: int, seed: int) -> list[tuple[str, list[str]]]:
+    """Who is asked, in this order, and by which command."""
+    pytest = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    if planted.on_database:
+        return [
+            ("database", [*pytest, "tests/database/indexer"]),
+            ("postgres", [*pytest, "tests/simulation/test_postgres.py"]),
+        ]
+    rooms = ["tests/unit/indexer", "tests/properties/indexer", "tests/unit/relay"]
+    return [
+        ("simulation", ["-m", "tests.simulation", "--schedules", str(schedules), "--seed", str(seed)]),
+        ("tests", [*pytest, *rooms]),
+    ]
+
+
 def complaint_of(command: list[str], tree: Path) -> str | None:
     """The line that says what broke, or None where all is well."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CHAINBELL_POSTGRES_SCHEDULES": POSTGRES_SCHEDULES,
+    }
     result = subprocess.run(
         [sys.executable, *command],
         cwd=tree,

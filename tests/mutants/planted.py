@@ -21,6 +21,7 @@ from tests.mutants.edits import (
     Planted,
 )
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
+from tests.mutants.planted_storage import PLANTED_STORAGE
 
 PLANTED = (
     Planted(
@@ -289,4 +290,5 @@ PLANTED = (
         ),
     ),
     *PLANTED_EVIDENCE,
+    *PLANTED_STORAGE,
 )
