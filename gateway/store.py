@@ -55,6 +55,9 @@ async def database_weather() -> AsyncIterator[None]:
         asyncpg.PostgresConnectionError,
         asyncpg.OperatorInterventionError,
         asyncpg.InsufficientResourcesError,
+        asyncpg.PostgresSystemError,
+        asyncpg.ReadOnlySQLTransactionError,  # a server that was made a standby under us
+        asyncpg.IdleInTransactionSessionTimeoutError,
         asyncpg.InterfaceError,
         OSError,
     ) as error:

@@ -74,6 +74,9 @@ async def storage_weather() -> AsyncIterator[None]:
         asyncpg.PostgresConnectionError,
         asyncpg.OperatorInterventionError,
         asyncpg.InsufficientResourcesError,
+        asyncpg.PostgresSystemError,
+        asyncpg.ReadOnlySQLTransactionError,  # a server that was made a standby under us
+        asyncpg.IdleInTransactionSessionTimeoutError,
         asyncpg.InterfaceError,
         OSError,
         TimeoutError,

@@ -1,0 +1,43 @@
+"""What a database does on a bad day is weather to every room: a failed step, never the end of the process."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.store import DatabaseAway, database_weather
+from indexer.storage import Retryable
+from indexer.store import storage_weather
+from migrations.connect import open_pool
+from migrations.handles import Connection
+from relay.storage import StoreUnavailable
+from relay.store import PostgresRelayStore
+
+WRITE = "insert into relay_workers (worker_id, seen_at) values (gen_random_uuid(), now())"
+FAIL_AT_READING = "do $$ begin raise exception 'could not read block 7' using errcode = '58030'; end $$"
+STANDBY = "set session characteristics as transaction read only"
+
+
+async def suffer(conn: Connection, trouble: str) -> None:
+    """Write to a server that became a standby, or whose disk fails."""
+    if trouble == "standby":
+        await conn.execute(STANDBY)
+        await conn.execute(WRITE)
+    else:
+        await conn.execute(FAIL_AT_READING)
+
+
+@pytest.mark.parametrize("trouble", ["standby", "disk"])
+async def test_a_standby_and_a_failing_disk_are_weather(database_url: str, trouble: str) -> None:
+    pool = await open_pool(database_url, size=1, application_name="test")
+    try:
+        with pytest.raises(Retryable):
+            async with storage_weather(), pool.acquire() as conn:
+                await suffer(conn, trouble)
+        with pytest.raises(DatabaseAway):
+            async with database_weather(), pool.acquire() as conn:
+                await suffer(conn, trouble)
+        with pytest.raises(StoreUnavailable):
+            async with PostgresRelayStore(pool).connection() as conn:
+                await suffer(conn, trouble)
+    finally:
+        await pool.close()
