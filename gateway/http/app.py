@@ -227,15 +227,17 @@ async def _stream(answer: Stream, request: web.Request, headers: dict[str, str])
             "X-Accel-Buffering": "no",
         }
     )
-    await response.prepare(request)
-    try:
-        async with aclosing(answer.chunks) as chunks:
-            async for chunk in chunks:
+    async with aclosing(answer.chunks) as chunks:
+        chunk = await anext(chunks, None)  # a refusal comes here, while it can still be the answer
+        await response.prepare(request)
+        try:
+            while chunk is not None:
                 async with asyncio.timeout(STREAM_WRITE_TIMEOUT_S):
                     await response.write(chunk)
-        await response.write_eof()
-    except (ConnectionError, TimeoutError):
-        response.force_close()
+                chunk = await anext(chunks, None)
+            await response.write_eof()
+        except (ConnectionError, TimeoutError):
+            response.force_close()
     return response
 
 

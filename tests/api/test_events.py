@@ -128,8 +128,10 @@ async def test_before_what_is_kept_there_is_410_with_the_oldest_sequence(world: 
 
 async def test_more_streams_than_a_merchant_may_hold_are_429(world: World, key: str) -> None:
     world.services.streams.each_max = 0
-    reply = await world.call("GET", "/v1/events?wait=1", key=key)
-    assert (reply.status, reply.headers["Retry-After"]) == (429, "5")
+    for path in ("/v1/events?wait=1", "/v1/events/stream"):
+        reply = await world.call("GET", path, key=key)
+        assert (reply.status, reply.headers["Retry-After"]) == (429, "5"), path
+        assert reply.json["status"] == 429
 
 
 async def test_a_stream_of_a_revoked_key_ends(world: World, key: str) -> None:
