@@ -217,26 +217,28 @@ async def _place_record(
     disputed = _disputed_after(before, plan)
     ceiling = agreed if disputed is None else min(agreed, disputed)
     moved = bool(plan.blocks) or plan.fork is not None
+    final = compute_final_height(
+        previous=final_before,
+        tip=tip,
+        start_height=before.start_height,
+        rule=settings.finality,
+        tags=plan.tags,
+        hash_at=hash_at,
+        ceiling=ceiling,
+    )
+    # An operator's leave is for the fork at hand: used once, or gone when finality moves on without it.
+    leave_used = plan.accept_final_above and plan.fork is not None
+    leave_is_stale = final is not None and (final_before is None or final > final_before)
     return replace(
         before,
         tip=tip,
         agreed_height=agreed,
-        final_height=compute_final_height(
-            previous=final_before,
-            tip=tip,
-            start_height=before.start_height,
-            rule=settings.finality,
-            tags=plan.tags,
-            hash_at=hash_at,
-            ceiling=ceiling,
-        ),
+        final_height=final,
         safe_height=compute_safe_height(
             previous=before.safe_height, fork_height=fork_height, tip=tip, tags=plan.tags, hash_at=hash_at
         ),
         disputed_fork_height=disputed,
-        accepted_fork_hash=None
-        if plan.accept_final_above and plan.fork is not None
-        else before.accepted_fork_hash,
+        accepted_fork_hash=None if leave_used or leave_is_stale else before.accepted_fork_hash,
         move_count=before.move_count + 1 if moved else before.move_count,
         moved_at=now if moved else before.moved_at,
     )

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from chains.errors import ChainError, Inconsistent
-from chains.model import Block, BlockRef, HeadReport
+from chains.model import Block, BlockRef, Header, HeadReport
 from chains.port import ChainSource, Provider
 from indexer.balance_check import HOLD_TRIES
 from indexer.canonical import (
@@ -205,10 +205,11 @@ class Follower:
         self._suspicion = None
         if not extends_tip(record.tip, [block.header for block in blocks]):
             raise Inconsistent("blocks do not link to the headers they were asked by", provider=provider.name)
+        tip_is_theirs = await self._still_serves(provider, blocks[-1].header, report)
         plan = MovePlan(
             expected_tip=record.tip,
             blocks=blocks,
-            tags=TagReport(report.safe, report.final, tip_is_theirs=True),
+            tags=TagReport(report.safe, report.final, tip_is_theirs=tip_is_theirs),
             agreed_height=self._agreed_without_asking(record),
             dispute=self._dispute_without_asking(),
         )
@@ -218,6 +219,16 @@ class Follower:
         if self._voices.are_several:
             moved = await self._settle_agreement(moved, provider, report, now)
         return Advanced(moved, report.head.height)
+
+    async def _still_serves(self, provider: Provider, last: Header, report: HeadReport) -> bool:
+        """Whether the provider still calls `last` canonical, asked only where its finality would rest on that.
+
+        Blocks that were read ahead are older than the tags of this step.
+        """
+        highest_tag = max((tag.height for tag in (report.safe, report.final) if tag is not None), default=-1)
+        if self._prefetch is None or highest_tag <= last.height or last.hash == report.head.hash:
+            return True
+        return (await provider.fetch_headers(last.height, last.height))[0].hash == last.hash
 
     def _agreed_without_asking(self, record: ChainRecord) -> int | None:
         return None if not self._voices.are_several else record.agreed_height

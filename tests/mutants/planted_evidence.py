@@ -146,7 +146,7 @@ PLANTED_EVIDENCE = (
         (
             Edit(
                 COMMIT,
-                "        accepted_fork_hash=None\n        if plan.accept_final_above and plan.fork is not None\n        else before.accepted_fork_hash,\n",
+                "        accepted_fork_hash=None if leave_used or leave_is_stale else before.accepted_fork_hash,\n",
                 "        accepted_fork_hash=before.accepted_fork_hash,\n",
             ),
         ),
