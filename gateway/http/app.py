@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -28,7 +29,7 @@ from gateway.http.idempotency import (
     compute_request_hash,
     read_key,
 )
-from gateway.http.limits import spend_call
+from gateway.http.limits import FailedLogins, spend_call
 from gateway.http.problem import Problem, problem_of, problem_response
 from gateway.settings import Secret
 from migrations.handles import Pool
@@ -68,6 +69,7 @@ class Api:
         self._admin_token = admin_token
         self._observe = observe
         self._busy_calls = 0
+        self._failed_logins = FailedLogins()
 
     def build(self) -> web.Application:
         """The aiohttp application."""
@@ -115,9 +117,7 @@ class Api:
         caller = NOBODY
         headers: dict[str, str] = {}
         if not isinstance(operation.access, OpenAccess):
-            caller = await identify(
-                self._services.pool, request.headers.get("Authorization"), self._admin_token
-            )
+            caller = await self._identify(request)
             headers = await spend_call(self._services.limits, caller.key_id)
             check_access(caller, operation.access)
         body = await _read_body(request) if request.method in ("POST", "PATCH", "PUT") else b""
@@ -129,6 +129,18 @@ class Api:
         if isinstance(answer, Stream):
             return await _stream(answer, request, headers)
         return _respond(answer, request[REQUEST_ID], headers)
+
+    async def _identify(self, request: web.Request) -> Caller:
+        place, header = request.remote or "", request.headers.get("Authorization")
+        self._failed_logins.check(place, header)
+        try:
+            caller = await identify(self._services.pool, header, self._admin_token)
+        except Problem as problem:
+            if problem.status == HTTPStatus.UNAUTHORIZED:
+                self._failed_logins.note_wrong(place, header)
+            raise
+        self._failed_logins.note_right(header)
+        return caller
 
     async def _answer(
         self, request: web.Request, operation: Operation, caller: Caller, body: bytes
