@@ -20,6 +20,9 @@ from indexer.policy import choose_requirement
 from indexer.storage import MoveTransaction
 
 PAGE_DEPOSITS = 500
+NO_HEIGHT = -1
+"""Below every block: everything above it is held."""
+
 FIRST_ID = DepositId(UUID(int=0))
 
 
@@ -38,6 +41,10 @@ async def reconcile_policy(desk: ChainDesk, load_unsettled: LoadUnsettled, *, no
     while True:
         async with desk.store.open_move(desk.settings.traits.chain, lease_epoch=desk.lease_epoch) as move:
             page = await load_unsettled(move, after=after, limit=PAGE_DEPOSITS)
+            view = view_of(move.record)
+            if move.record.is_halted:
+                # Nothing is credited while halted; what the new policy would confirm matures after the halt.
+                view = replace(view, held_above=NO_HEIGHT)
             changes: list[Change] = []
             rewritten: list[Deposit] = []
             for deposit in page:
@@ -47,7 +54,7 @@ async def reconcile_policy(desk: ChainDesk, load_unsettled: LoadUnsettled, *, no
                 if requirement == deposit.requirement:
                     continue
                 judged = replace(deposit, requirement=requirement)
-                steps = decide_matured(judged, view_of(move.record), now=now)
+                steps = decide_matured(judged, view, now=now)
                 changes += steps
                 if not steps:
                     rewritten.append(judged)
