@@ -69,12 +69,13 @@ class Laws:
         """Called after each commit, before anybody can act on it; `covered` is a chunk of history."""
         self.commits += 1
         watched, rows = self.watched[chain], store.rows[chain]
+        is_halted = False
         grown_down = self._check_below(watched, rows)
         left = self._check_canonical(watched, rows)
         if before is not None:
             self._check_heights(watched, before, rows.record, left)
-            if before.is_halted and rows.record.is_halted:
-                assert before.tip == rows.record.tip, "a halted chain moved"
+            is_halted = before.is_halted and rows.record.is_halted
+            assert not is_halted or before.tip == rows.record.tip, "a halted chain moved"
         if covered is not None:
             assert not left, "history takes nothing away"
             watched.oracle.cover(*covered)
@@ -86,7 +87,7 @@ class Laws:
             watched.oracle.lower_starts(left[0].height - 1, before.tip.height)
             self._count_rewind(left, rows)
         self._check_starts(watched, rows)
-        self._check_deposits(watched, rows, watched.oracle.pass_over(watched.path))
+        self._check_deposits(watched, rows, watched.oracle.pass_over(watched.path), is_halted=is_halted)
         accepted = before is not None and before.accepted_fork_hash is not None
         self._check_told(store, rows, final_may_leave=bool(left) and accepted)
 
@@ -191,7 +192,9 @@ class Laws:
         assert rows.asset_starts == oracle.asset_starts
 
     @staticmethod
-    def _check_deposits(watched: Watched, rows: ChainRows, expected: Mapping[UUID, Sight]) -> None:
+    def _check_deposits(
+        watched: Watched, rows: ChainRows, expected: Mapping[UUID, Sight], *, is_halted: bool
+    ) -> None:
         """Rows equal a fresh pass over our canonical chain, each in the state its heights give it."""
         oracle, record = watched.oracle, rows.record
         heights = Heights(
@@ -199,7 +202,7 @@ class Laws:
             final=record.final_height,
             safe=record.safe_height,
             agreed=record.agreed_height,
-            held_above=record.disputed_fork_height,
+            held_above=-1 if is_halted else record.disputed_fork_height,
         )
         settled = watched.settled_own
         credited: set[UUID] = set()
@@ -273,7 +276,9 @@ class Laws:
             watched = self.watched[chain]
             assert is_linked(rows.blocks), "canonical blocks do not link"
             assert [block.header for block in watched.path] == rows.blocks
-            self._check_deposits(watched, rows, watched.oracle.fresh_pass(watched.path))
+            self._check_deposits(
+                watched, rows, watched.oracle.fresh_pass(watched.path), is_halted=rows.record.is_halted
+            )
             for row in rows.deposits.values():
                 if row.published:
                     check_adds_up(readers[row.merchant_id], row)

@@ -16,10 +16,10 @@ from typing import Protocol, Self
 from chains.model import Address, Asset, AssetId, Block, BlockHash, BlockRef, ChainId
 from indexer.deposits import ON_CHAIN, Deposit, DepositState
 from indexer.events import Fact
-from indexer.identity import AddressId, MerchantId
+from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.matching import Registration
 from indexer.moves import Touched
-from indexer.storage import ChainRecord, LeaseLost, Retryable, TouchQuery, WatchDelta
+from indexer.storage import ChainRecord, LeaseLost, MoveTransaction, Retryable, TouchQuery, WatchDelta
 from tests.simulation.log import MerchantLogs
 from tests.simulation.rows import (
     ChainRows,
@@ -331,3 +331,12 @@ class MemoryMove:
     async def publish(self, facts: Sequence[Fact]) -> None:
         self.pause()
         self._facts.extend(facts)
+
+
+async def load_unsettled(move: MoveTransaction, *, after: DepositId, limit: int) -> list[Deposit]:
+    """Deposits that are not final, by id, inside a move: what a changed policy judges."""
+    assert isinstance(move, MemoryMove)
+    move.pause()
+    states = (DepositState.INCLUDED, DepositState.CONFIRMED)
+    found = [one for one in move.rows.deposits.values() if one.id > after and one.state in states]
+    return sorted(found, key=lambda one: one.id)[:limit]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from chains.model import BlockHash, ChainId
 from tests.simulation.chain import SimChain
-from tests.simulation.oracle import ChainOracle
+from tests.simulation.oracle import ChainOracle, PolicyRule
 from tests.simulation.providers import ServedBook, SimProvider, SimSource
 from tests.simulation.rows import ChainRows
-from tests.simulation.setups import ChainSetup
+from tests.simulation.setups import ChainSetup, as_confirm_rule
 from tests.simulation.troubles import Tally
 
 
@@ -33,11 +34,18 @@ class Network:
         ]
         self.source = SimSource(self.providers, rng)
         self.oracle = ChainOracle(setup.chain, setup.rules)
+        self.settings = setup.settings
+        self.rules_to_judge_by: tuple[PolicyRule, ...] | None = None
 
     @property
     def id(self) -> ChainId:
         """CAIP-2."""
         return self.setup.chain
+
+    def change_policy(self, rules: tuple[PolicyRule, ...]) -> None:
+        """The operator writes another policy; the next process judges what is recorded by it before anything else."""
+        self.settings = replace(self.settings, confirm_rules=tuple(as_confirm_rule(rule) for rule in rules))
+        self.rules_to_judge_by = rules
 
     def true_fork_hash(self, rows: ChainRows) -> BlockHash:
         """Where an operator who looks at the real chain sees ours leave it; perhaps right under our start."""

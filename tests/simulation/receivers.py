@@ -107,9 +107,11 @@ class Receiver:
 
     def _apply(self, deposit: dict[str, Any]) -> None:
         object_id, version = deposit["id"], deposit["version"]
-        if version > self.versions.get(object_id, 0):
-            self.versions[object_id] = version
-            self.latest[object_id] = deposit
+        assert version > self.versions.get(object_id, 0), (
+            "an older version arrived for the first time behind a newer"
+        )
+        self.versions[object_id] = version
+        self.latest[object_id] = deposit
 
 
 def make_receivers() -> list[Receiver]:

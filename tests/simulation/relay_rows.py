@@ -16,7 +16,7 @@ from indexer.identity import MerchantId
 from relay.bodies import CREDITED, LogHead, RelayFact, compute_events
 from relay.model import EndpointState, RowState, Settlement
 from relay.storage import SealedSecret, SettleResult
-from tests.properties.relay.memory import MemoryStore, check_constraints, move_state, write_rows
+from tests.properties.relay.memory import MemoryStore, check_heads, move_state, write_rows
 from tests.simulation.log import MerchantLogs
 from tests.simulation.receivers import Receiver
 from tests.simulation.troubles import Tally, Trouble
@@ -82,7 +82,8 @@ class RelayRows(MemoryStore):
                 stale.add(one.endpoint_id)
                 continue
             write_rows(stored, one, now)
-            check_constraints(stored)
+            check_heads(stored)
+            assert 0 <= stored.matched <= stored.cursor
         self.tell(facts, now)
         self.fault("settle", True)
         return SettleResult(frozenset(fenced), frozenset(stale))

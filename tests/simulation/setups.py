@@ -70,7 +70,7 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
     final_depth = rng.randrange(3, 8)
     finality = FinalAtDepth(final_depth + 1) if rng.random() < 0.5 else FinalByTag()
     operators = rng.choice(OPERATOR_LAYOUTS)
-    rules = _draw_rules(rng, plain.asset_id)
+    rules = draw_rules(rng, plain.asset_id)
     traits = ChainTraits(
         chain=chain,
         alias=f"chain{number}",
@@ -88,7 +88,7 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
     blocks_before = rng.randrange(3, 9)
     settings = FollowSettings(
         traits=traits,
-        confirm_rules=tuple(_as_confirm_rule(rule) for rule in rules),
+        confirm_rules=tuple(as_confirm_rule(rule) for rule in rules),
         finality=finality,
         start_height=None if rng.random() < 0.6 else rng.randrange(1, blocks_before + 2),
         batch_blocks_max=rng.choice((2, 3, 8)),
@@ -121,7 +121,8 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
     )
 
 
-def _draw_rules(rng: random.Random, token: AssetId) -> tuple[PolicyRule, ...]:
+def draw_rules(rng: random.Random, token: AssetId) -> tuple[PolicyRule, ...]:
+    """A policy, plain or by amount."""
     depth = rng.randrange(1, 5)
     match rng.randrange(5):
         case 0:
@@ -137,7 +138,8 @@ def _draw_rules(rng: random.Random, token: AssetId) -> tuple[PolicyRule, ...]:
             return (PolicyRule("depth", depth),)
 
 
-def _as_confirm_rule(rule: PolicyRule) -> ConfirmRule:
+def as_confirm_rule(rule: PolicyRule) -> ConfirmRule:
+    """A rule as the product is configured with it."""
     return ConfirmRule(
         Requirement(ConfirmedBy(rule.by), rule.confirmations), rule.asset, rule.up_to_base_units
     )

@@ -55,6 +55,8 @@ class Trouble(StrEnum):
     SHARED_ADDRESS = "address: watched by two merchants"
     DELETED = "address: deleted"
     ASSET_LISTED = "asset: listed later"
+    POLICY_CHANGED = "operator: writes another policy"
+    CONDITION = "chain: a condition begins or ends"
     RESCAN = "operator: asks for a rescan"
     # The machine.
     CRASH_READING = "crash: while asking providers or reading"

@@ -18,7 +18,9 @@ from indexer.backfill import Covered, step_backfill
 from indexer.commit import ChainDesk
 from indexer.follow import Follower
 from indexer.halts import commit_accept_reorg, commit_resume
+from indexer.notices import commit_conditions
 from indexer.outcomes import Suspecting
+from indexer.reconcile import reconcile_policy
 from indexer.storage import ChainRecord, LeaseLost, Retryable
 from indexer.watchset import WatchSet
 from relay.model import EndpointState
@@ -27,12 +29,12 @@ from tests.simulation.deeds import Deeds, name_of
 from tests.simulation.delivery import Delivery
 from tests.simulation.history import MemoryBackfillStore
 from tests.simulation.laws import Laws, Watched
-from tests.simulation.memory import MemoryStore
+from tests.simulation.memory import MemoryStore, load_unsettled
 from tests.simulation.network import Network
 from tests.simulation.providers import Mood, TagMood
 from tests.simulation.receivers import ReceiverMood, make_receivers
 from tests.simulation.relay_rows import RelayRows
-from tests.simulation.setups import draw_setup
+from tests.simulation.setups import draw_rules, draw_setup
 from tests.simulation.troubles import Tally, Trouble
 
 CHAINS = 2
@@ -77,6 +79,7 @@ class World:
         self._countdown = NEVER
         self._interrupt: Callable[[str, ChainId | None], None] | None = None
         self._retry = False
+        self._judging: Network | None = None
         self.receivers = make_receivers()
         for receiver in self.receivers:
             self.relay.add_receiver(receiver)
@@ -145,13 +148,27 @@ class World:
         """One step of the follower of one chain, whatever comes of it."""
         network.book.begin_poll()
         network.source.now += 1
+        if not self._has_judged(network):
+            return
         outcome = self._run(network, self.followers[network.id].step(self.now))
         if isinstance(outcome, Suspecting):
             self.tally.count(Trouble.SUSPECTED)
 
+    def _has_judged(self, network: Network) -> bool:
+        """After another policy was written, what is recorded is judged by it before anything else is done."""
+        if network.rules_to_judge_by is None or network.id not in self.store.rows:
+            return True
+        if self._interrupt == self._interleave:
+            self._countdown = NEVER
+        self._judging = network
+        desk = self.followers[network.id].desk
+        self._run(network, reconcile_policy(desk, load_unsettled, now=self.now))
+        self._judging = None
+        return network.rules_to_judge_by is None
+
     def _read_history(self, network: Network) -> None:
         """One chunk of history, where somebody wants some."""
-        if network.id not in self.store.rows:
+        if network.id not in self.store.rows or not self._has_judged(network):
             return
         provider = self.rng.choice(network.providers)
         desk = self.followers[network.id].desk
@@ -214,7 +231,7 @@ class World:
     def _new_follower(self, network: Network, lease_epoch: int) -> Follower:
         setup = network.setup
         desk = ChainDesk(
-            settings=setup.settings,
+            settings=network.settings,
             store=self.store,
             naming=setup.naming,
             deposit_id=setup.deposit_id,
@@ -266,6 +283,9 @@ class World:
             oracle = self.laws.watched[chain].oracle
             for asset in self.store.rows[chain].asset_starts:
                 oracle.list_asset(asset, 0)
+        judging = self._judging
+        if judging is not None and judging.rules_to_judge_by is not None:
+            judging.oracle.rules, judging.rules_to_judge_by = judging.rules_to_judge_by, None
         self.laws.check_commit(self.store, chain, before, covered)
         if before is not None:
             if after.start_height < before.start_height:
@@ -293,15 +313,30 @@ class World:
             self._take_over(network)
         elif chance < 0.99:
             self.deeds.list_asset(network)
-        else:
+        elif chance < 0.995:
             self.deeds.ask_for_rescan(network)
+        else:
+            self._change_conditions(network)
         self._decide_halt(network)
+
+    def _change_conditions(self, network: Network) -> None:
+        """What the chain itself goes through is told to whoever watches it."""
+        rows = self.store.rows.get(network.id)
+        if rows is None or rows.record.is_halted:
+            return
+        now_in_force = frozenset(one for one in _CONDITIONS if self.rng.random() < 0.5)
+        desk = self.followers[network.id].desk
+        drive(commit_conditions(desk, rows.record, now_in_force, {}, now=self.now))
+        self.tally.count(Trouble.CONDITION)
 
     def _take_over(self, network: Network) -> None:
         """Another process follows the chain from now on; the old one may not know it yet."""
         if network.id not in self.store.rows:
             return
         epoch = self.store.take_lease(network.id)
+        if self.rng.random() < 0.3:
+            network.change_policy(draw_rules(self.rng, network.setup.economy.tokens[0]))
+            self.tally.count(Trouble.POLICY_CHANGED)
         old, new = self.followers[network.id], self._new_follower(network, epoch)
         self.followers[network.id] = new
         self._say("  %s: another process follows", network.id)
@@ -390,6 +425,7 @@ class World:
 
 
 _STUBBORN = frozenset({Mood.LAGGING, Mood.SIDE_BRANCH, Mood.FORGING})
+_CONDITIONS = ("stalled", "congested", "finality_delayed")
 _CRASHES = {
     "read": Trouble.CRASH_READING,
     "write": Trouble.CRASH_WRITING,
