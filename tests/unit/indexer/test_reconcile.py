@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from chains.model import BlockRef, ChainId
+from chains.traits import FinalAtDepth
 from indexer.commit import ChainDesk, MovePlan, commit_move
 from indexer.deposits import DepositState
 from indexer.identity import AddressId
@@ -58,7 +59,7 @@ async def recorded_deposits() -> tuple[MemoryStore, ChainDesk]:
             effective_start=0,
             pending_start=None,
         )
-    settings = replace(setup.settings, confirm_rules=(ConfirmRule(depth(40)),))
+    settings = replace(setup.settings, confirm_rules=(ConfirmRule(depth(40)),), finality=FinalAtDepth(99))
     desk = ChainDesk(settings, store, setup.naming, setup.deposit_id, WatchSet(), 0)
     blocks = [block.block for block in chain.tip.path[1:]]
     await commit_move(desk, MovePlan(BlockRef(0, first.header.hash), blocks), now=NOW)
