@@ -196,11 +196,16 @@ class Settlement:
 
 @dataclass(slots=True)
 class Blocked:
-    """One object whose events wait: how many rows it has, if its head failed, and the newest reversal among them."""
+    """One object whose events wait: how many rows it has, if its head failed, and the newest reversal among them.
+
+    `first_sequence` is the lowest of its rows as they were read: what comes before that was settled already, since of one
+    object only the oldest is tried.
+    """
 
     rows: int
     failed: bool = False
     reversal_sequence: int = 0
+    first_sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)

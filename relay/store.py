@@ -160,7 +160,7 @@ class PostgresRelayStore:
         blocked: dict[UUID, dict[str, Blocked]] = {row["endpoint_id"]: {} for row in rows}
         for one in objects:
             blocked[one["endpoint_id"]][one["object_id"]] = Blocked(
-                one["rows"], one["failed"], one["reversal_sequence"]
+                one["rows"], one["failed"], one["reversal_sequence"], one["first_sequence"]
             )
         return {
             row["endpoint_id"]: LanePosition(

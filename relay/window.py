@@ -7,9 +7,9 @@ settled, never past anything else). Does not live here: rows, retries, pace (`la
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Mapping
 
-from relay.model import LogEvent
+from relay.model import Blocked, LogEvent
 
 
 class Entry:
@@ -47,7 +47,7 @@ class Window:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def offer(self, events: Iterable[LogEvent], blocked: Container[str]) -> list[Entry]:
+    def offer(self, events: Iterable[LogEvent], blocked: Mapping[str, Blocked]) -> list[Entry]:
         """Take events read behind `position`, without a hole; returns those of `blocked` objects, settled, for rows."""
         behind: list[Entry] = []
         for event in events:
@@ -56,11 +56,14 @@ class Window:
             if event.body is None:
                 self._entries.append(Entry(event, 0, settled=True))
                 continue
+            # Told before a crash, by a row that is gone: the cursor had not come so far.
+            behind_it = blocked.get(event.object_id)
+            was_told = behind_it is not None and event.sequence < behind_it.first_sequence
             has_row = event.sequence in self._rowed
-            entry = Entry(event, self._matched_read, settled=has_row or event.object_id in blocked)
+            entry = Entry(event, self._matched_read, settled=has_row or behind_it is not None)
             self._matched_read = event.sequence
             self._entries.append(entry)
-            if has_row:
+            if has_row or was_told:
                 continue
             if entry.settled:
                 behind.append(entry)

@@ -25,7 +25,8 @@ where c.endpoint_id = any($1::uuid[]);
 -- name: load_blocked_objects :many
 select endpoint_id, object_id, count(*) as rows,
   bool_or(state = 'retrying' and attempts > 0) as failed,
-  coalesce(max(sequence) filter (where state = 'waiting' and type = $2), 0) as reversal_sequence
+  coalesce(max(sequence) filter (where state = 'waiting' and type = $2), 0) as reversal_sequence,
+  min(sequence) as first_sequence
 from delivery_exceptions
 where endpoint_id = any($1::uuid[]) and state in ('sending', 'retrying', 'waiting') and not replay
 group by endpoint_id, object_id;

@@ -236,7 +236,8 @@ class MemoryStore:
             for row in stored.rows.values():
                 if row.replay or row.state is RowState.EXHAUSTED:
                     continue
-                one = blocked.setdefault(row.object_id, Blocked(0))
+                one = blocked.setdefault(row.object_id, Blocked(0, first_sequence=row.sequence))
+                one.first_sequence = min(one.first_sequence, row.sequence)
                 one.rows += 1
                 one.failed = one.failed or (row.state is RowState.RETRYING and row.attempts > 0)
                 if row.state is RowState.WAITING and row.type == reversal_type:

@@ -9,6 +9,7 @@ import pytest
 
 from relay.lane import Lane
 from relay.model import (
+    Blocked,
     DueRow,
     EndpointState,
     ExceptionRow,
@@ -331,6 +332,17 @@ def test_due_rows_and_new_events_take_turns() -> None:
 def test_a_log_read_with_a_hole_is_a_broken_invariant() -> None:
     with pytest.raises(AssertionError, match="without holes"):
         lane().offer_events(events("a", start=2), NOW)
+
+
+def test_a_version_told_before_a_crash_does_not_wait_behind_a_later_one() -> None:
+    # 2 was told by a row that is gone, 3 is tried now, and the cursor had not passed either when the worker died.
+    position = LanePosition(1, 1, 1, 0, {"a": Blocked(1, first_sequence=3)}, None, rowed=frozenset({3}))
+    it = Lane(config(), position, SETTINGS)
+    it.offer_events(events("a", "a", "a", start=2), NOW)
+    assert not it.start(NOW, 10)
+    settlement = settle(it)
+    assert [row.sequence for row in settlement.rows] == [4], "only what comes after the row waits behind it"
+    assert settlement.cursor == 4
 
 
 def test_an_event_that_has_a_row_already_is_not_sent_a_second_time() -> None:
