@@ -30,13 +30,22 @@ TOO_LATE = """
   select count(*) from addresses where chain = $1 and deleted_at is null and pending_start is null
   and effective_start > greatest(watching_from_height + 1, from_height)
 """
+NOT_LOWERED = """
+  select count(*) from addresses a where chain = $1 and effective_start > watching_from_height
+  and (from_height is null or from_height <= watching_from_height + 1)
+  and not exists (
+    select from blocks b
+    where b.chain = a.chain and b.height = a.watching_from_height and b.hash = a.watching_from_hash
+  )
+"""
 
 
 @dataclass(slots=True)
 class Seen:
-    """What the last look at a chain left behind: finality that may not fall."""
+    """What the last look at a chain left behind: finality that may not fall, and where we began."""
 
     final_height: int | None = None
+    first_start: int | None = None
 
 
 async def load_rows(conn: Connection, chain: ChainId) -> ChainRows | None:
@@ -66,6 +75,9 @@ async def load_rows(conn: Connection, chain: ChainId) -> ChainRows | None:
         if row["pending_start"] is not None:
             rows.pending_assets[AssetId(row["asset"])] = row["pending_start"]
     assert await conn.fetchval(TOO_LATE, chain) == 0, "an address begins later than it was promised"
+    assert await conn.fetchval(NOT_LOWERED, chain) == 0, (
+        "a rewind below its tip did not lower an address's start"
+    )
     return rows
 
 
@@ -78,6 +90,7 @@ def check_rows(network: Network, rows: ChainRows, seen: Seen, *, final_may_fall:
     if not final_may_fall:
         assert (record.final_height or -1) >= (seen.final_height or -1), "finality went backward"
     seen.final_height = record.final_height
+    seen.first_start = record.start_height if seen.first_start is None else seen.first_start
     path = [network.chain.blocks[header.hash] for header in rows.blocks]
     oracle = ChainOracle(network.id, network.setup.rules)
     oracle.ever_recorded.update(rows.deposits)
@@ -102,8 +115,17 @@ def check_rows(network: Network, rows: ChainRows, seen: Seen, *, final_may_fall:
         # What was credited at the last look may not have been when its heights were judged: either is right.
         states = {oracle.state_of(sight, heights, was_credited=was) for was in (True, False)}
         assert row.state in states, f"{row.state}, where chain and policy say {states}"
+    applied = [block for block in path if block.height >= seen.first_start]
     for deposit_id in rows.deposits.keys() - expected.keys():
-        assert rows.deposits[deposit_id].state not in ON_CHAIN, "no canonical block holds it"
+        row = rows.deposits[DepositId(deposit_id)]
+        assert row.state not in ON_CHAIN, "no canonical block holds it"
+        rivals = {
+            payment.tx_hash
+            for block in applied
+            for payment in block.payments
+            if payment.key in row.conflict_keys
+        }
+        assert row.state == "replaced" or not rivals - {row.tx_hash}, "another transaction used its nonce up"
 
 
 async def read_logs(
