@@ -32,7 +32,7 @@ TOO_LATE = """
 """
 NOT_LOWERED = """
   select count(*) from addresses a where chain = $1 and effective_start > watching_from_height
-  and (from_height is null or from_height <= watching_from_height + 1)
+  and from_height is null
   and not exists (
     select from blocks b
     where b.chain = a.chain and b.height = a.watching_from_height and b.hash = a.watching_from_hash
