@@ -62,6 +62,7 @@ class Laws:
         self.watched: dict[ChainId, Watched] = {}
         self.readers: dict[MerchantId, Reader] = {}
         self.commits = 0
+        self._added_up: dict[int, Deposit] = {}
         self._logs = logs
         self._tally = tally
 
@@ -252,9 +253,12 @@ class Laws:
                 reader = self.readers[merchant_id] = Reader(log.merchant_text, self._tally)
             for event in log.events[reader.read_count :]:
                 reader.read(event, final_may_leave=final_may_leave, tip_height=tip_height)
+        added_up = self._added_up
         for row in rows.deposits.values():
-            if row.published:
+            # Rows are values: one that was held against its events stays so until another takes its place.
+            if row.published and added_up.get(row.id.int) is not row:
                 check_adds_up(self.readers[row.merchant_id], row)
+                added_up[row.id.int] = row
 
     def check_received(self, receiver: Receiver, store: MemoryStore, exhausted: set[int]) -> None:
         """At rest a receiver has everything it wants, and what it made of it is what is recorded."""

@@ -98,7 +98,7 @@ class ChainOracle:
         self._standing: dict[UUID, Sight] = {}
         self._summed_up_to: list[SimBlock] = []
         self._stale: list[tuple[int, int]] = []
-        self._ids: dict[tuple[UUID, Transfer], UUID] = {}
+        self._ids: dict[tuple[int, int], UUID] = {}
         self._merchant_texts: dict[UUID, str] = {}
 
     def watch(self, watch: Watch) -> None:
@@ -249,7 +249,7 @@ class ChainOracle:
 
     def _identity(self, merchant_id: UUID, transfer: Transfer) -> UUID:
         """CONTRACT 2: place and height are no part of it."""
-        key = (merchant_id, transfer)
+        key = (merchant_id.int, id(transfer))  # transfers live as long as the schedule
         known = self._ids.get(key)
         if known is not None:
             return known

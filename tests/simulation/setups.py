@@ -93,7 +93,7 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
         start_height=None if rng.random() < 0.6 else rng.randrange(1, blocks_before + 2),
         batch_blocks_max=rng.choice((2, 3, 8)),
         rewind_blocks_max=rng.choice((6, 64)),
-        backfill_blocks_max=rng.choice((2, 5)),
+        backfill_blocks_max=rng.choice((3, 8)),
     )
     return ChainSetup(
         number=number,
