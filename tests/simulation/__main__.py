@@ -27,14 +27,14 @@ def main() -> int:
     if options.replay is not None:
         return 0 if tell_story(options.replay, options.steps) else 1
     tally, started, failures = Tally(), time.perf_counter(), 0
-    for seed in range(options.seed, options.seed + options.schedules):
-        with rare_collections():
+    with rare_collections():
+        for seed in range(options.seed, options.seed + options.schedules):
             failure = run_schedule(seed, options.steps, tally)
-        if failure is not None:
-            failures += 1
-            print(f"seed {seed}: {failure}\n  {replay_command(seed, options.steps)}")
-            if not options.keep_going:
-                return 1
+            if failure is not None:
+                failures += 1
+                print(f"seed {seed}: {failure}\n  {replay_command(seed, options.steps)}")
+                if not options.keep_going:
+                    return 1
     spent_s = time.perf_counter() - started
     for trouble in Trouble:
         print(f"{tally.counts[trouble]:>10}  {trouble}")

@@ -30,8 +30,8 @@ LEASE_S = 10.0
 SETTINGS = RelaySettings(
     attempt_timeout_s=float(ATTEMPT_TIMEOUT_S),
     retry=RetrySettings(schedule_s=(1, 2, 3), failing_objects_max=2, hurry_s=3, probe_schedule_s=(2, 4)),
-    lane=LaneSettings(window_events_max=12, read_ahead_min=4, in_flight_start=2, due_rows_max=3),
-    in_flight_max=8,
+    lane=LaneSettings(window_events_max=20, read_ahead_min=8, in_flight_start=4, due_rows_max=6),
+    in_flight_max=24,
     endpoint_share=0.5,
     lease_s=LEASE_S,
 )

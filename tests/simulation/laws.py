@@ -240,7 +240,8 @@ class Laws:
             if _has_rival(row, watched):
                 assert row.state == "replaced", "another transaction used its nonce up, and nobody says so"
         watched.credited = credited
-        oracle.ever_recorded.update(rows.deposits)
+        if len(oracle.ever_recorded) != len(rows.deposits):
+            oracle.ever_recorded.update(rows.deposits)
 
     # Laws 4 and 6
 

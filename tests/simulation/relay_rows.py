@@ -14,9 +14,9 @@ from uuid import UUID
 from indexer.events import Fact
 from indexer.identity import MerchantId
 from relay.bodies import CREDITED, LogHead, RelayFact, compute_events
-from relay.model import EndpointState, RowState, Settlement
+from relay.model import EndpointState, RowState, Settlement, shard_of
 from relay.storage import SealedSecret, SettleResult
-from tests.properties.relay.memory import MemoryStore, check_heads, move_state, write_rows
+from tests.properties.relay.memory import MemoryStore, StoredShard, check_heads, move_state, write_rows
 from tests.simulation.log import MerchantLogs
 from tests.simulation.receivers import Receiver
 from tests.simulation.troubles import Tally, Trouble
@@ -39,9 +39,11 @@ class RelayRows(MemoryStore):
         self._tally = tally
         self._confirmed: dict[tuple[UUID, str, int], UUID] = {}
         self._checked: dict[UUID, int] = {}
+        self.shards = {}
 
     def add_receiver(self, receiver: Receiver) -> None:
-        """An endpoint that starts behind the log's head."""
+        """An endpoint that starts behind the log's head, and its shard; shards without endpoints are left out."""
+        self.shards.setdefault(shard_of(receiver.endpoint_id), StoredShard())
         self.add_endpoint(
             receiver.endpoint_id,
             receiver.merchant_id,

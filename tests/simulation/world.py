@@ -128,10 +128,10 @@ class World:
         self._arm()
         self._poll(network)
         chance = rng.random()
-        if chance < 0.25:
+        if chance < 0.2:
             self._arm()
             self._read_history(network)
-        elif chance < 0.6:
+        elif chance < 0.5:
             self._deliver()
 
     def _arm(self) -> None:
