@@ -27,9 +27,10 @@ def main() -> int:
     if options.replay is not None:
         return 0 if tell_story(options.replay, options.steps) else 1
     tally, started, failures = Tally(), time.perf_counter(), 0
-    with rare_collections():
+    with rare_collections() as collect:
         for seed in range(options.seed, options.seed + options.schedules):
             failure = run_schedule(seed, options.steps, tally)
+            collect(seed)
             if failure is not None:
                 failures += 1
                 print(f"seed {seed}: {failure}\n  {replay_command(seed, options.steps)}")

@@ -25,9 +25,10 @@ IN_MEMORY = [trouble for trouble in Trouble if trouble is not Trouble.CONNECTION
 @pytest.mark.parametrize("half", range(HALVES))
 def test_every_law_holds_after_every_step_of_every_schedule(half: int, seed: int) -> None:
     tally, first, count = Tally(), seed % (1 << 31), SCHEDULES // HALVES
-    with rare_collections():
+    with rare_collections() as collect:
         for number in range(count):
             failure = run_schedule(first + number, STEPS, tally)
+            collect(number)
             if failure is not None:
                 pytest.fail(f"{failure}\n{replay_command(first + number, STEPS)}", pytrace=False)
     for trouble in IN_MEMORY:

@@ -113,6 +113,13 @@ class World:
         if any(not row.published for rows in self.store.rows.values() for row in rows.deposits.values()):
             self.tally.count(Trouble.BELOW_MINIMUM)
 
+    def close(self) -> None:
+        """Untie what refers to itself, so that a world is gone when nobody looks at it any more."""
+        for network in self.networks:
+            for block in network.chain.blocks.values():
+                block.path.clear()
+        vars(self).clear()
+
     def step(self) -> None:
         """The world moves a little, then one process takes one step of its own."""
         rng = self.rng
