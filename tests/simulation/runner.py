@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from tests.simulation.troubles import Tally
 from tests.simulation.world import World
 
-
 SCHEDULES_PER_COLLECTION = 64
 
 
