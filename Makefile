@@ -80,12 +80,12 @@ check: setup ## style, types, import contracts and house rules; no database, no 
 	$(RUN) -m pytest --quiet tests/tidy
 
 .PHONY: mutants
-mutants: setup ## break the decisions one small change at a time and list what no test notices (ARGS="relay.schedule")
-	@$(RUN) -m tests.mutants $(ARGS)
-
-.PHONY: plant
-plant: setup ## plant known bugs in a copy of the tree; the simulation or a test must catch each one
+mutants: setup ## plant each known bug in a copy of the tree; the simulation or a test must catch every one
 	@$(RUN) -m tests.mutants.plant $(ARGS)
+
+.PHONY: mutate
+mutate: setup ## break the decisions one small change at a time and list what no test notices (ARGS="relay.schedule")
+	@$(RUN) -m tests.mutants $(ARGS)
 
 .PHONY: simulate
 simulate: setup ## thousands of seeded schedules against the laws (ARGS="--schedules 20000" or "--replay SEED")
