@@ -40,7 +40,14 @@ async def commit_resume(desk: ChainDesk, record: ChainRecord, *, now: datetime) 
     async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:
         if not move.record.is_halted:
             return False
-        resumed = replace(move.record, halt_reason=None, halted_at=None, halted_fork_height=None)
+        resumed = replace(
+            move.record,
+            halt_reason=None,
+            halted_at=None,
+            halted_fork_height=None,
+            # Our own chain it is: a leave given before, and not used, is taken back.
+            accepted_fork_hash=None,
+        )
         await commit_notice(desk, move, resumed, "resumed", {"accepted_reorg": False}, now=now)
     return True
 
