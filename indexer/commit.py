@@ -141,6 +141,8 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
         before = move.record
         if before.tip != plan.expected_tip or before.is_halted:
             return Superseded()
+        if plan.fork is not None and not await _holds(move, plan.fork):
+            return Superseded()
         _assert_linked(plan)
         if plan.fork is not None:
             _assert_may_leave(before, plan)
@@ -177,6 +179,13 @@ def view_of(record: ChainRecord) -> ChainView:
         agreed_height=record.agreed_height,
         held_above=record.disputed_fork_height,
     )
+
+
+async def _holds(move: MoveTransaction, fork: BlockRef) -> bool:
+    """Whether the fork is our block; right under our start there is none, unless history was read meanwhile."""
+    if fork.height < move.record.start_height:
+        return True
+    return (await move.load_hashes({fork.height})).get(fork.height) == fork.hash
 
 
 def _assert_linked(plan: MovePlan) -> None:

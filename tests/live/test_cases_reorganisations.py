@@ -9,11 +9,13 @@ are in `test_cases_finality.py`, providers that disagree in
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from chains.model import BlockHash
+from chains.model import BlockHash, BlockRef
+from indexer.commit import MovePlan, Superseded, commit_move
 from indexer.outcomes import Rewound
 from tests.devnet.anvil import ACCOUNTS
 from tests.live.world import World, mint_data, open_world, transfer_data
@@ -303,3 +305,18 @@ async def test_case_051_heads_that_are_lost_repeated_or_old_leave_no_gap(
         heights = [d["block"]["height"] for d in credited]
         assert heights == sorted(heights)
         assert set(await world.told_types()) <= {"deposit.confirmed", "deposit.final"}
+
+
+async def test_a_fork_that_history_put_another_block_under_is_not_taken(database_url: str) -> None:
+    # A branch may fork right under our start; while it was judged, history grew downwards on another branch.
+    async with open_world(database_url) as world:
+        await world.node.mine(3)
+        await world.settle()
+        record = await world.store.load_chain(world.chain)
+        assert record is not None
+        (block,) = await world.source.choose_provider().fetch_blocks(record.tip.height, record.tip.height)
+        stranger = BlockRef(record.tip.height - 1, BlockHash(b"\x01" * 32))
+        branch = replace(block, header=replace(block.header, parent_hash=stranger.hash))
+        plan = MovePlan(expected_tip=record.tip, blocks=[branch], fork=stranger)
+        assert isinstance(await commit_move(world.desk, plan, now=world.now), Superseded)
+        assert await world.store.load_chain(world.chain) == record
