@@ -12,7 +12,7 @@ from tests.simulation.postgres import PostgresWorld
 from tests.simulation.troubles import Tally, Trouble
 
 SCHEDULES = int(os.environ.get("CHAINBELL_POSTGRES_SCHEDULES", "200"))
-HALVES = 2
+PARTS = 2
 ROUNDS = 14
 COMMON = (
     Trouble.CRASH_READING,
@@ -28,12 +28,12 @@ COMMON = (
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("half", range(HALVES))
-async def test_every_law_holds_on_a_real_database(half: int, seed: int, database_url: str) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_every_law_holds_on_a_real_database(part: int, seed: int, database_url: str) -> None:
     tally, first = Tally(), seed % (1 << 31)
     pool = await open_pool(database_url, size=12, application_name="simulation")
     try:
-        for number in range(SCHEDULES // HALVES):
+        for number in range(SCHEDULES // PARTS):
             world = PostgresWorld(pool, number, first + number, tally)
             try:
                 await world.run(ROUNDS)

@@ -1,6 +1,6 @@
-"""Ten thousand schedules in two halves, and the proof that trouble really came.
+"""Ten thousand schedules in eight parts, and the proof that trouble really came.
 
-Each half is one test, so that two workers share them. A failing seed is printed with the command that replays it.
+Each part is one test, so that workers share them evenly. A failing seed is printed with the command that replays it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ SCHEDULES = int(os.environ.get("CHAINBELL_SCHEDULES", "10000"))
 """Fewer for a quick look; each kind of trouble is then asked for in proportion."""
 
 STEPS = 60
-HALVES = 2
+PARTS = 8
 EACH_TROUBLE_MIN = 100
 IN_MEMORY = [trouble for trouble in Trouble if trouble is not Trouble.CONNECTION_LOST]
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("half", range(HALVES))
-def test_every_law_holds_after_every_step_of_every_schedule(half: int, seed: int) -> None:
-    tally, first, count = Tally(), seed % (1 << 31), SCHEDULES // HALVES
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_law_holds_after_every_step_of_every_schedule(part: int, seed: int) -> None:
+    tally, first, count = Tally(), seed % (1 << 31), SCHEDULES // PARTS
     with rare_collections() as collect:
         for number in range(count):
             failure = run_schedule(first + number, STEPS, tally)
@@ -33,7 +33,7 @@ def test_every_law_holds_after_every_step_of_every_schedule(half: int, seed: int
                 pytest.fail(f"{failure}\n{replay_command(first + number, STEPS)}", pytrace=False)
     for trouble in IN_MEMORY:
         print(f"{tally.counts[trouble]:>10}  {trouble}")
-    enough = EACH_TROUBLE_MIN * SCHEDULES / 10_000 / HALVES
+    enough = EACH_TROUBLE_MIN * SCHEDULES / 10_000 / PARTS
     too_rare = {
         str(trouble): tally.counts[trouble] for trouble in IN_MEMORY if tally.counts[trouble] < enough
     }
