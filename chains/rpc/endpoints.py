@@ -145,7 +145,9 @@ class EndpointBook:
             return min(DISTRUST_FIRST_S * 2.0 ** (health.distrusts - 1), DISTRUST_MAX_S)
         if isinstance(error, Missing):
             health.missing += 1
-            return REST_FIRST_S if health.missing > MISSING_FREE else 0.0
+            too_many = health.missing - MISSING_FREE
+            # Longer each time: a rest as short as the poll would never be noticed, and nobody else asked.
+            return min(REST_FIRST_S * 2.0 ** min(too_many, 16), REST_MAX_S) if too_many > 0 else 0.0
         health.failures += 1
         rest_s = min(REST_FIRST_S * 2.0 ** min(health.failures - 1, 16), REST_MAX_S)
         if isinstance(error, Throttled) and error.retry_after_s is not None:

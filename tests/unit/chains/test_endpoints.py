@@ -166,3 +166,21 @@ def test_somebody_can_always_be_asked_within_ten_seconds(
         order = one.choose_order(now_s)
         assert len(order) == len(set(order))
     assert one.choose_order(now_s + LAST_RESORT_REST_S)
+
+
+def test_a_provider_that_never_holds_its_blocks_gives_way_to_another() -> None:
+    # Its heads are fine and its receipts are not: it must not be asked at every poll for ever.
+    book = EndpointBook()
+    book.add("broken", "one")
+    book.add("sound", "two")
+    asked = []
+    for now_s in range(8):
+        name = book.choose_primary(float(now_s))
+        assert name is not None
+        asked.append(name)
+        if name == "broken":
+            book.record_failure(name, Missing("receipts are null"), float(now_s))
+        else:
+            book.record_success(name)
+    assert asked[-1] == "sound"
+    assert asked.count("broken") <= 5
