@@ -6,8 +6,9 @@ import ast
 
 import pytest
 
+from tests.longest_first import LONG, deal
 from tests.strict_skips import in_ci, is_allowed
-from tests.tidy import rules
+from tests.tidy import rules, tree
 from tests.tidy.test_docs import anchor, unknown_names
 
 
@@ -124,3 +125,20 @@ def test_a_skip_is_allowed_in_ci_only_for_a_listed_reason() -> None:
     assert in_ci({"CI": "true"})
     assert not in_ci({"CI": "false"})
     assert not in_ci({})
+
+
+@pytest.mark.parametrize("workers_count", [1, 2, 3, 7])
+def test_long_tests_are_dealt_out_first_and_none_is_lost(workers_count: int) -> None:
+    names = [f"tests/unit/test_a.py::test_{number}" for number in range(20)]
+    names[5:5] = [f"{LONG[0]}::test_it[{number}]" for number in range(3)]
+    order = deal(names, workers_count)
+    assert sorted(order) == list(range(len(names)))
+    assert [position for position in order if position not in {5, 6, 7}] == [*range(5), *range(8, 23)]
+    if workers_count == 2:
+        assert order[:2] == [5, 7]
+        assert order[len(names) // 2] == 6
+
+
+def test_every_test_called_long_is_still_there() -> None:
+    for prefix in LONG:
+        assert (tree.ROOT / prefix.split("::")[0]).exists(), prefix
