@@ -68,6 +68,7 @@ class Follower:
         self._forks = ForkSearch(desk.store, desk.settings)
         self._voices = Voices(desk.store, source)
         self._suspicion: Suspicion | None = None
+        self._suspected_at: datetime | None = None
         self._next_provider: Provider | None = None
         self._quiet_looks = 0
 
@@ -288,13 +289,9 @@ class Follower:
         """A head that does not link to our tip: find the fork, ask, and act only on evidence."""
         branch = await self._forks.find_branch(record, provider, report.head, height_last)
         seen = Suspicion(branch.fork, branch.headers[0].hash, branch.below_final)
-        previous = self._suspicion
-        confirmed_sight = previous is not None and (previous.fork, previous.first_hash) == (
-            seen.fork,
-            seen.first_hash,
-        )
+        previous = self._sighted_a_poll_ago(seen, now)
         opinion = Opinion.SILENT
-        if confirmed_sight:
+        if previous is not None:
             opinion = await self._voices.ask_opinion(
                 record, provider, branch.fork.height + 1, seen.first_hash
             )
@@ -323,6 +320,16 @@ class Follower:
             case Rewind():
                 self._suspicion = None
                 return await self._rewind(record, provider, report, branch, now)
+
+    def _sighted_a_poll_ago(self, seen: Suspicion, now: datetime) -> Suspicion | None:
+        """The same suspicion from a poll before, or None; two hints in one breath are one look."""
+        previous = self._suspicion
+        if previous is None or (previous.fork, previous.first_hash) != (seen.fork, seen.first_hash):
+            self._suspected_at = now
+            return None
+        assert self._suspected_at is not None
+        apart_s = (now - self._suspected_at).total_seconds()
+        return previous if apart_s >= self._desk.settings.poll_interval_s else None
 
     async def _open_dispute(self, record: ChainRecord, branch: Branch, now: datetime) -> None:
         if record.disputed_fork_height is not None and record.disputed_fork_height <= branch.fork.height:

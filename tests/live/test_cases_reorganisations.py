@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from chains.model import BlockHash, BlockRef
 from indexer.commit import MovePlan, Superseded, commit_move
-from indexer.outcomes import Rewound
+from indexer.outcomes import Rewound, Suspecting
 from tests.devnet.anvil import ACCOUNTS
 from tests.live.world import World, mint_data, open_world, transfer_data
 
@@ -320,3 +321,14 @@ async def test_a_fork_that_history_put_another_block_under_is_not_taken(database
         plan = MovePlan(expected_tip=record.tip, blocks=[branch], fork=stranger)
         assert isinstance(await commit_move(world.desk, plan, now=world.now), Superseded)
         assert await world.store.load_chain(world.chain) == record
+
+
+async def test_two_hints_in_one_breath_are_one_look_at_a_fork(database_url: str) -> None:
+    async with open_world(database_url) as world:
+        await world.node.mine(3)
+        await world.settle()
+        await world.node.call("anvil_reorg", 1, [])
+        assert isinstance(await world.follower.step(world.now), Suspecting)
+        assert isinstance(await world.follower.step(world.now), Suspecting)
+        world.now += timedelta(seconds=world.settings.poll_interval_s)
+        assert isinstance(await world.follower.step(world.now), Rewound)

@@ -18,7 +18,7 @@ PLANTED_EVIDENCE = (
                 "    if previous is None or (previous.fork, previous.first_hash) != (seen.fork, seen.first_hash):\n",
                 "    if False:\n",
             ),
-            Edit(FOLLOW, "        if confirmed_sight:\n", "        if True:\n"),
+            Edit(FOLLOW, "        if previous is not None:\n", "        if True:\n"),
         ),
     ),
     Planted(
