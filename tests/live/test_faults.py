@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -135,18 +136,23 @@ async def steps(world: World, count: int) -> list[object]:
     return [await world.step_in_weather() for _ in range(count)]
 
 
-async def heal_and_settle(world: World, *, patience_steps: int = 60) -> None:
-    """All faults end; steps go on (a second apart) until our tip is the node's."""
+async def heal_and_settle(world: World, *, patience_steps: int = 60, long_waits: int = 60) -> None:
+    """All faults end; steps go on until our tip is the node's, and another operator's.
+
+    First a second apart; then minutes, since a provider that lied is rested for long and may be the one that must agree.
+    """
     for proxy in world.proxies:
         proxy.heal()
     tip = await world.node.height()
-    for _ in range(patience_steps):
+    for number in range(patience_steps + long_waits):
+        if number >= patience_steps:
+            world.now += timedelta(minutes=2)
         await world.step_in_weather()
         record = await world.store.load_chain(world.settings.traits.chain)
         assert record is not None
         if record.tip.height == tip and record.agreed_height == tip:
             return
-    raise AssertionError(f"not caught up {patience_steps} s after the last fault")
+    raise AssertionError("not caught up long after the last fault")
 
 
 @pytest.mark.parametrize("name", FAULTS)
