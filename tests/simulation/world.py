@@ -335,7 +335,7 @@ class World:
             return
         now_in_force = frozenset(one for one in _CONDITIONS if self.rng.random() < 0.5)
         desk = self.followers[network.id].desk
-        drive(commit_conditions(desk, rows.record, now_in_force, {}, now=self.now))
+        self._run(network, commit_conditions(desk, rows.record, now_in_force, {}, now=self.now))
         self.tally.count(Trouble.CONDITION)
 
     def _take_over(self, network: Network) -> None:
