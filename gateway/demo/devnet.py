@@ -45,7 +45,7 @@ def find_anvil() -> Path:
         if candidate.exists():
             return candidate
     raise DevnetFailure(
-        "the demo needs the local node `anvil`: run `npm install @foundry-rs/anvil` here, "
+        "the demo needs the local node `anvil`: run `make setup` in the repository, "
         "or set CHAINBELL_ANVIL to its path"
     )
 

@@ -76,7 +76,8 @@ def tag_of(operation: Operation) -> str:
 
 def statuses_of(operation: Operation) -> list[int]:
     """Every status of a refusal that an operation may answer with, ascending."""
-    found = {500, 503, *operation.problems}
+    # 400 is HTTP itself gone wrong, which happens at any path.
+    found = {400, 500, 503, *operation.problems}
     if not isinstance(operation.access, OpenAccess):
         found |= {401, 403, 429}
     if "{" in operation.path:
@@ -86,7 +87,7 @@ def statuses_of(operation: Operation) -> list[int]:
     if not isinstance(operation.access, OpenAccess):
         found.add(422)  # a query parameter that nobody knows
     if operation.method in ("POST", "PATCH"):
-        found |= {400, 408, 409, 413, 415}
+        found |= {408, 409, 413, 415}
     return sorted(found - {outcome.status for outcome in operation.outcomes})
 
 
