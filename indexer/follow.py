@@ -329,6 +329,8 @@ class Follower:
             return None
         assert self._suspected_at is not None
         apart_s = (now - self._suspected_at).total_seconds()
+        if apart_s < 0:  # the clock was set back: count from here, or the fork waits until it has caught up
+            self._suspected_at = now
         return previous if apart_s >= self._desk.settings.poll_interval_s else None
 
     async def _open_dispute(self, record: ChainRecord, branch: Branch, now: datetime) -> None:

@@ -332,3 +332,15 @@ async def test_two_hints_in_one_breath_are_one_look_at_a_fork(database_url: str)
         assert isinstance(await world.follower.step(world.now), Suspecting)
         world.now += timedelta(seconds=world.settings.poll_interval_s)
         assert isinstance(await world.follower.step(world.now), Rewound)
+
+
+async def test_a_clock_set_back_does_not_keep_a_fork_waiting(database_url: str) -> None:
+    async with open_world(database_url) as world:
+        await world.node.mine(3)
+        await world.settle()
+        await world.node.call("anvil_reorg", 1, [])
+        assert isinstance(await world.follower.step(world.now), Suspecting)
+        world.now -= timedelta(hours=1)
+        assert isinstance(await world.follower.step(world.now), Suspecting)
+        world.now += timedelta(seconds=world.settings.poll_interval_s)
+        assert isinstance(await world.follower.step(world.now), Rewound)

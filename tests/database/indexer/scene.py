@@ -10,7 +10,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +46,7 @@ class Scene:
     store: PostgresFollowStore
     desk: ChainDesk
     follower: Follower
+    now: datetime = NOW
 
     @property
     def id(self) -> ChainId:
@@ -53,10 +54,11 @@ class Scene:
         return self.setup.chain
 
     async def follow(self, *, steps_max: int = 60) -> None:
-        """Step until our tip is the truth's."""
+        """Step once a poll until our tip is the truth's."""
         self.provider.view = self.chain.tip
         for _ in range(steps_max):
-            await self.follower.step(NOW)
+            await self.follower.step(self.now)
+            self.now += timedelta(seconds=self.setup.settings.poll_interval_s)
             record = await self.store.load_chain(self.id)
             assert record is not None
             if self.desk.lease_epoch == 0:
