@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 PYTHON_CANDIDATES := $(PYTHON) python3.12 python3.11 python3.13 python3.14 python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-WORKERS ?= 2
+WORKERS ?= 4
 BENCH ?= $(patsubst bench/%.py,%,$(shell grep -l __main__ bench/*.py))
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-header --no-emit-index-url --no-annotate

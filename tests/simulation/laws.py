@@ -38,7 +38,7 @@ class Watched:
 
     `is_held_over`: after a halt, what another policy would confirm waits for the next move.
     `history` are blocks below our start; which deposit they replace is not looked up any more.
-    `settled_own`: whether a deposit that became final in a block was an own transfer; final does not change any more.
+    `settled_own`: for what is final, in which block and whether as an own transfer; that stays while it stays there.
     """
 
     chain: SimChain
@@ -52,7 +52,7 @@ class Watched:
     published: set[UUID] = field(default_factory=set)
     is_held_over: bool = False
     history: set[SimBlock] = field(default_factory=set)
-    settled_own: dict[tuple[UUID, BlockHash], bool] = field(default_factory=dict)
+    settled_own: dict[UUID, tuple[BlockHash, bool]] = field(default_factory=dict)
 
 
 class Laws:
@@ -210,7 +210,7 @@ class Laws:
             agreed=record.agreed_height,
             held_above=-1 if is_halted else record.disputed_fork_height,
         )
-        settled = watched.settled_own
+        settled: dict[UUID, tuple[BlockHash, bool]] = {}
         credited: set[UUID] = set()
         for deposit_id, sight in expected.items():
             row = rows.deposits.get(DepositId(deposit_id))
@@ -219,11 +219,11 @@ class Laws:
             if row.amount_base_units >= watched.minima[row.asset]:
                 watched.published.add(deposit_id)
             assert row.published == (deposit_id in watched.published), "published is what reached its minimum"
-            own, place = sight.own_transfer, (deposit_id, sight.block.hash)
+            own = sight.own_transfer
             if row.state == "final":
-                own = settled.setdefault(place, own)
-            else:
-                settled.pop(place, None)
+                place, settled_own = watched.settled_own.get(deposit_id, (sight.block.hash, own))
+                own = settled_own if place == sight.block.hash else own
+                settled[deposit_id] = (sight.block.hash, own)
             assert row.own_transfer == own, "own_transfer is not what the watched senders say"
             was_credited = deposit_id in watched.credited
             state = oracle.state_of(sight, heights, was_credited=was_credited)
@@ -239,7 +239,7 @@ class Laws:
             assert (row.replaced_by is not None) == (row.state == "replaced")
             if _has_rival(row, watched):
                 assert row.state == "replaced", "another transaction used its nonce up, and nobody says so"
-        watched.credited = credited
+        watched.credited, watched.settled_own = credited, settled
         if len(oracle.ever_recorded) != len(rows.deposits):
             oracle.ever_recorded.update(rows.deposits)
 

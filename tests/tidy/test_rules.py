@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from tests.longest_first import LONG, deal
+from tests.longest_first import BUSY, WAITING, deal
 from tests.strict_skips import in_ci, is_allowed
 from tests.tidy import rules, tree
 from tests.tidy.test_docs import anchor, unknown_names
@@ -127,18 +127,23 @@ def test_a_skip_is_allowed_in_ci_only_for_a_listed_reason() -> None:
     assert not in_ci({})
 
 
-@pytest.mark.parametrize("workers_count", [1, 2, 3, 7])
+@pytest.mark.parametrize("workers_count", [1, 2, 3, 4, 7])
 def test_long_tests_are_dealt_out_first_and_none_is_lost(workers_count: int) -> None:
     names = [f"tests/unit/test_a.py::test_{number}" for number in range(20)]
-    names[5:5] = [f"{LONG[0]}::test_it[{number}]" for number in range(3)]
+    names[5:5] = [f"{BUSY[0]}::test_it[{number}]" for number in range(3)]
+    names[9:9] = [f"{WAITING[1]}::test_it[{number}]" for number in range(2)]
     order = deal(names, workers_count)
+    long = {5, 6, 7, 9, 10}
     assert sorted(order) == list(range(len(names)))
-    assert [position for position in order if position not in {5, 6, 7}] == [*range(5), *range(8, 23)]
+    assert [position for position in order if position not in long] == sorted(set(order) - long)
     if workers_count == 2:
-        assert order[:2] == [5, 7]
-        assert order[len(names) // 2] == 6
+        middle = len(names) // 2
+        assert order[:3] == [5, 6, 7]
+        assert order[middle : middle + 2] == [9, 10]
+    if workers_count == 4:
+        assert (order[0], order[12]) == (5, 6)
 
 
 def test_every_test_called_long_is_still_there() -> None:
-    for prefix in LONG:
+    for prefix in (*BUSY, *WAITING):
         assert (tree.ROOT / prefix.split("::")[0]).exists(), prefix
