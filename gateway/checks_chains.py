@@ -1,12 +1,13 @@
 """What `doctor` asks of each provider: reachable, the right network, in time, and able to do what we need.
 
-Lives here: the checks, one provider at a time, each within bounds. Does not live here: following (indexer), the rest of
+Lives here: the checks, all providers at once, each within bounds. Does not live here: following (indexer), the rest of
 the doctor (`checks`). Providers are shown by host only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -52,13 +53,21 @@ async def check_chain(settings: ChainSettings, pool: Pool | None, *, now: dateti
     if record is not None and record.halt_reason is not None:
         advice = f"chainbell chain status --chain {alias} shows the two ways out"
         findings.append(Finding(f"{alias} state", Grade.FAIL, record.halt_reason, advice))
-    for endpoint in settings.endpoints:
-        name = f"{alias} {endpoint.host}" + (" (ws)" if endpoint.is_websocket else "")
-        if endpoint.is_websocket:
-            findings.append(await _check_hints(name, traits, endpoint))
-        else:
-            findings += await _check_provider(name, settings, endpoint, record, now)
-    return findings
+    async with asyncio.TaskGroup() as group:
+        asked = [
+            group.create_task(_check_endpoint(settings, endpoint, record, now))
+            for endpoint in settings.endpoints
+        ]
+    return [*findings, *itertools.chain.from_iterable(task.result() for task in asked)]
+
+
+async def _check_endpoint(
+    settings: ChainSettings, endpoint: Endpoint, record: ChainRecord | None, now: datetime
+) -> list[Finding]:
+    name = f"{settings.alias} {endpoint.host}" + (" (ws)" if endpoint.is_websocket else "")
+    if endpoint.is_websocket:
+        return [await _check_hints(name, settings.follow.traits, endpoint)]
+    return await _check_provider(name, settings, endpoint, record, now)
 
 
 async def _check_provider(

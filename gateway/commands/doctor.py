@@ -7,7 +7,9 @@ Lives here: the order of the checks and how they are shown. Does not live here: 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import dataclasses
+import itertools
 
 from gateway import checks
 from gateway.checks import Finding, Grade
@@ -33,8 +35,9 @@ async def _doctor(frame: Frame) -> int:
     ]
     async with checks.open_checked_database(settings, findings, clock=frame.now) as pool:
         findings += await checks.check_redis(settings)
-        for chain in chains:
-            findings += await check_chain(chain, pool, now=frame.now())
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(check_chain(chain, pool, now=frame.now())) for chain in chains]
+        findings += itertools.chain.from_iterable(task.result() for task in asked)
     frame.terminal.data({"checks": [dataclasses.asdict(one) for one in findings]}, lambda: _lines(findings))
     return 1 if any(one.grade is Grade.FAIL for one in findings) else 0
 
