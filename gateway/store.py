@@ -18,6 +18,7 @@ import asyncpg
 
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
+from migrations.weather import PASSING
 
 _MERCHANTS = load_queries("gateway", "merchants.sql")
 _CALLS = load_queries("gateway", "calls.sql")
@@ -47,20 +48,7 @@ async def database_weather() -> AsyncIterator[None]:
         asyncpg.InsufficientPrivilegeError,
     ) as error:
         raise DatabaseRefused(f"the database refuses: {error}") from error
-    except (
-        asyncpg.SerializationError,
-        asyncpg.DeadlockDetectedError,
-        asyncpg.LockNotAvailableError,
-        asyncpg.QueryCanceledError,
-        asyncpg.PostgresConnectionError,
-        asyncpg.OperatorInterventionError,
-        asyncpg.InsufficientResourcesError,
-        asyncpg.PostgresSystemError,
-        asyncpg.ReadOnlySQLTransactionError,  # a server that was made a standby under us
-        asyncpg.IdleInTransactionSessionTimeoutError,
-        asyncpg.InterfaceError,
-        OSError,
-    ) as error:
+    except PASSING as error:
         raise DatabaseAway(f"{type(error).__name__}: {error}") from error
 
 

@@ -25,6 +25,7 @@ from indexer.rows import decode_chain, decode_deposit, decode_registration, enco
 from indexer.storage import ChainRecord, LeaseLost, Retryable, StorageFull, TouchQuery, WatchDelta
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
+from migrations.weather import PASSING
 
 CHAIN_LOCK_CLASS = 0x6362
 """First key of the chains' advisory locks; the second is `chains.lock_key`."""
@@ -66,21 +67,7 @@ async def storage_weather() -> AsyncIterator[None]:
         raise StorageFull(
             "the database's disk is full: free space on its volume; nothing was lost, and work goes on by itself"
         ) from error
-    except (
-        asyncpg.SerializationError,
-        asyncpg.DeadlockDetectedError,
-        asyncpg.LockNotAvailableError,
-        asyncpg.QueryCanceledError,
-        asyncpg.PostgresConnectionError,
-        asyncpg.OperatorInterventionError,
-        asyncpg.InsufficientResourcesError,
-        asyncpg.PostgresSystemError,
-        asyncpg.ReadOnlySQLTransactionError,  # a server that was made a standby under us
-        asyncpg.IdleInTransactionSessionTimeoutError,
-        asyncpg.InterfaceError,
-        OSError,
-        TimeoutError,
-    ) as error:
+    except PASSING as error:
         raise Retryable(f"{type(error).__name__}: {error}") from error
 
 

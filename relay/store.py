@@ -16,6 +16,7 @@ import asyncpg
 
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
+from migrations.weather import PASSING
 from relay import log
 from relay.model import (
     Blocked,
@@ -50,19 +51,6 @@ CHANNELS = (log.CHANNEL, ENDPOINTS_CHANNEL)
 LISTENER_CHECK_S = 20.0
 WORKER_SEEN_LEASES = 2
 """A worker not seen for this many leases does not count any more."""
-_WEATHER = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.PostgresSystemError,
-    asyncpg.ReadOnlySQLTransactionError,  # a server that was made a standby under us
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.LockNotAvailableError,
-    OSError,  # TimeoutError is one of them
-)
 
 
 class PostgresRelayStore:
@@ -79,7 +67,7 @@ class PostgresRelayStore:
                 yield conn
         except asyncpg.IntegrityConstraintViolationError as error:
             raise SettlementRefused(str(error)) from error
-        except _WEATHER as error:
+        except PASSING as error:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def listen(self, on_notice: Callable[[str, str], None], *, ready: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ def parent() -> Iterator[Path]:
     path.chmod(0o755)
     yield path
     for postmaster in path.glob("**/postmaster.pid"):
-        os.kill(int(postmaster.read_text().splitlines()[0]), signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(int(postmaster.read_text().splitlines()[0]), signal.SIGKILL)
     shutil.rmtree(path)
 
 

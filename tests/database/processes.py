@@ -127,8 +127,15 @@ async def kill_and_wait(*processes: psutil.Process) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition; while a process it speaks of is not there, it does not hold."""
+
+    def holds() -> bool:
+        with suppress(psutil.NoSuchProcess):
+            return condition()
+        return False
+
     deadline = time.monotonic() + PATIENCE_S
-    while not condition():
+    while not holds():
         assert time.monotonic() < deadline, "it never came to be"
         await asyncio.sleep(0.02)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
 from gateway.store import DatabaseAway, database_weather
@@ -18,16 +19,21 @@ STANDBY = "set session characteristics as transaction read only"
 
 
 async def suffer(conn: Connection, trouble: str) -> None:
-    """Write to a server that became a standby, or whose disk fails."""
-    if trouble == "standby":
-        await conn.execute(STANDBY)
-        await conn.execute(WRITE)
-    else:
-        await conn.execute(FAIL_AT_READING)
+    """Write to a server that became a standby, whose disk fails, or that said goodbye while we were sending."""
+    match trouble:
+        case "standby":
+            await conn.execute(STANDBY)
+            await conn.execute(WRITE)
+        case "disk":
+            await conn.execute(FAIL_AT_READING)
+        case _:
+            raise asyncpg.InternalClientError(
+                "cannot switch to state 15; another operation (2) is in progress"
+            )
 
 
-@pytest.mark.parametrize("trouble", ["standby", "disk"])
-async def test_a_standby_and_a_failing_disk_are_weather(database_url: str, trouble: str) -> None:
+@pytest.mark.parametrize("trouble", ["standby", "disk", "goodbye"])
+async def test_a_standby_a_failing_disk_and_a_goodbye_are_weather(database_url: str, trouble: str) -> None:
     pool = await open_pool(database_url, size=1, application_name="test")
     try:
         with pytest.raises(Retryable):

@@ -152,6 +152,15 @@ async def test_partitions_made_late_take_over_what_came_before_them(conn: Connec
         await publish(conn, fact(3, object_id="dep_a"), now=NOW + timedelta(days=20))
 
 
+async def test_months_that_nobody_made_partitions_for_get_them_later(conn: Connection) -> None:
+    """What followers told while no relay ran for months, and what an old backup brings back."""
+    await publish(conn, fact(1), now=NOW - timedelta(days=95))
+    await publish(conn, fact(2), now=NOW)
+    assert await log.make_partitions(conn, now=NOW) == 4
+    counts = await conn.fetch("select tableoid::regclass::text as part, count(*) as n from events group by 1")
+    assert {row["part"]: row["n"] for row in counts} == {"events_2026_08": 1, "events_2026_11": 1}
+
+
 async def test_partitions_can_be_made_while_facts_are_published(conn: Connection, database_url: str) -> None:
     async def publish_on(name: str) -> None:
         own = await connect(database_url, application_name=name)
