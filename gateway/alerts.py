@@ -75,7 +75,11 @@ class Bell:
     async def run(self) -> None:
         """Deliver one alert after the other, for ever."""
         timeout = aiohttp.ClientTimeout(total=WEBHOOK_TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        # The operator's own name: looked up as the system does it.
+        connector = aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver())
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session:
             while True:
                 alert = await self._queue.get()
                 if self._settings.webhook_url:

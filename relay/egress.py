@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,43 +20,38 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from relay.addresses import judge_address
 from relay.model import Outcome, OutcomeKind
+from relay.names import AddressForbidden, VettingResolver
 
 EXCERPT_BYTES_MAX = 4_096
 BODY_GRACE_S = 2.0
 """The status decides; this long at most we wait for the answer's first bytes, within the deadline."""
 KEEPALIVE_S = 15.0
 DNS_CACHE_S = 60
-DNS_THREADS = 64
-"""Names whose servers do not answer hold a thread each; this many may, before other names wait."""
 RETRY_AFTER_LENGTH_MAX = 64
-
-
-class AddressForbidden(OSError):
-    """A connection to this address is refused by us. Says nothing more: the text could reach a merchant."""
-
-    def __init__(self) -> None:
-        super().__init__("address forbidden")
 
 
 class Egress:
     """One process's way out; use it as an async context manager."""
 
-    def __init__(self, *, timeout_s: float, allow_private_networks: bool) -> None:
+    def __init__(
+        self, *, timeout_s: float, allow_private_networks: bool, name_servers: Sequence[str] = ()
+    ) -> None:
         self._timeout_s = timeout_s
         self._allow_private_networks = allow_private_networks
-        self._threads = ThreadPoolExecutor(DNS_THREADS, thread_name_prefix="dns")
+        self._name_servers = name_servers
         self._session: aiohttp.ClientSession | None = None
+        self._resolver: VettingResolver | None = None
 
     async def __aenter__(self) -> Self:
+        self._resolver = VettingResolver(self._forbids, servers=self._name_servers)
         connector = _NotingConnector(
             limit=0,  # bounded by lanes and by the dispatcher's own limit
             keepalive_timeout=KEEPALIVE_S,
             ttl_dns_cache=DNS_CACHE_S,
-            resolver=_VettingResolver(self._threads, self._forbids),
+            resolver=self._resolver,
             socket_factory=self._make_socket,
             ssl=ssl.create_default_context(),
         )
@@ -75,8 +69,9 @@ class Egress:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._session is not None
+        assert self._resolver is not None
         await self._session.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._resolver.close()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Outcome:
         """Make one attempt; whatever the other side does is an Outcome. `now` is what dates in its answer count from."""
@@ -153,47 +148,6 @@ class _NotingConnector(aiohttp.TCPConnector):
     ) -> Any:
         made_new.get().connection = True
         return await super()._create_connection(req, traces, timeout)
-
-
-class _VettingResolver(AbstractResolver):
-    """Names to addresses on our own threads; a name with even one forbidden address is refused."""
-
-    def __init__(self, threads: ThreadPoolExecutor, forbids: Callable[[str], bool]) -> None:
-        self._threads = threads
-        self._forbids = forbids
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        infos = await asyncio.get_running_loop().run_in_executor(
-            self._threads,
-            socket.getaddrinfo,
-            host,
-            port,
-            family,
-            socket.SOCK_STREAM,
-            socket.IPPROTO_TCP,
-            socket.AI_ADDRCONFIG,
-        )
-        found: list[ResolveResult] = []
-        for info_family, _, proto, _, sockaddr in infos:
-            address = str(sockaddr[0])
-            if self._forbids(address):
-                raise AddressForbidden
-            found.append(
-                ResolveResult(
-                    hostname=host,
-                    host=address,
-                    port=port,
-                    family=info_family,
-                    proto=proto,
-                    flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-                )
-            )
-        return found
-
-    async def close(self) -> None:
-        """Nothing of its own to close."""
 
 
 async def _read_excerpt(response: aiohttp.ClientResponse, deadline: float) -> bytes:

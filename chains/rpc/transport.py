@@ -217,6 +217,7 @@ class HttpTransport:
                 connector=aiohttp.TCPConnector(
                     limit_per_host=CONNECTIONS_PER_HOST_MAX,
                     keepalive_timeout=KEEPALIVE_S,
+                    resolver=aiohttp.ThreadedResolver(),  # the operator's names, as the system knows them
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_DEADLINE_S),
                 cookie_jar=aiohttp.DummyCookieJar(),

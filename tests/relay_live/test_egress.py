@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from aiohttp import web
 from relay.egress import EXCERPT_BYTES_MAX, Egress, parse_retry_after
 from relay.model import Outcome, OutcomeKind
 from tests.relay_live import hostile
+from tests.relay_live.name_server import serve_names
 from tests.relay_live.receiver import Received, Receiver
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
@@ -24,8 +25,12 @@ HEADERS = {"content-type": "application/json", "webhook-id": "evt_1"}
 
 
 @asynccontextmanager
-async def way_out(*, private: bool = True, timeout_s: float = 1.0) -> AsyncIterator[Egress]:
-    async with Egress(timeout_s=timeout_s, allow_private_networks=private) as egress:
+async def way_out(
+    *, private: bool = True, timeout_s: float = 1.0, name_servers: Sequence[str] = ()
+) -> AsyncIterator[Egress]:
+    async with Egress(
+        timeout_s=timeout_s, allow_private_networks=private, name_servers=name_servers
+    ) as egress:
         yield egress
 
 
@@ -146,26 +151,36 @@ async def test_no_spelling_of_our_own_network_is_ever_connected_to(receiver: Rec
     assert receiver.received == []
 
 
-async def test_a_name_is_judged_by_all_its_addresses_each_time_it_is_connected_to(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_name_is_judged_by_all_its_addresses_each_time_it_is_connected_to(receiver: Receiver) -> None:
     answers = {
         "mixed.test": ["93.184.216.34", "127.0.0.1"],
         "inside.test": ["127.0.0.1"],
         "carried.test": ["64:ff9b::7f00:1"],
     }
-
-    def lookup(host: str, port: int, *_rest: object) -> list[tuple[object, ...]]:
-        return [
-            (socket.AF_INET6 if ":" in one else socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port))
-            for one in answers[host]
-        ]
-
-    monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    for name in answers:
-        outcome = await post(f"http://{name}:{receiver.port}/", private=False)
-        assert outcome.kind is OutcomeKind.FORBIDDEN
+    async with serve_names(answers) as names:
+        for name in answers:
+            outcome = await post(f"http://{name}:{receiver.port}/", private=False, name_servers=[names.place])
+            assert outcome.kind is OutcomeKind.FORBIDDEN
+    assert set(names.asked) == set(answers)
     assert receiver.received == []
+
+
+async def test_names_that_are_never_answered_delay_nobody_elses(receiver: Receiver) -> None:
+    async with (
+        serve_names({"shop.test": ["127.0.0.1"]}) as names,
+        way_out(timeout_s=3.0, name_servers=[names.place]) as egress,
+        asyncio.TaskGroup() as group,
+    ):
+
+        async def send(host: str) -> Outcome:
+            return await egress.post(f"http://{host}:{receiver.port}/", HEADERS, b"{}", now=NOW)
+
+        lost = [group.create_task(send(f"hole-{number}.test")) for number in range(300)]
+        while len(set(names.asked)) < len(lost):  # noqa: ASYNC110  # a socket's other end tells nobody
+            await asyncio.sleep(0.01)
+        assert (await send("shop.test")).kind is OutcomeKind.DELIVERED
+        assert not any(task.done() for task in lost)
+    assert {task.result().kind for task in lost} <= {OutcomeKind.TIMEOUT, OutcomeKind.UNREACHABLE}
 
 
 async def test_even_an_address_that_slipped_past_the_names_is_vetted_at_its_socket() -> None:
