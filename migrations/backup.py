@@ -8,7 +8,7 @@ handed in, and runs in the same transaction.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -40,7 +40,6 @@ SEEDED_BY_MIGRATIONS = ("relay_shards",)
 Report = Callable[[str, int], None]
 """Told a table's name and its bytes so far, once for each part."""
 Hook = Callable[[Connection], Awaitable[None]]
-PartitionHook = Callable[[Connection, Sequence[str]], Awaitable[None]]
 
 
 async def write_backup(
@@ -121,13 +120,12 @@ async def read_backup(
     file: Path,
     *,
     after_restore: Hook | None = None,
-    make_partitions: PartitionHook | None = None,
     report: Report = lambda _table, _bytes: None,
 ) -> dict[str, bytes]:
     """Fill the empty, migrated database at `dsn` from `file` and return the keys; all of it in one transaction.
 
-    The whole file is checked before anything is written. `make_partitions` is told the partitions the archive had and
-    the database has not; without it their rows go where the schema sends them. `after_restore` runs last.
+    The whole file is checked before anything is written. Rows of a partition that the
+    database has not go where the schema sends them. `after_restore` runs last.
     BackupProblem when the file is damaged, the schema another, or the database not empty.
     """
     manifest = await asyncio.to_thread(verify_archive, file)
@@ -135,9 +133,6 @@ async def read_backup(
     try:
         async with conn.transaction():
             await _take_over(conn, manifest, file)
-            if make_partitions is not None:
-                existing = {table.leaf for table in await _tables_in_order(conn)}
-                await make_partitions(conn, [t.leaf for t in manifest.tables if t.leaf not in existing])
             keys = await _restore_members(conn, manifest, file, report)
             for name, last_value in manifest.sequences.items():
                 if last_value is not None:

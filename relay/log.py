@@ -155,10 +155,15 @@ async def raise_epochs(conn: Connection) -> None:
 
 
 async def make_partitions(conn: Connection, *, now: datetime) -> int:
-    """Make the partitions of this month and the next ones; returns how many were missing. Safe to repeat."""
+    """Make the partitions of this month and the next ones, and of any month whose events came before its partition.
+
+    Those are what followers told while no relay ran, and what a restore brought back. Returns how many were missing.
+    Safe to repeat.
+    """
+    months = [now.month - 1 + ahead for ahead in range(MONTHS_AHEAD + 1)]
+    wanted = {date(now.year + month // 12, month % 12 + 1, 1) for month in months}
+    wanted.update(row["month"] for row in await conn.fetch(QUERIES.load_months_without_partition))
     made = 0
-    for ahead in range(MONTHS_AHEAD + 1):
-        month = now.month - 1 + ahead
-        first_day = date(now.year + month // 12, month % 12 + 1, 1)
+    for first_day in sorted(wanted):
         made += bool(await conn.fetchval(QUERIES.make_events_partition, first_day))
     return made

@@ -186,6 +186,9 @@ class RelayService:
                         more = await step_prune(conn, self._settings, now=utc_now())
             except StoreUnavailable as error:
                 _log.warning("relay-housekeeping-failed", error=str(error))
+            except Exception:  # noqa: BLE001  # and a bug of ours is no exception
+                # What cannot be tidied can wait; deliveries can not. The next round says it again.
+                _log.exception("relay-housekeeping-broken")
             await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
 
 

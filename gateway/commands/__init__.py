@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from gateway.commands import audit, backup, chains, demo, doctor, merchants, replay, rescan, run, schema
+from gateway.commands import (
+    audit,
+    backup,
+    chains,
+    demo,
+    doctor,
+    merchants,
+    replay,
+    rescan,
+    run,
+    schema,
+    trail,
+)
 from gateway.commands.frame import Command, Group
 
 ALL_COMMANDS: tuple[Command | Group, ...] = (
@@ -16,6 +28,7 @@ ALL_COMMANDS: tuple[Command | Group, ...] = (
     rescan.RESCAN,
     audit.AUDIT,
     replay.REPLAY,
+    trail.TRAIL,
     backup.BACKUP,
     backup.RESTORE,
 )

@@ -97,6 +97,11 @@ order by log_epoch;
 -- name: make_events_partition :one
 select make_events_partition($1::date);
 
+-- name: load_months_without_partition :many
+select distinct date_trunc('month', created_at at time zone 'UTC')::date as month
+from events_default
+order by month;
+
 -- name: load_events_to_audit :many
 select sequence, log_epoch, event_id, object_id, version, type, prev_hash, body, created_at
 from events

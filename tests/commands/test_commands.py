@@ -40,6 +40,8 @@ BAD_USE = [
     (("audit", "--chain", "nowhere", "--from", "0", "--to", "4"), "not configured"),
     (("chain", "accept-reorg", "--chain", "local", "--fork", "0x12"), "64 hexadecimal digits"),
     (("replay", "--endpoint", "end_x", "--from-sequence", "1"), "not an id of the form end_"),
+    (("trail", "--limit", "0"), "1 to 10000"),
+    (("trail", "--days", "nan"), "a number of days"),
     (("merchant", "list", "--config", "/no/such/file.toml"), "can not be read"),
 ]
 
@@ -97,6 +99,13 @@ async def test_a_merchant_and_its_keys_from_beginning_to_end(shell: Shell) -> No
     assert more["scopes"] == ["deposits"]
     keys = (await shell.run("key", "list", "--merchant", merchant, "--json")).json["items"]
     assert len(keys) == 2
+    trail = (await shell.run("trail", "--days", "1", "--json")).json["items"]
+    assert [(one["action"], one["actor"].split(":")[0]) for one in trail][-1] == (
+        "merchant-created",
+        "command",
+    )
+    assert merchant in (await shell.run("trail", "--limit", "5")).out
+    assert key not in str(trail)
     async with shell.service("--role", "gateway"):
         assert await shell.get("/v1/deposits", key) == 200
         assert (await shell.run("key", "revoke", more["key_id"])).status == 0
@@ -123,17 +132,17 @@ async def test_migrate_checks_applies_and_has_nothing_left(empty_database_url: s
 async def test_the_doctor_names_a_dead_provider_by_host_and_says_what_to_do(shell: Shell) -> None:
     shell.extra = DEAD_CHAIN
     shell.write_config()
-    ended = await shell.run("doctor", "--json")
-    assert ended.status == 1
+    ended, told = await asyncio.gather(shell.run("doctor", "--json"), shell.run("doctor"))
+    assert (ended.status, told.status) == (1, 1)
     checks = {check["check"]: check for check in ended.json["checks"]}
     dead = checks["local 127.0.0.1:1"]
     assert dead["grade"] == "fail"
     assert dead["advice"]
     assert checks["database"]["grade"] == "ok"
     assert checks["schema"]["grade"] == "ok"
-    for ended_again in (ended, await shell.run("doctor")):
-        assert "s3cret" not in ended_again.out + ended_again.err
-        assert "k3y" not in ended_again.out + ended_again.err
+    for one in (ended, told):
+        assert "s3cret" not in one.out + one.err
+        assert "k3y" not in one.out + one.err
 
 
 async def test_chains_without_a_first_block_are_said_to_be_so(shell: Shell) -> None:
