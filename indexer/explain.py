@@ -163,9 +163,11 @@ def _explain_waiting(deposit: Deposit, amount: str, known: Knowledge) -> Finding
             deposit,
         )
     if deposit.requirement.by is ConfirmedBy.DEPTH:
+        agreed = count_confirmations(deposit, min(record.tip.height, record.agreed_height))
+        shown = "" if agreed == confirmations else f" ({confirmations} seen by one operator, not by all yet)"
         return Finding(
             Reason.WAITING,
-            f"{amount} is included and waits: {confirmations} of {deposit.requirement.confirmations} confirmations.",
+            f"{amount} is included and waits: {agreed} of {deposit.requirement.confirmations} confirmations{shown}.",
             deposit,
         )
     return Finding(

@@ -1,0 +1,60 @@
+"""What a support person reads about one deposit: the numbers must be those that decide."""
+
+from __future__ import annotations
+
+import pytest
+
+from chains.model import BlockRef
+from indexer.events import Naming
+from indexer.explain import Knowledge, Reason, explain_deposit
+from indexer.storage import ChainRecord
+from tests.unit.indexer.making import CHAIN, NOW, TOKEN, block_hash, depth, recorded, sighting, view
+
+
+def known(tip: int, agreed: int, *, disputed_above: int | None = None) -> Knowledge:
+    """A chain whose operators agree up to `agreed`."""
+    record = ChainRecord(
+        chain=CHAIN,
+        alias="local",
+        genesis_hash=block_hash("b0"),
+        start_height=0,
+        tip=BlockRef(tip, block_hash(f"b{tip}")),
+        final_height=None,
+        safe_height=None,
+        agreed_height=agreed,
+        halt_reason=None,
+        halted_at=None,
+        halted_fork_height=None,
+        accepted_fork_hash=None,
+        disputed_fork_height=disputed_above,
+        conditions=frozenset(),
+        notice_version=0,
+        move_count=1,
+        lease_epoch=1,
+        moved_at=NOW,
+    )
+    naming = Naming(CHAIN, "local", {TOKEN.asset_id: TOKEN}, str, repr, repr)
+    return Knowledge(record, naming, {}, None, (), {}, None)
+
+
+@pytest.mark.parametrize(
+    ("tip", "agreed", "said"),
+    [
+        (11, 11, "2 of 3 confirmations."),
+        (12, 11, "2 of 3 confirmations (3 seen by one operator, not by all yet)."),
+    ],
+)
+def test_confirmations_are_counted_as_far_as_operators_agree(tip: int, agreed: int, said: str) -> None:
+    deposit = recorded(sighting(10, requirement=depth(3)), view(tip, agreed=agreed))
+    finding = explain_deposit(deposit, known(tip, agreed))
+    assert finding.reason is Reason.WAITING
+    assert finding.text.endswith(said)
+
+
+@pytest.mark.parametrize(("agreed", "disputed_above"), [(9, None), (12, 9)])
+def test_a_block_that_not_all_vouch_for_is_named_as_the_reason(
+    agreed: int, disputed_above: int | None
+) -> None:
+    at = view(12, agreed=agreed, held_above=disputed_above)
+    finding = explain_deposit(recorded(sighting(10), at), known(12, agreed, disputed_above=disputed_above))
+    assert finding.reason is Reason.DISPUTED
