@@ -179,6 +179,12 @@ def test_below_the_minimum_it_is_recorded_and_not_told() -> None:
     assert (change.deposit.published, change.deposit.amount_base_units) == (False, 9)
 
 
+def test_the_minimum_itself_is_told_and_even_the_smallest_credit_is_taken_back() -> None:
+    smallest = recorded(sighting(moved=transfer(1), minimum=1), view(12))
+    assert smallest.published
+    assert told(decide_lost(smallest, replaced_by=None, now=NOW)) == ["deposit.reversed"]
+
+
 def test_the_first_telling_of_a_deposit_begins_its_story() -> None:
     unseen = recorded(sighting(10, moved=transfer(9)))
     assert (unseen.published, unseen.state) == (False, S.CONFIRMED)
