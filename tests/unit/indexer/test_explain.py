@@ -8,6 +8,7 @@ from chains.model import BlockRef
 from indexer.events import Naming
 from indexer.explain import Knowledge, Reason, explain_deposit
 from indexer.storage import ChainRecord
+from migrations.ids import encode_id
 from tests.unit.indexer.making import CHAIN, NOW, TOKEN, block_hash, depth, recorded, sighting, view
 
 
@@ -33,7 +34,7 @@ def known(tip: int, agreed: int, *, disputed_above: int | None = None) -> Knowle
         lease_epoch=1,
         moved_at=NOW,
     )
-    naming = Naming(CHAIN, "local", {TOKEN.asset_id: TOKEN}, str, repr, repr)
+    naming = Naming(CHAIN, "local", {TOKEN.asset_id: TOKEN}, encode_id, repr, repr)
     return Knowledge(record, naming, {}, None, (), {}, None)
 
 
