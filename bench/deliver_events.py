@@ -33,6 +33,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from bench.report import print_table, write_result
+from gateway.collector import collect_rarely
 from migrations.connect import connect, open_pool, set_codecs
 from migrations.embedded import embedded_database
 from migrations.handles import Connection, Pool
@@ -130,6 +131,7 @@ async def run_relay(dsn: str) -> None:
 
     pool = await asyncpg.create_pool(dsn, min_size=2, max_size=10, init=prepare)
     service = RelayService(pool, SecretBox([KEY]), SETTINGS, registry=CollectorRegistry(), on_alert=no_alert)
+    collect_rarely()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), service.stop)
     await service.run()
     await pool.close()
@@ -141,6 +143,7 @@ async def run_bare(dsn: str) -> None:
     conn = await connect(dsn, application_name="bench-bare")
     jobs = [job async for job in _load_jobs(conn)]
     await conn.close()
+    collect_rarely()
     jobs_left = iter(jobs)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:

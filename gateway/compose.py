@@ -26,6 +26,7 @@ from chains.model import ChainId
 from chains.port import ChainSource
 from gateway import store
 from gateway.alerts import Bell
+from gateway.collector import collect_rarely
 from gateway.compose_chains import build_chain, build_source, check_token_decimals, load_known_chains
 from gateway.config_table import ConfigInvalid
 from gateway.database import migrate_database, open_dsn
@@ -121,6 +122,7 @@ async def run_house(settings: Settings, roles: frozenset[Role], chains: Sequence
         _stop_on_signals(house.stop)
         async with AsyncExitStack() as stack:
             followed = await _open_chains(house, stack)
+            collect_rarely()
             async with asyncio.TaskGroup() as beside:
                 tasks = [
                     beside.create_task(house.bell.run(), name="alerts"),
