@@ -186,6 +186,8 @@ class Told:
     distinct: int
     first_s: float
     last_s: float
+    aged: int
+    age_ms: dict[str, float]
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """A merchant's server for benches: as little HTTP as an honest answer needs, and an account of what came.
 
-Lives here: keeping connections open, reading a POST to its end, answering 204, counting ids. Does not live here: what
-is sent to it, and by whom (`deliver_events`). `python -m bench.receiver` prints its port and ends with its standard input.
+Lives here: keeping connections open, reading a POST to its end, answering by its path (`/hook` 204, `/broken` 500, `/hole`
+never), counting deliveries, and their age where a body tells when it was published. Does not live here: what is sent to it,
+and by whom (`deliver_events`, `deliver_in_trouble`). `python -m bench.receiver` prints its port and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from dataclasses import dataclass, field
 import uvloop
 
 ACCEPTED = b"HTTP/1.1 204 No Content\r\n\r\n"
+BROKEN = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n"
+PUBLISHED = b'"published_s":'
+"""In a body: seconds of the machine's monotonic clock."""
+QUANTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 HEAD_END = b"\r\n\r\n"
 
 
@@ -27,14 +32,18 @@ class Account:
     first_s: float = 0.0
     last_s: float = 0.0
     ids: set[bytes] = field(default_factory=set)
+    ages_s: list[float] = field(default_factory=list)
 
-    def note(self, head: bytes) -> None:
+    def note(self, head: bytes, body: bytes) -> None:
         """One request, whole."""
         self.last_s = time.monotonic()
         self.first_s = self.first_s or self.last_s
         self.received += 1
         start = head.index(b"chainbell-delivery: ") + 20
         self.ids.add(head[start : head.index(b"\r", start)])
+        if (at := body.find(PUBLISHED)) >= 0:
+            end = min(place for mark in b",}" if (place := body.find(mark, at)) >= 0)
+            self.ages_s.append(self.last_s - float(body[at + len(PUBLISHED) : end]))
 
     def told(self) -> bytes:
         """As JSON."""
@@ -44,8 +53,18 @@ class Account:
                 "distinct": len(self.ids),
                 "first_s": self.first_s,
                 "last_s": self.last_s,
+                "aged": len(self.ages_s),
+                "age_ms": _summarise(self.ages_s),
             }
         ).encode()
+
+
+def _summarise(ages_s: list[float]) -> dict[str, float]:
+    ages_ms = sorted(1000 * age_s for age_s in ages_s)
+    if not ages_ms:
+        return {}
+    last = len(ages_ms) - 1
+    return {name: round(ages_ms[int(share * last)], 2) for name, share in QUANTILES.items()}
 
 
 class Connection(asyncio.Protocol):
@@ -70,13 +89,16 @@ class Connection(asyncio.Protocol):
             body_bytes = _length_of(head)
             if len(buffer) < end + 4 + body_bytes:
                 return
+            body = bytes(buffer[end + 4 : end + 4 + body_bytes])
             del buffer[: end + 4 + body_bytes]
             if head.startswith(b"get /account"):
                 told = self._account.told()
                 self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(told), told))
                 self._account.__init__()  # type: ignore[misc]  # the next one begins empty
-            else:
-                self._account.note(head)
+            elif head.startswith(b"post /broken"):
+                self._transport.write(BROKEN)
+            elif not head.startswith(b"post /hole"):
+                self._account.note(head, body)
                 self._transport.write(ACCEPTED)
 
 
