@@ -41,6 +41,7 @@ from chains.evm.verify.verifier import BlockVerifier
 from chains.model import Asset, AssetId, ChainId
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth
+from gateway.collector import collect_rarely
 from indexer.commit import ChainDesk
 from indexer.desk import build_desk
 from indexer.follow import Follower
@@ -269,6 +270,7 @@ def read_pss_kib(pid: int) -> int:
 
 async def run_child(arguments: argparse.Namespace) -> None:
     """One measured piece of work in this process; prints its figures as JSON."""
+    collect_rarely()
     if arguments.child == "bare":
         began, cpu_began = time.perf_counter(), time.process_time()
         found = await run_bare(arguments.url, arguments.token, arguments.first, arguments.last)
