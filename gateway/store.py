@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -293,7 +293,7 @@ async def listen(pool: Pool, channel: str, take: Callable[[str], None], *, ready
             ready()
             await lost.wait()
         finally:
-            if not conn.is_closed():
+            with suppress(asyncpg.InterfaceError):  # lost, and the pool has taken it back already
                 conn.remove_termination_listener(on_lost)
                 await conn.remove_listener(channel, on_notice)
     raise DatabaseAway("the listening connection was lost")

@@ -91,7 +91,7 @@ class PostgresRelayStore:
                         await asyncio.wait_for(lost.wait(), LISTENER_CHECK_S)
                     await conn.execute(LANES.check_connection)
             finally:
-                if not conn.is_closed():
+                with suppress(asyncpg.InterfaceError):  # lost, and the pool has taken it back already
                     for channel in CHANNELS:
                         await conn.remove_listener(channel, pass_on)
         raise StoreUnavailable("the listening connection was closed")
