@@ -7,6 +7,7 @@ Lives here: the part of the wiring that knows chain families. Does not live here
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -27,6 +28,7 @@ from indexer.commit import ChainDesk
 from indexer.desk import build_desk
 from indexer.store import AssetRow, PostgresFollowStore, Publish
 from indexer.surroundings import FollowedChain
+from indexer.watchset import WatchSet
 from migrations.handles import Pool
 
 DECIMALS_TIMEOUT_S = 5.0
@@ -87,7 +89,12 @@ async def build_chain_desk(
     chain = settings.follow.traits.chain
     former = await store.load_asset_rows(chain)
     check_decimals(settings, former)
-    desk = build_desk(settings.follow, store, formerly_listed=[former_asset(row) for row in former])
+    desk = build_desk(
+        settings.follow,
+        store,
+        formerly_listed=[former_asset(row) for row in former],
+        watched=WatchSet(spread=2 * secrets.randbits(63) + 1),
+    )
     record = await store.load_chain(chain)
     if record is not None:
         desk.lease_epoch = record.lease_epoch
