@@ -491,24 +491,62 @@ CREATE TABLE public.left_blocks (
     left_for bytea NOT NULL
 );
 
+CREATE TABLE public.log_checkpoints (
+    checkpoint_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    log_epoch integer NOT NULL,
+    size bigint NOT NULL,
+    root_hash bytea NOT NULL,
+    note text NOT NULL,
+    announced boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT log_checkpoints_log_epoch_check CHECK ((log_epoch >= 1)),
+    CONSTRAINT log_checkpoints_note_check CHECK ((length(note) <= 4096)),
+    CONSTRAINT log_checkpoints_root_hash_check CHECK ((octet_length(root_hash) = 32)),
+    CONSTRAINT log_checkpoints_size_check CHECK ((size >= 1))
+);
+
 CREATE TABLE public.log_epochs (
     log_epoch integer NOT NULL,
     began_at timestamp with time zone NOT NULL,
     CONSTRAINT log_epochs_log_epoch_check CHECK ((log_epoch > 1))
 );
 
+CREATE TABLE public.log_keys (
+    merchant_id uuid NOT NULL,
+    signing_key_sealed bytea NOT NULL,
+    verify_key bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT log_keys_verify_key_check CHECK ((octet_length(verify_key) = 32))
+);
+
+CREATE TABLE public.log_nodes (
+    merchant_id uuid NOT NULL,
+    level smallint NOT NULL,
+    "position" bigint NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT log_nodes_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT log_nodes_level_check CHECK (((level >= 8) AND (level <= 62))),
+    CONSTRAINT log_nodes_position_check CHECK (("position" >= 0))
+);
+
 CREATE TABLE public.merchant_logs (
     merchant_id uuid NOT NULL,
     log_epoch integer DEFAULT 1 NOT NULL,
+    epoch_after bigint DEFAULT 0 NOT NULL,
     sequence bigint DEFAULT 0 NOT NULL,
     head_hash bytea DEFAULT decode(repeat('00'::text, 32), 'hex'::text) NOT NULL,
     head_at timestamp with time zone,
     CONSTRAINT merchant_logs_check CHECK (((sequence = 0) = (head_at IS NULL))),
+    CONSTRAINT merchant_logs_check1 CHECK ((epoch_after <= sequence)),
+    CONSTRAINT merchant_logs_epoch_after_check CHECK ((epoch_after >= 0)),
     CONSTRAINT merchant_logs_head_hash_check CHECK ((octet_length(head_hash) = 32)),
     CONSTRAINT merchant_logs_log_epoch_check CHECK ((log_epoch >= 1)),
     CONSTRAINT merchant_logs_sequence_check CHECK ((sequence >= 0))
 )
 WITH (fillfactor='50');
+
+COMMENT ON COLUMN public.merchant_logs.epoch_after IS 'behind so many events the epoch began; more than 0 after a restore';
 
 CREATE TABLE public.merchants (
     id uuid NOT NULL,
@@ -624,8 +662,17 @@ ALTER TABLE ONLY public.idempotency_keys
 ALTER TABLE ONLY public.left_blocks
     ADD CONSTRAINT left_blocks_pkey PRIMARY KEY (chain, height, hash, left_at);
 
+ALTER TABLE ONLY public.log_checkpoints
+    ADD CONSTRAINT log_checkpoints_pkey PRIMARY KEY (checkpoint_id);
+
 ALTER TABLE ONLY public.log_epochs
     ADD CONSTRAINT log_epochs_pkey PRIMARY KEY (log_epoch);
+
+ALTER TABLE ONLY public.log_keys
+    ADD CONSTRAINT log_keys_pkey PRIMARY KEY (merchant_id);
+
+ALTER TABLE ONLY public.log_nodes
+    ADD CONSTRAINT log_nodes_pkey PRIMARY KEY (merchant_id, level, "position");
 
 ALTER TABLE ONLY public.merchant_logs
     ADD CONSTRAINT merchant_logs_pkey PRIMARY KEY (merchant_id);
@@ -703,6 +750,10 @@ CREATE UNIQUE INDEX events_default_version ON public.events_default USING btree 
 
 CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (expires_at);
 
+CREATE UNIQUE INDEX log_checkpoints_by_size ON public.log_checkpoints USING btree (merchant_id, size, log_epoch);
+
+CREATE INDEX log_checkpoints_listing ON public.log_checkpoints USING btree (merchant_id, created_at, checkpoint_id);
+
 CREATE INDEX merchants_listing ON public.merchants USING btree (created_at, id);
 
 CREATE INDEX rescans_open ON public.rescans USING btree (chain, created_at) WHERE (done_at IS NULL);
@@ -741,6 +792,9 @@ ALTER TABLE ONLY public.endpoint_replays
 
 ALTER TABLE ONLY public.endpoint_secrets
     ADD CONSTRAINT endpoint_secrets_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
+
+ALTER TABLE ONLY public.log_checkpoints
+    ADD CONSTRAINT log_checkpoints_merchant_id_fkey FOREIGN KEY (merchant_id) REFERENCES public.log_keys(merchant_id);
 
 ALTER TABLE ONLY public.rescans
     ADD CONSTRAINT rescans_address_id_fkey FOREIGN KEY (address_id) REFERENCES public.addresses(id);

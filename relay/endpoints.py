@@ -42,6 +42,7 @@ EVENT_TYPES = frozenset(
         "endpoint.paused",
         "endpoint.resumed",
         "endpoint.retention_warning",
+        "log.checkpoint",
     }
 )
 """The event types this room publishes itself."""

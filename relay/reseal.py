@@ -13,9 +13,10 @@ from migrations.queries import load_queries
 from relay.secretbox import SecretBox
 
 QUERIES = load_queries("relay", "endpoints.sql")
+CHECKPOINTS = load_queries("relay", "checkpoints.sql")
 
 BATCH = 200
-NO_ENDPOINT = UUID(int=0)
+NOBODY = UUID(int=0)
 
 
 async def reseal_all(conn: Connection, box: SecretBox) -> int:
@@ -23,7 +24,11 @@ async def reseal_all(conn: Connection, box: SecretBox) -> int:
 
     SecretUnreadable where a value cannot be opened: what came before it is done.
     """
-    done, last = 0, NO_ENDPOINT
+    return await _reseal_endpoints(conn, box) + await _reseal_logs(conn, box)
+
+
+async def _reseal_endpoints(conn: Connection, box: SecretBox) -> int:
+    done, last = 0, NOBODY
     while True:
         async with conn.transaction():
             rows = await conn.fetch(QUERIES.load_sealed_values, last, BATCH)
@@ -39,5 +44,19 @@ async def reseal_all(conn: Connection, box: SecretBox) -> int:
                     if new := box.reencrypt(secret["secret_sealed"], owner=last):
                         done += 1
                         await conn.execute(QUERIES.reseal_secret, last, secret["secret_id"], new)
+        if len(rows) < BATCH:
+            return done
+
+
+async def _reseal_logs(conn: Connection, box: SecretBox) -> int:
+    done, last = 0, NOBODY
+    while True:
+        async with conn.transaction():
+            rows = await conn.fetch(CHECKPOINTS.load_sealed_log_keys, last, BATCH)
+            for row in rows:
+                last = row["merchant_id"]
+                if new := box.reencrypt(row["signing_key_sealed"], owner=last):
+                    done += 1
+                    await conn.execute(CHECKPOINTS.reseal_log_key, last, new)
         if len(rows) < BATCH:
             return done

@@ -17,11 +17,12 @@ from uuid import UUID
 import structlog
 from prometheus_client import CollectorRegistry
 
-from migrations.handles import Pool
-from migrations.ids import new_id
-from relay import log
+from migrations.handles import Connection, Pool
+from migrations.ids import encode_id, new_id
+from relay import checkpoints, log
 from relay.dispatch import Attempt, Dispatcher, OnAlert
 from relay.egress import Egress
+from relay.errors import LogBroken, SecretUnreadable
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind, shard_of
 from relay.prune import step_prune
@@ -34,7 +35,10 @@ from relay.store import ENDPOINTS_CHANNEL, PostgresRelayStore
 from relay.worker import Worker
 
 HOUSEKEEPING_INTERVAL_S = 3600.0
+SIGNING_INTERVAL_S = 60.0
+"""How often logs are looked for whose hour is over, so that not all are signed in one minute."""
 LISTEN_AGAIN_S = 1.0
+NOBODY = UUID(int=0)
 
 _log = structlog.get_logger()
 
@@ -58,6 +62,9 @@ class RelayService:
         egress: Egress | None = None,
     ) -> None:
         self._settings = settings
+        self._box = box
+        self._on_alert = on_alert
+        self._unsigned: dict[UUID, datetime] = {}
         self._worker_id: UUID = new_id(int(utc_now().timestamp() * 1000))
         self._store = PostgresRelayStore(pool)
         self._metrics = RelayMetrics(registry)
@@ -101,6 +108,7 @@ class RelayService:
             helpers = [
                 group.create_task(self._run_listener(), name="relay-listener"),
                 group.create_task(self._run_housekeeping(), name="relay-housekeeping"),
+                group.create_task(self._run_checkpoints(), name="relay-checkpoints"),
             ]
             async with asyncio.TaskGroup() as sends:
                 self._send_group = sends
@@ -190,6 +198,37 @@ class RelayService:
                 # What cannot be tidied can wait; deliveries can not. The next round says it again.
                 _log.exception("relay-housekeeping-broken")
             await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
+
+    # --- checkpoints -----------------------------------------------------------------------------------------------
+
+    async def _run_checkpoints(self) -> None:
+        while True:
+            try:
+                async with self._store.connection() as conn:
+                    await self._sign_logs(conn)
+            except StoreUnavailable as error:
+                _log.warning("relay-checkpoints-failed", error=str(error))
+            except Exception:  # noqa: BLE001  # as with housekeeping: deliveries go on
+                _log.exception("relay-checkpoints-broken")
+            await asyncio.sleep(SIGNING_INTERVAL_S)
+
+    async def _sign_logs(self, conn: Connection) -> None:
+        """Every log whose turn it is. One that contradicts itself is told to the operator, and holds up no other."""
+        last = NOBODY
+        while merchants := await checkpoints.load_logs_to_sign(conn, after=last, now=utc_now()):
+            for last in merchants:
+                try:
+                    while not await checkpoints.step_checkpoint(conn, self._box, last, now=utc_now()):
+                        pass
+                except (LogBroken, SecretUnreadable) as error:
+                    self._tell_unsigned(last, error, utc_now())
+
+    def _tell_unsigned(self, merchant_id: UUID, error: Exception, now: datetime) -> None:
+        told_at = self._unsigned.get(merchant_id)
+        if told_at is None or now - told_at >= checkpoints.INTERVAL:
+            self._unsigned[merchant_id] = now
+            detail = {"merchant_id": encode_id("mer", merchant_id), "detail": str(error)}
+            self._on_alert("log-not-signed", detail)
 
 
 def no_alert(_kind: str, _detail: Mapping[str, object]) -> None:

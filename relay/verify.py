@@ -278,10 +278,11 @@ def _place_of(body: bytes) -> tuple[int, object]:
     return sequence, merchant_id
 
 
-def _parse_path(path: Sequence[str]) -> list[bytes]:
-    if len(path) > PATH_HASHES_MAX or not all(isinstance(one, str) and _HASH.fullmatch(one) for one in path):
+def _parse_path(path: Sequence[object]) -> list[bytes]:
+    hashes = [one for one in path[: PATH_HASHES_MAX + 1] if isinstance(one, str) and _HASH.fullmatch(one)]
+    if len(path) > PATH_HASHES_MAX or len(hashes) != len(path):
         raise ProofInvalid(f"a path is at most {PATH_HASHES_MAX} hashes in hex")
-    return [bytes.fromhex(one) for one in path]
+    return [bytes.fromhex(one) for one in hashes]
 
 
 _HASH = re.compile(r"[0-9a-f]{64}")

@@ -1,16 +1,20 @@
 -- How merchants are told: the event log, endpoints, one cursor each, and rows for trouble only.
 -- Owned by the relay. Bodies and hashes are raw bytes; a sequence counts per merchant from 1.
--- Locks are taken in this order: relay_shards, endpoints, endpoint_cursors, delivery_exceptions, merchant_logs.
+-- Locks are taken in this order: relay_shards, endpoints, endpoint_cursors, delivery_exceptions, log_keys, merchant_logs.
 
 -- The head of each merchant's log. Appending locks these rows, by id, as the last thing before events are written.
 create table merchant_logs (
   merchant_id uuid primary key,
   log_epoch integer not null default 1 check (log_epoch >= 1),
+  epoch_after bigint not null default 0 check (epoch_after >= 0),
   sequence bigint not null default 0 check (sequence >= 0),
   head_hash bytea not null default decode(repeat('00', 32), 'hex') check (octet_length(head_hash) = 32),
   head_at timestamptz,
-  check ((sequence = 0) = (head_at is null))
+  check ((sequence = 0) = (head_at is null)),
+  check (epoch_after <= sequence)
 ) with (fillfactor = 50);
+
+comment on column merchant_logs.epoch_after is 'behind so many events the epoch began; more than 0 after a restore';
 
 -- The epochs that restores began, for all logs at once; before the first of them it is epoch 1.
 create table log_epochs (
@@ -90,6 +94,38 @@ create table event_leaves (
   body_hash bytea not null check (octet_length(body_hash) = 32),
   primary key (merchant_id, sequence)
 );
+
+-- The upper part of the Merkle tree over each log (RFC 9162): the roots of all perfect subtrees of 256 leaves and more.
+-- What is below is read from `events` and `event_leaves`. A node is written once and never changes.
+create table log_nodes (
+  merchant_id uuid not null,
+  level smallint not null check (level between 8 and 62),
+  position bigint not null check (position >= 0),
+  hash bytea not null check (octet_length(hash) = 32),
+  primary key (merchant_id, level, position)
+);
+
+-- The key that signs a merchant's checkpoints: one a log, for all of its endpoints, kept when these come and go.
+create table log_keys (
+  merchant_id uuid primary key,
+  signing_key_sealed bytea not null,
+  verify_key bytea not null check (octet_length(verify_key) = 32),
+  created_at timestamptz not null
+);
+
+-- What was signed; `announced` when the log tells of it, in the event after it or a later one.
+create table log_checkpoints (
+  checkpoint_id uuid primary key,
+  merchant_id uuid not null references log_keys,
+  log_epoch integer not null check (log_epoch >= 1),
+  size bigint not null check (size >= 1),
+  root_hash bytea not null check (octet_length(root_hash) = 32),
+  note text not null check (length(note) <= 4096),
+  announced boolean not null,
+  created_at timestamptz not null
+);
+create unique index log_checkpoints_by_size on log_checkpoints (merchant_id, size, log_epoch);
+create index log_checkpoints_listing on log_checkpoints (merchant_id, created_at, checkpoint_id);
 
 -- Drops the oldest month that lies before `before` altogether, if no endpoint still needs it; keeps its leaves.
 -- Answers what it did: the partition dropped, or null (nothing that old, or somebody needs it).

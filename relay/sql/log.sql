@@ -86,7 +86,7 @@ with begun as (
   returning log_epoch
 )
 update merchant_logs m
-set log_epoch = begun.log_epoch
+set log_epoch = begun.log_epoch, epoch_after = m.sequence
 from begun;
 
 -- name: load_log_epochs :many

@@ -1,0 +1,97 @@
+-- Signed checkpoints of logs: the keys, what was signed, whose turn it is, and where an event stands.
+
+-- name: has_log_key :one
+select exists (select from log_keys where merchant_id = $1);
+
+-- name: insert_log_key :exec
+insert into log_keys (merchant_id, signing_key_sealed, verify_key, created_at)
+values ($1, $2, $3, $4)
+on conflict (merchant_id) do nothing;
+
+-- name: lock_log_key :one
+select signing_key_sealed
+from log_keys
+where merchant_id = $1
+for update;
+
+-- name: load_log_to_sign :one
+select log_epoch, epoch_after, sequence
+from merchant_logs
+where merchant_id = $1;
+
+-- name: load_logs_to_sign :many
+select m.merchant_id
+from merchant_logs m
+left join lateral (
+  select c.size, c.log_epoch, c.announced, c.created_at
+  from log_checkpoints c
+  where c.merchant_id = m.merchant_id
+  order by c.size desc, c.log_epoch desc
+  limit 1
+) last
+on true
+where m.sequence > 0
+  and m.merchant_id > $1
+  and (
+    last.size is null
+    or (
+      last.created_at <= $2
+      and (m.sequence > last.size + last.announced::integer or m.log_epoch > last.log_epoch)
+    )
+  )
+order by m.merchant_id
+limit $3;
+
+-- name: insert_checkpoint :exec
+insert into log_checkpoints (
+  checkpoint_id, merchant_id, log_epoch, size, root_hash, note, announced, created_at
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: load_last_checkpoint :one
+select c.checkpoint_id, c.merchant_id, c.log_epoch, c.size, c.root_hash, c.note, c.announced, c.created_at, k.verify_key
+from log_checkpoints c
+join log_keys k
+on k.merchant_id = c.merchant_id
+where c.merchant_id = $1 and ($2::bigint is null or c.size = $2)
+order by c.size desc, c.log_epoch desc
+limit 1;
+
+-- name: load_checkpoints :many
+select c.checkpoint_id, c.merchant_id, c.log_epoch, c.size, c.root_hash, c.note, c.announced, c.created_at, k.verify_key
+from log_checkpoints c
+join log_keys k
+on k.merchant_id = c.merchant_id
+where c.merchant_id = $1 and ($2::timestamptz is null or (c.created_at, c.checkpoint_id) > ($2, $3::uuid))
+order by c.created_at, c.checkpoint_id
+limit $4;
+
+-- name: wants_checkpoints :one
+select exists (
+  select
+  from endpoints
+  where merchant_id = $1 and deleted_at is null and $2 = any(event_types)
+);
+
+-- name: find_event :one
+select sequence, sha256(body) as body_hash
+from events
+where event_id = $2 and merchant_id = $1
+union all
+select sequence, body_hash
+from event_leaves
+where event_id = $2 and merchant_id = $1
+limit 1;
+
+-- name: load_sealed_log_keys :many
+select merchant_id, signing_key_sealed
+from log_keys
+where merchant_id > $1
+order by merchant_id
+limit $2
+for update;
+
+-- name: reseal_log_key :exec
+update log_keys
+set signing_key_sealed = $2
+where merchant_id = $1;
