@@ -1,7 +1,7 @@
 """Every event type there is, so that a filter with a typing error is refused instead of matching nothing.
 
 Lives here, pure: the list. Does not live here: what each means (docs/webhooks.md), who publishes it (indexer.events, the
-relay's endpoint events). A test compares it with what the rooms publish.
+relay's endpoint and log events). A test compares it with what the rooms publish.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ ENDPOINT_EVENTS = (
     "endpoint.resumed",
     "endpoint.retention_warning",
 )
-EVENT_TYPES = (*DEPOSIT_EVENTS, *CHAIN_EVENTS, *ENDPOINT_EVENTS)
+LOG_EVENTS = ("log.checkpoint",)
+EVENT_TYPES = (*DEPOSIT_EVENTS, *CHAIN_EVENTS, *ENDPOINT_EVENTS, *LOG_EVENTS)
 
 
 def check_event_type(text: str) -> str | None:

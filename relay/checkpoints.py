@@ -1,7 +1,7 @@
 """Signed checkpoints: so many events, this root, said with the log's own key; whoever keeps one can hold us to it.
 
-Lives here: making one (the same way by the hour and on demand), announcing it in the log to merchants who asked for
-`log.checkpoint`, reading them, and one bounded step over all logs whose turn it is. What would contradict an earlier
+Lives here: making one (the same way by the hour and on demand), announcing it in the log of merchants who asked for
+that, reading them, and one bounded step over all logs whose turn it is. What would contradict an earlier
 checkpoint is never signed: LogBroken. Does not live here: the tree (`tree`), the text (`notes`), proofs (`proofs`).
 """
 

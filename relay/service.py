@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -38,6 +38,8 @@ HOUSEKEEPING_INTERVAL_S = 3600.0
 SIGNING_INTERVAL_S = 60.0
 """How often logs are looked for whose hour is over, so that not all are signed in one minute."""
 LISTEN_AGAIN_S = 1.0
+UNSIGNED_AGAIN = timedelta(hours=1)
+"""How often the operator is told of a log that can not be signed."""
 NOBODY = UUID(int=0)
 
 _log = structlog.get_logger()
@@ -225,7 +227,7 @@ class RelayService:
 
     def _tell_unsigned(self, merchant_id: UUID, error: Exception, now: datetime) -> None:
         told_at = self._unsigned.get(merchant_id)
-        if told_at is None or now - told_at >= checkpoints.INTERVAL:
+        if told_at is None or now - told_at >= UNSIGNED_AGAIN:
             self._unsigned[merchant_id] = now
             detail = {"merchant_id": encode_id("mer", merchant_id), "detail": str(error)}
             self._on_alert("log-not-signed", detail)

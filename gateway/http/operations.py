@@ -10,6 +10,7 @@ from gateway.apikeys import Scope
 from gateway.http import (
     addresses,
     chains,
+    checkpoints,
     coverage,
     deliveries,
     deposits,
@@ -20,6 +21,7 @@ from gateway.http import (
     merchants,
     shapes,
     shapes_explain,
+    shapes_proofs,
     shapes_relay,
 )
 from gateway.http.calls import AdminAccess, AnyKey, OpenAccess, Operation, Outcome
@@ -103,6 +105,34 @@ EVENTS = (
         "GET", "/v1/events/stream", "stream_events", "The log as server-sent events", Scope.EVENTS,
         events.get_stream, (Outcome(200, "text/event-stream", "Events, as they come."),),
         query=shapes.StreamQuery, problems=(400, 410),
+    ),
+    Operation(
+        "POST", "/v1/events/checkpoints", "make_checkpoint", "Sign the log as it stands now", Scope.EVENTS,
+        checkpoints.post_checkpoint,
+        (
+            Outcome(201, shapes_proofs.CheckpointObject, "The checkpoint."),
+            Outcome(200, shapes_proofs.CheckpointObject, "The newest one: nothing was told since."),
+        ),
+    ),
+    Operation(
+        "GET", "/v1/events/checkpoints", "list_checkpoints", "List signed checkpoints", Scope.EVENTS,
+        checkpoints.get_checkpoints, (Outcome(200, shapes_proofs.CheckpointPage, "A page."),),
+        query=shapes.PageQuery,
+    ),
+    Operation(
+        "GET", "/v1/events/checkpoints/latest", "get_last_checkpoint", "The newest checkpoint", Scope.EVENTS,
+        checkpoints.get_last_checkpoint, (Outcome(200, shapes_proofs.CheckpointObject, "The checkpoint."),),
+        problems=(404,),
+    ),
+    Operation(
+        "GET", "/v1/events/consistency", "prove_consistency", "Prove that one log continues another",
+        Scope.EVENTS, checkpoints.get_consistency, (Outcome(200, shapes_proofs.ConsistencyProof, "The proof."),),
+        query=shapes_proofs.ConsistencyQuery, problems=(404,),
+    ),
+    Operation(
+        "GET", "/v1/events/{event_id}/inclusion", "prove_inclusion", "Prove that an event was signed",
+        Scope.EVENTS, checkpoints.get_inclusion, (Outcome(200, shapes_proofs.InclusionProof, "The proof."),),
+        query=shapes_proofs.InclusionQuery, problems=(409,),
     ),
     Operation(
         "GET", "/v1/events/{event_id}", "get_event", "One event's exact bytes", Scope.EVENTS, events.get_event,

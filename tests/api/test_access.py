@@ -137,4 +137,4 @@ async def test_every_operation_with_unknown_ids_is_404_and_a_malformed_id_too(wo
 
 
 def test_every_event_type_has_a_known_object() -> None:
-    assert {name.split(".")[0] for name in EVENT_TYPES} == {"deposit", "chain", "endpoint"}
+    assert {name.split(".")[0] for name in EVENT_TYPES} == {"deposit", "chain", "endpoint", "log"}

@@ -222,6 +222,26 @@ async def test_events_told_while_a_log_is_signed_disturb_neither(conn: Connectio
         await check_growth(conn, earlier, last)
 
 
+async def test_a_month_that_gets_its_partition_meanwhile_hides_nothing(
+    conn: Connection, database_url: str
+) -> None:
+    told = await tell(conn, 3)
+    await tell(conn, 3, merchant=OTHER)
+    await sign(conn, merchant=OTHER)  # the queries are prepared
+    mover = await connect(database_url, application_name="mover")
+    moving = mover.transaction()
+    await moving.start()
+    await log.make_partitions(mover, now=NOW)
+    async with asyncio.TaskGroup() as group:
+        signing_now = group.create_task(sign(conn))
+        waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        while not await mover.fetchval(waits):  # noqa: ASYNC110  # the database changes it
+            await asyncio.sleep(0.01)
+        await moving.commit()
+    verify.verify_bodies([event.body for event in told], read(signing_now.result()))
+    await mover.close()
+
+
 # --- announcing ----------------------------------------------------------------------------------------------------
 
 

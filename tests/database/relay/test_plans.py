@@ -14,7 +14,9 @@ from migrations.handles import Connection
 from migrations.queries import load_queries
 from relay import log
 
-DELIVERIES, LOG, VIEWS = (load_queries("relay", name) for name in ("deliveries.sql", "log.sql", "views.sql"))
+DELIVERIES, LOG, VIEWS, TREE, CHECKPOINTS = (
+    load_queries("relay", f"{name}.sql") for name in ("deliveries", "log", "views", "tree", "checkpoints")
+)
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 LARGE = {
     "events",
@@ -22,6 +24,9 @@ LARGE = {
     "events_2026_11",
     "delivery_exceptions",
     "delivery_attempts",
+    "event_leaves",
+    "log_nodes",
+    "log_checkpoints",
 }
 MERCHANT, ENDPOINT = UUID(int=3), UUID(int=3)
 
@@ -64,6 +69,18 @@ async def fill(conn: Connection) -> None:
         select endpoint_id, sequence, n, created_at, 5, 'timeout', null, ''
         from delivery_exceptions, generate_series(1, 3) n"""
     )
+    await conn.execute(
+        """insert into event_leaves
+        select merchant_id, sequence + 500, gen_random_uuid(), sha256('x') from events"""
+    )
+    await conn.execute("insert into log_keys select merchant_id, '', sha256('k'), $1 from merchant_logs", NOW)
+    await conn.execute(
+        """insert into log_checkpoints
+        select gen_random_uuid(), merchant_id, 1, sequence, sha256('r'), 'note', false, created_at from events"""
+    )
+    await conn.execute(
+        "insert into log_nodes select merchant_id, 8 + s % 8, s, sha256('n') from merchant_logs, generate_series(1, 500) s"
+    )
     await conn.execute("analyze")
 
 
@@ -96,6 +113,13 @@ def questions() -> dict[str, tuple[str, list[object]]]:
         "one event": (LOG.load_event, [UUID(int=9), MERCHANT]),
         "oldest sequence": (LOG.load_oldest_sequence, [MERCHANT]),
         "what is reversed": (LOG.load_reversible, [one, ["dep_1"], [51]]),
+        "leaves": (TREE.load_body_hashes, [MERCHANT, 256, 512]),
+        "nodes": (TREE.load_nodes, [MERCHANT, [8, 9], [8, 9]]),
+        "how far a tree has grown": (TREE.count_groups, [MERCHANT, 8]),
+        "where an event stands": (CHECKPOINTS.find_event, [MERCHANT, UUID(int=9)]),
+        "the newest checkpoint": (CHECKPOINTS.load_last_checkpoint, [MERCHANT, None]),
+        "checkpoints": (CHECKPOINTS.load_checkpoints, [MERCHANT, NOW, UUID(int=9), 50]),
+        "logs whose turn it is": (CHECKPOINTS.load_logs_to_sign, [UUID(int=0), NOW, 200]),
         "deliveries by state": (VIEWS.load_deliveries_by_state, [ENDPOINT, 0, "waiting", 50]),
         "deliveries": (VIEWS.load_deliveries_by_sequence, [ENDPOINT, 300, None, 50]),
         "one delivery": (VIEWS.find_delivery, [MERCHANT, one, [UUID(int=9)]]),

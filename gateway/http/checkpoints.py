@@ -1,0 +1,84 @@
+"""`/v1/events/checkpoints` and the proofs: how a merchant holds us to what was told.
+
+Lives here: the handlers. Does not live here: signing (relay.checkpoints), proving (relay.proofs), checking, which is the
+merchant's (relay.verify).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.http.calls import Answer, Call, json_answer
+from gateway.http.cursors import decode_after, page
+from gateway.http.problem import Problem, not_found
+from gateway.http.shapes_proofs import CheckpointObject, ConsistencyProof, InclusionProof
+from gateway.store import database_weather
+from migrations.ids import encode_id
+from relay import checkpoints, proofs
+from relay.checkpoints import Checkpoint
+
+BEHIND_RETRY_AFTER_S = 5
+
+
+async def post_checkpoint(call: Call) -> Answer:
+    """Sign the log as it stands now; the newest checkpoint again where nothing was told since."""
+    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+        signed = await checkpoints.make_checkpoint(conn, call.services.box, call.merchant_id, now=call.now)
+    if signed.checkpoint is None:
+        raise Problem(
+            503,
+            "so much was told since the last checkpoint that it takes a moment; try again",
+            headers={"Retry-After": str(BEHIND_RETRY_AFTER_S)},
+        )
+    return json_answer(view_checkpoint(signed.checkpoint), 201 if signed.made else 200)
+
+
+async def get_checkpoints(call: Call) -> Answer:
+    """List checkpoints."""
+    after, limit = decode_after(call.query.after), call.query.limit
+    async with database_weather(), call.pool.acquire() as conn:
+        found = await checkpoints.load_checkpoints(conn, call.merchant_id, after=after, limit=limit + 1)
+    return json_answer(
+        page(found, limit, place=lambda one: (one.created_at, one.checkpoint_id), view=view_checkpoint)
+    )
+
+
+async def get_last_checkpoint(call: Call) -> Answer:
+    """The newest checkpoint."""
+    async with database_weather(), call.pool.acquire() as conn:
+        checkpoint = await checkpoints.load_last(conn, call.merchant_id)
+    if checkpoint is None:
+        raise not_found("checkpoint")
+    return json_answer(view_checkpoint(checkpoint))
+
+
+async def get_inclusion(call: Call) -> Answer:
+    """Prove that an event stands in the log that was signed."""
+    async with database_weather(), call.pool.acquire() as conn:
+        proof = await proofs.load_inclusion(conn, call.merchant_id, call.id("event_id"), size=call.query.size)
+    return json_answer(
+        InclusionProof(
+            event_id=encode_id("evt", proof.event_id),
+            sequence=proof.sequence,
+            body_hash=proof.body_hash.hex(),
+            leaf_index=proof.sequence - 1,
+            tree_size=proof.checkpoint.size,
+            path=[one.hex() for one in proof.path],
+            checkpoint=view_checkpoint(proof.checkpoint),
+        )
+    )
+
+
+async def get_consistency(call: Call) -> Answer:
+    """Prove that the log is the continuation of an earlier one."""
+    query = call.query
+    async with database_weather(), call.pool.acquire() as conn:
+        proof = await proofs.load_consistency(conn, call.merchant_id, first=query.first, second=query.second)
+    return json_answer(
+        ConsistencyProof(first=proof.first, second=proof.second, path=[one.hex() for one in proof.path])
+    )
+
+
+def view_checkpoint(checkpoint: Checkpoint) -> CheckpointObject:
+    """A checkpoint as its merchant sees it, here and in `log.checkpoint`."""
+    return msgspec.convert(checkpoints.describe(checkpoint), CheckpointObject)
