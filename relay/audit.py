@@ -1,7 +1,7 @@
-"""Is a merchant's log what it claims to be? Gaps, the hash chain, ids and bytes, across partitions.
+"""Is a merchant's log what it claims to be? Gaps, the hash chain, ids and bytes, across partitions; and what was signed.
 
-Lives here: `verify_log`, which reads a log from its oldest kept event to its head, in batches, and names every fault.
-Does not live here: repairing (nothing rewrites a log), appending (`log`), what PostgreSQL checks by itself.
+Lives here: `verify_log`, which reads a log from its oldest kept event to its head, in batches, and names every fault;
+`verify_tree`, which grows its tree anew from the first leaf and holds stored nodes and checkpoints against it. Does not live here: repairing (nothing rewrites a log), appending (`log`), what PostgreSQL checks by itself.
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ import msgspec
 from migrations.handles import Connection
 from migrations.ids import encode_id
 from migrations.queries import load_queries
+from relay import tree
 from relay.bodies import NO_HASH, LogHead, Published, compute_event_id
+from relay.errors import LogBroken
 from relay.log import load_head
+from relay.merkle import Peaks, Subtree
 
 QUERIES = load_queries("relay", "log.sql")
+CHECKPOINTS = load_queries("relay", "checkpoints.sql")
 
 BATCH_EVENTS = 500
 FAULTS_MAX = 100
+SIZE_MAX = 2**63 - 1
 NO_MERCHANT = UUID(int=0)
 
 
@@ -118,14 +123,47 @@ async def verify_log(conn: Connection, merchant_id: UUID) -> list[LogFault]:
     return walk.faults
 
 
+async def verify_tree(conn: Connection, merchant_id: UUID) -> list[LogFault]:
+    """Every stored node and every signed root that the log's leaves do not give, the first FAULTS_MAX of them.
+
+    Nodes that are not stored yet are none: trees grow behind their logs.
+    """
+    head = await load_head(conn, merchant_id)
+    faults = [
+        LogFault(merchant_id, row["size"], f"{row['size']} events were signed, the head says {head.sequence}")
+        for row in await conn.fetch(CHECKPOINTS.load_signed_roots, merchant_id, head.sequence, SIZE_MAX)
+    ]
+    peaks = Peaks()
+    while peaks.count < head.sequence and len(faults) < FAULTS_MAX:
+        start, end = peaks.count, min(peaks.count + BATCH_EVENTS, head.sequence)
+        try:
+            leaves = await tree.load_leaves(conn, merchant_id, (start, end))
+        except LogBroken as error:
+            return [*faults, LogFault(merchant_id, start + 1, str(error))]
+        signed: dict[int, set[bytes]] = {}
+        for row in await conn.fetch(CHECKPOINTS.load_signed_roots, merchant_id, start, end):
+            signed.setdefault(row["size"], set()).add(row["root_hash"])
+        made: dict[Subtree, bytes] = {}
+        for leaf in leaves:
+            made.update(peaks.append(leaf))
+            if peaks.count in signed and signed[peaks.count] != {peaks.root}:
+                faults.append(LogFault(merchant_id, peaks.count, "another root was signed"))
+        for subtree, root in (await tree.load_nodes(conn, merchant_id, list(made))).items():
+            if made[subtree] != root:
+                fault = f"the node at level {subtree.level}, position {subtree.position} is another"
+                faults.append(LogFault(merchant_id, end, fault))
+    return faults[:FAULTS_MAX]
+
+
 async def verify_logs(conn: Connection) -> list[LogFault]:
-    """The faults of all logs."""
+    """The faults of all logs and of their trees."""
     faults: list[LogFault] = []
     last = NO_MERCHANT
     while rows := await conn.fetch(QUERIES.load_logged_merchants, last, BATCH_EVENTS):
         for row in rows:
             last = row["merchant_id"]
             faults += await verify_log(conn, last)
+            faults += await verify_tree(conn, last)
     return faults
 
 

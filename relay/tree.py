@@ -35,12 +35,12 @@ async def grow(conn: Connection, merchant_id: UUID, size: int, *, groups_max: in
     wanted = size >> GROUP_LEVEL
     count: int = await conn.fetchval(QUERIES.count_groups, merchant_id, GROUP_LEVEL)
     edge = [Subtree(level + GROUP_LEVEL, position) for level, position in split_span((0, count))]
-    nodes = await _load_nodes(conn, merchant_id, edge)
+    nodes = await _need_nodes(conn, merchant_id, edge)
     peaks = Peaks(GROUP_LEVEL, count, [nodes[subtree] for subtree in edge])
     until = min(wanted, count + groups_max)
     while peaks.count < until:
         batch_until = min(peaks.count + BATCH_GROUPS, until)
-        leaves = await _load_leaves(
+        leaves = await load_leaves(
             conn, merchant_id, (peaks.count << GROUP_LEVEL, batch_until << GROUP_LEVEL)
         )
         made: list[tuple[Subtree, bytes]] = []
@@ -63,14 +63,14 @@ async def load_roots(conn: Connection, merchant_id: UUID, spans: Sequence[Span])
     """
     parts = [split_span(span) for span in spans]
     subtrees = {subtree for part in parts for subtree in part}
-    known = await _load_nodes(conn, merchant_id, [one for one in subtrees if one.level >= GROUP_LEVEL])
+    known = await _need_nodes(conn, merchant_id, [one for one in subtrees if one.level >= GROUP_LEVEL])
     groups: dict[int, list[Subtree]] = {}
     for subtree in subtrees - known.keys():
         groups.setdefault(_first(subtree) >> GROUP_LEVEL, []).append(subtree)
     for low in groups.values():
         start = min(_first(subtree) for subtree in low)
         end = max(_first(subtree) + (1 << subtree.level) for subtree in low)
-        leaves = await _load_leaves(conn, merchant_id, (start, end))
+        leaves = await load_leaves(conn, merchant_id, (start, end))
         for subtree in low:
             first = _first(subtree) - start
             known[subtree] = compute_root(leaves[first : first + (1 << subtree.level)])
@@ -81,9 +81,10 @@ def _first(subtree: Subtree) -> int:
     return subtree.position << subtree.level
 
 
-async def _load_nodes(
+async def load_nodes(
     conn: Connection, merchant_id: UUID, subtrees: Collection[Subtree]
 ) -> dict[Subtree, bytes]:
+    """Those of these subtrees that are stored."""
     if not subtrees:
         return {}
     rows = await conn.fetch(
@@ -92,15 +93,24 @@ async def _load_nodes(
         [subtree.level for subtree in subtrees],
         [subtree.position for subtree in subtrees],
     )
-    nodes = {Subtree(row["level"], row["position"]): bytes(row["hash"]) for row in rows}
+    return {Subtree(row["level"], row["position"]): bytes(row["hash"]) for row in rows}
+
+
+async def _need_nodes(
+    conn: Connection, merchant_id: UUID, subtrees: Collection[Subtree]
+) -> dict[Subtree, bytes]:
+    nodes = await load_nodes(conn, merchant_id, subtrees)
     if missing := set(subtrees) - nodes.keys():
         level, position = min(missing)
         raise LogBroken(f"the tree has no node at level {level}, position {position}")
     return nodes
 
 
-async def _load_leaves(conn: Connection, merchant_id: UUID, span: Span) -> list[bytes]:
-    """The leaf hashes of a span: of bodies while they are kept, of what is kept of them afterwards."""
+async def load_leaves(conn: Connection, merchant_id: UUID, span: Span) -> list[bytes]:
+    """The leaf hashes of a span: of bodies while they are kept, of what is kept of them afterwards.
+
+    LogBroken where one is missing, or there twice.
+    """
     start, end = span
     rows = await conn.fetch(QUERIES.load_body_hashes, merchant_id, start, end)
     for _ in range(READS_MAX - 1):

@@ -66,6 +66,12 @@ where c.merchant_id = $1 and ($2::timestamptz is null or (c.created_at, c.checkp
 order by c.created_at, c.checkpoint_id
 limit $4;
 
+-- name: load_signed_roots :many
+select size, root_hash
+from log_checkpoints
+where merchant_id = $1 and size > $2 and size <= $3
+order by size, log_epoch;
+
 -- name: wants_checkpoints :one
 select exists (
   select

@@ -14,7 +14,7 @@ import pytest
 from migrations.connect import connect
 from migrations.handles import Connection
 from migrations.ids import encode_id
-from relay import checkpoints, endpoints, log, proofs, signing, tree, verify
+from relay import audit, checkpoints, endpoints, log, proofs, signing, tree, verify
 from relay.bodies import Published, RelayFact
 from relay.checkpoints import CHECKPOINT, Checkpoint
 from relay.endpoints import EndpointTerms, Rules
@@ -163,13 +163,13 @@ async def test_a_proof_reads_no_more_than_three_groups_and_the_nodes_above_them(
     await tell(conn, 256 * 3 + 40)
     last = await sign(conn)
     spans: list[tuple[int, int]] = []
-    load = tree._load_leaves
+    load = tree.load_leaves
 
     async def count(conn_: Connection, merchant_id: UUID, span: tuple[int, int]) -> list[bytes]:
         spans.append(span)
         return await load(conn_, merchant_id, span)
 
-    monkeypatch.setattr(tree, "_load_leaves", count)
+    monkeypatch.setattr(tree, "load_leaves", count)
     for event in (told[0], told[1000], told[-1]):
         spans.clear()
         await check_event(conn, event, last)
@@ -489,3 +489,36 @@ async def test_a_log_with_a_hole_is_not_signed(conn: Connection) -> None:
         with pytest.raises(LogBroken, match=said):
             await sign(conn)
         await transaction.rollback()
+
+
+# --- the audit -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "harm, faults",
+    [
+        ("update log_nodes set hash = sha256('x') where level = 8 and position = 1", {(512, "the node at level 8, position 1 is another")}),
+        ("update log_checkpoints set root_hash = sha256('x') where size = 590", {(590, "another root was signed")}),
+        ("update log_checkpoints set size = 601 where size = 600", {(601, "601 events were signed, the head says 600")}),
+        ("update events set body = body || ' ' where sequence = 595", {(600, "another root was signed")}),
+        (
+            "update events set body = body || ' ' where sequence = 300",
+            {(590, "another root was signed"), (600, "another root was signed"),
+             (512, "the node at level 8, position 1 is another"), (512, "the node at level 9, position 0 is another")},
+        ),
+        ("delete from events where sequence = 300", {(257, "event 300 of the log is missing")}),
+    ],
+)  # fmt: skip
+async def test_the_audit_names_what_does_not_fit_what_was_signed(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch, harm: str, faults: set[tuple[int, str]]
+) -> None:
+    monkeypatch.setattr(audit, "BATCH_EVENTS", 256)
+    await tell(conn, 590)
+    await sign(conn)
+    await tell(conn, 10)
+    await sign(conn)
+    assert await audit.verify_logs(conn) == []
+    await do_harm(conn, [harm])
+    found = await audit.verify_tree(conn, MERCHANT)
+    assert {(one.sequence, one.fault) for one in found} == faults
+    assert set(found) <= set(await audit.verify_logs(conn))
