@@ -185,6 +185,8 @@ async def test_a_proof_reads_no_more_than_three_groups_and_the_nodes_above_them(
 
 
 async def test_two_who_sign_at_once_sign_one_thing(conn: Connection, database_url: str) -> None:
+    await tell(conn, 1)
+    await sign(conn)
     await tell(conn, 600)
 
     async def sign_beside() -> Checkpoint:
@@ -196,7 +198,7 @@ async def test_two_who_sign_at_once_sign_one_thing(conn: Connection, database_ur
     async with asyncio.TaskGroup() as group:
         signing_now = [group.create_task(sign_beside()) for _ in range(4)]
     assert len({task.result().checkpoint_id for task in signing_now}) == 1
-    assert await conn.fetchval("select count(*) from log_checkpoints") == 1
+    assert await conn.fetchval("select count(*) from log_checkpoints") == 2
 
 
 async def test_events_told_while_a_log_is_signed_disturb_neither(conn: Connection, database_url: str) -> None:

@@ -215,9 +215,45 @@ def test_a_shorter_log_is_refused_and_a_restore_is_named() -> None:
         verify.verify_consistency(kept, checkpoint_of(log[:8]), [])
     with pytest.raises(HistoryLost, match="epoch 2 goes on behind 5 events, 9 had been signed"):
         verify.verify_consistency(kept, checkpoint_of(log[:8], log_epoch=2, epoch_after=5), [])
+    with pytest.raises(HistoryLost):
+        verify.verify_consistency(kept, checkpoint_of(log, log_epoch=2, epoch_after=8), [])
     with pytest.raises(ProofInvalid, match="earlier log"):
         verify.verify_consistency(checkpoint_of(log[:3], log_epoch=2, epoch_after=3), kept, [])
     later = checkpoint_of(log, log_epoch=2, epoch_after=8)
     verify.verify_consistency(checkpoint_of(log[:8]), later, roots(log, merkle.compute_consistency(8, 9)))
     with pytest.raises(ProofInvalid, match="two logs"):
         verify.verify_consistency(replace(kept, merchant_id="mer_x"), kept, [])
+
+
+def test_a_signed_size_that_is_not_the_trees_proves_nothing() -> None:
+    """An operator may sign anything: the size must be the root's, or two logs could share one root."""
+    log = bodies(4)
+    small, large = checkpoint_of(log[:2]), checkpoint_of(log)
+    swollen, shrunk = replace(small, size=4), replace(large, size=2)
+    with pytest.raises(ProofInvalid, match="too short"):
+        verify.verify_inclusion(log[0], roots(log, merkle.compute_inclusion(0, 2)), swollen)
+    with pytest.raises(ProofInvalid, match="too long"):
+        verify.verify_inclusion(log[0], roots(log, merkle.compute_inclusion(0, 4)), shrunk)
+    with pytest.raises(ProofInvalid, match="too short"):
+        verify.verify_consistency(small, replace(large, size=8), roots(log, merkle.compute_consistency(2, 4)))
+    for claimed, shown in ((swollen, log[:2]), (shrunk, log), (large, [])):
+        with pytest.raises(ProofInvalid, match="events were signed"):
+            verify.verify_bodies(shown, claimed)
+
+
+def test_an_event_of_another_merchant_proves_nothing_even_where_it_was_signed() -> None:
+    strange = [
+        body.replace(MERCHANT_ID.encode(), encode_id("mer", UUID(int=2)).encode()) for body in bodies(2)
+    ]
+    with pytest.raises(ProofInvalid, match="does not speak of this event"):
+        verify.verify_inclusion(
+            strange[0], roots(strange, merkle.compute_inclusion(0, 2)), checkpoint_of(strange)
+        )
+
+
+def test_a_note_about_one_log_under_the_name_of_another_is_refused() -> None:
+    text = note_of(bodies(2)).partition("\n\n")[0] + "\n"
+    other = UUID(int=2)
+    note = notes.sign_note(text, notes.name_log(other), KEY)
+    with pytest.raises(ProofInvalid, match="another log"):
+        verify.verify_checkpoint(note, merchant_id=encode_id("mer", other), public_key=PUBLIC)
