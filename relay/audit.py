@@ -1,7 +1,8 @@
 """Is a merchant's log what it claims to be? Gaps, the hash chain, ids and bytes, across partitions; and what was signed.
 
 Lives here: `verify_log`, which reads a log from its oldest kept event to its head, in batches, and names every fault;
-`verify_tree`, which grows its tree anew from the first leaf and holds stored nodes and checkpoints against it. Does not live here: repairing (nothing rewrites a log), appending (`log`), what PostgreSQL checks by itself.
+`verify_tree`, which grows its tree anew from the first leaf and holds stored nodes and checkpoints against it. Does not
+live here: repairing (nothing rewrites a log), appending (`log`), what PostgreSQL checks by itself.
 """
 
 from __future__ import annotations

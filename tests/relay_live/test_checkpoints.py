@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from migrations.ids import encode_id
+from relay import checkpoints, verify
 from relay import service as service_module
-from relay import verify
 from tests.relay_live.receiver import Receiver
 from tests.relay_live.shop import MERCHANT, Shop
 
@@ -36,7 +36,7 @@ async def test_a_log_that_contradicts_what_was_signed_is_told_once_and_holds_up_
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_module, "SIGNING_INTERVAL_S", 0.05)
-    monkeypatch.setattr(service_module.checkpoints, "INTERVAL", service_module.checkpoints.INTERVAL * 0)
+    monkeypatch.setattr(checkpoints, "INTERVAL", checkpoints.INTERVAL * 0)
     monkeypatch.setattr(service_module, "UNSIGNED_AGAIN", service_module.UNSIGNED_AGAIN * 1000)
     await shop.publish("dep_a", "dep_b")
 
