@@ -16,9 +16,9 @@ import pytest
 
 from gateway.http.shapes_proofs import CheckpointObject
 from migrations.ids import decode_id, encode_id
-from relay import checkpoints, log, verify
+from relay import checkpoints, log, verify_log
 from relay.bodies import RelayFact
-from relay.verify import ProofInvalid
+from relay.verify_log import ProofInvalid
 from tests.api.world import World
 
 CHECKPOINTS = "/v1/events/checkpoints"
@@ -27,8 +27,8 @@ UNKNOWN = "evt_00000000000000000000000001"
 Json = Any
 
 
-def read(checkpoint: Json, merchant_id: str, public_key: str | None = None) -> verify.Checkpoint:
-    return verify.verify_checkpoint(
+def read(checkpoint: Json, merchant_id: str, public_key: str | None = None) -> verify_log.Checkpoint:
+    return verify_log.verify_checkpoint(
         checkpoint["note"], merchant_id=merchant_id, public_key=public_key or checkpoint["public_key"]
     )
 
@@ -61,7 +61,7 @@ async def test_a_merchant_asks_for_a_checkpoint_and_checks_everything(world: Wor
     assert (path["from"], path["to"], later["size"]) == (2, 4, 4)
     assert (await world.call("GET", "/v1/events/consistency?from=2", key=key)).json == path
     now = read(later, merchant_id, made.json["public_key"])
-    verify.verify_consistency(kept, now, path["path"])
+    verify_log.verify_consistency(kept, now, path["path"])
 
     for item in (await world.call("GET", "/v1/events", key=key)).json["items"]:
         body = (await world.call("GET", f"/v1/events/{item['id']}", key=key)).body
@@ -69,12 +69,12 @@ async def test_a_merchant_asks_for_a_checkpoint_and_checks_everything(world: Wor
         assert proof["checkpoint"] == later
         assert proof["body_hash"] == hashlib.sha256(body).hexdigest()
         assert (proof["leaf_index"], proof["tree_size"]) == (item["sequence"] - 1, 4)
-        verify.verify_inclusion(body, proof["path"], now)
+        verify_log.verify_inclusion(body, proof["path"], now)
         with pytest.raises(ProofInvalid):
-            verify.verify_inclusion(body.replace(b"local", b"LOCAL"), proof["path"], now)
+            verify_log.verify_inclusion(body.replace(b"local", b"LOCAL"), proof["path"], now)
         if item["sequence"] <= 2:
             proof = (await world.call("GET", f"/v1/events/{item['id']}/inclusion?size=2", key=key)).json
-            verify.verify_inclusion(body, proof["path"], kept)
+            verify_log.verify_inclusion(body, proof["path"], kept)
 
 
 async def test_checkpoints_are_listed_oldest_first_in_pages(world: World, key: str) -> None:

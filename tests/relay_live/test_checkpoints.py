@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from migrations.ids import encode_id
-from relay import checkpoints, verify
+from relay import checkpoints, verify_log
 from relay import service as service_module
 from tests.relay_live.receiver import Receiver
 from tests.relay_live.shop import MERCHANT, Shop
@@ -26,10 +26,10 @@ async def test_a_checkpoint_arrives_signed_twice_once_by_the_log_and_once_as_a_w
     assert receiver.forged == []
     (event,) = [one.event for one in receiver.received if one.event["type"] == "log.checkpoint"]
     shown = event["data"]["checkpoint"]
-    checkpoint = verify.verify_checkpoint(
+    checkpoint = verify_log.verify_checkpoint(
         shown["note"], merchant_id=encode_id("mer", MERCHANT), public_key=shown["public_key"]
     )
-    verify.verify_bodies([one.body for one in told], checkpoint)
+    verify_log.verify_bodies([one.body for one in told], checkpoint)
 
 
 async def test_a_log_that_contradicts_what_was_signed_is_told_once_and_holds_up_no_other(

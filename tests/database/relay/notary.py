@@ -12,7 +12,7 @@ from uuid import UUID
 
 from migrations.handles import Connection
 from migrations.ids import encode_id
-from relay import checkpoints, log, proofs, signing, verify
+from relay import checkpoints, log, proofs, signing, verify_log
 from relay.bodies import Published, RelayFact
 from relay.checkpoints import Checkpoint
 from relay.secretbox import SecretBox
@@ -47,23 +47,23 @@ async def sign(conn: Connection, *, merchant: UUID = MERCHANT, now: datetime = N
             return signed.checkpoint
 
 
-def read(checkpoint: Checkpoint, kept: Checkpoint | None = None) -> verify.Checkpoint:
+def read(checkpoint: Checkpoint, kept: Checkpoint | None = None) -> verify_log.Checkpoint:
     """What a merchant reads out of a note, with the key it keeps (that of its first checkpoint)."""
     public_key = signing.encode_public_key((kept or checkpoint).public_key)
     merchant_id = encode_id("mer", checkpoint.merchant_id)
-    return verify.verify_checkpoint(checkpoint.note, merchant_id=merchant_id, public_key=public_key)
+    return verify_log.verify_checkpoint(checkpoint.note, merchant_id=merchant_id, public_key=public_key)
 
 
 async def check_growth(conn: Connection, earlier: Checkpoint, later: Checkpoint) -> None:
     """As a merchant: does the later log continue the earlier one?"""
     proof = await proofs.load_consistency(conn, earlier.merchant_id, first=earlier.size, second=later.size)
-    verify.verify_consistency(read(earlier), read(later, earlier), [one.hex() for one in proof.path])
+    verify_log.verify_consistency(read(earlier), read(later, earlier), [one.hex() for one in proof.path])
 
 
 async def check_event(conn: Connection, event: Published, checkpoint: Checkpoint) -> None:
     """As a merchant: does this event stand under this checkpoint?"""
     proof = await proofs.load_inclusion(conn, event.merchant_id, event.event_id, size=checkpoint.size)
-    verify.verify_inclusion(event.body, [one.hex() for one in proof.path], read(checkpoint))
+    verify_log.verify_inclusion(event.body, [one.hex() for one in proof.path], read(checkpoint))
 
 
 async def do_harm(conn: Connection, statements: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from migrations.connect import connect
 from migrations.handles import Connection
-from relay import checkpoints, endpoints, log, proofs, tree, verify
+from relay import checkpoints, endpoints, log, proofs, tree, verify_log
 from relay.bodies import Published
 from relay.checkpoints import CHECKPOINT, Checkpoint
 from relay.endpoints import EndpointTerms, Rules
@@ -49,7 +49,7 @@ async def test_a_checkpoint_signs_all_that_was_told(conn: Connection) -> None:
     checkpoint = await sign(conn)
     found = read(checkpoint)
     assert (found.size, found.log_epoch, found.epoch_after, found.time) == (3, 1, 0, "2026-11-20T12:00:00Z")
-    verify.verify_bodies([event.body for event in told], found)
+    verify_log.verify_bodies([event.body for event in told], found)
     assert await checkpoints.load_last(conn, MERCHANT) == checkpoint
 
 
@@ -78,7 +78,7 @@ async def test_merchants_have_keys_of_their_own(conn: Connection) -> None:
     await tell(conn, 1, merchant=OTHER)
     mine, other = await sign(conn), await sign(conn, merchant=OTHER)
     assert mine.public_key != other.public_key
-    with pytest.raises(verify.ProofInvalid):
+    with pytest.raises(verify_log.ProofInvalid):
         read(mine, other)
 
 
@@ -92,7 +92,7 @@ async def test_every_checkpoint_continues_every_earlier_one_and_holds_every_even
         told += await tell(conn, min(1 + len(told), size - len(told)))
         kept.append(await sign(conn))
     last = kept[-1]
-    verify.verify_bodies([event.body for event in told], read(last))
+    verify_log.verify_bodies([event.body for event in told], read(last))
     for earlier in kept:
         await check_growth(conn, earlier, last)
         for place in {0, earlier.size // 2, earlier.size - 1}:
@@ -110,7 +110,7 @@ async def test_a_long_backlog_is_taken_in_bounded_steps_that_are_kept(
         steps.append(await checkpoints.step_checkpoint(conn, BOX, MERCHANT, now=NOW))
         steps.append(await conn.fetchval("select count(*) from log_nodes where level = 8"))
     assert steps == [False, 2, False, 4, True, 5]
-    verify.verify_bodies([event.body for event in told], read(await sign(conn)))
+    verify_log.verify_bodies([event.body for event in told], read(await sign(conn)))
 
 
 async def test_what_is_stored_of_a_tree_is_two_rows_for_256_events(conn: Connection) -> None:
@@ -183,7 +183,7 @@ async def test_events_told_while_a_log_is_signed_disturb_neither(conn: Connectio
             await asyncio.sleep(0)
     last = await sign(conn)
     assert last.size == len(told) == 600
-    verify.verify_bodies([event.body for event in told], read(last))
+    verify_log.verify_bodies([event.body for event in told], read(last))
     for earlier in kept:
         await check_growth(conn, earlier, last)
 
@@ -204,7 +204,7 @@ async def test_a_month_that_gets_its_partition_meanwhile_hides_nothing(
         while not await mover.fetchval(waits):  # noqa: ASYNC110  # the database changes it
             await asyncio.sleep(0.01)
         await moving.commit()
-    verify.verify_bodies([event.body for event in told], read(signing_now.result()))
+    verify_log.verify_bodies([event.body for event in told], read(signing_now.result()))
     await mover.close()
 
 
@@ -311,7 +311,7 @@ async def test_a_restore_that_lost_signed_events_says_so_itself(conn: Connection
     await restore(conn, 300)
     await tell(conn, 100)
     later = await sign(conn, now=NOW + HOUR)
-    with pytest.raises(verify.HistoryLost, match="behind 300 events, 350 had been signed"):
+    with pytest.raises(verify_log.HistoryLost, match="behind 300 events, 350 had been signed"):
         await check_growth(conn, lost, later)
 
 

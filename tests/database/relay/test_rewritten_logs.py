@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from migrations.handles import Connection
-from relay import audit, log, verify
+from relay import audit, log, verify_log
 from relay.errors import LogBroken, NotFound
 from tests.database.relay.notary import (
     FORGE,
@@ -54,7 +54,7 @@ async def test_a_log_rewritten_and_signed_anew_does_not_continue_the_one_that_wa
     await tell(conn, 50, tag="new_")
     later = await sign(conn, now=NOW + HOUR)
     assert later.size >= kept.size
-    with pytest.raises(verify.ProofInvalid):
+    with pytest.raises(verify_log.ProofInvalid):
         await check_growth(conn, kept, later)
 
 
@@ -70,11 +70,11 @@ async def test_an_event_of_a_rewritten_log_is_not_proven_under_what_was_kept(
     served = await log.load_events_after(conn, MERCHANT, after_sequence=sequence - 1, types=None, limit=1)
     victims = [replace(told[sequence - 1], event_id=one.event_id, body=one.body) for one in served]
     for victim in [*victims, told[sequence]]:  # what stands there now, and its neighbour in the tree
-        with pytest.raises((verify.ProofInvalid, NotFound, LogBroken)):
+        with pytest.raises((verify_log.ProofInvalid, NotFound, LogBroken)):
             await check_event(conn, victim, kept)
     rows = await log.load_events_after(conn, MERCHANT, after_sequence=0, types=None, limit=1_000)
-    with pytest.raises(verify.ProofInvalid):
-        verify.verify_bodies([row.body for row in rows], read(kept))
+    with pytest.raises(verify_log.ProofInvalid):
+        verify_log.verify_bodies([row.body for row in rows], read(kept))
 
 
 @pytest.mark.parametrize("forgotten", [("delete from log_nodes",), ()])

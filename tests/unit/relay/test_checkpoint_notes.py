@@ -16,9 +16,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from migrations.ids import encode_id
-from relay import merkle, notes, signing, verify
+from relay import merkle, notes, signing, verify_log
 from relay.merkle import Span
-from relay.verify import Checkpoint, HistoryLost, ProofInvalid
+from relay.verify_log import Checkpoint, HistoryLost, ProofInvalid
 
 # The example of the package that signed notes come from (golang.org/x/mod/sumdb/note).
 PUBLISHED_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -64,7 +64,7 @@ def note_of(log: Sequence[bytes], *, log_epoch: int = 1, epoch_after: int = 0) -
 
 
 def checkpoint_of(log: Sequence[bytes], **more: int) -> Checkpoint:
-    return verify.verify_checkpoint(note_of(log, **more), merchant_id=MERCHANT_ID, public_key=PUBLIC)
+    return verify_log.verify_checkpoint(note_of(log, **more), merchant_id=MERCHANT_ID, public_key=PUBLIC)
 
 
 def test_the_published_note_has_the_key_id_and_the_signature_that_ours_would_have() -> None:
@@ -99,7 +99,7 @@ def test_what_was_signed_is_read_back() -> None:
     found = checkpoint_of(log, log_epoch=9, epoch_after=2)
     root = merkle.compute_root([leaf(body) for body in log])
     assert found == Checkpoint(MERCHANT_ID, 3, root, 9, 2, "2026-11-20T12:00:00Z")
-    verify.verify_bodies(log, found)
+    verify_log.verify_bodies(log, found)
 
 
 @given(st.data())
@@ -112,7 +112,7 @@ def test_a_note_with_any_change_is_refused(data: st.DataObject) -> None:
     # The last character before the padding carries two bits that decode to nothing: another spelling of the same bytes.
     assume(changed.partition("\n\n")[0] != note.partition("\n\n")[0] or not same_signature(changed, note))
     with pytest.raises(ProofInvalid):
-        verify.verify_checkpoint(changed, merchant_id=MERCHANT_ID, public_key=PUBLIC)
+        verify_log.verify_checkpoint(changed, merchant_id=MERCHANT_ID, public_key=PUBLIC)
 
 
 def same_signature(one: str, other: str) -> bool:
@@ -127,7 +127,7 @@ def same_signature(one: str, other: str) -> bool:
 @given(st.text(max_size=300) | st.just("a\n" * 5_000))
 def test_anything_else_is_refused_with_the_one_error(note: str) -> None:
     with pytest.raises(ProofInvalid):
-        verify.verify_checkpoint(note, merchant_id=MERCHANT_ID, public_key=PUBLIC)
+        verify_log.verify_checkpoint(note, merchant_id=MERCHANT_ID, public_key=PUBLIC)
 
 
 def test_another_key_or_another_merchant_is_refused() -> None:
@@ -141,7 +141,7 @@ def test_another_key_or_another_merchant_is_refused() -> None:
         (MERCHANT_ID, "whsec_AAAA"),
     ):
         with pytest.raises(ProofInvalid):
-            verify.verify_checkpoint(note, merchant_id=merchant_id, public_key=public_key)
+            verify_log.verify_checkpoint(note, merchant_id=merchant_id, public_key=public_key)
 
 
 def test_signatures_of_others_on_a_note_do_no_harm_and_no_good() -> None:
@@ -151,10 +151,10 @@ def test_signatures_of_others_on_a_note_do_no_harm_and_no_good() -> None:
     witness = notes.sign_note(text, "witness.example", OTHER_KEY).partition("\n\n")[2]
     impostor = notes.sign_note(text, notes.name_log(MERCHANT), OTHER_KEY)
     signed = text + "\n" + witness + note.partition("\n\n")[2]
-    assert verify.verify_checkpoint(signed, merchant_id=MERCHANT_ID, public_key=PUBLIC).size == 2
+    assert verify_log.verify_checkpoint(signed, merchant_id=MERCHANT_ID, public_key=PUBLIC).size == 2
     for wrong in (text + "\n" + witness, impostor):
         with pytest.raises(ProofInvalid):
-            verify.verify_checkpoint(wrong, merchant_id=MERCHANT_ID, public_key=PUBLIC)
+            verify_log.verify_checkpoint(wrong, merchant_id=MERCHANT_ID, public_key=PUBLIC)
 
 
 @given(st.data(), st.integers(1, 70))
@@ -163,7 +163,7 @@ def test_every_event_is_proven_and_no_other(data: st.DataObject, size: int) -> N
     place = data.draw(st.integers(0, size - 1))
     checkpoint = checkpoint_of(log)
     path = roots(log, merkle.compute_inclusion(place, size))
-    verify.verify_inclusion(log[place], path, checkpoint)
+    verify_log.verify_inclusion(log[place], path, checkpoint)
     wrong_paths = [
         path[:-1],
         [*path, "00" * 32],
@@ -174,7 +174,7 @@ def test_every_event_is_proven_and_no_other(data: st.DataObject, size: int) -> N
     for wrong in wrong_paths if path else [["00" * 32]]:
         if wrong != path:
             with pytest.raises(ProofInvalid):
-                verify.verify_inclusion(log[place], wrong, checkpoint)
+                verify_log.verify_inclusion(log[place], wrong, checkpoint)
     for body in (
         bodies(size, "other")[place],
         bodies(size + 1)[-1],
@@ -184,7 +184,7 @@ def test_every_event_is_proven_and_no_other(data: st.DataObject, size: int) -> N
         b"[" * 9_999,
     ):
         with pytest.raises(ProofInvalid):
-            verify.verify_inclusion(body, path, checkpoint)
+            verify_log.verify_inclusion(body, path, checkpoint)
 
 
 @given(st.data(), st.integers(1, 70))
@@ -193,36 +193,36 @@ def test_a_log_that_grew_is_proven_and_one_that_was_rewritten_is_not(data: st.Da
     first = data.draw(st.integers(1, size))
     earlier, later = checkpoint_of(log[:first]), checkpoint_of(log)
     path = roots(log, merkle.compute_consistency(first, size))
-    verify.verify_consistency(earlier, later, path)
+    verify_log.verify_consistency(earlier, later, path)
     for wrong in (path[:-1], [*path, "00" * 32], [*path[1:], *path[:1]]):
         if wrong != path:
             with pytest.raises(ProofInvalid):
-                verify.verify_consistency(earlier, later, wrong)
+                verify_log.verify_consistency(earlier, later, wrong)
     altered = data.draw(st.integers(0, first - 1))
     rewritten = [*log[:altered], bodies(size, "other")[altered], *log[altered + 1 :]]
     with pytest.raises(ProofInvalid):
-        verify.verify_consistency(
+        verify_log.verify_consistency(
             earlier, checkpoint_of(rewritten), roots(rewritten, merkle.compute_consistency(first, size))
         )
     with pytest.raises(ProofInvalid):
-        verify.verify_bodies(rewritten, later)
+        verify_log.verify_bodies(rewritten, later)
 
 
 def test_a_shorter_log_is_refused_and_a_restore_is_named() -> None:
     log = bodies(9)
     kept = checkpoint_of(log)
     with pytest.raises(ProofInvalid, match="earlier log"):
-        verify.verify_consistency(kept, checkpoint_of(log[:8]), [])
+        verify_log.verify_consistency(kept, checkpoint_of(log[:8]), [])
     with pytest.raises(HistoryLost, match="epoch 2 goes on behind 5 events, 9 had been signed"):
-        verify.verify_consistency(kept, checkpoint_of(log[:8], log_epoch=2, epoch_after=5), [])
+        verify_log.verify_consistency(kept, checkpoint_of(log[:8], log_epoch=2, epoch_after=5), [])
     with pytest.raises(HistoryLost):
-        verify.verify_consistency(kept, checkpoint_of(log, log_epoch=2, epoch_after=8), [])
+        verify_log.verify_consistency(kept, checkpoint_of(log, log_epoch=2, epoch_after=8), [])
     with pytest.raises(ProofInvalid, match="earlier log"):
-        verify.verify_consistency(checkpoint_of(log[:3], log_epoch=2, epoch_after=3), kept, [])
+        verify_log.verify_consistency(checkpoint_of(log[:3], log_epoch=2, epoch_after=3), kept, [])
     later = checkpoint_of(log, log_epoch=2, epoch_after=8)
-    verify.verify_consistency(checkpoint_of(log[:8]), later, roots(log, merkle.compute_consistency(8, 9)))
+    verify_log.verify_consistency(checkpoint_of(log[:8]), later, roots(log, merkle.compute_consistency(8, 9)))
     with pytest.raises(ProofInvalid, match="two logs"):
-        verify.verify_consistency(replace(kept, merchant_id="mer_x"), kept, [])
+        verify_log.verify_consistency(replace(kept, merchant_id="mer_x"), kept, [])
 
 
 def test_a_signed_size_that_is_not_the_trees_proves_nothing() -> None:
@@ -231,14 +231,16 @@ def test_a_signed_size_that_is_not_the_trees_proves_nothing() -> None:
     small, large = checkpoint_of(log[:2]), checkpoint_of(log)
     swollen, shrunk = replace(small, size=4), replace(large, size=2)
     with pytest.raises(ProofInvalid, match="too short"):
-        verify.verify_inclusion(log[0], roots(log, merkle.compute_inclusion(0, 2)), swollen)
+        verify_log.verify_inclusion(log[0], roots(log, merkle.compute_inclusion(0, 2)), swollen)
     with pytest.raises(ProofInvalid, match="too long"):
-        verify.verify_inclusion(log[0], roots(log, merkle.compute_inclusion(0, 4)), shrunk)
+        verify_log.verify_inclusion(log[0], roots(log, merkle.compute_inclusion(0, 4)), shrunk)
     with pytest.raises(ProofInvalid, match="too short"):
-        verify.verify_consistency(small, replace(large, size=8), roots(log, merkle.compute_consistency(2, 4)))
+        verify_log.verify_consistency(
+            small, replace(large, size=8), roots(log, merkle.compute_consistency(2, 4))
+        )
     for claimed, shown in ((swollen, log[:2]), (shrunk, log), (large, [])):
         with pytest.raises(ProofInvalid, match="events were signed"):
-            verify.verify_bodies(shown, claimed)
+            verify_log.verify_bodies(shown, claimed)
 
 
 def test_an_event_of_another_merchant_proves_nothing_even_where_it_was_signed() -> None:
@@ -246,7 +248,7 @@ def test_an_event_of_another_merchant_proves_nothing_even_where_it_was_signed() 
         body.replace(MERCHANT_ID.encode(), encode_id("mer", UUID(int=2)).encode()) for body in bodies(2)
     ]
     with pytest.raises(ProofInvalid, match="does not speak of this event"):
-        verify.verify_inclusion(
+        verify_log.verify_inclusion(
             strange[0], roots(strange, merkle.compute_inclusion(0, 2)), checkpoint_of(strange)
         )
 
@@ -256,4 +258,4 @@ def test_a_note_about_one_log_under_the_name_of_another_is_refused() -> None:
     other = UUID(int=2)
     note = notes.sign_note(text, notes.name_log(other), KEY)
     with pytest.raises(ProofInvalid, match="another log"):
-        verify.verify_checkpoint(note, merchant_id=encode_id("mer", other), public_key=PUBLIC)
+        verify_log.verify_checkpoint(note, merchant_id=encode_id("mer", other), public_key=PUBLIC)
