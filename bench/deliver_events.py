@@ -164,7 +164,7 @@ async def _load_jobs(conn: Connection) -> AsyncIterator[tuple[Target, UUID, byte
     rows = await conn.fetch("select endpoint_id, merchant_id, url from endpoints order by endpoint_id")
     key, secret = signing.signing_key_from_seed(os.urandom(32)), os.urandom(24)
     targets = [
-        (row["merchant_id"], Target(row["endpoint_id"], row["url"], {}, ((secret, None),), key))
+        (row["merchant_id"], Target(row["endpoint_id"], row["url"], {}, ((secret, None),), ((key, None),)))
         for row in rows
     ]
     events: dict[UUID, list[tuple[UUID, bytes]]] = {}

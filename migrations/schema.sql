@@ -350,6 +350,17 @@ CREATE TABLE public.endpoint_filters (
     CONSTRAINT endpoint_filters_after_sequence_check CHECK ((after_sequence >= 0))
 );
 
+CREATE TABLE public.endpoint_keys (
+    endpoint_id uuid NOT NULL,
+    public_key bytea NOT NULL,
+    seed_sealed bytea,
+    valid_from timestamp with time zone NOT NULL,
+    valid_until timestamp with time zone,
+    CONSTRAINT endpoint_keys_check CHECK ((valid_until >= valid_from)),
+    CONSTRAINT endpoint_keys_check1 CHECK (((seed_sealed IS NOT NULL) OR (valid_until IS NOT NULL))),
+    CONSTRAINT endpoint_keys_public_key_check CHECK ((octet_length(public_key) = 32))
+);
+
 CREATE TABLE public.endpoint_replays (
     replay_id uuid NOT NULL,
     endpoint_id uuid NOT NULL,
@@ -381,8 +392,6 @@ CREATE TABLE public.endpoints (
     headers_sealed bytea,
     max_in_flight integer NOT NULL,
     rate_per_s integer,
-    signing_key_sealed bytea NOT NULL,
-    verify_key bytea NOT NULL,
     state text DEFAULT 'active'::text NOT NULL,
     state_reason text,
     state_since timestamp with time zone NOT NULL,
@@ -403,7 +412,6 @@ CREATE TABLE public.endpoints (
     CONSTRAINT endpoints_start_sequence_check CHECK ((start_sequence >= 0)),
     CONSTRAINT endpoints_state_check CHECK ((state = ANY (ARRAY['active'::text, 'failing'::text, 'paused'::text]))),
     CONSTRAINT endpoints_url_check CHECK (((url ~* '^https?://'::text) AND (length(url) <= 2048))),
-    CONSTRAINT endpoints_verify_key_check CHECK ((octet_length(verify_key) = 32)),
     CONSTRAINT endpoints_version_check CHECK ((version >= 0))
 );
 
@@ -641,6 +649,9 @@ ALTER TABLE ONLY public.endpoint_cursors
 ALTER TABLE ONLY public.endpoint_filters
     ADD CONSTRAINT endpoint_filters_pkey PRIMARY KEY (endpoint_id, after_sequence);
 
+ALTER TABLE ONLY public.endpoint_keys
+    ADD CONSTRAINT endpoint_keys_pkey PRIMARY KEY (endpoint_id, public_key);
+
 ALTER TABLE ONLY public.endpoint_replays
     ADD CONSTRAINT endpoint_replays_pkey PRIMARY KEY (replay_id);
 
@@ -734,6 +745,8 @@ CREATE INDEX deposits_listing ON public.deposits USING btree (merchant_id, first
 
 CREATE INDEX deposits_off_chain ON public.deposits USING btree (chain, changed_at) WHERE (state = ANY (ARRAY['orphaned'::text, 'dropped'::text]));
 
+CREATE UNIQUE INDEX endpoint_keys_one_current ON public.endpoint_keys USING btree (endpoint_id) WHERE (valid_until IS NULL);
+
 CREATE INDEX endpoint_replays_by_endpoint ON public.endpoint_replays USING btree (endpoint_id, created_at, replay_id);
 
 CREATE UNIQUE INDEX endpoint_secrets_one_current ON public.endpoint_secrets USING btree (endpoint_id) WHERE (expires_at IS NULL);
@@ -786,6 +799,9 @@ ALTER TABLE ONLY public.endpoint_cursors
 
 ALTER TABLE ONLY public.endpoint_filters
     ADD CONSTRAINT endpoint_filters_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
+
+ALTER TABLE ONLY public.endpoint_keys
+    ADD CONSTRAINT endpoint_keys_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
 
 ALTER TABLE ONLY public.endpoint_replays
     ADD CONSTRAINT endpoint_replays_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);

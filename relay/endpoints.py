@@ -1,8 +1,8 @@
 """What merchants do with endpoints: create, change, delete, pause, resume, rotate the secret, send a test.
 
 Lives here: plain functions on a connection, inside the caller's transaction, each checked before anything is written.
-Merchants never reach another's endpoint: that is NotFound. Does not live here: JSON and HTTP (the gateway), deliveries
-sent again (`redeliver`), reading (`views`), sending itself (`dispatch`).
+Merchants never reach another's endpoint: that is NotFound. Does not live here: JSON and HTTP (the gateway), signing
+keys (`keyring`), deliveries sent again (`redeliver`), reading (`views`), sending itself (`dispatch`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from relay import log, signing
 from relay.addresses import judge_url
 from relay.bodies import endpoint_fact
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
+from relay.keyring import OVERLAP_MAX_S, insert_key
 from relay.model import shard_of
 from relay.secretbox import SecretBox
 from relay.targets import decode_headers, encode_headers, find_header_flaws
@@ -33,7 +34,6 @@ DESCRIPTION_LENGTH_MAX = 500
 MAX_IN_FLIGHT_DEFAULT = 32
 MAX_IN_FLIGHT_MAX = 1_000
 RATE_PER_S_MAX = 10_000
-OVERLAP_MAX_S = 7 * 86_400
 SECRETS_MAX = 10
 EVENT_TYPES = frozenset(
     {
@@ -128,7 +128,7 @@ async def create_endpoint(
     if await conn.fetchval(QUERIES.count_endpoints, merchant_id) >= ENDPOINTS_MAX:
         raise Conflict(f"a merchant has at most {ENDPOINTS_MAX} endpoints")
     endpoint_id = new_id(int(now.timestamp() * 1000))
-    seed, secret = os.urandom(signing.SEED_BYTES), os.urandom(signing.SECRET_BYTES)
+    secret = os.urandom(signing.SECRET_BYTES)
     await conn.execute(
         QUERIES.insert_endpoint,
         endpoint_id,
@@ -140,14 +140,13 @@ async def create_endpoint(
         _seal_headers(box, terms.headers, endpoint_id),
         terms.max_in_flight,
         terms.rate_per_s,
-        box.seal(seed, owner=endpoint_id),
-        signing.public_bytes(signing.signing_key_from_seed(seed)),
         start,
         now,
     )
     await conn.execute(QUERIES.insert_cursor, endpoint_id, start)
     await conn.execute(QUERIES.insert_filter, endpoint_id, start, _listed(terms.event_types))
     await _insert_secret(conn, box, endpoint_id, secret, now)
+    await insert_key(conn, box, endpoint_id, now=now)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
     endpoint = await load_endpoint(conn, box, merchant_id, endpoint_id)
     return endpoint, signing.encode_secret(secret)
@@ -228,6 +227,7 @@ async def delete_endpoint(conn: Connection, merchant_id: UUID, endpoint_id: UUID
         QUERIES.delete_rows,
         QUERIES.delete_replays,
         QUERIES.delete_secrets,
+        QUERIES.delete_keys,
     ):
         await conn.execute(query, endpoint_id)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
@@ -390,5 +390,5 @@ def _endpoint(row: Row, box: SecretBox) -> Endpoint:
         **{name: row[name] for name in same},
         event_types=_tupled(row["event_types"]),
         header_names=tuple(_open_headers(row, box)),
-        public_key=signing.encode_public_key(row["verify_key"]),
+        public_key=signing.encode_public_key(row["public_key"]),
     )

@@ -34,16 +34,20 @@ async def _reseal_endpoints(conn: Connection, box: SecretBox) -> int:
             rows = await conn.fetch(QUERIES.load_sealed_values, last, BATCH)
             for row in rows:
                 last = row["endpoint_id"]
-                headers, key = row["headers_sealed"], row["signing_key_sealed"]
-                new_headers = None if headers is None else box.reencrypt(headers, owner=last)
-                new_key = box.reencrypt(key, owner=last)
-                if new_headers is not None or new_key is not None:
-                    done += (new_headers is not None) + (new_key is not None)
-                    await conn.execute(QUERIES.reseal_endpoint, last, new_headers or headers, new_key or key)
+                before, headers = done, row["headers_sealed"]
+                if headers is not None and (new := box.reencrypt(headers, owner=last)):
+                    done += 1
+                    await conn.execute(QUERIES.reseal_headers, last, new)
+                for key in await conn.fetch(QUERIES.load_sealed_seeds_of, last):
+                    if new := box.reencrypt(key["seed_sealed"], owner=last):
+                        done += 1
+                        await conn.execute(QUERIES.reseal_seed, last, key["public_key"], new)
                 for secret in await conn.fetch(QUERIES.load_sealed_secrets_of, last):
                     if new := box.reencrypt(secret["secret_sealed"], owner=last):
                         done += 1
                         await conn.execute(QUERIES.reseal_secret, last, secret["secret_id"], new)
+                if done > before:
+                    await conn.execute(QUERIES.touch_endpoint, last)
         if len(rows) < BATCH:
             return done
 

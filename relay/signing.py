@@ -1,7 +1,7 @@
 """Standard Webhooks 1.0 signatures: the three headers of one attempt, and the spelling of secrets and keys.
 
 Lives here, pure: what is signed (`id.timestamp.body`), `v1` (HMAC-SHA256, one per secret still valid), `v1a`
-(Ed25519), `whsec_`, `whsk_` and `whpk_`. Does not live here: chance (callers bring the random bytes), where secrets
+(Ed25519, one per key still valid), `whsec_`, `whsk_` and `whpk_`. Does not live here: chance (callers bring the random bytes), where secrets
 are kept (`secretbox`, `store`), and what a receiver runs (`verify`, which shares no code so that one can check the other).
 """
 
@@ -31,18 +31,17 @@ def sign(
     body: bytes,
     *,
     secrets: Sequence[bytes],
-    signing_key: Ed25519PrivateKey | None,
+    signing_keys: Sequence[Ed25519PrivateKey],
 ) -> str:
-    """The value of `webhook-signature`: `v1,` for each of the raw `secrets` in order, then `v1a,` if there is a key.
+    """The value of `webhook-signature`: `v1,` for each of the raw `secrets` in order, then `v1a,` for each key.
 
     `timestamp_s` is Unix time of this attempt. An id with a dot would make the signed content ambiguous: an assert.
     """
     assert "." not in webhook_id, "a dot in the id makes `id.timestamp.body` ambiguous"
-    assert secrets or signing_key is not None, "an unsigned webhook is never sent"
+    assert secrets or signing_keys, "an unsigned webhook is never sent"
     content = b"%s.%d.%s" % (webhook_id.encode("ascii"), timestamp_s, body)
     signatures = ["v1," + _text(hmac.digest(secret, content, "sha256")) for secret in secrets]
-    if signing_key is not None:
-        signatures.append("v1a," + _text(signing_key.sign(content)))
+    signatures += ["v1a," + _text(key.sign(content)) for key in signing_keys]
     return " ".join(signatures)
 
 

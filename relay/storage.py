@@ -26,7 +26,7 @@ class SettlementRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SealedSecret:
-    """One HMAC secret as stored; it signs until `expires_at`, or for good while that is None."""
+    """One HMAC secret or Ed25519 seed as stored; it signs until `expires_at`, or for good while that is None."""
 
     sealed: bytes
     expires_at: datetime | None
@@ -34,7 +34,7 @@ class SealedSecret:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRecord:
-    """One endpoint with what is needed to send to it; secrets newest first."""
+    """One endpoint with what is needed to send to it; secrets and signing keys newest first."""
 
     endpoint_id: UUID
     merchant_id: UUID
@@ -43,8 +43,8 @@ class EndpointRecord:
     headers_sealed: bytes | None
     max_in_flight: int
     rate_per_s: int | None
-    signing_key_sealed: bytes
     secrets: tuple[SealedSecret, ...]
+    signing_keys: tuple[SealedSecret, ...]
     state: EndpointState
     enabled: bool  # the merchant's
     revision: int

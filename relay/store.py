@@ -265,16 +265,20 @@ class PostgresRelayStore:
 async def load_endpoint_records(
     conn: Connection, *, shards: Collection[int] = (), endpoints: Collection[UUID] = ()
 ) -> list[EndpointRecord]:
-    """The endpoints of these shards, and these endpoints, with their sealed secrets."""
+    """The endpoints of these shards, and these endpoints, with their sealed secrets and signing keys."""
     rows = await conn.fetch(LANES.load_endpoint_records, list(shards), list(endpoints))
     secrets: dict[UUID, list[SealedSecret]] = {row["endpoint_id"]: [] for row in rows}
     for row in await conn.fetch(LANES.load_sealed_secrets, list(secrets)):
         secrets[row["endpoint_id"]].append(SealedSecret(row["secret_sealed"], row["expires_at"]))
+    keys: dict[UUID, list[SealedSecret]] = {row["endpoint_id"]: [] for row in rows}
+    for row in await conn.fetch(LANES.load_sealed_seeds, list(keys)):
+        keys[row["endpoint_id"]].append(SealedSecret(row["seed_sealed"], row["valid_until"]))
     return [
         EndpointRecord(
             **{name: value for name, value in row.items() if name != "state"},
             state=EndpointState(row["state"]),
             secrets=tuple(secrets[row["endpoint_id"]]),
+            signing_keys=tuple(keys[row["endpoint_id"]]),
         )
         for row in rows
     ]

@@ -46,7 +46,7 @@ class Target:
     url: str
     headers: Mapping[str, str]
     secrets: tuple[tuple[bytes, datetime | None], ...]
-    signing_key: Ed25519PrivateKey
+    signing_keys: tuple[tuple[Ed25519PrivateKey, datetime | None], ...]
 
     def headers_for(
         self, event_id: UUID, body: bytes, *, prev_sequence: int | None, now: datetime
@@ -54,7 +54,8 @@ class Target:
         """All headers of an attempt made at `now`; a test has no `prev_sequence`."""
         webhook_id = encode_id("evt", event_id)
         timestamp_s = int(now.timestamp())
-        valid = [secret for secret, expires_at in self.secrets if expires_at is None or now < expires_at]
+        secrets = [secret for secret, until in self.secrets if until is None or now < until]
+        keys = [key for key, until in self.signing_keys if until is None or now < until]
         headers = {
             **self.headers,
             "accept": "*/*",
@@ -64,7 +65,7 @@ class Target:
             "webhook-id": webhook_id,
             "webhook-timestamp": str(timestamp_s),
             "webhook-signature": signing.sign(
-                webhook_id, timestamp_s, body, secrets=valid, signing_key=self.signing_key
+                webhook_id, timestamp_s, body, secrets=secrets, signing_keys=keys
             ),
             "chainbell-delivery": encode_id("dlv", delivery_id_of(self.endpoint_id, event_id)),
         }
@@ -79,16 +80,21 @@ def open_target(record: EndpointRecord, box: SecretBox) -> Target:
     headers: dict[str, str] = {}
     if record.headers_sealed is not None:
         headers = decode_headers(box.open(record.headers_sealed, owner=owner))
-    seed = box.open(record.signing_key_sealed, owner=owner)
-    if len(seed) != signing.SEED_BYTES:
-        raise SecretUnreadable("a stored signing key has an unknown form")
     return Target(
         endpoint_id=owner,
         url=record.url,
         headers=headers,
         secrets=tuple((box.open(one.sealed, owner=owner), one.expires_at) for one in record.secrets),
-        signing_key=signing.signing_key_from_seed(seed),
+        signing_keys=tuple(
+            (_open_key(box.open(one.sealed, owner=owner)), one.expires_at) for one in record.signing_keys
+        ),
     )
+
+
+def _open_key(seed: bytes) -> Ed25519PrivateKey:
+    if len(seed) != signing.SEED_BYTES:
+        raise SecretUnreadable("a stored signing key has an unknown form")
+    return signing.signing_key_from_seed(seed)
 
 
 def encode_headers(headers: Mapping[str, str]) -> bytes:

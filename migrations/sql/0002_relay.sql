@@ -167,8 +167,6 @@ create table endpoints (
   headers_sealed bytea,
   max_in_flight integer not null check (max_in_flight between 1 and 1000),
   rate_per_s integer check (rate_per_s between 1 and 10000),
-  signing_key_sealed bytea not null,
-  verify_key bytea not null check (octet_length(verify_key) = 32),
   state text not null default 'active' check (state in ('active', 'failing', 'paused')),
   state_reason text,
   state_since timestamptz not null,
@@ -200,6 +198,20 @@ create table endpoint_secrets (
   check (expires_at >= created_at)
 );
 create unique index endpoint_secrets_one_current on endpoint_secrets (endpoint_id) where expires_at is null;
+
+-- Ed25519 keys. The one without an end is the current one. Whoever has the public half checks by these windows what was
+-- signed when; once one has ended, its seed (sealed as secrets are) goes with the next change and the public half stays.
+create table endpoint_keys (
+  endpoint_id uuid not null references endpoints,
+  public_key bytea not null check (octet_length(public_key) = 32),
+  seed_sealed bytea,
+  valid_from timestamptz not null,
+  valid_until timestamptz,
+  primary key (endpoint_id, public_key),
+  check (valid_until >= valid_from),
+  check (seed_sealed is not null or valid_until is not null)
+);
+create unique index endpoint_keys_one_current on endpoint_keys (endpoint_id) where valid_until is null;
 
 -- Which filter held from where on: events after `after_sequence`, up to the next row's.
 create table endpoint_filters (

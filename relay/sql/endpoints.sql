@@ -3,9 +3,9 @@
 -- name: insert_endpoint :exec
 insert into endpoints (
   endpoint_id, merchant_id, shard, url, description, event_types, headers_sealed, max_in_flight, rate_per_s,
-  signing_key_sealed, verify_key, state_since, start_sequence, created_at, updated_at
+  state_since, start_sequence, created_at, updated_at
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, $12, $13, $13);
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $10, $11, $11);
 
 -- name: insert_cursor :exec
 insert into endpoint_cursors (endpoint_id, sequence)
@@ -34,6 +34,44 @@ select count(*)
 from endpoint_secrets
 where endpoint_id = $1;
 
+-- name: insert_key :exec
+insert into endpoint_keys (endpoint_id, public_key, seed_sealed, valid_from)
+values ($1, $2, $3, $4);
+
+-- name: expire_current_key :exec
+update endpoint_keys
+set valid_until = greatest(valid_from, $2)
+where endpoint_id = $1 and valid_until is null;
+
+-- name: forget_ended_seeds :exec
+update endpoint_keys
+set seed_sealed = null
+where endpoint_id = $1 and valid_until <= $2;
+
+-- Keys that still hold are never surplus.
+-- name: delete_surplus_keys :exec
+delete from endpoint_keys
+where endpoint_id = $1 and valid_until <= $2 and public_key not in (
+  select k.public_key
+  from endpoint_keys k
+  where k.endpoint_id = $1
+  order by k.valid_until desc nulls first, k.valid_from desc
+  limit $3
+);
+
+-- name: count_keys :one
+select count(*)
+from endpoint_keys
+where endpoint_id = $1;
+
+-- name: load_public_keys :many
+select p.endpoint_id, k.public_key, k.valid_from, k.valid_until
+from endpoints p
+join endpoint_keys k
+on k.endpoint_id = p.endpoint_id
+where p.merchant_id = $1 and p.deleted_at is null
+order by p.created_at, p.endpoint_id, k.valid_until desc nulls first, k.valid_from desc;
+
 -- name: count_endpoints :one
 select count(*)
 from endpoints
@@ -43,19 +81,23 @@ where merchant_id = $1 and deleted_at is null;
 select pg_notify('chainbell_endpoints', replace($1::uuid::text, '-', ''));
 
 -- name: load_endpoint :one
-select p.*, c.sequence, c.last_success_at, c.last_failure_at, c.last_failure,
+select p.*, k.public_key, c.sequence, c.last_success_at, c.last_failure_at, c.last_failure,
   not exists (select from disabled_merchants d where d.merchant_id = p.merchant_id) as enabled
 from endpoints p
 join endpoint_cursors c
 on c.endpoint_id = p.endpoint_id
+join endpoint_keys k
+on k.endpoint_id = p.endpoint_id and k.valid_until is null
 where p.endpoint_id = $1 and p.merchant_id = $2 and p.deleted_at is null;
 
 -- name: load_endpoints_of_merchant :many
-select p.*, c.sequence, c.last_success_at, c.last_failure_at, c.last_failure,
+select p.*, k.public_key, c.sequence, c.last_success_at, c.last_failure_at, c.last_failure,
   not exists (select from disabled_merchants d where d.merchant_id = p.merchant_id) as enabled
 from endpoints p
 join endpoint_cursors c
 on c.endpoint_id = p.endpoint_id
+join endpoint_keys k
+on k.endpoint_id = p.endpoint_id and k.valid_until is null
 where p.merchant_id = $1 and p.deleted_at is null
   and ($2::uuid is null or (p.created_at, p.endpoint_id) > (
     select a.created_at, a.endpoint_id
@@ -155,8 +197,12 @@ woken as (
 select pg_notify('chainbell_endpoints', replace(endpoint_id::text, '-', ''))
 from woken;
 
+-- name: delete_keys :exec
+delete from endpoint_keys
+where endpoint_id = $1;
+
 -- name: load_sealed_values :many
-select endpoint_id, headers_sealed, signing_key_sealed
+select endpoint_id, headers_sealed
 from endpoints
 where endpoint_id > $1
 order by endpoint_id
@@ -167,10 +213,20 @@ select secret_id, secret_sealed
 from endpoint_secrets
 where endpoint_id = $1;
 
--- name: reseal_endpoint :exec
+-- name: load_sealed_seeds_of :many
+select public_key, seed_sealed
+from endpoint_keys
+where endpoint_id = $1 and seed_sealed is not null;
+
+-- name: reseal_headers :exec
 update endpoints
-set headers_sealed = $2, signing_key_sealed = $3, revision = revision + 1
+set headers_sealed = $2
 where endpoint_id = $1;
+
+-- name: reseal_seed :exec
+update endpoint_keys
+set seed_sealed = $3
+where endpoint_id = $1 and public_key = $2;
 
 -- name: reseal_secret :exec
 update endpoint_secrets

@@ -2,7 +2,7 @@
 
 -- name: load_endpoint_records :many
 select p.endpoint_id, p.merchant_id, p.shard, p.url, p.headers_sealed, p.max_in_flight, p.rate_per_s,
-  p.signing_key_sealed, p.state, p.revision, p.wakes, c.filter_revision,
+  p.state, p.revision, p.wakes, c.filter_revision,
   not exists (select from disabled_merchants d where d.merchant_id = p.merchant_id) as enabled,
   exists (select from endpoint_replays r where r.endpoint_id = p.endpoint_id) as replaying
 from endpoints p
@@ -15,6 +15,12 @@ select endpoint_id, secret_sealed, expires_at
 from endpoint_secrets
 where endpoint_id = any($1::uuid[])
 order by endpoint_id, expires_at desc nulls first, created_at desc;
+
+-- name: load_sealed_seeds :many
+select endpoint_id, seed_sealed, valid_until
+from endpoint_keys
+where endpoint_id = any($1::uuid[]) and seed_sealed is not null
+order by endpoint_id, valid_until desc nulls first, valid_from desc;
 
 -- name: load_revisions :many
 select endpoint_id, revision

@@ -313,7 +313,7 @@ async def test_custom_headers_and_secrets_are_nowhere_in_the_database_in_plain(
     dump = json.dumps(
         [
             [repr(value) for value in row.values()]
-            for table in ("endpoints", "endpoint_secrets")
+            for table in ("endpoints", "endpoint_secrets", "endpoint_keys")
             for row in await shop.fetch(f"select * from {table}")
         ]
     )

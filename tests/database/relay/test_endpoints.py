@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +11,11 @@ import pytest
 import pytest_asyncio
 
 from migrations.handles import Connection
-from relay import endpoints, log, redeliver, signing, views
+from relay import endpoints, log, redeliver, signing, verify, views
 from relay.bodies import Published
 from relay.endpoints import Endpoint, EndpointTerms, Rules
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable, SequencePruned
+from relay.keyring import KEYS_MAX, OVERLAP_MAX_S, PublicKey, load_public_keys, rotate_key
 from relay.model import delivery_id_of
 from relay.reseal import reseal_all
 from relay.secretbox import SecretBox
@@ -27,6 +28,15 @@ BOX = SecretBox([b"k" * 32])
 RULES = Rules({"deposit.included", "deposit.final"}, allow_private_networks=False)
 STRANGER = UUID(int=404)
 URL = "https://shop.example/hook"
+
+
+def verifies(public_key: str, headers: Mapping[str, str], now: datetime) -> bool:
+    """Whether a receiver with this key alone accepts an empty object."""
+    try:
+        verify.verify(b"{}", headers, public_keys=[public_key], now_s=now.timestamp())
+    except verify.WebhookInvalid:
+        return False
+    return True
 
 
 class Desk:
@@ -220,6 +230,65 @@ async def test_rotating_keeps_old_secrets_for_the_overlap_and_bounds_them(desk: 
         await rotate(3600)
 
 
+async def test_a_former_key_signs_along_for_the_overlap_and_stays_listed_with_its_window(desk: Desk) -> None:
+    made, _ = await desk.create()
+
+    async def rotate(overlap_s: int, now: datetime) -> PublicKey:
+        async with desk.conn.transaction():
+            return await rotate_key(desk.conn, BOX, MERCHANT, made.endpoint_id, overlap_s=overlap_s, now=now)
+
+    async def signers(now: datetime) -> list[str]:
+        (record,) = await load_endpoint_records(desk.conn, endpoints=[made.endpoint_id])
+        headers = open_target(record, BOX).headers_for(UUID(int=1), b"{}", prev_sequence=None, now=now)
+        keys = await load_public_keys(desk.conn, MERCHANT)
+        offered = {**headers, "webhook-signature": ""}
+        found = []
+        for part in headers["webhook-signature"].split(" ")[1:]:
+            offered["webhook-signature"] = part
+            found += [key.public_key for key in keys if verifies(key.public_key, offered, now)]
+        return found
+
+    soon, end = NOW + timedelta(seconds=1), NOW + timedelta(seconds=61)
+    second = await rotate(60, soon)
+    assert await signers(soon) == [second.public_key, made.public_key]
+    assert await signers(end) == [second.public_key]
+    third = await rotate(0, end)
+    assert await signers(end) == [third.public_key]
+    listed = await load_public_keys(desk.conn, MERCHANT)
+    assert [(key.public_key, key.valid_from, key.valid_until) for key in listed] == [
+        (third.public_key, end, None),
+        (second.public_key, soon, end),
+        (made.public_key, NOW, end),
+    ]
+    assert (
+        await endpoints.load_endpoint(desk.conn, BOX, MERCHANT, made.endpoint_id)
+    ).public_key == third.public_key
+    assert await desk.conn.fetchval("select count(*) from endpoint_keys where seed_sealed is not null") == 1
+
+
+async def test_the_list_of_keys_is_bounded_by_the_ended_ones_and_keys_that_hold_are_never_dropped(
+    desk: Desk,
+) -> None:
+    made, _ = await desk.create()
+
+    async def rotate(overlap_s: int) -> None:
+        async with desk.conn.transaction():
+            await rotate_key(desk.conn, BOX, MERCHANT, made.endpoint_id, overlap_s=overlap_s, now=NOW)
+
+    for overlap_s in (-1, OVERLAP_MAX_S + 1):
+        with pytest.raises(RequestFlawed):
+            await rotate(overlap_s)
+    for _ in range(KEYS_MAX + 2):
+        await rotate(0)
+    assert len(await load_public_keys(desk.conn, MERCHANT)) == KEYS_MAX
+    for _ in range(KEYS_MAX - 1):
+        await rotate(3600)
+    assert all(key.valid_until != NOW for key in await load_public_keys(desk.conn, MERCHANT))
+    with pytest.raises(Conflict):
+        await rotate(3600)
+    assert len(await load_public_keys(desk.conn, MERCHANT)) == KEYS_MAX
+
+
 async def test_a_deleted_endpoint_is_gone_with_its_secrets_and_rows(desk: Desk) -> None:
     made, _ = await desk.create(headers={"x": "1"})
     (event,) = await desk.many(1)
@@ -229,7 +298,8 @@ async def test_a_deleted_endpoint_is_gone_with_its_secrets_and_rows(desk: Desk) 
     with pytest.raises(NotFound):
         await endpoints.load_endpoint(desk.conn, BOX, MERCHANT, made.endpoint_id)
     assert await load_endpoint_records(desk.conn, endpoints=[made.endpoint_id]) == []
-    for table in ("endpoint_secrets", "delivery_exceptions", "endpoint_cursors"):
+    assert await load_public_keys(desk.conn, MERCHANT) == []
+    for table in ("endpoint_secrets", "endpoint_keys", "delivery_exceptions", "endpoint_cursors"):
         assert await desk.conn.fetchval(f"select count(*) from {table}") == 0
     with pytest.raises(NotFound):
         await views.load_delivery(desk.conn, MERCHANT, delivery_id_of(made.endpoint_id, event.event_id))
@@ -247,6 +317,7 @@ async def test_no_merchant_reaches_anothers_endpoint_or_delivery(desk: Desk) -> 
         lambda: endpoints.change_endpoint(conn, BOX, STRANGER, endpoint_id, {}, rules=RULES, now=NOW),
         lambda: endpoints.delete_endpoint(conn, STRANGER, endpoint_id, now=NOW),
         lambda: endpoints.rotate_secret(conn, BOX, STRANGER, endpoint_id, overlap_s=0, now=NOW),
+        lambda: rotate_key(conn, BOX, STRANGER, endpoint_id, overlap_s=0, now=NOW),
         lambda: endpoints.pause_endpoint(conn, BOX, STRANGER, endpoint_id, now=NOW),
         lambda: endpoints.resume_endpoint(conn, BOX, STRANGER, endpoint_id, now=NOW),
         lambda: redeliver.replay(conn, STRANGER, endpoint_id, from_sequence=1, now=NOW),
@@ -257,6 +328,7 @@ async def test_no_merchant_reaches_anothers_endpoint_or_delivery(desk: Desk) -> 
             async with conn.transaction():
                 await attempt()
     assert await endpoints.load_endpoints(conn, BOX, STRANGER, limit=9) == []
+    assert await load_public_keys(conn, STRANGER) == []
 
 
 async def test_endpoints_are_listed_oldest_first_page_by_page(desk: Desk) -> None:

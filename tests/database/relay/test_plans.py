@@ -47,9 +47,9 @@ async def fill(conn: Connection) -> None:
         NOW,
     )
     await conn.execute(
-        """insert into endpoints (endpoint_id, merchant_id, shard, url, max_in_flight, signing_key_sealed, verify_key,
+        """insert into endpoints (endpoint_id, merchant_id, shard, url, max_in_flight,
           state_since, start_sequence, created_at, updated_at)
-        select merchant_id, merchant_id, 3, 'https://x.example/', 8, '', sha256('k'), $1, 0, $1, $1
+        select merchant_id, merchant_id, 3, 'https://x.example/', 8, $1, 0, $1, $1
         from merchant_logs""",
         NOW,
     )

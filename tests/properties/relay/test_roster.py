@@ -166,7 +166,8 @@ def test_an_endpoint_whose_secret_does_not_open_is_reported_once_and_not_sent_to
         bench.load()
     assert bench.alerts == ["secret-unreadable"]
     assert [attempt.lane.config.endpoint_id for attempt in bench.start()] == [fine]
-    bench.store.change(strange, signing_key_sealed=BOX.seal(bytes(32), owner=strange), secrets=())
+    key = SealedSecret(BOX.seal(bytes(32), owner=strange), None)
+    bench.store.change(strange, signing_keys=(key,), secrets=())
     bench.load()
     assert strange in bench.roster.seats
 

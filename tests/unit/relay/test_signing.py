@@ -25,7 +25,7 @@ def test_the_vectors_of_standard_webhooks_come_out() -> None:
         TIMESTAMP_S,
         BODY,
         secrets=[signing.decode_secret(SECRET)],
-        signing_key=signing.decode_signing_key(PRIVATE),
+        signing_keys=[signing.decode_signing_key(PRIVATE)],
     )
     assert header == f"{V1} {V1A}"
 
@@ -33,9 +33,9 @@ def test_the_vectors_of_standard_webhooks_come_out() -> None:
 def test_every_secret_still_valid_signs_in_order_before_the_key() -> None:
     old, new = b"o" * 32, b"n" * 32
     key = signing.signing_key_from_seed(bytes(32))
-    header = signing.sign("evt_1", TIMESTAMP_S, BODY, secrets=[new, old], signing_key=key)
+    header = signing.sign("evt_1", TIMESTAMP_S, BODY, secrets=[new, old], signing_keys=[key])
     assert [part.partition(",")[0] for part in header.split()] == ["v1", "v1", "v1a"]
-    alone = signing.sign("evt_1", TIMESTAMP_S, BODY, secrets=[new], signing_key=None)
+    alone = signing.sign("evt_1", TIMESTAMP_S, BODY, secrets=[new], signing_keys=[])
     assert header.split()[0] == alone
 
 
@@ -47,7 +47,7 @@ def test_the_reference_implementation_accepts_what_we_sign() -> None:
         int(now.timestamp()),
         BODY,
         secrets=[b"x" * 24, bytes(range(32))],
-        signing_key=signing.signing_key_from_seed(bytes(32)),
+        signing_keys=[signing.signing_key_from_seed(bytes(32))],
     )
     headers = {
         "webhook-id": "evt_1",
@@ -61,9 +61,9 @@ def test_the_reference_implementation_accepts_what_we_sign() -> None:
 
 def test_an_id_with_a_dot_or_no_key_at_all_is_never_signed() -> None:
     with pytest.raises(AssertionError):
-        signing.sign("evt.1", TIMESTAMP_S, BODY, secrets=[b"x" * 32], signing_key=None)
+        signing.sign("evt.1", TIMESTAMP_S, BODY, secrets=[b"x" * 32], signing_keys=[])
     with pytest.raises(AssertionError):
-        signing.sign("evt_1", TIMESTAMP_S, BODY, secrets=[], signing_key=None)
+        signing.sign("evt_1", TIMESTAMP_S, BODY, secrets=[], signing_keys=[])
 
 
 def test_secrets_and_keys_are_read_back_as_written() -> None:

@@ -24,7 +24,7 @@ def signed(body: bytes = BODY, at_s: float = NOW_S) -> dict[str, str]:
     return {
         "Webhook-Id": "evt_1",
         "Webhook-Timestamp": str(int(at_s)),
-        "Webhook-Signature": signing.sign("evt_1", int(at_s), body, secrets=[SECRET], signing_key=KEY),
+        "Webhook-Signature": signing.sign("evt_1", int(at_s), body, secrets=[SECRET], signing_keys=[KEY]),
         "Chainbell-Prev-Sequence": "6",
     }
 
