@@ -155,6 +155,7 @@ class Api:
                 query=decode_query(list(request.query.items()), operation.query or shapes.Nothing),
                 body=_decode(request, operation, body),
                 headers=request.headers,
+                place=request.remote or "",
             )
             return await operation.run(call)
 

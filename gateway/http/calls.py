@@ -103,7 +103,7 @@ class Services:
 
 @dataclass(slots=True)
 class Call:
-    """One call. `pool` is one connection's transaction while an Idempotency-Key is at work."""
+    """One call, from the address `place`. `pool` is one connection's transaction while an Idempotency-Key is at work."""
 
     services: Services
     pool: Pool
@@ -113,6 +113,7 @@ class Call:
     query: Any = None
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    place: str = ""
 
     @property
     def merchant_id(self) -> MerchantId:

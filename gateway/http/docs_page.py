@@ -29,6 +29,7 @@ TITLES = {
     "events": "Events",
     "endpoints": "Endpoints",
     "deliveries": "Deliveries",
+    "public-keys": "Public keys",
     "explain": "Explaining",
     "coverage": "Coverage",
     "chains": "Chains",

@@ -11,11 +11,12 @@ import msgspec
 from gateway.event_types import EVENT_TYPES
 from gateway.http.calls import NO_CONTENT, Answer, Call, json_answer
 from gateway.http.cursors import decode_after, page
+from gateway.http.public_keys import view_public_key
 from gateway.http.shapes_relay import CreatedEndpoint, EndpointObject, EndpointSecret, NewEndpoint
 from gateway.store import database_weather
 from indexer.events import format_time
 from migrations.ids import encode_id
-from relay import endpoints
+from relay import endpoints, keyring
 from relay.endpoints import Endpoint, EndpointTerms, Rules
 
 
@@ -113,6 +114,20 @@ async def post_rotate_secret(call: Call) -> Answer:
             now=call.now,
         )
     return json_answer(EndpointSecret(secret=secret))
+
+
+async def post_rotate_key(call: Call) -> Answer:
+    """Give an endpoint a new signing key; the one before signs along for a while."""
+    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+        key = await keyring.rotate_key(
+            conn,
+            call.services.box,
+            call.merchant_id,
+            call.id("endpoint_id"),
+            overlap_s=call.body.overlap_s,
+            now=call.now,
+        )
+    return json_answer(view_public_key(key))
 
 
 async def post_pause(call: Call) -> Answer:

@@ -23,13 +23,21 @@ CALLS = RateLimit("calls", requests=500, period_s=5.0)
 FAILED_LOGINS = RateLimit("failed logins", requests=300, period_s=60.0)
 """Refused keys from one place: guessing is hopeless anyway, so this bounds what it costs the database."""
 
+KEY_LISTS = RateLimit("key lists", requests=100, period_s=10.0)
+"""Lists of public keys for one place: nobody shows a key there, and each costs the database a read."""
+
 STREAMS_PER_MERCHANT_MAX = 20
 TRUSTED_KEYS_MAX = 10_000
 
 
 async def spend_call(limits: RateLimits, key_id: UUID, limit: RateLimit = CALLS) -> dict[str, str]:
     """Count one call of a key; the headers to answer with. Problem 429 where there are too many."""
-    verdict = await limits.spend(key_id.hex, limit)
+    return await spend_place(limits, key_id.hex, limit)
+
+
+async def spend_place(limits: RateLimits, place: str, limit: RateLimit) -> dict[str, str]:
+    """The same for whoever calls from a place, without a key."""
+    verdict = await limits.spend(place, limit)
     if not verdict.allowed:
         detail = f"more than {limit.requests} calls in {limit.period_s:g} s"
         raise Problem(429, detail, headers=verdict.headers())

@@ -71,6 +71,8 @@ def encode_document() -> bytes:
 
 def tag_of(operation: Operation) -> str:
     """The resource an operation belongs to."""
+    if operation.path.startswith("/.well-known/"):
+        return "public-keys"
     return operation.path.split("/")[2] if operation.path.startswith("/v1/") else "health"
 
 

@@ -19,6 +19,7 @@ from gateway.http import (
     explain,
     health,
     merchants,
+    public_keys,
     shapes,
     shapes_explain,
     shapes_proofs,
@@ -171,6 +172,12 @@ ENDPOINTS = (
         body=shapes_relay.RotateSecret,
     ),
     Operation(
+        "POST", "/v1/endpoints/{endpoint_id}/rotate-key", "rotate_key", "Give it a new signing key",
+        Scope.ENDPOINTS, endpoints.post_rotate_key,
+        (Outcome(200, shapes_relay.PublicKeyObject, "The public half of the new key."),),
+        body=shapes_relay.RotateKey,
+    ),
+    Operation(
         "POST", "/v1/endpoints/{endpoint_id}/pause", "pause_endpoint", "Send nothing until resumed",
         Scope.ENDPOINTS, endpoints.post_pause, (Outcome(200, shapes_relay.EndpointObject, "As it is now."),),
     ),
@@ -202,6 +209,14 @@ ENDPOINTS = (
         "POST", "/v1/deliveries/{delivery_id}/retry", "retry_delivery", "Try a delivery again now",
         Scope.ENDPOINTS, deliveries.post_retry,
         (Outcome(202, shapes_relay.DeliveryObject, "As it stands now."),),
+    ),
+)  # fmt: skip
+
+PUBLIC_KEYS = (
+    Operation(
+        "GET", "/.well-known/chainbell/{merchant_id}/keys.json", "list_public_keys",
+        "What a merchant's webhooks are signed with", OpenAccess(), public_keys.get_public_keys,
+        (Outcome(200, shapes_relay.PublicKeyList, "Keys and when each holds."),), problems=(422, 429),
     ),
 )  # fmt: skip
 
@@ -250,6 +265,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *DEPOSITS,
     *EVENTS,
     *ENDPOINTS,
+    *PUBLIC_KEYS,
     *CHAINS,
     *EXPLAIN,
     *HEALTH,

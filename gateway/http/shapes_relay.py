@@ -1,7 +1,7 @@
 """The JSON of endpoints and deliveries as types; the other half of `shapes`.
 
-Lives here, pure: bodies, queries and objects of `/v1/endpoints` and `/v1/deliveries`. Does not live here: turning rows into
-them (`endpoints`, `deliveries`), bounds that need the operator's settings (relay.endpoints).
+Lives here, pure: bodies, queries and objects of `/v1/endpoints`, `/v1/deliveries` and the public keys. Does not live here:
+turning rows into them (`endpoints`, `deliveries`, `public_keys`), bounds that need the operator's settings (relay.endpoints).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from relay.endpoints import (
     EVENT_TYPES_MAX,
     MAX_IN_FLIGHT_DEFAULT,
     MAX_IN_FLIGHT_MAX,
-    OVERLAP_MAX_S,
     RATE_PER_S_MAX,
 )
+from relay.keyring import OVERLAP_MAX_S
 
 OVERLAP_DEFAULT_S = 86_400
 
@@ -56,6 +56,12 @@ class EndpointChanges(Strict, frozen=True):
 
 class RotateSecret(Strict, frozen=True):
     """For so long the secret before signs along."""
+
+    overlap_s: Annotated[int, Meta(ge=0, le=OVERLAP_MAX_S)] = OVERLAP_DEFAULT_S
+
+
+class RotateKey(Strict, frozen=True):
+    """For so long the signing key before signs along."""
 
     overlap_s: Annotated[int, Meta(ge=0, le=OVERLAP_MAX_S)] = OVERLAP_DEFAULT_S
 
@@ -99,6 +105,23 @@ class EndpointSecret(Given, frozen=True):
     """A new secret, which is shown once."""
 
     secret: str
+
+
+class PublicKeyObject(Given, frozen=True):
+    """A key that signs an endpoint's webhooks from `valid_from` until before `valid_until` (null: without end)."""
+
+    endpoint_id: str
+    algorithm: Literal["ed25519"]
+    public_key: str
+    valid_from: str
+    valid_until: str | None
+
+
+class PublicKeyList(Given, frozen=True):
+    """The keys of all endpoints of a merchant, by endpoint, the current one first."""
+
+    merchant_id: str
+    keys: list[PublicKeyObject]
 
 
 class EndpointPage(Given, frozen=True):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from gateway.http.limits import KEY_LISTS
+from migrations.ids import encode_id
 from tests.api.world import World
 from tests.relay_live.receiver import Receiver
 
@@ -80,6 +84,53 @@ async def test_pause_resume_rotate_and_delete_do_what_they_say(world: World, key
     assert (await world.call("GET", path, key=key)).status == 404
     types = [event["type"] for event in (await world.call("GET", "/v1/events", key=key)).json["items"]]
     assert types == ["endpoint.paused", "endpoint.resumed"]
+
+
+async def test_everybody_may_read_the_public_keys_of_a_merchant_with_the_time_each_holds(
+    world: World, key: str
+) -> None:
+    made = await create(world, key)
+    other = await create(world, key)
+    await create(world, await world.create_merchant("Another"))
+    started = await world.call("POST", f"/v1/endpoints/{made['id']}/pause", key=key)
+    assert started.status == 200
+    event = (await world.call("GET", "/v1/events", key=key)).json["items"][0]
+    path = f"/.well-known/chainbell/{event['merchant_id']}/keys.json"
+    rotated = await world.call("POST", f"/v1/endpoints/{made['id']}/rotate-key", {"overlap_s": 60}, key=key)
+    assert rotated.status == 200
+    reply = await world.call("GET", path)
+    assert (reply.status, reply.headers["Cache-Control"]) == (200, "public, max-age=300")
+    assert reply.json["merchant_id"] == event["merchant_id"]
+    listed = [(one["endpoint_id"], one["public_key"], one["valid_until"]) for one in reply.json["keys"]]
+    former = reply.json["keys"][1]["valid_until"]
+    assert listed == [
+        (made["id"], rotated.json["public_key"], None),
+        (made["id"], made["public_key"], former),
+        (other["id"], other["public_key"], None),
+    ]
+    gone_s = (
+        datetime.fromisoformat(former) - datetime.fromisoformat(rotated.json["valid_from"])
+    ).total_seconds()
+    assert gone_s == 60
+    shown = (await world.call("GET", f"/v1/endpoints/{made['id']}", key=key)).json
+    assert shown["public_key"] == rotated.json["public_key"]
+
+
+async def test_a_list_of_keys_tells_nothing_of_who_exists_and_not_too_often(world: World, key: str) -> None:
+    await world.create_merchant("Without endpoints")
+    merchants = (await world.admin("GET", "/v1/merchants")).json["items"]
+    nobody = encode_id("mer", UUID(int=1))
+    for merchant_id in (merchants[-1]["merchant_id"], nobody, "mer_x", "end_x"):
+        reply = await world.call("GET", f"/.well-known/chainbell/{merchant_id}/keys.json")
+        assert (reply.status, reply.json["detail"][:16]) == (404, "there is no such")
+    path = f"/.well-known/chainbell/{nobody}/keys.json"
+    reply = await world.call("GET", path)
+    for _ in range(KEY_LISTS.requests * 2):
+        if reply.status != 404:
+            break
+        reply = await world.call("GET", path)
+    assert (reply.status, "Retry-After" in reply.headers) == (429, True)
+    assert (await world.call("GET", "/v1/endpoints", key=key)).status == 200
 
 
 async def test_a_test_event_is_sent_once_also_when_repeated(world: World, key: str) -> None:
