@@ -1,8 +1,8 @@
-"""What a receiver runs: is this request from chainbell, is it fresh, and is anything missing before it?
+"""What a receiver runs: is this request from chainbell, is it fresh, does it say anything new, is anything missing?
 
-This file stands alone: the standard library, and `cryptography` only where a public key is given. Copy it, or import
-it. Lives here: `verify`, which raises `WebhookInvalid` and nothing else, and `GapTracker`. Does not live here: making
-signatures (`signing`). Receivers drop repeats by `webhook-id` and apply by (object id, version): docs/webhooks.md.
+This file stands alone: the standard library, and `cryptography` only where a public key is given. Copy it, or import it.
+`kit/verify.mjs` is the same for Node; both pass `kit/vectors.json`. Lives here: `verify`, `read_event`, `judge`,
+`GapTracker` and `repair`. Does not live here: making signatures (`signing`), a receiver's own storage (docs/webhooks.md).
 """
 
 from __future__ import annotations
@@ -11,19 +11,33 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import time
-from collections.abc import Iterable, Mapping
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 TOLERANCE_S = 300
 SIGNATURES_MAX = 32
 """More than any honest sender makes; what follows is not looked at."""
 AHEAD_MAX = 10_000
 """Events a tracker remembers beyond a gap; more are not remembered, the gap itself is."""
+PAGE_EVENTS_MAX = 500
+PAGE_BYTES_MAX = 192 * 1024 * 1024
+"""A page of the largest events there are; an answer beyond that is none of ours."""
+PULL_TIMEOUT_S = 60
 
 
 class WebhookInvalid(Exception):
-    """This request must not be believed; the message says why and holds no secret."""
+    """This must not be believed; the message says why and holds no secret."""
+
+
+class GapRemains(Exception):
+    """What is missing could not be had from the log; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +84,106 @@ def verify(
     return Verified(webhook_id, int(timestamp), _parse_sequence(found.get("chainbell-prev-sequence")))
 
 
+def public_keys_at(document: bytes, timestamp_s: int, *, endpoint_id: str | None = None) -> list[str]:
+    """The public keys of a list (`/.well-known/chainbell/…/keys.json`) that may have signed at this Unix time.
+
+    `timestamp_s` is the request's `webhook-timestamp`, which `verify` holds against the clock. Only the keys of one
+    endpoint (`end_…`) where that is given. WebhookInvalid where the document is no such list.
+    """
+    try:
+        return [
+            str(key["public_key"])
+            for key in json.loads(document)["keys"]
+            if key["algorithm"] == "ed25519"
+            and endpoint_id in (None, key["endpoint_id"])
+            and int(_unix_time_s(key["valid_from"])) <= timestamp_s
+            and (key["valid_until"] is None or timestamp_s < _unix_time_s(key["valid_until"]))
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise WebhookInvalid("this is not a list of public keys") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `object_id` and `version` are None where it tells of nothing that has versions (`chain.*`, a test).
+
+    `sequence` and `prev_hash` are None for a test. `data` is as in the body.
+    """
+
+    id: str
+    type: str
+    sequence: int | None
+    prev_hash: str | None
+    log_epoch: int
+    object_id: str | None
+    version: int | None
+    data: Mapping[str, Any]
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """(log epoch, version): of two events of one object, the greater one is newer."""
+        return None if self.version is None else (self.log_epoch, self.version)
+
+
+def read_event(body: bytes) -> Event:
+    """A verified body as an event; WebhookInvalid where it is none."""
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        raise WebhookInvalid("the body is not an event") from None
+    return _event_of(parsed)
+
+
+class Verdict(StrEnum):
+    """What to do with an event."""
+
+    APPLY = "apply"
+    REPEAT = "repeat"  # the same event once more
+    STALE = "stale"  # a newer version is applied already
+
+
+def judge(event: Event, *, seen: bool, held: tuple[int, int] | None) -> Verdict:
+    """Whether an event says anything new: `seen` is whether its id is stored, `held` the place its object stands at.
+
+    Read both, and write what follows from them, in one transaction; answer 2xx in every case.
+    """
+    if seen:
+        return Verdict.REPEAT
+    if event.place is not None and held is not None and event.place <= held:
+        return Verdict.STALE
+    return Verdict.APPLY
+
+
 @dataclass(slots=True)
 class GapTracker:
     """Finds what is missing from `chainbell-prev-sequence`; a gap is a reason to fetch, never to reject.
 
-    `complete_to` is the last sequence before which nothing is missing: keep it, and start with it again. Requests may
-    come in any order and more than once.
+    Nothing is missing up to `complete_to`: keep it with `log_epoch`, and start with both again. `start` is the sequence
+    your endpoint began behind. Requests may come in any order and more than once. After a restored backup a log counts
+    on from what the backup held, in a new epoch; then everything behind `start` counts as missing until it is fetched.
     """
 
     complete_to: int
+    log_epoch: int = 1
+    start: int = 0
     _ahead: dict[int, int] = field(default_factory=dict)
 
-    def saw(self, sequence: int, prev_sequence: int) -> None:
-        """Note one verified event: its `sequence` (from the body), and the header that came with it."""
-        if sequence <= self.complete_to or len(self._ahead) >= AHEAD_MAX:
+    def saw(self, sequence: int, prev_sequence: int | None, log_epoch: int = 1) -> None:
+        """Note one verified event: `sequence` and `log_epoch` of its body, and the header that came with it, if any."""
+        if log_epoch > self.log_epoch:
+            self.log_epoch, self.complete_to = log_epoch, min(self.complete_to, self.start)
+            self._ahead.clear()
+        if log_epoch < self.log_epoch or sequence <= self.complete_to:
             return
-        self._ahead[sequence] = prev_sequence
-        for known in sorted(self._ahead):
-            if self._ahead[known] > self.complete_to:
-                break
-            self.complete_to = known
-            del self._ahead[known]
+        before = sequence - 1 if prev_sequence is None else min(prev_sequence, sequence - 1)
+        if before <= self.complete_to or len(self._ahead) < AHEAD_MAX:
+            self._ahead[sequence] = before
+            self._close()
+
+    def repaired(self, up_to: int) -> None:
+        """Note that everything up to this sequence is there now."""
+        self.complete_to = max(self.complete_to, up_to)
+        self._close()
 
     @property
     def gap(self) -> tuple[int, int] | None:
@@ -98,6 +191,71 @@ class GapTracker:
         if not self._ahead:
             return None
         return self.complete_to, self._ahead[min(self._ahead)]
+
+    def _close(self) -> None:
+        for known in sorted(self._ahead):
+            if self._ahead[known] > self.complete_to:
+                break
+            self.complete_to = max(self.complete_to, known)
+            del self._ahead[known]
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Followed, a redirect would carry the API key to another server."""
+
+    def redirect_request(self, *_refused: object) -> None:
+        return None
+
+
+FetchPage = Callable[[int], Mapping[str, Any]]
+"""Asks `GET /v1/events` for what follows a sequence; gives the parsed answer."""
+
+
+def repair(tracker: GapTracker, fetch_page: FetchPage, apply: Callable[[Event], None]) -> int:
+    """Close the tracker's first gap by pulling it; returns how many events were handed to `apply`, ascending.
+
+    `apply` must stand repeats, as it does for webhooks. The tracker advances page by page, so an exception on the way loses
+    nothing. GapRemains where the log does not reach so far (yet), or answers what can not be.
+    """
+    applied, gap = 0, tracker.gap
+    if gap is None:
+        return 0
+    after, up_to = gap
+    while after < up_to:
+        page = fetch_page(after)
+        events = [_event_of(item) for item in page["items"]]
+        last = after
+        for event in events:
+            if event.sequence is None or event.sequence <= last:
+                raise GapRemains("the log does not answer in ascending order")
+            last = event.sequence
+            if last <= up_to:
+                apply(event)
+                applied += 1
+        if not events and page["head_sequence"] < up_to:
+            raise GapRemains(f"the log ends at {page['head_sequence']}, before {up_to}")
+        after = last if events else up_to
+        tracker.repaired(min(after, up_to))
+    return applied
+
+
+def pull_pages(base_url: str, api_key: str, *, types: Iterable[str] = ()) -> FetchPage:
+    """A FetchPage by HTTP; give it the `types` of your endpoint's filter. Raises OSError, with 410 for what is not kept."""
+    if not base_url.startswith(("https://", "http://")):
+        raise ValueError("the address of chainbell begins with https://")
+    wanted = {"types": ",".join(types)} if (types := tuple(types)) else {}
+
+    opener = urllib.request.build_opener(_NoRedirect)
+
+    def fetch_page(after_sequence: int) -> Mapping[str, Any]:
+        query = {"after_sequence": after_sequence, "limit": PAGE_EVENTS_MAX, **wanted}
+        url = f"{base_url.rstrip('/')}/v1/events?{urllib.parse.urlencode(query)}"
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {api_key}"})  # noqa: S310  # judged above
+        with opener.open(request, timeout=PULL_TIMEOUT_S) as answer:
+            found: Mapping[str, Any] = json.loads(answer.read(PAGE_BYTES_MAX))
+        return found
+
+    return fetch_page
 
 
 def verify_chain(bodies: Iterable[tuple[bytes, str]], previous_body: bytes | None = None) -> None:
@@ -125,6 +283,25 @@ def _parse_signatures(header: str) -> dict[str, list[bytes]]:
     if not offered:
         raise WebhookInvalid("webhook-signature is missing or malformed")
     return offered
+
+
+def _event_of(parsed: Any) -> Event:
+    try:
+        event_id, event_type, data = parsed["id"], parsed["type"], parsed["data"]
+        sequence, prev_hash, log_epoch = parsed["sequence"], parsed["prev_hash"], parsed["log_epoch"]
+        subjects = [one for one in data.values() if isinstance(one, dict) and {"id", "version"} <= one.keys()]
+    except (TypeError, KeyError, AttributeError):
+        raise WebhookInvalid("the body is not an event") from None
+    object_id, version = (subjects[0]["id"], subjects[0]["version"]) if subjects else (None, None)
+    texts = [event_id, event_type, "" if prev_hash is None else prev_hash, object_id if subjects else ""]
+    whole = [log_epoch, 0 if sequence is None else sequence, version if subjects else 0]
+    if not all(isinstance(one, str) for one in texts) or not all(type(one) is int for one in whole):
+        raise WebhookInvalid("the body is not an event")
+    return Event(event_id, event_type, sequence, prev_hash, log_epoch, object_id, version, data)
+
+
+def _unix_time_s(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _parse_sequence(text: str | None) -> int | None:

@@ -7,9 +7,6 @@ All of them read the real clock. Does not live here: our own verifiers, which st
 from __future__ import annotations
 
 import base64
-import json
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +14,11 @@ from pathlib import Path
 import standardwebhooks
 import svix.webhooks
 
+from tests.node_program import run_node
+
 ALL = frozenset({"pypi standardwebhooks", "pypi svix", "npm standardwebhooks", "npm svix"})
 NONE: frozenset[str] = frozenset()
 SCRIPT = Path(__file__).with_name("others.mjs")
-NODE_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +38,6 @@ def judge(*cases: Case) -> list[frozenset[str]]:
     ]
 
 
-def run_node(script: Path, given: object) -> object:
-    """Run a program of ours with JSON on stdin; what it printed, parsed."""
-    node = shutil.which("node")
-    assert node is not None, "node is not on PATH; it comes with npm"
-    done = subprocess.run(
-        [node, str(script)],
-        input=json.dumps(given).encode(),
-        capture_output=True,
-        timeout=NODE_TIMEOUT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    found: object = json.loads(done.stdout)
-    return found
-
-
 def _judge_in_node(cases: Sequence[Case]) -> list[list[str]]:
     given = [
         {
@@ -65,8 +47,7 @@ def _judge_in_node(cases: Sequence[Case]) -> list[list[str]]:
         }
         for case in cases
     ]
-    verdicts = run_node(SCRIPT, given)
-    assert isinstance(verdicts, list)
+    verdicts: list[list[str]] = run_node(SCRIPT, given)
     return verdicts
 
 
