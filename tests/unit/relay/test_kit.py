@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import copy
 import json
+import random
 import re
+import string
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,6 +158,56 @@ def test_a_wrong_answer_is_noticed_in_every_group_by_both() -> None:
         for one in wrong[group]:
             found, wanted = run(one)
             assert found != wanted, (group, one["name"])
+
+
+STRANGE_VALUES = (None, True, "x", 5, 5.5, -1, [], {}, {"id": "dep_a", "version": 1})
+TYPEABLE = string.ascii_letters + string.digits + string.punctuation
+
+
+def mangle_text(rng: random.Random, text: str) -> str:
+    place = rng.randrange(len(text) + 1)
+    return text[:place] + rng.choice(("", rng.choice(TYPEABLE))) + text[place + rng.randrange(2) :]
+
+
+def mangle_event(rng: random.Random) -> str:
+    event = {
+        "id": "evt_1",
+        "type": "deposit.final",
+        "sequence": 3,
+        "prev_hash": "0",
+        "log_epoch": 1,
+        "data": {"reverses": None, "deposit": {"id": "dep_a", "version": 3}},
+    }
+    inner: Json = rng.choice((event, event, event["data"], event["data"]["deposit"]))  # type: ignore[index]  # as built
+    name = rng.choice(list(inner))
+    if rng.random() < 0.2:
+        del inner[name]
+    else:
+        inner[name] = rng.choice(STRANGE_VALUES)
+    return json.dumps(event)
+
+
+def test_both_kits_say_the_same_of_a_thousand_mangled_requests(rng: random.Random) -> None:
+    kept = load()
+    made: dict[str, list[Json]] = {group: [] for group in RUNNERS}
+    whole = [one for one in kept["verify"] if one["accepted"]]
+    for _ in range(500):
+        one = copy.deepcopy(rng.choice(whole))
+        name = rng.choice(list(one["headers"]))
+        one["headers"][name] = mangle_text(rng, one["headers"][name])
+        for keys in ("secrets", "public_keys"):
+            if one[keys] and rng.random() < 0.1:
+                one[keys][0] = mangle_text(rng, one[keys][0])
+        one["accepted"], _ = run_verify(one)
+        made["verify"].append(one)
+    for _ in range(500):
+        one = {"name": "mangled", "body": mangle_event(rng)}
+        one["read"], _ = run_events({**one, "read": None})
+        made["events"].append(one)
+    said = run_node(RUNNER, made)
+    assert (said["count"], said["failures"]) == (1000, [])
+    assert {one["accepted"] is None for one in made["verify"]} == {True, False}
+    assert {one["read"] is None for one in made["events"]} == {True, False}
 
 
 def test_the_vectors_are_what_the_program_writes() -> None:

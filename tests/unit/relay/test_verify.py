@@ -168,6 +168,34 @@ def test_a_gap_remains_exactly_while_something_is_missing(steps: list[int], rng:
         assert (tracker.gap is None) == (max(seen) <= complete)
 
 
+def test_a_tracker_that_is_full_still_takes_what_closes_the_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "AHEAD_MAX", 2)
+    tracker = verify.GapTracker(complete_to=0)
+    for sequence in (3, 4, 5):
+        tracker.saw(sequence, sequence - 1)
+    assert tracker.gap == (0, 2)
+    tracker.saw(2, 0)
+    assert tracker == verify.GapTracker(4)
+    tracker.saw(6, 5)
+    assert tracker.gap == (4, 5)
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_no_body_and_no_list_of_keys_whatever_raises_anything_else(hostile: bytes) -> None:
+    for read in (verify.read_event, lambda document: verify.public_keys_at(document, 0)):
+        with pytest.raises(verify.WebhookInvalid):
+            read(hostile)
+
+
+@pytest.mark.parametrize(
+    "hostile", [b"[" * 100_000, b'{"keys":' * 50_000, b"9" * 5_000, b'"\\ud800"', b"\xff"]
+)
+def test_a_body_made_to_break_parsers_is_refused_with_the_one_error(hostile: bytes) -> None:
+    for read in (verify.read_event, lambda document: verify.public_keys_at(document, 0)):
+        with pytest.raises(verify.WebhookInvalid):
+            read(hostile)
+
+
 def test_a_broken_chain_of_bodies_is_refused() -> None:
     verify.verify_chain(
         [(b"a", "0" * 64), (b"b", "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb")]
