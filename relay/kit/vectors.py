@@ -91,37 +91,34 @@ def verify_cases() -> list[Json]:
         "a truncated signature": {"webhook-signature": "v1,AAAA v1a,AAAA"},
         "the right one behind 32 others": {"webhook-signature": "v1,AAAA " * 32 + both},
     }
-    everything = {"secrets": [OLD_TEXT, NEW_TEXT], "public_keys": [OLD_PUBLIC, NEW_PUBLIC]}
+    keys = ([OLD_TEXT, NEW_TEXT], [OLD_PUBLIC, NEW_PUBLIC])
+    believed: Sequence[tuple[str, list[str], list[str]]] = (
+        ("the old secret while rotating", [OLD_TEXT], []),
+        ("the new secret while rotating", [NEW_TEXT], []),
+        ("one of several secrets", [STRANGE_TEXT, NEW_TEXT], []),
+        ("the old key while rotating", [], [OLD_PUBLIC]),
+        ("the new key while rotating", [], [NEW_PUBLIC]),
+        ("a strange secret beside our key", [STRANGE_TEXT], [NEW_PUBLIC]),
+    )
+    refused: Sequence[tuple[str, list[str], list[str]]] = (
+        ("no key at all", [], []),
+        ("strange keys", [STRANGE_TEXT], [STRANGE_PUBLIC]),
+        ("a secret misspelt", ["whsec_%%"], []),
+        ("a public key too short", [], ["whpk_AAAA"]),
+        ("a secret given as a public key", [], [NEW_TEXT]),
+    )
     return [
         {"name": "published v1", **PUBLISHED, "secrets": [PUBLISHED_SECRET], "public_keys": []},
         {"name": "published v1a", **PUBLISHED, "secrets": [], "public_keys": [PUBLISHED_PUBLIC]},
+        *(_request(name, both, secrets, public, accepted=True) for name, secrets, public in believed),
+        *(_request(name, both, secrets, public, accepted=False) for name, secrets, public in refused),
         *(
-            _request(name, both, accepted=True, **keys)
-            for name, keys in (
-                ("the old secret while rotating", {"secrets": [OLD_TEXT]}),
-                ("the new secret while rotating", {"secrets": [NEW_TEXT]}),
-                ("one of several secrets", {"secrets": [STRANGE_TEXT, NEW_TEXT]}),
-                ("the old key while rotating", {"public_keys": [OLD_PUBLIC]}),
-                ("the new key while rotating", {"public_keys": [NEW_PUBLIC]}),
-                ("a strange secret beside our key", {"secrets": [STRANGE_TEXT], "public_keys": [NEW_PUBLIC]}),
-            )
+            _request(f"{off_s} s off", both, *keys, accepted=abs(off_s) <= 300, now_s=NOW_S + off_s)
+            for off_s in (-301, -300, 300, 301)
         ),
-        *(
-            _request(f"{off_s} s off", both, accepted=True, now_s=NOW_S + off_s, **everything)
-            for off_s in (-300, 300)
-        ),
-        *(
-            _request(f"{off_s} s off", both, accepted=False, now_s=NOW_S + off_s, **everything)
-            for off_s in (-301, 301)
-        ),
-        _request("v1a alone, and a secret", asymmetric, accepted=False, secrets=[NEW_TEXT]),
-        _request("no key at all", both, accepted=False),
-        _request("strange keys", both, accepted=False, secrets=[STRANGE_TEXT], public_keys=[STRANGE_PUBLIC]),
-        _request("a blank more", both, accepted=False, body=BODY + " ", **everything),
-        _request("a secret misspelt", both, accepted=False, secrets=["whsec_%%"]),
-        _request("a public key too short", both, accepted=False, public_keys=["whpk_AAAA"]),
-        _request("a secret given as a public key", both, accepted=False, public_keys=[NEW_TEXT]),
-        *(_request(name, both, accepted=False, change=change, **everything) for name, change in bad.items()),
+        _request("v1a alone, and a secret", asymmetric, [NEW_TEXT], [], accepted=False),
+        _request("a blank more", both, *keys, accepted=False, body=BODY + " "),
+        *(_request(name, both, *keys, accepted=False, change=change) for name, change in bad.items()),
     ]
 
 
@@ -320,12 +317,12 @@ def chain_cases() -> list[Json]:
 def _request(
     name: str,
     signature: str,
+    secrets: list[str],
+    public_keys: list[str],
     *,
     accepted: bool,
     body: str = BODY,
     now_s: int = NOW_S,
-    secrets: Sequence[str] = (),
-    public_keys: Sequence[str] = (),
     change: Mapping[str, str | None] | None = None,
 ) -> Json:
     headers = {
@@ -339,8 +336,8 @@ def _request(
         "name": name,
         "body": body,
         "headers": {header: value for header, value in changed.items() if value is not None},
-        "secrets": list(secrets),
-        "public_keys": list(public_keys),
+        "secrets": secrets,
+        "public_keys": public_keys,
         "now_s": now_s,
         "accepted": {"webhook_id": ID, "timestamp_s": NOW_S, "prev_sequence": 6} if accepted else None,
     }

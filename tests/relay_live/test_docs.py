@@ -114,11 +114,11 @@ async def test_the_javascript_receiver_in_the_docs_keeps_a_shops_credits_right(
     new, old = (signing.encode_secret(bytes([n]) * 32) for n in (1, 2))
 
     async def line() -> str:
+        assert process.stdout is not None
         async with asyncio.timeout(20):
             return (await process.stdout.readline()).decode().strip()
 
     async with printed_node_receiver(tmp_path, f"{new} {old}") as process:
-        assert process.stdout is not None
         url = f"http://127.0.0.1:{(await line()).removeprefix('port ')}/"
         endpoint = await shop.endpoint(url)
         async with shop.pool.acquire() as conn, conn.transaction():
