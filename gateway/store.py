@@ -263,6 +263,15 @@ async def list_audit(db: Connection | Pool, *, since: datetime | None, limit: in
     return [AuditEntry(**dict(row)) for row in rows]
 
 
+async def list_audit_of(
+    db: Connection | Pool, subject: str, *, after: int, limit: int
+) -> list[tuple[int, AuditEntry]]:
+    """The trail of one subject, oldest first, behind the line numbered `after`; each line with its number."""
+    async with database_weather():
+        rows = await db.fetch(_CALLS["list_audit_of"], subject, after, limit)
+    return [(number, AuditEntry(*entry)) for number, *entry in rows]
+
+
 async def ping(db: Connection | Pool) -> None:
     """Raise DatabaseAway unless the database answers."""
     async with database_weather():

@@ -717,6 +717,8 @@ CREATE INDEX addresses_pending ON public.addresses USING btree (chain, effective
 
 CREATE INDEX api_keys_listing ON public.api_keys USING btree (merchant_id, created_at, id);
 
+CREATE INDEX audit_trail_by_subject ON public.audit_trail USING btree (subject, id);
+
 CREATE INDEX audit_trail_by_time ON public.audit_trail USING btree (at);
 
 CREATE INDEX delivery_attempts_by_time ON public.delivery_attempts USING btree (started_at);

@@ -187,7 +187,7 @@ async def change_endpoint(
 
     RequestFlawed, NotFound. An attempt under way may still go by the old terms.
     """
-    await _lock(conn, merchant_id, endpoint_id)
+    await lock_endpoint(conn, merchant_id, endpoint_id)
     row = await _load_row(conn, merchant_id, endpoint_id)
     before = EndpointTerms(
         url=row["url"],
@@ -220,7 +220,7 @@ async def change_endpoint(
 
 async def delete_endpoint(conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, now: datetime) -> None:
     """Delete an endpoint with its secrets and what waited for it; NotFound. Its attempts stay until pruned."""
-    await _lock(conn, merchant_id, endpoint_id)
+    await lock_endpoint(conn, merchant_id, endpoint_id)
     await conn.execute(QUERIES.mark_endpoint_deleted, endpoint_id, now)
     for query in (
         QUERIES.delete_cursor,
@@ -248,7 +248,7 @@ async def rotate_secret(
     """
     if not 0 <= overlap_s <= OVERLAP_MAX_S:
         raise RequestFlawed(Flaw("/overlap_s", f"0 to {OVERLAP_MAX_S} seconds"))
-    await _lock(conn, merchant_id, endpoint_id)
+    await lock_endpoint(conn, merchant_id, endpoint_id)
     await conn.execute(QUERIES.expire_current_secret, endpoint_id, now + timedelta(seconds=overlap_s))
     await conn.execute(QUERIES.delete_expired_secrets, endpoint_id, now)
     if await conn.fetchval(QUERIES.count_secrets, endpoint_id) >= SECRETS_MAX:
@@ -264,7 +264,7 @@ async def pause_endpoint(
     conn: Connection, box: SecretBox, merchant_id: UUID, endpoint_id: UUID, *, now: datetime
 ) -> Endpoint:
     """Send nothing more until resumed; its place is kept. Pausing twice is pausing once. NotFound."""
-    await _lock(conn, merchant_id, endpoint_id)
+    await lock_endpoint(conn, merchant_id, endpoint_id)
     reason = "paused by request"
     version = await conn.fetchval(QUERIES.pause_endpoint, endpoint_id, reason, now)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
@@ -277,7 +277,7 @@ async def resume_endpoint(
     conn: Connection, box: SecretBox, merchant_id: UUID, endpoint_id: UUID, *, now: datetime
 ) -> Endpoint:
     """Go on where it stood, paused or failing; what waited for a retry gets one at once, at no cost. NotFound."""
-    await _lock(conn, merchant_id, endpoint_id)
+    await lock_endpoint(conn, merchant_id, endpoint_id)
     version = await conn.fetchval(QUERIES.resume_endpoint, endpoint_id, now)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
     endpoint = await load_endpoint(conn, box, merchant_id, endpoint_id)
@@ -300,7 +300,8 @@ async def set_merchant_enabled(
     await conn.execute(QUERIES.wake_endpoints_of_merchant, merchant_id, int(enabled))
 
 
-async def _lock(conn: Connection, merchant_id: UUID, endpoint_id: UUID) -> None:
+async def lock_endpoint(conn: Connection, merchant_id: UUID, endpoint_id: UUID) -> None:
+    """Hold this merchant's endpoint until the transaction ends: its changes are one after the other. NotFound."""
     assert conn.is_in_transaction(), "a change of an endpoint is one transaction"
     if await conn.fetchrow(QUERIES.lock_endpoint, endpoint_id, merchant_id) is None:
         raise NotFound("no such endpoint")

@@ -133,9 +133,11 @@ async def load_events_of_object(
 
 
 async def load_head(conn: Connection, merchant_id: UUID) -> LogHead:
-    """Where this merchant's log stands; sequence 0 if nothing was ever told."""
+    """Where this merchant's log stands; sequence 0 if nothing was ever told, in the epoch its first event will have."""
     row = await conn.fetchrow(QUERIES.load_head, merchant_id)
-    return LogHead() if row is None else LogHead(*row)
+    if row is None:
+        return LogHead(log_epoch=await conn.fetchval(QUERIES.load_newest_epoch))
+    return LogHead(*row)
 
 
 async def load_oldest_sequence(conn: Connection, merchant_id: UUID) -> int:

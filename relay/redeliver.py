@@ -16,7 +16,8 @@ from migrations.handles import Connection
 from migrations.ids import new_id
 from migrations.queries import load_queries
 from relay import log
-from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
+from relay.endpoints import lock_endpoint
+from relay.errors import Conflict, Flaw, RequestFlawed, SequencePruned
 from relay.views import Delivery, DeliveryState, find_delivery
 
 ENDPOINTS = load_queries("relay", "endpoints.sql")
@@ -45,7 +46,7 @@ async def retry_delivery(
     NotFound; Conflict where it has its turn anyway (not reached yet, or behind an earlier version of its object).
     """
     found = await find_delivery(conn, merchant_id, delivery_id)
-    await _lock_endpoint(conn, merchant_id, found.endpoint_id)
+    await lock_endpoint(conn, merchant_id, found.endpoint_id)
     await conn.fetchval(ENDPOINTS.lock_cursor, found.endpoint_id)
     found = await find_delivery(conn, merchant_id, delivery_id)
     match found.state:
@@ -78,7 +79,7 @@ async def replay(
     The end is at most the endpoint's place in the log: what follows is delivered anyway. NotFound, RequestFlawed,
     SequencePruned, Conflict (too many replays wait already).
     """
-    await _lock_endpoint(conn, merchant_id, endpoint_id)
+    await lock_endpoint(conn, merchant_id, endpoint_id)
     place: int = await conn.fetchval(ENDPOINTS.lock_cursor, endpoint_id)
     if from_sequence < 1 or from_sequence > place:
         raise RequestFlawed(
@@ -117,12 +118,6 @@ async def _put_beside(conn: Connection, merchant_id: UUID, delivery: Delivery, n
         now,
     )
     await conn.execute(DELIVERIES.promote_waiting_rows, [endpoint_id], [delivery.object_id], [True], now)
-
-
-async def _lock_endpoint(conn: Connection, merchant_id: UUID, endpoint_id: UUID) -> None:
-    assert conn.is_in_transaction(), "asking for a delivery is one transaction"
-    if await conn.fetchrow(ENDPOINTS.lock_endpoint, endpoint_id, merchant_id) is None:
-        raise NotFound("no such endpoint")
 
 
 async def _load_matched_before(conn: Connection, merchant_id: UUID, endpoint_id: UUID, sequence: int) -> int:

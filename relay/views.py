@@ -20,6 +20,7 @@ from relay.errors import NotFound
 from relay.model import delivery_id_of
 
 QUERIES = load_queries("relay", "views.sql")
+ENDPOINTS = load_queries("relay", "endpoints.sql")
 
 ATTEMPTS_SHOWN_MAX = 100
 
@@ -127,6 +128,12 @@ async def find_delivery(conn: Connection, merchant_id: UUID, delivery_id: UUID) 
     if row is None:
         raise NotFound("no such delivery")
     return _delivery(row, row["endpoint_id"])
+
+
+async def check_had_endpoint(conn: Connection, merchant_id: UUID, endpoint_id: UUID) -> None:
+    """Return when this endpoint is or was this merchant's, deleted or not; NotFound."""
+    if not await conn.fetchval(ENDPOINTS.had_endpoint, endpoint_id, merchant_id):
+        raise NotFound("no such endpoint")
 
 
 async def load_endpoint_queue(conn: Connection, endpoint_id: UUID) -> EndpointQueue:

@@ -31,19 +31,23 @@ async def _replay(frame: Frame) -> int:
         raise BadUse("--from-sequence: sequences start at 1")
     now = frame.now()
     try:
-        async with open_for_command(frame.settings(), APPLICATION) as pool:
-            async with database_weather(), pool.acquire() as conn, conn.transaction():
-                accepted = await replay(
-                    conn,
-                    await find_merchant(conn, endpoint_id),
-                    endpoint_id,
-                    from_sequence=asked.from_sequence,
-                    to_sequence=asked.to_sequence,
-                    now=now,
-                )
-            detail = {"from": accepted.from_sequence, "to": accepted.to_sequence}
+        async with (
+            open_for_command(frame.settings(), APPLICATION) as pool,
+            database_weather(),
+            pool.acquire() as conn,
+            conn.transaction(),
+        ):
+            accepted = await replay(
+                conn,
+                await find_merchant(conn, endpoint_id),
+                endpoint_id,
+                from_sequence=asked.from_sequence,
+                to_sequence=asked.to_sequence,
+                now=now,
+            )
+            detail = {"from_sequence": accepted.from_sequence, "to_sequence": accepted.to_sequence}
             subject = encode_id("end", endpoint_id)
-            await insert_audit(pool, AuditEntry(now, frame.actor, "replay-asked", subject, detail))
+            await insert_audit(conn, AuditEntry(now, frame.actor, "replay-asked", subject, detail))
     except RelayError as error:
         raise CommandFailed(str(error)) from error
     view = {

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from gateway.http.problem import unprocessable
 
+NUMBER_MAX = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TIME_BYTES = 8
@@ -47,6 +48,21 @@ def decode_cursor(text: str) -> tuple[datetime, UUID]:
 def decode_after(text: str | None) -> tuple[datetime, UUID] | None:
     """The `after` parameter, which may be left out."""
     return None if text is None else decode_cursor(text)
+
+
+def encode_numbered(at: datetime, last: int) -> str:
+    """The cursor behind an item that has a number of its own: a sequence, a line of the trail."""
+    return encode_cursor(at, UUID(int=last))
+
+
+def decode_numbered(text: str | None) -> int:
+    """The number to go on behind, 0 where none is given; Problem 422 for another list's cursor."""
+    if text is None:
+        return 0
+    number = decode_cursor(text)[1].int
+    if number > NUMBER_MAX:
+        raise unprocessable("/query/after", "is not a cursor of this list")
+    return number
 
 
 def page(

@@ -6,12 +6,10 @@ Lives here: the handlers. Does not live here: deliveries (relay.views), sending 
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import msgspec
 
 from gateway.http.calls import Answer, Call, json_answer
-from gateway.http.cursors import decode_after, encode_cursor
+from gateway.http.cursors import decode_numbered, encode_numbered
 from gateway.http.shapes_relay import (
     AcceptedReplay,
     AttemptObject,
@@ -20,6 +18,7 @@ from gateway.http.shapes_relay import (
     DeliveryPage,
     PingResult,
 )
+from gateway.http.trail import acting_on, note
 from gateway.store import database_weather
 from indexer.events import format_time
 from migrations.ids import encode_id
@@ -32,7 +31,6 @@ from relay.views import Delivery, DeliveryAttempt, DeliveryState
 async def get_deliveries(call: Call) -> Answer:
     """List an endpoint's deliveries."""
     query = call.query
-    after = decode_after(query.after)
     endpoint_id = call.id("endpoint_id")
     async with database_weather(), call.pool.acquire() as conn:
         await load_endpoint(conn, call.services.box, call.merchant_id, endpoint_id)
@@ -40,13 +38,11 @@ async def get_deliveries(call: Call) -> Answer:
             conn,
             endpoint_id,
             state=None if query.state is None else DeliveryState(query.state),
-            after_sequence=0 if after is None else after[1].int,
+            after_sequence=decode_numbered(query.after),
             limit=query.limit + 1,
         )
     shown = found[: query.limit]
-    more = (
-        encode_cursor(shown[-1].event_at, UUID(int=shown[-1].sequence)) if len(found) > query.limit else None
-    )
+    more = encode_numbered(shown[-1].event_at, shown[-1].sequence) if len(found) > query.limit else None
     return json_answer(DeliveryPage(items=[_delivery(one) for one in shown], next=more))
 
 
@@ -63,12 +59,15 @@ async def post_retry(call: Call) -> Answer:
         delivery = await redeliver.retry_delivery(
             conn, call.merchant_id, call.id("delivery_id"), now=call.now
         )
+        detail = {"delivery_id": call.path["delivery_id"].lower(), "sequence": delivery.sequence}
+        await note(conn, call, "retry-asked", delivery.endpoint_id, detail)
     return json_answer(_delivery(delivery), 202)
 
 
 async def post_replay(call: Call) -> Answer:
     """Deliver a stretch of the log again."""
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    asked = msgspec.structs.asdict(call.body)
+    async with acting_on(call, "replay-asked", asked) as conn:
         accepted = await redeliver.replay(
             conn,
             call.merchant_id,
@@ -91,6 +90,7 @@ async def post_test(call: Call) -> Answer:
         target, log_epoch = await load_target(
             conn, call.services.box, call.merchant_id, call.id("endpoint_id")
         )
+        await note(conn, call, "endpoint-tested", target.endpoint_id)
     assert call.services.egress is not None, "the gateway has a way out"
     outcome = await send_ping(
         call.services.egress, target, merchant_id=call.merchant_id, log_epoch=log_epoch, now=call.now

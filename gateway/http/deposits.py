@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from uuid import UUID
 
 import msgspec
 
@@ -18,7 +17,7 @@ from chains.traits import Family
 from gateway.faces import Face, Faces
 from gateway.http.addresses import find_chain, read_address
 from gateway.http.calls import Answer, Call, json_answer
-from gateway.http.cursors import decode_after, encode_cursor, page
+from gateway.http.cursors import decode_after, decode_numbered, encode_numbered, page
 from gateway.http.problem import not_found, unprocessable
 from gateway.statuscache import Question, Watermark
 from gateway.store import database_weather
@@ -99,19 +98,18 @@ async def get_history(call: Call) -> Answer:
     """Every event that told of a deposit, with its exact bytes."""
     query = call.query
     deposit_id = encode_id("dep", call.id("deposit_id"))
-    after = decode_after(query.after)
     async with database_weather(), call.pool.acquire() as conn:
         events = await load_events_of_object(
             conn,
             call.merchant_id,
             deposit_id,
-            after_sequence=0 if after is None else after[1].int,
+            after_sequence=decode_numbered(query.after),
             limit=query.limit + 1,
         )
     if not events:
         await load_published(call)
     shown = events[: query.limit]
-    more = encode_cursor(call.now, UUID(int=shown[-1].sequence)) if len(events) > query.limit else None
+    more = encode_numbered(call.now, shown[-1].sequence) if len(events) > query.limit else None
     items = [msgspec.Raw(event.body) for event in shown]
     return Answer(200, msgspec.json.encode({"items": items, "next": more}))
 

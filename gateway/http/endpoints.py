@@ -13,6 +13,7 @@ from gateway.http.calls import NO_CONTENT, Answer, Call, json_answer
 from gateway.http.cursors import decode_after, page
 from gateway.http.public_keys import view_public_key
 from gateway.http.shapes_relay import CreatedEndpoint, EndpointObject, EndpointSecret, NewEndpoint
+from gateway.http.trail import acting_on, describe_terms, note
 from gateway.store import database_weather
 from indexer.events import format_time
 from migrations.ids import encode_id
@@ -46,6 +47,10 @@ async def post_endpoint(call: Call) -> Answer:
             from_sequence=None if body.from_sequence is None else max(1, body.from_sequence),
             now=call.now,
         )
+        asked = {
+            name: value for name, value in msgspec.structs.asdict(body).items() if value not in (None, "")
+        }
+        await note(conn, call, "endpoint-created", endpoint.endpoint_id, describe_terms(asked))
     created = CreatedEndpoint(secret=secret, **msgspec.structs.asdict(view_endpoint(endpoint)))
     return json_answer(created, 201)
 
@@ -82,7 +87,7 @@ async def patch_endpoint(call: Call) -> Answer:
     }
     if given.get("event_types") is not None:
         given["event_types"] = tuple(dict.fromkeys(given["event_types"]))
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with acting_on(call, "endpoint-changed", describe_terms(given)) as conn:
         endpoint = await endpoints.change_endpoint(
             conn,
             call.services.box,
@@ -97,14 +102,14 @@ async def patch_endpoint(call: Call) -> Answer:
 
 async def delete_one_endpoint(call: Call) -> Answer:
     """Delete an endpoint."""
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with acting_on(call, "endpoint-deleted") as conn:
         await endpoints.delete_endpoint(conn, call.merchant_id, call.id("endpoint_id"), now=call.now)
     return NO_CONTENT
 
 
 async def post_rotate_secret(call: Call) -> Answer:
     """Give an endpoint a new secret; the one before signs along for a while."""
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with acting_on(call, "secret-rotated", {"overlap_s": call.body.overlap_s}) as conn:
         secret = await endpoints.rotate_secret(
             conn,
             call.services.box,
@@ -132,7 +137,7 @@ async def post_rotate_key(call: Call) -> Answer:
 
 async def post_pause(call: Call) -> Answer:
     """Send nothing more until resumed."""
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with acting_on(call, "endpoint-paused") as conn:
         endpoint = await endpoints.pause_endpoint(
             conn, call.services.box, call.merchant_id, call.id("endpoint_id"), now=call.now
         )
@@ -141,7 +146,7 @@ async def post_pause(call: Call) -> Answer:
 
 async def post_resume(call: Call) -> Answer:
     """Go on where it stood."""
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with acting_on(call, "endpoint-resumed") as conn:
         endpoint = await endpoints.resume_endpoint(
             conn, call.services.box, call.merchant_id, call.id("endpoint_id"), now=call.now
         )

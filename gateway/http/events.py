@@ -15,8 +15,9 @@ import msgspec
 
 from gateway import store
 from gateway.event_types import check_event_type
-from gateway.http.calls import Answer, Call, Services, Stream
+from gateway.http.calls import Answer, Call, Services, Stream, json_answer
 from gateway.http.problem import Problem, not_found, unprocessable
+from gateway.http.shapes import EventHead
 from gateway.store import DatabaseAway, database_weather
 from indexer.identity import MerchantId
 from relay import log
@@ -49,6 +50,15 @@ async def get_events(call: Call) -> Answer:
         "head_sequence": head,
     }
     return Answer(200, msgspec.json.encode(page))
+
+
+async def get_head(call: Call) -> Answer:
+    """Where the log ends: what a receiver compares its own place with."""
+    async with database_weather(), call.pool.acquire() as conn:
+        head = await log.load_head(conn, call.merchant_id)
+    return json_answer(
+        EventHead(sequence=head.sequence, log_epoch=head.log_epoch, head_hash=head.head_hash.hex())
+    )
 
 
 async def get_event(call: Call) -> Answer:

@@ -24,6 +24,7 @@ from gateway.http import (
     shapes_explain,
     shapes_proofs,
     shapes_relay,
+    trail,
 )
 from gateway.http.calls import AdminAccess, AnyKey, OpenAccess, Operation, Outcome
 
@@ -136,6 +137,10 @@ EVENTS = (
         query=shapes_proofs.InclusionQuery, problems=(409,),
     ),
     Operation(
+        "GET", "/v1/events/head", "get_head", "Where the log ends", Scope.EVENTS, events.get_head,
+        (Outcome(200, shapes.EventHead, "Its last sequence."),),
+    ),
+    Operation(
         "GET", "/v1/events/{event_id}", "get_event", "One event's exact bytes", Scope.EVENTS, events.get_event,
         (Outcome(200, shapes.EventObject, "The event."),),
     ),
@@ -199,6 +204,11 @@ ENDPOINTS = (
         "GET", "/v1/endpoints/{endpoint_id}/deliveries", "list_deliveries", "List an endpoint's deliveries",
         Scope.ENDPOINTS, deliveries.get_deliveries, (Outcome(200, shapes_relay.DeliveryPage, "A page."),),
         query=shapes_relay.DeliveryQuery,
+    ),
+    Operation(
+        "GET", "/v1/endpoints/{endpoint_id}/audit", "list_endpoint_audit", "What was done to an endpoint, and by whom",
+        Scope.ENDPOINTS, trail.get_audit, (Outcome(200, shapes_relay.AuditPage, "A page, oldest first."),),
+        query=shapes.PageQuery,
     ),
     Operation(
         "GET", "/v1/deliveries/{delivery_id}", "get_delivery", "One delivery with its attempts",

@@ -6,7 +6,7 @@ turning rows into them (`endpoints`, `deliveries`, `public_keys`), bounds that n
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -176,6 +176,22 @@ class DeliveryPage(Given, frozen=True):
     """A page of deliveries, in the order of the log."""
 
     items: list[DeliveryObject]
+    next: str | None
+
+
+class AuditObject(Given, frozen=True):
+    """One thing done to an endpoint. `actor` is the id of the key that asked, or `operator`; `detail` has no secret."""
+
+    at: str
+    actor: str
+    action: str
+    detail: dict[str, Any]
+
+
+class AuditPage(Given, frozen=True):
+    """A page of an endpoint's trail, oldest first."""
+
+    items: list[AuditObject]
     next: str | None
 
 

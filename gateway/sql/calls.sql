@@ -54,6 +54,13 @@ where ($1::timestamptz is null or at >= $1)
 order by id desc
 limit $2;
 
+-- name: list_audit_of :many
+select id, at, actor, action, subject, detail
+from audit_trail
+where subject = $1 and id > $2
+order by id
+limit $3;
+
 -- name: ping :one
 select 1;
 

@@ -46,3 +46,4 @@ create table audit_trail (
   detail jsonb not null default '{}'
 );
 create index audit_trail_by_time on audit_trail (at);
+create index audit_trail_by_subject on audit_trail (subject, id);

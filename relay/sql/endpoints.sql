@@ -233,6 +233,9 @@ update endpoint_secrets
 set secret_sealed = $3
 where endpoint_id = $1 and secret_id = $2;
 
+-- name: had_endpoint :one
+select exists (select from endpoints where endpoint_id = $1 and merchant_id = $2);
+
 -- name: find_merchant :one
 select merchant_id
 from endpoints

@@ -66,6 +66,10 @@ select log_epoch, sequence, head_hash, head_at
 from merchant_logs
 where merchant_id = $1;
 
+-- name: load_newest_epoch :one
+select coalesce(max(log_epoch), 1)
+from log_epochs;
+
 -- name: load_oldest_sequence :one
 select sequence
 from events

@@ -8,6 +8,7 @@ import json
 import time
 
 from gateway import store
+from relay import log
 from tests.api.world import World
 
 
@@ -55,6 +56,32 @@ async def test_events_are_verbatim_chained_and_numbered_from_one(world: World, k
         assert exact in page.body
         assert item["prev_hash"] == before
         before = hashlib.sha256(exact).hexdigest()
+
+
+async def test_the_head_says_where_the_log_ends_and_what_the_next_event_is_chained_to(
+    world: World, key: str
+) -> None:
+    empty = await world.call("GET", "/v1/events/head", key=key)
+    assert empty.json == {"sequence": 0, "log_epoch": 1, "head_hash": "0" * 64}
+    await world.watch(key)
+    await world.pay(empty=12)
+    head = (await world.call("GET", "/v1/events/head", key=key)).json
+    (last,) = (await world.call("GET", "/v1/events?after_sequence=1", key=key)).json["items"]
+    exact = (await world.call("GET", f"/v1/events/{last['id']}", key=key)).body
+    assert head == {"sequence": 2, "log_epoch": 1, "head_hash": hashlib.sha256(exact).hexdigest()}
+    await world.pay()
+    (after,) = (await world.call("GET", "/v1/events?after_sequence=2", key=key)).json["items"]
+    assert after["prev_hash"] == head["head_hash"]
+
+
+async def test_an_empty_log_names_the_epoch_that_its_first_event_will_have(world: World, key: str) -> None:
+    async with world.pool.acquire() as conn:
+        await log.raise_epochs(conn)
+    head = (await world.call("GET", "/v1/events/head", key=key)).json
+    await world.watch(key)
+    await world.pay()
+    (first,) = (await world.call("GET", "/v1/events", key=key)).json["items"]
+    assert head["log_epoch"] == first["log_epoch"] > 1
 
 
 async def test_the_end_of_the_log_is_null_and_types_filter(world: World, key: str) -> None:
