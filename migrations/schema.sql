@@ -269,10 +269,12 @@ CREATE TABLE public.delivery_exceptions (
     free boolean DEFAULT false NOT NULL,
     replay boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    exhausted_at timestamp with time zone,
     CONSTRAINT delivery_exceptions_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT delivery_exceptions_check CHECK (((prev_sequence >= 0) AND (prev_sequence < sequence))),
     CONSTRAINT delivery_exceptions_check1 CHECK (((retry_at IS NOT NULL) = (state = ANY (ARRAY['sending'::text, 'retrying'::text])))),
-    CONSTRAINT delivery_exceptions_check2 CHECK (((NOT free) OR (state = 'retrying'::text))),
+    CONSTRAINT delivery_exceptions_check2 CHECK (((exhausted_at IS NOT NULL) = (state = 'exhausted'::text))),
+    CONSTRAINT delivery_exceptions_check3 CHECK (((NOT free) OR (state = 'retrying'::text))),
     CONSTRAINT delivery_exceptions_failures_check CHECK ((failures >= 0)),
     CONSTRAINT delivery_exceptions_sequence_check CHECK ((sequence >= 1)),
     CONSTRAINT delivery_exceptions_state_check CHECK ((state = ANY (ARRAY['sending'::text, 'retrying'::text, 'waiting'::text, 'exhausted'::text])))
@@ -368,8 +370,11 @@ CREATE TABLE public.endpoint_replays (
     sequence_last bigint NOT NULL,
     matched_sequence bigint DEFAULT 0 NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    object_id text,
+    exhausted_since timestamp with time zone,
     CONSTRAINT endpoint_replays_check CHECK ((sequence <= sequence_last)),
     CONSTRAINT endpoint_replays_check1 CHECK (((matched_sequence >= 0) AND (matched_sequence <= sequence))),
+    CONSTRAINT endpoint_replays_check2 CHECK (((object_id IS NULL) OR (exhausted_since IS NULL))),
     CONSTRAINT endpoint_replays_sequence_check CHECK ((sequence >= 0))
 );
 

@@ -1,9 +1,9 @@
-"""Sending again what a merchant asks for: one delivery, or a stretch of the log.
+"""Sending again what a merchant asks for: one delivery, a stretch of the log, one object's events, what was exhausted.
 
-Lives here: `retry_delivery` and `replay`, on a connection inside the caller's transaction. What is sent again has the same
-ids and bytes, stands beside the stream (it holds nothing up), and becomes rows a few at a time, so that a replay of
+Lives here: `retry_delivery` and the replays, on a connection inside the caller's transaction. What is sent again has the
+same ids and bytes, stands beside the stream (it holds nothing up), and becomes rows a few at a time, so that a replay of
 millions is one row until it is worked on, and survives a crash at any point. Does not live here: working on it
-(`dispatch`, `RelayStore.advance_replay`).
+(`replays`, called by `dispatch`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from migrations.ids import new_id
 from migrations.queries import load_queries
 from relay import log
 from relay.endpoints import lock_endpoint
-from relay.errors import Conflict, Flaw, RequestFlawed, SequencePruned
+from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
+from relay.replays import LOOK_BACK_EVENTS
 from relay.views import Delivery, DeliveryState, find_delivery
 
 ENDPOINTS = load_queries("relay", "endpoints.sql")
@@ -25,17 +26,19 @@ DELIVERIES = load_queries("relay", "deliveries.sql")
 VIEWS = load_queries("relay", "views.sql")
 
 REPLAYS_MAX = 10
-LOOK_BACK_EVENTS = 10_000
-"""How far the sequence before a replayed event is looked for; beyond, `chainbell-prev-sequence` says 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Both sequences inclusive."""
+    """What will be sent again, both sequences inclusive and None where it is nothing.
+
+    `deliveries` counts them; None for a stretch of the log, which is counted by nobody before it is read.
+    """
 
     endpoint_id: UUID
-    from_sequence: int
-    to_sequence: int
+    from_sequence: int | None
+    to_sequence: int | None
+    deliveries: int | None = None
 
 
 async def retry_delivery(
@@ -91,14 +94,72 @@ async def replay(
     oldest = await log.load_oldest_sequence(conn, merchant_id)
     if from_sequence < oldest:
         raise SequencePruned(oldest)
-    if await conn.fetchval(VIEWS.count_replays, endpoint_id) >= REPLAYS_MAX:
-        raise Conflict(f"{REPLAYS_MAX} replays of this endpoint wait already")
     before = await _load_matched_before(conn, merchant_id, endpoint_id, from_sequence)
-    replay_id = new_id(int(now.timestamp() * 1000))
-    await conn.execute(VIEWS.insert_replay, replay_id, endpoint_id, from_sequence - 1, last, before, now)
-    await conn.execute(ENDPOINTS.touch_endpoint, endpoint_id)
-    await conn.execute(ENDPOINTS.notify_endpoint, endpoint_id)
-    return Replay(endpoint_id, from_sequence, last)
+    replay = Replay(endpoint_id, from_sequence, last)
+    await _insert_replay(conn, replay, matched_sequence=before, now=now)
+    return replay
+
+
+async def replay_object(
+    conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, object_id: str, now: datetime
+) -> Replay:
+    """Have every event of one object (`dep_…`) that the endpoint's filter matches now sent again, as far as it has come.
+
+    NotFound, also where the log keeps no event of this object; Conflict (too many replays wait already).
+    """
+    await lock_endpoint(conn, merchant_id, endpoint_id)
+    place: int = await conn.fetchval(ENDPOINTS.lock_cursor, endpoint_id)
+    event_types = await conn.fetchval(VIEWS.load_filter, endpoint_id)
+    found = await conn.fetchrow(VIEWS.measure_object, merchant_id, object_id, place, event_types)
+    if found is None or not found["kept"]:
+        raise NotFound("no event of this object is kept")
+    replay = Replay(endpoint_id, found["sequence_first"], found["sequence_last"], found["deliveries"])
+    await _insert_replay(conn, replay, object_id=object_id, now=now)
+    return replay
+
+
+async def replay_exhausted(
+    conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, since: datetime, now: datetime
+) -> Replay:
+    """Have everything of this endpoint sent again whose last retry failed at `since` or later, whatever the filter says now.
+
+    What retention dropped can not be. NotFound, Conflict (too many replays wait already).
+    """
+    await lock_endpoint(conn, merchant_id, endpoint_id)
+    await conn.fetchval(ENDPOINTS.lock_cursor, endpoint_id)
+    found = await conn.fetchrow(VIEWS.measure_exhausted, endpoint_id, since)
+    assert found is not None, "a count has a row"
+    replay = Replay(endpoint_id, found["sequence_first"], found["sequence_last"], found["deliveries"])
+    await _insert_replay(conn, replay, exhausted_since=since, now=now)
+    return replay
+
+
+async def _insert_replay(
+    conn: Connection,
+    replay: Replay,
+    *,
+    matched_sequence: int = 0,
+    object_id: str | None = None,
+    exhausted_since: datetime | None = None,
+    now: datetime,
+) -> None:
+    if replay.from_sequence is None:
+        return
+    if await conn.fetchval(VIEWS.count_replays, replay.endpoint_id) >= REPLAYS_MAX:
+        raise Conflict(f"{REPLAYS_MAX} replays of this endpoint wait already")
+    await conn.execute(
+        VIEWS.insert_replay,
+        new_id(int(now.timestamp() * 1000)),
+        replay.endpoint_id,
+        replay.from_sequence - 1,
+        replay.to_sequence,
+        matched_sequence,
+        now,
+        object_id,
+        exhausted_since,
+    )
+    await conn.execute(ENDPOINTS.touch_endpoint, replay.endpoint_id)
+    await conn.execute(ENDPOINTS.notify_endpoint, replay.endpoint_id)
 
 
 async def _put_beside(conn: Connection, merchant_id: UUID, delivery: Delivery, now: datetime) -> None:
@@ -122,7 +183,7 @@ async def _put_beside(conn: Connection, merchant_id: UUID, delivery: Delivery, n
 
 async def _load_matched_before(conn: Connection, merchant_id: UUID, endpoint_id: UUID, sequence: int) -> int:
     event_types = await conn.fetchval(VIEWS.load_filter, endpoint_id)
-    found: int | None = await conn.fetchval(
+    before: int = await conn.fetchval(
         VIEWS.load_matched_before, merchant_id, sequence, event_types, LOOK_BACK_EVENTS
     )
-    return found or 0
+    return before

@@ -97,7 +97,7 @@ async def _write_rows(conn: Connection, batch: Sequence[Settlement], now: dateti
         for row in one.rows
     ]  # fmt: skip
     if rows:
-        await conn.execute(QUERIES.upsert_rows, *_columns(rows))
+        await conn.execute(QUERIES.upsert_rows, *_columns(rows), now)
     freed = [(one.endpoint_id, gone.object_id, gone.replay) for one in batch for gone in one.freed]
     if freed:
         await conn.execute(QUERIES.promote_waiting_rows, *_columns(freed), now)

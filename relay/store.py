@@ -1,7 +1,8 @@
 """`RelayStore` on PostgreSQL: what sending reads, and the leases of shards.
 
 Lives here: the room's only import of the driver, one method per question, and which of its errors are weather. Does not
-live here: the SQL (`sql/`), what a settle writes (`settle`), the log (`log`), what merchants do (`endpoints`).
+live here: the SQL (`sql/`), what a settle writes (`settle`), working on replays
+(`replays`), the log (`log`), what merchants do (`endpoints`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from relay.model import (
     RowState,
     Settlement,
 )
+from relay.replays import advance
 from relay.settle import write_settlements
 from relay.storage import (
     DueRows,
@@ -197,65 +199,7 @@ class PostgresRelayStore:
 
     async def advance_replay(self, endpoint_id: UUID, *, now: datetime, limit: int, rows_max: int) -> bool:
         async with self.connection() as conn, conn.transaction():
-            replay = await conn.fetchrow(DELIVERIES.lock_oldest_replay, endpoint_id)
-            if replay is None:
-                return False
-            if replay["unfinished"] >= rows_max:
-                return True
-            rows = await conn.fetch(
-                DELIVERIES.load_events_to_replay,
-                replay["merchant_id"],
-                replay["sequence"],
-                replay["sequence_last"],
-                limit,
-            )
-            matched, chosen = replay["matched_sequence"], []
-            for row in rows:
-                if replay["event_types"] is None or row["type"] in replay["event_types"]:
-                    chosen.append((row, matched))
-                    matched = row["sequence"]
-            await self._insert_replay_rows(conn, endpoint_id, replay["merchant_id"], chosen, now)
-            position = rows[-1]["sequence"] if rows else replay["sequence_last"]
-            if position < replay["sequence_last"]:
-                await conn.execute(DELIVERIES.move_replay, replay["replay_id"], position, matched)
-                return True
-            await conn.execute(DELIVERIES.delete_replay, replay["replay_id"])
-            more: bool = await conn.fetchval(DELIVERIES.has_replay, endpoint_id)
-            return more
-
-    async def _insert_replay_rows(
-        self,
-        conn: Connection,
-        endpoint_id: UUID,
-        merchant_id: UUID,
-        chosen: Sequence[tuple[asyncpg.Record, int]],
-        now: datetime,
-    ) -> None:
-        if not chosen:
-            return
-        sequences = [row["sequence"] for row, _ in chosen]
-        await conn.execute(
-            DELIVERIES.insert_replay_rows,
-            endpoint_id,
-            merchant_id,
-            sequences,
-            [row["event_id"] for row, _ in chosen],
-            [row["created_at"] for row, _ in chosen],
-            [row["object_id"] for row, _ in chosen],
-            [row["version"] for row, _ in chosen],
-            [row["type"] for row, _ in chosen],
-            [prev_sequence for _, prev_sequence in chosen],
-            now,
-        )
-        objects = list(dict.fromkeys(row["object_id"] for row, _ in chosen))
-        await conn.execute(
-            DELIVERIES.promote_waiting_rows,
-            [endpoint_id] * len(objects),
-            objects,
-            [True] * len(objects),
-            now,
-        )
-        await conn.execute(DELIVERIES.hasten_replayed_rows, endpoint_id, sequences, now)
+            return await advance(conn, endpoint_id, now=now, limit=limit, rows_max=rows_max)
 
     async def settle(self, batch: Sequence[Settlement], *, now: datetime) -> SettleResult:
         async with self.connection() as conn, conn.transaction():

@@ -51,6 +51,7 @@ class Delivery:
     state: DeliveryState
     attempts: int
     retry_at: datetime | None
+    exhausted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,4 +171,5 @@ def _delivery(row: _Row, endpoint_id: UUID) -> Delivery:
         state=DeliveryState(row["state"]),
         attempts=row["attempts"],
         retry_at=row["retry_at"],
+        exhausted_at=row["exhausted_at"],
     )

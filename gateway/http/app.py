@@ -21,7 +21,7 @@ from aiohttp import web
 from gateway.http import shapes
 from gateway.http.auth import check_access, identify
 from gateway.http.calls import NOBODY, Answer, Call, Caller, OpenAccess, Operation, Services, Stream
-from gateway.http.decoding import check_depth, decode_body, decode_query
+from gateway.http.decoding import check_depth, choose_shape, decode_body, decode_query
 from gateway.http.idempotency import (
     KeyedCall,
     answer_once,
@@ -199,26 +199,13 @@ def _decode(request: web.Request, operation: Operation, body: bytes) -> Any:
     shape = operation.body
     if shape is None or (not body and _is_optional(shape)):
         return decode_body(body or b"{}", shape or shapes.Nothing)
-    if shape == shapes.NewAddress | shapes.NewAddresses:
-        return decode_body(body, shapes.NewAddresses if _has_items(body) else shapes.NewAddress)
-    return decode_body(body, shape)
+    return decode_body(body, choose_shape(shape, body))
 
 
 def _is_optional(shape: Any) -> bool:
     """Whether an empty object says everything it must."""
     fields = msgspec.structs.fields(shape) if isinstance(shape, type) else ()
     return isinstance(shape, type) and not any(field.required for field in fields)
-
-
-class _Peek(msgspec.Struct):
-    items: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-def _has_items(body: bytes) -> bool:
-    try:
-        return msgspec.json.decode(body, type=_Peek).items is not msgspec.UNSET
-    except msgspec.DecodeError:
-        return False
 
 
 def _respond(answer: Answer, request_id: str, headers: dict[str, str]) -> web.StreamResponse:

@@ -7,13 +7,15 @@ nesting, text that a database can not hold. Does not live here: the types (`shap
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import msgspec
 
-from gateway.http.problem import Flaw, Problem
+from gateway.http.problem import Flaw, Problem, unprocessable
 
 DEPTH_MAX = 32
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<at>.*?)`)?$", re.DOTALL)
@@ -33,6 +35,34 @@ def decode_body(body: bytes, shape: Any) -> Any:
     if b"\\u0000" in body:
         _check_text(value, "")
     return value
+
+
+def members_of(shape: Any) -> tuple[Any, ...]:
+    """The types of a union of objects, or the one type."""
+    return shape.__args__ if isinstance(shape, types.UnionType) else (shape,)
+
+
+def choose_shape(shape: Any, body: bytes) -> Any:
+    """Of several shapes, the last whose required members are all there; the first where that is none."""
+    first, *others = members_of(shape)
+    if not others:
+        return first
+    try:
+        given = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return first
+    for other in reversed(others):
+        if {field.encode_name for field in msgspec.structs.fields(other) if field.required} <= given:
+            return other
+    return first
+
+
+def in_utc(pointer: str, at: datetime) -> datetime:
+    """A time of a request in UTC; Problem 422 for one that lies outside what can be said there."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise unprocessable(pointer, "this time lies outside the years 1 to 9999 in UTC") from None
 
 
 @cache

@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.http.calls import Answer, Call, json_answer
 from gateway.http.cursors import decode_numbered, encode_numbered
+from gateway.http.decoding import in_utc
 from gateway.http.shapes_relay import (
     AcceptedReplay,
     AttemptObject,
@@ -17,10 +18,14 @@ from gateway.http.shapes_relay import (
     DeliveryObject,
     DeliveryPage,
     PingResult,
+    ReplayDeposit,
+    ReplayExhausted,
+    ReplayRange,
 )
 from gateway.http.trail import acting_on, note
 from gateway.store import database_weather
 from indexer.events import format_time
+from migrations.handles import Connection
 from migrations.ids import encode_id
 from relay import redeliver, views
 from relay.endpoints import load_endpoint
@@ -65,23 +70,35 @@ async def post_retry(call: Call) -> Answer:
 
 
 async def post_replay(call: Call) -> Answer:
-    """Deliver a stretch of the log again."""
-    asked = msgspec.structs.asdict(call.body)
-    async with acting_on(call, "replay-asked", asked) as conn:
-        accepted = await redeliver.replay(
-            conn,
-            call.merchant_id,
-            call.id("endpoint_id"),
-            from_sequence=call.body.from_sequence,
-            to_sequence=call.body.to_sequence,
-            now=call.now,
-        )
+    """Deliver again: a stretch of the log, one deposit's events, or what was exhausted."""
+    asked = {name: value for name, value in msgspec.structs.asdict(call.body).items() if value is not None}
+    async with acting_on(call, "replay-asked", msgspec.to_builtins(asked)) as conn:
+        accepted = await _replay(conn, call)
     view = AcceptedReplay(
         endpoint_id=encode_id("end", accepted.endpoint_id),
         from_sequence=accepted.from_sequence,
         to_sequence=accepted.to_sequence,
+        deliveries=accepted.deliveries,
     )
     return json_answer(view, 202)
+
+
+async def _replay(conn: Connection, call: Call) -> redeliver.Replay:
+    asked: ReplayRange | ReplayDeposit | ReplayExhausted = call.body
+    endpoint_id = call.id("endpoint_id")
+    match asked:
+        case ReplayDeposit(deposit_id=deposit_id):
+            return await redeliver.replay_object(
+                conn, call.merchant_id, endpoint_id, object_id=deposit_id.lower(), now=call.now
+            )
+        case ReplayExhausted(exhausted_since=since):
+            return await redeliver.replay_exhausted(
+                conn, call.merchant_id, endpoint_id, since=in_utc("/exhausted_since", since), now=call.now
+            )
+        case ReplayRange(from_sequence=first, to_sequence=last):
+            return await redeliver.replay(
+                conn, call.merchant_id, endpoint_id, from_sequence=first, to_sequence=last, now=call.now
+            )
 
 
 async def post_test(call: Call) -> Answer:
@@ -117,6 +134,7 @@ def _delivery(delivery: Delivery) -> DeliveryObject:
         state=delivery.state.value,
         attempt_count=delivery.attempts,
         retry_at=None if delivery.retry_at is None else format_time(delivery.retry_at),
+        exhausted_at=None if delivery.exhausted_at is None else format_time(delivery.exhausted_at),
     )
 
 

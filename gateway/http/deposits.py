@@ -7,7 +7,6 @@ Lives here: the handlers. Does not live here: a deposit's JSON (indexer.events, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -18,6 +17,7 @@ from gateway.faces import Face, Faces
 from gateway.http.addresses import find_chain, read_address
 from gateway.http.calls import Answer, Call, json_answer
 from gateway.http.cursors import decode_after, decode_numbered, encode_numbered, page
+from gateway.http.decoding import in_utc
 from gateway.http.problem import not_found, unprocessable
 from gateway.statuscache import Question, Watermark
 from gateway.store import database_weather
@@ -66,8 +66,8 @@ def read_filter(call: Call) -> tuple[DepositFilter, PageAfter | None]:
         asset=None if query.asset is None else AssetId(query.asset.lower()),
         reference=query.reference,
         tx_hash=None if query.tx_hash is None else _read_tx_hash(faces, face, query.tx_hash),
-        since=_in_utc("since", query.since),
-        until=_in_utc("until", query.until),
+        since=None if query.since is None else in_utc("/query/since", query.since),
+        until=None if query.until is None else in_utc("/query/until", query.until),
     )
     after = decode_after(query.after)
     return wanted, None if after is None else PageAfter(*after)
@@ -138,13 +138,6 @@ async def _views(pool: Pool, faces: Faces, rows: Iterable[DepositRow]) -> dict[D
             confirmations=count_confirmations(deposit, tips[deposit.chain]),
         )
     return shown
-
-
-def _in_utc(name: str, at: datetime | None) -> datetime | None:
-    try:
-        return None if at is None else at.astimezone(UTC)
-    except OverflowError:
-        raise unprocessable(f"/query/{name}", "this time lies outside the years 1 to 9999 in UTC") from None
 
 
 def _read_tx_hash(faces: Faces, face: Face | None, text: str) -> TxHash:

@@ -15,7 +15,8 @@ from typing import Any
 
 from gateway.apikeys import Scope
 from gateway.http.calls import AdminAccess, Answer, AnyKey, Call, OpenAccess, Operation, Outcome
-from gateway.http.openapi import API_VERSION, build_document, encode_document, members_of, statuses_of, tag_of
+from gateway.http.decoding import members_of
+from gateway.http.openapi import API_VERSION, build_document, encode_document, statuses_of, tag_of
 from gateway.http.operations import OPERATIONS
 from gateway.http.problem import title_of
 

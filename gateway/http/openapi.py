@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import types
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 
 from gateway.http import shapes
 from gateway.http.calls import ID_PREFIXES, AdminAccess, OpenAccess, Operation
+from gateway.http.decoding import members_of
 from gateway.http.operations import OPERATIONS
 from gateway.http.problem import CONTENT_TYPE, title_of
 
@@ -204,11 +204,6 @@ def _rate_headers() -> dict[str, Any]:
         }
         for name, text in said.items()
     }
-
-
-def members_of(shape: Any) -> tuple[Any, ...]:
-    """The types of a union of objects, or the one type."""
-    return shape.__args__ if isinstance(shape, types.UnionType) else (shape,)
 
 
 def _schema_of(shape: Any) -> dict[str, Any]:

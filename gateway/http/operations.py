@@ -195,10 +195,11 @@ ENDPOINTS = (
         deliveries.post_test, (Outcome(200, shapes_relay.PingResult, "What became of it."),), waits=True,
     ),
     Operation(
-        "POST", "/v1/endpoints/{endpoint_id}/replay", "replay_events", "Deliver a stretch of the log again",
+        "POST", "/v1/endpoints/{endpoint_id}/replay", "replay_events",
+        "Deliver again: a stretch of the log, one deposit's events, or what was exhausted",
         Scope.ENDPOINTS, deliveries.post_replay,
         (Outcome(202, shapes_relay.AcceptedReplay, "It will be done."),),
-        body=shapes_relay.ReplayRange, problems=(410,),
+        body=shapes_relay.ReplayRange | shapes_relay.ReplayDeposit | shapes_relay.ReplayExhausted, problems=(410,),
     ),
     Operation(
         "GET", "/v1/endpoints/{endpoint_id}/deliveries", "list_deliveries", "List an endpoint's deliveries",

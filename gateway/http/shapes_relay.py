@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from gateway.http.shapes import HEIGHT_MAX, Cursor, Given, Limit, Strict
+from gateway.http.shapes import HEIGHT_MAX, Cursor, Given, Limit, Strict, Time
 from relay.endpoints import (
     DESCRIPTION_LENGTH_MAX,
     EVENT_TYPES_MAX,
@@ -67,10 +67,22 @@ class RotateKey(Strict, frozen=True):
 
 
 class ReplayRange(Strict, frozen=True):
-    """Which events to deliver again; to the head of the log when `to_sequence` is left out."""
+    """Which events to deliver again; up to the endpoint's place in the log when `to_sequence` is left out."""
 
     from_sequence: Annotated[int, Meta(ge=1, le=HEIGHT_MAX)]
     to_sequence: Annotated[int, Meta(ge=1, le=HEIGHT_MAX)] | None = None
+
+
+class ReplayDeposit(Strict, frozen=True):
+    """Every event of one deposit, as far as the endpoint has come."""
+
+    deposit_id: Annotated[str, Meta(pattern="^[dD][eE][pP]_[0-7][0-9a-hjkmnp-tv-zA-HJKMNP-TV-Z]{25}$")]
+
+
+class ReplayExhausted(Strict, frozen=True):
+    """Everything whose last retry failed at this time or later."""
+
+    exhausted_since: Time
 
 
 class EndpointObject(Given, frozen=True):
@@ -153,6 +165,7 @@ class DeliveryObject(Given, frozen=True):
     state: Literal["delivered", "pending", "sending", "retrying", "waiting", "exhausted"]
     attempt_count: int
     retry_at: str | None
+    exhausted_at: str | None
 
 
 class AttemptObject(Given, frozen=True):
@@ -196,11 +209,12 @@ class AuditPage(Given, frozen=True):
 
 
 class AcceptedReplay(Given, frozen=True):
-    """What will be delivered again, both ends included."""
+    """What will be delivered again, both ends included; null where that is nothing. A stretch is not counted."""
 
     endpoint_id: str
-    from_sequence: int
-    to_sequence: int
+    from_sequence: int | None
+    to_sequence: int | None
+    deliveries: int | None
 
 
 class PingResult(Given, frozen=True):

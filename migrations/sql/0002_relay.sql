@@ -252,8 +252,10 @@ create table delivery_exceptions (
   free boolean not null default false,
   replay boolean not null default false,
   created_at timestamptz not null,
+  exhausted_at timestamptz,
   primary key (endpoint_id, sequence),
   check ((retry_at is not null) = (state in ('sending', 'retrying'))),
+  check ((exhausted_at is not null) = (state = 'exhausted')),
   check (not free or state = 'retrying')
 );
 -- Of one object only the oldest is tried: this is the ordering promise as a constraint.
@@ -279,7 +281,8 @@ create table delivery_attempts (
 );
 create index delivery_attempts_by_time on delivery_attempts (started_at);
 
--- A replay is a second, bounded cursor: it turns events of a range into rows, a few at a time.
+-- A replay is a second, bounded cursor: it turns events of a range into rows, a few at a time; of one object only, or
+-- only what has been exhausted since a moment, where it says so.
 create table endpoint_replays (
   replay_id uuid primary key,
   endpoint_id uuid not null references endpoints,
@@ -287,8 +290,11 @@ create table endpoint_replays (
   sequence_last bigint not null,
   matched_sequence bigint not null default 0,
   created_at timestamptz not null,
+  object_id text,
+  exhausted_since timestamptz,
   check (sequence <= sequence_last),
-  check (matched_sequence between 0 and sequence)
+  check (matched_sequence between 0 and sequence),
+  check (object_id is null or exhausted_since is null)
 );
 create index endpoint_replays_by_endpoint on endpoint_replays (endpoint_id, created_at, replay_id);
 

@@ -118,10 +118,11 @@ where x.endpoint_id = closed.endpoint_id and x.sequence = closed.sequence;
 -- name: upsert_rows :exec
 insert into delivery_exceptions (
   endpoint_id, merchant_id, sequence, event_id, event_at, object_id, version, type, prev_sequence,
-  state, failures, attempts, retry_at, free, replay, created_at
+  state, failures, attempts, retry_at, free, replay, created_at, exhausted_at
 )
 select endpoint_id, merchant_id, sequence, event_id, event_at, object_id, version, type, prev_sequence,
-  state, failures, attempts, retry_at, free, replay, created_at
+  state, failures, attempts, retry_at, free, replay, created_at,
+  case when state = 'exhausted' then $17::timestamptz end
 from unnest(
   $1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::timestamptz[], $6::text[], $7::bigint[], $8::text[],
   $9::bigint[], $10::text[], $11::smallint[], $12::integer[], $13::timestamptz[], $14::boolean[], $15::boolean[],
@@ -133,7 +134,10 @@ from unnest(
 order by endpoint_id, state <> 'exhausted', sequence
 on conflict (endpoint_id, sequence) do update
 set state = excluded.state, failures = excluded.failures, attempts = excluded.attempts,
-  retry_at = excluded.retry_at, free = excluded.free;
+  retry_at = excluded.retry_at, free = excluded.free,
+  exhausted_at = case
+    when excluded.state = 'exhausted' then coalesce(delivery_exceptions.exhausted_at, excluded.exhausted_at)
+  end;
 
 -- Of each object that lost its head, the oldest waiting row becomes due.
 -- name: promote_waiting_rows :exec
@@ -179,7 +183,8 @@ from unnest(
 on conflict (endpoint_id, sequence, number) do nothing;
 
 -- name: lock_oldest_replay :one
-select r.replay_id, r.sequence, r.sequence_last, r.matched_sequence, p.merchant_id, p.event_types,
+select r.replay_id, r.endpoint_id, r.sequence, r.sequence_last, r.matched_sequence, r.object_id, r.exhausted_since,
+  p.merchant_id, p.event_types,
   (
     select count(*)
     from delivery_exceptions x
@@ -202,6 +207,37 @@ where merchant_id = $1 and sequence > $2 and sequence <= $3
 order by sequence
 limit $4;
 
+-- What stands before each event in the log is not read here, so it is looked up: $7 events back at most.
+-- name: load_object_events_to_replay :many
+select e.sequence, e.event_id, e.object_id, e.version, e.type, e.created_at,
+  coalesce(before.sequence, greatest(e.sequence - $7::bigint - 1, 0)) as prev_sequence
+from events e
+left join lateral (
+  select b.sequence
+  from events b
+  where b.merchant_id = e.merchant_id and b.sequence < e.sequence and b.sequence >= e.sequence - $7::bigint
+    and ($6::text[] is null or b.type = any($6))
+  order by b.sequence desc
+  limit 1
+) before on true
+where e.merchant_id = $1 and e.object_id = $2 and e.sequence > $3 and e.sequence <= $4
+  and ($6::text[] is null or e.type = any($6))
+order by e.sequence
+limit $5;
+
+-- name: load_exhausted_to_replay :many
+select x.sequence, x.event_id, x.object_id, x.version, x.type, x.event_at as created_at, x.prev_sequence
+from delivery_exceptions x
+where x.endpoint_id = $1 and x.state = 'exhausted' and x.sequence > $2 and x.sequence <= $3
+  and x.exhausted_at >= $4
+  and exists (
+    select
+    from events e
+    where e.merchant_id = x.merchant_id and e.sequence = x.sequence and e.created_at = x.event_at
+  )
+order by x.sequence
+limit $5;
+
 -- A delivery that already has a row is only brought forward: it keeps its order and, unless it was exhausted, its count.
 -- name: insert_replay_rows :exec
 insert into delivery_exceptions (
@@ -215,7 +251,7 @@ select $1, $2, new.sequence, new.event_id, new.event_at, new.object_id, new.vers
 from unnest($3::bigint[], $4::uuid[], $5::timestamptz[], $6::text[], $7::bigint[], $8::text[], $9::bigint[])
   as new (sequence, event_id, event_at, object_id, version, type, prev_sequence)
 on conflict (endpoint_id, sequence) do update
-set state = 'waiting', failures = 0, replay = true
+set state = 'waiting', failures = 0, replay = true, exhausted_at = null
 where delivery_exceptions.state = 'exhausted';
 
 -- name: hasten_replayed_rows :exec

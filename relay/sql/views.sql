@@ -6,7 +6,7 @@ select d.*
 from (
   select e.sequence, e.event_id, e.type, e.object_id, e.version, e.created_at,
     coalesce(x.state, case when e.sequence <= c.sequence then 'delivered' else 'pending' end) as state,
-    coalesce(x.attempts, 0) as attempts, x.retry_at
+    coalesce(x.attempts, 0) as attempts, x.retry_at, x.exhausted_at
   from endpoint_cursors c
   join endpoints p
   on p.endpoint_id = c.endpoint_id
@@ -30,7 +30,7 @@ limit $4;
 
 -- name: load_deliveries_by_state :many
 select x.sequence, x.event_id, x.type, x.object_id, x.version, x.event_at as created_at, x.state, x.attempts,
-  x.retry_at
+  x.retry_at, x.exhausted_at
 from delivery_exceptions x
 where x.endpoint_id = $1 and x.state = $3 and x.sequence > $2
 order by x.sequence
@@ -48,7 +48,7 @@ select candidate.endpoint_id, e.merchant_id, e.sequence, e.event_id, e.type, e.o
       where a.endpoint_id = candidate.endpoint_id and a.sequence = e.sequence
     )
   ) as attempts,
-  x.retry_at
+  x.retry_at, x.exhausted_at
 from unnest($2::uuid[], $3::uuid[]) as candidate (endpoint_id, event_id)
 join events e
 on e.event_id = candidate.event_id and e.merchant_id = $1
@@ -104,23 +104,44 @@ select
   (select count(*) from delivery_exceptions where state = 'exhausted') as exhausted,
   (select count(*) from endpoints where state = 'failing' and deleted_at is null) as failing_endpoints;
 
--- The event before a sequence that the endpoint's filter matches, looked for in a bounded stretch of the log.
+-- The event before a sequence that the endpoint's filter matches, looked for $4 events back. What lies further back is
+-- unknown, and said to be there: a receiver that looks for nothing is better than one that misses something.
 -- name: load_matched_before :one
-select e.sequence
-from (
-  select sequence, type
-  from events
-  where merchant_id = $1 and sequence < $2
-  order by sequence desc
-  limit $4
-) e
-where $3::text[] is null or e.type = any($3)
-order by e.sequence desc
-limit 1;
+select coalesce(
+  (
+    select e.sequence
+    from events e
+    where e.merchant_id = $1 and e.sequence < $2::bigint and e.sequence >= $2::bigint - $4::bigint
+      and ($3::text[] is null or e.type = any($3))
+    order by e.sequence desc
+    limit 1
+  ),
+  greatest($2::bigint - $4::bigint - 1, 0)
+);
 
 -- name: insert_replay :exec
-insert into endpoint_replays (replay_id, endpoint_id, sequence, sequence_last, matched_sequence, created_at)
-values ($1, $2, $3, $4, $5, $6);
+insert into endpoint_replays (
+  replay_id, endpoint_id, sequence, sequence_last, matched_sequence, created_at, object_id, exhausted_since
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: measure_object :one
+select count(*) as kept,
+  count(*) filter (where e.sequence <= $3 and ($4::text[] is null or e.type = any($4))) as deliveries,
+  min(e.sequence) filter (where e.sequence <= $3 and ($4::text[] is null or e.type = any($4))) as sequence_first,
+  max(e.sequence) filter (where e.sequence <= $3 and ($4::text[] is null or e.type = any($4))) as sequence_last
+from events e
+where e.merchant_id = $1 and e.object_id = $2;
+
+-- name: measure_exhausted :one
+select count(*) as deliveries, min(x.sequence) as sequence_first, max(x.sequence) as sequence_last
+from delivery_exceptions x
+where x.endpoint_id = $1 and x.state = 'exhausted' and x.exhausted_at >= $2
+  and exists (
+    select
+    from events e
+    where e.merchant_id = x.merchant_id and e.sequence = x.sequence and e.created_at = x.event_at
+  );
 
 -- name: count_replays :one
 select count(*)

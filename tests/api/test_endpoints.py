@@ -164,3 +164,40 @@ async def test_deliveries_are_listed_and_replayed_by_sequence(world: World, key:
     behind = await create(world, key)
     accepted = await world.call("POST", f"/v1/endpoints/{behind['id']}/replay", {"from_sequence": 1}, key=key)
     assert (accepted.status, accepted.json["to_sequence"]) == (202, 2)
+
+
+async def test_one_deposit_and_what_was_exhausted_are_replayed_by_name(world: World, key: str) -> None:
+    await world.watch(key)
+    await world.pay(empty=12)
+    (deposit,) = (await world.call("GET", "/v1/deposits", key=key)).json["items"]
+    made = await create(world, key)
+    path = f"/v1/endpoints/{made['id']}/replay"
+    accepted = await world.call("POST", path, {"deposit_id": deposit["id"].upper()}, key=key)
+    assert (accepted.status, accepted.json) == (
+        202,
+        {"endpoint_id": made["id"], "from_sequence": 1, "to_sequence": 2, "deliveries": 2},
+    )
+    nothing = await world.call("POST", path, {"exhausted_since": "2026-11-20T08:00:00+01:00"}, key=key)
+    assert (nothing.status, nothing.json["deliveries"], nothing.json["from_sequence"]) == (202, 0, None)
+    unknown = await world.call("POST", path, {"deposit_id": "dep_" + "0" * 26}, key=key)
+    assert unknown.status == 404
+
+
+BAD_REPLAYS = [
+    ({}, "/from_sequence"),
+    ({"from_sequence": 0}, "/from_sequence"),
+    ({"deposit_id": "end_" + "0" * 26}, "/deposit_id"),
+    ({"deposit_id": "dep_" + "0" * 26, "from_sequence": 1}, "/from_sequence"),
+    ({"exhausted_since": "yesterday"}, "/exhausted_since"),
+    ({"exhausted_since": "2026-11-20T08:00:00"}, "/exhausted_since"),
+    ({"exhausted_since": "0001-01-01T00:00:00+14:00"}, "/exhausted_since"),
+    ({"exhausted_since": "2026-11-20T08:00:00Z", "deposit_id": "dep_" + "0" * 26}, "/deposit_id"),
+    ([], ""),
+]
+
+
+async def test_what_a_replay_is_of_is_said_in_one_way(world: World, key: str) -> None:
+    path = f"/v1/endpoints/{(await create(world, key))['id']}/replay"
+    for body, pointer in BAD_REPLAYS:
+        reply = await world.call("POST", path, body, key=key)
+        assert (reply.status, reply.pointers) == (422, [pointer]), (body, reply.body)

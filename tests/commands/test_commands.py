@@ -40,6 +40,16 @@ BAD_USE = [
     (("audit", "--chain", "nowhere", "--from", "0", "--to", "4"), "not configured"),
     (("chain", "accept-reorg", "--chain", "local", "--fork", "0x12"), "64 hexadecimal digits"),
     (("replay", "--endpoint", "end_x", "--from-sequence", "1"), "not an id of the form end_"),
+    (("replay", "--endpoint", "end_" + "0" * 26), "one of the arguments"),
+    (
+        ("replay", "--endpoint", "end_" + "0" * 26, "--deposit", "end_" + "0" * 26),
+        "--deposit: not an id of the form dep_",
+    ),
+    (
+        ("replay", "--endpoint", "end_" + "0" * 26, "--exhausted-since", "yesterday"),
+        "--exhausted-since: Invalid",
+    ),
+    (("replay", "--endpoint", "end_" + "0" * 26, "--exhausted-since", "2026-11-20"), "say the zone too"),
     (("trail", "--limit", "0"), "1 to 10000"),
     (("trail", "--days", "nan"), "a number of days"),
     (("merchant", "list", "--config", "/no/such/file.toml"), "can not be read"),

@@ -115,6 +115,34 @@ async def test_when_all_retries_fail_it_is_exhausted_told_and_can_be_sent_again(
         await shop.settled(endpoint, 2)
 
 
+async def test_everything_given_up_while_the_receiver_was_broken_is_sent_again_by_one_call(
+    shop: Shop, receiver: Receiver
+) -> None:
+    endpoint = await shop.endpoint(receiver)
+    receiver.answer = refuse(400)
+    broken_at = datetime.now(UTC)
+    async with shop.relay():
+        await shop.publish(*[f"dep_{number}" for number in range(5)])
+
+        async def given_up() -> int:
+            (row,) = await shop.fetch("select count(*) from delivery_exceptions where state = 'exhausted'")
+            return int(row["count"])
+
+        async with asyncio.timeout(30):
+            while await given_up() < 5:
+                await asyncio.sleep(0.05)
+        first = {one.event["sequence"]: one.body for one in receiver.received}
+        receiver.answer, receiver.received = accept, []
+        async with shop.pool.acquire() as conn, conn.transaction():
+            accepted = await redeliver.replay_exhausted(
+                conn, MERCHANT, endpoint.endpoint_id, since=broken_at, now=datetime.now(UTC)
+            )
+        assert accepted.deliveries == 5
+        await receiver.until_received(5)
+        await shop.settled(endpoint, 5)
+    assert {one.event["sequence"]: one.body for one in receiver.received} == first
+
+
 @pytest.mark.parametrize("behaviour", [hostile.hang, hostile.drip_headers])
 async def test_a_black_hole_slows_nobody_else(
     shop: Shop, receiver: Receiver, behaviour: hostile.Behaviour

@@ -80,8 +80,8 @@ class Desk:
     async def exception(self, endpoint: Endpoint, event: Published, state: str, attempts: int = 1) -> None:
         await self.conn.execute(
             """insert into delivery_exceptions (endpoint_id, merchant_id, sequence, event_id, event_at, object_id,
-            version, type, prev_sequence, state, attempts, retry_at, created_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $5)""",
+            version, type, prev_sequence, state, attempts, retry_at, exhausted_at, created_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12, $5)""",
             endpoint.endpoint_id,
             MERCHANT,
             event.sequence,
@@ -93,6 +93,7 @@ class Desk:
             state,
             attempts,
             NOW + timedelta(hours=5) if state in {"retrying", "sending"} else None,
+            NOW if state == "exhausted" else None,
         )
 
 

@@ -123,6 +123,14 @@ def questions() -> dict[str, tuple[str, list[object]]]:
         "deliveries by state": (VIEWS.load_deliveries_by_state, [ENDPOINT, 0, "waiting", 50]),
         "deliveries": (VIEWS.load_deliveries_by_sequence, [ENDPOINT, 300, None, 50]),
         "one delivery": (VIEWS.find_delivery, [MERCHANT, one, [UUID(int=9)]]),
+        "an object to replay": (
+            DELIVERIES.load_object_events_to_replay,
+            [MERCHANT, "dep_1", 0, 500, 100, ["deposit.included"], 10_000],
+        ),
+        "what was exhausted": (DELIVERIES.load_exhausted_to_replay, [ENDPOINT, 0, 500, NOW, 100]),
+        "what an object has": (VIEWS.measure_object, [MERCHANT, "dep_1", 500, None]),
+        "how much was exhausted": (VIEWS.measure_exhausted, [ENDPOINT, NOW]),
+        "the event before": (VIEWS.load_matched_before, [MERCHANT, 300, ["deposit.final"], 10_000]),
         "attempts": (VIEWS.load_attempts, [ENDPOINT, 7, 100]),
     }
 

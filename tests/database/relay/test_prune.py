@@ -96,9 +96,9 @@ async def test_old_attempts_go_unless_their_delivery_is_still_in_trouble(conn: C
     )
     await conn.execute(
         """insert into delivery_exceptions (endpoint_id, merchant_id, sequence, event_id, event_at, object_id, version,
-        type, prev_sequence, state, created_at)
+        type, prev_sequence, state, exhausted_at, created_at)
         select p.endpoint_id, e.merchant_id, e.sequence, e.event_id, e.created_at, e.object_id, e.version, e.type, 0,
-        'exhausted', e.created_at from endpoints p, events e where e.sequence = 2"""
+        'exhausted', e.created_at, e.created_at from endpoints p, events e where e.sequence = 2"""
     )
     assert not await step_prune(conn, RelaySettings(), now=NOW)
     rows = await conn.fetch("select sequence from delivery_attempts order by 1")
