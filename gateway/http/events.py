@@ -17,7 +17,7 @@ from gateway import store
 from gateway.event_types import check_event_type
 from gateway.http.calls import Answer, Call, Services, Stream, json_answer
 from gateway.http.problem import Problem, not_found, unprocessable
-from gateway.http.shapes import EventHead
+from gateway.http.shapes_relay import EventHead
 from gateway.store import DatabaseAway, database_weather
 from indexer.identity import MerchantId
 from relay import log

@@ -138,7 +138,7 @@ EVENTS = (
     ),
     Operation(
         "GET", "/v1/events/head", "get_head", "Where the log ends", Scope.EVENTS, events.get_head,
-        (Outcome(200, shapes.EventHead, "Its last sequence."),),
+        (Outcome(200, shapes_relay.EventHead, "Its last sequence."),),
     ),
     Operation(
         "GET", "/v1/events/{event_id}", "get_event", "One event's exact bytes", Scope.EVENTS, events.get_event,

@@ -305,16 +305,6 @@ class EventPage(Given, frozen=True):
     head_sequence: int
 
 
-class EventHead(Given, frozen=True):
-    """The end of the log: its last sequence (0: nothing was told yet) and the SHA-256 of that body, which is the
-    `prev_hash` of the next event.
-    """
-
-    sequence: int
-    log_epoch: int
-    head_hash: str
-
-
 class EventList(Given, frozen=True):
     """Events of one object, oldest first."""
 

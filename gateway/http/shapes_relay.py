@@ -1,7 +1,8 @@
-"""The JSON of endpoints and deliveries as types; the other half of `shapes`.
+"""The JSON of the log's end, endpoints and deliveries as types; the other half of `shapes`.
 
-Lives here, pure: bodies, queries and objects of `/v1/endpoints`, `/v1/deliveries` and the public keys. Does not live here:
-turning rows into them (`endpoints`, `deliveries`, `public_keys`), bounds that need the operator's settings (relay.endpoints).
+Lives here, pure: bodies, queries and objects of `/v1/endpoints`, `/v1/deliveries` and the public keys, and `EventHead`. Does
+not live here: turning rows into them (`endpoints`, `deliveries`, `public_keys`), bounds that need the operator's settings
+(relay.endpoints).
 """
 
 from __future__ import annotations
@@ -29,6 +30,16 @@ InFlight = Annotated[int, Meta(ge=1, le=MAX_IN_FLIGHT_MAX)]
 Rate = Annotated[int, Meta(ge=1, le=RATE_PER_S_MAX)]
 Place = Annotated[int, Meta(ge=0, le=HEIGHT_MAX)]
 Headers = dict[str, str]
+
+
+class EventHead(Given, frozen=True):
+    """The end of the log: its last sequence (0: nothing was told yet) and the SHA-256 of that body, which is the
+    `prev_hash` of the next event.
+    """
+
+    sequence: int
+    log_epoch: int
+    head_hash: str
 
 
 class NewEndpoint(Strict, frozen=True):
