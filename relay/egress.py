@@ -22,6 +22,7 @@ from typing import Any, Self
 import aiohttp
 
 from relay.addresses import judge_address
+from relay.excerpts import hide_secrets
 from relay.model import Outcome, OutcomeKind
 from relay.names import AddressForbidden, VettingResolver
 
@@ -96,7 +97,7 @@ class Egress:
             duration_ms=int((clock() - started) * 1000),
             status_code=status,
             retry_after_s=retry_after_s,
-            excerpt=excerpt,
+            excerpt=hide_secrets(excerpt, headers)[:EXCERPT_BYTES_MAX],
         )
 
     async def _exchange(

@@ -107,6 +107,11 @@ def decode_headers(plain: bytes) -> dict[str, str]:
     return msgspec.json.decode(plain, type=dict[str, str])
 
 
+def is_ours(name: str) -> bool:
+    """Whether a header of a request is set by us or by HTTP, and so can not be a merchant's own."""
+    return name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES)
+
+
 def find_header_flaws(headers: Mapping[str, str]) -> list[Flaw]:
     """What is wrong with the custom headers a merchant asks for; each flaw points into `/headers`."""
     flaws: list[Flaw] = []
@@ -118,7 +123,7 @@ def find_header_flaws(headers: Mapping[str, str]) -> list[Flaw]:
         pointer = "/headers/" + name.replace("~", "~0").replace("/", "~1")
         if not _TOKEN.fullmatch(name):
             flaws.append(Flaw(pointer, "this is not a header name"))
-        elif name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES):
+        elif is_ours(name):
             flaws.append(Flaw(pointer, "this header is ours to set"))
         if len(value) > HEADER_VALUE_LENGTH_MAX:
             flaws.append(Flaw(pointer, f"a value has at most {HEADER_VALUE_LENGTH_MAX} characters"))

@@ -29,6 +29,7 @@ from migrations.handles import Connection
 from migrations.ids import encode_id
 from relay import redeliver, views
 from relay.endpoints import load_endpoint
+from relay.excerpts import show_excerpt
 from relay.ping import load_target, send_ping
 from relay.views import Delivery, DeliveryAttempt, DeliveryState
 
@@ -116,7 +117,7 @@ async def post_test(call: Call) -> Answer:
         outcome=outcome.kind.value,
         status_code=outcome.status_code,
         duration_ms=outcome.duration_ms,
-        excerpt=_text(outcome.excerpt),
+        excerpt=show_excerpt(outcome.excerpt),
     )
     return json_answer(result)
 
@@ -146,12 +147,8 @@ def _detail(delivery: Delivery, attempts: list[DeliveryAttempt]) -> DeliveryDeta
             duration_ms=one.duration_ms,
             outcome=one.outcome,
             status_code=one.status_code,
-            excerpt=_text(one.excerpt),
+            excerpt=show_excerpt(one.excerpt),
         )
         for one in attempts
     ]
     return DeliveryDetail(attempts=shown, **msgspec.structs.asdict(_delivery(delivery)))
-
-
-def _text(excerpt: bytes) -> str:
-    return excerpt.decode("utf-8", errors="replace")

@@ -180,7 +180,7 @@ class DeliveryObject(Given, frozen=True):
 
 
 class AttemptObject(Given, frozen=True):
-    """One HTTP try; `excerpt` is the beginning of the answer."""
+    """One HTTP try; `excerpt` is the first KiB of the answer as text, without the endpoint's own header values."""
 
     number: int
     started_at: str
