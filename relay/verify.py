@@ -7,7 +7,6 @@ This file stands alone: the standard library, and `cryptography` only where a pu
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import hmac
@@ -277,7 +276,7 @@ def _parse_signatures(header: str) -> dict[str, list[bytes]]:
         if not comma:
             continue
         try:
-            offered.setdefault(version, []).append(base64.b64decode(text, validate=True))
+            offered.setdefault(version, []).append(_decode_base64(text))
         except (binascii.Error, ValueError):
             continue
     if not offered:
@@ -304,6 +303,13 @@ def _unix_time_s(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+def _decode_base64(text: str) -> bytes:
+    """RFC 4648 section 4; binascii.Error or another ValueError for anything else, which Python alone would let pass."""
+    if len(text) % 4:
+        raise binascii.Error("its length is no multiple of four")
+    return binascii.a2b_base64(text, strict_mode=True)
+
+
 def _parse_sequence(text: str | None) -> int | None:
     if text is None or not (text.isascii() and text.isdigit() and len(text) <= 19):
         return None
@@ -314,7 +320,7 @@ def _key_bytes(text: str, prefix: str) -> bytes:
     if not text.startswith(prefix):
         raise WebhookInvalid(f"the configured key does not start with {prefix}")
     try:
-        return base64.b64decode(text[len(prefix) :], validate=True)
+        return _decode_base64(text[len(prefix) :])
     except (binascii.Error, ValueError):
         raise WebhookInvalid(f"what follows {prefix} in the configured key is not base64") from None
 

@@ -7,7 +7,6 @@ a signed checkpoint, an event's inclusion, one checkpoint's growth out of anothe
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import json
@@ -71,7 +70,7 @@ def verify_checkpoint(note: str, *, merchant_id: str, public_key: str) -> Checkp
     return Checkpoint(
         merchant_id=merchant_id,
         size=int(found[2]),
-        root_hash=base64.b64decode(found[3]),
+        root_hash=binascii.a2b_base64(found[3]),
         log_epoch=int(found[4]),
         epoch_after=int(found[5]),
         time=found[6],
@@ -197,7 +196,7 @@ def _parse_note_signatures(lines: str, name: str, raw_key: bytes) -> list[bytes]
         if not line.startswith(prefix):
             continue
         try:
-            signature = base64.b64decode(line[len(prefix) :], validate=True)
+            signature = _decode_base64(line[len(prefix) :])
         except (binascii.Error, ValueError):
             continue
         if signature.startswith(key_id):
@@ -205,11 +204,18 @@ def _parse_note_signatures(lines: str, name: str, raw_key: bytes) -> list[bytes]
     return found
 
 
+def _decode_base64(text: str) -> bytes:
+    """RFC 4648 section 4; binascii.Error or another ValueError for anything else, which Python alone would let pass."""
+    if len(text) % 4:
+        raise binascii.Error("its length is no multiple of four")
+    return binascii.a2b_base64(text, strict_mode=True)
+
+
 def _key_bytes(text: str) -> bytes:
     if not text.startswith(KEY_PREFIX):
         raise ProofInvalid(f"the configured key does not start with {KEY_PREFIX}")
     try:
-        return base64.b64decode(text[len(KEY_PREFIX) :], validate=True)
+        return _decode_base64(text[len(KEY_PREFIX) :])
     except (binascii.Error, ValueError):
         raise ProofInvalid(f"what follows {KEY_PREFIX} in the configured key is not base64") from None
 

@@ -102,7 +102,9 @@ def read_secret(frame: Frame) -> bytes:
 def build_target(url: str, secret: bytes, endpoint_id_ms: int) -> Target:
     """Where to post. The signing key follows from the secret, so the same secret always has the same public key."""
     seed = hmac.digest(secret, SIGNING_KEY_CONTEXT, "sha256")
-    return Target(new_id(endpoint_id_ms), url, {}, ((secret, None),), signing.signing_key_from_seed(seed))
+    return Target(
+        new_id(endpoint_id_ms), url, {}, ((secret, None),), ((signing.signing_key_from_seed(seed), None),)
+    )
 
 
 async def _listen(frame: Frame) -> int:
@@ -112,7 +114,8 @@ async def _listen(frame: Frame) -> int:
     url = read_url("--forward", asked.forward)
     server, api_key = read_server(frame), read_key(frame)
     target = build_target(url, read_secret(frame), int(frame.now().timestamp() * 1000))
-    public_key = signing.encode_public_key(signing.public_bytes(target.signing_key))
+    (key, _), *_ = target.signing_keys
+    public_key = signing.encode_public_key(signing.public_bytes(key))
     frame.terminal.say(f"public key  {public_key}")
     frame.terminal.say(f"from {server} to {url}; Ctrl-C ends it")
     timeout_s = RelaySettings().attempt_timeout_s

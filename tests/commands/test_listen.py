@@ -76,7 +76,7 @@ async def test_it_goes_on_where_it_is_told_to_and_shows_what_was_answered(develo
     await developer.publish("dep_a", "dep_a", "dep_a")
     await developer.publish("dep_a", type_="deposit.confirmed")
     secret = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
-    key = build_target("http://127.0.0.1/", signing.decode_secret(secret), 0).signing_key
+    ((key, _),) = build_target("http://127.0.0.1/", signing.decode_secret(secret), 0).signing_keys
     public_key = signing.encode_public_key(signing.public_bytes(key))
     receiver = Receiver(refuse(500), [secret], [public_key])
     async with developer.shell.service("--role", "gateway"), receiver:
