@@ -35,6 +35,7 @@ CONFIG_VARIABLE = "CHAINBELL_CONFIG"
 DEFAULT_FILE = Path("chainbell.toml")
 ENCRYPTION_KEY_BYTES = 32
 RETRIES_MAX = 64
+PORTS_MAX = 64
 RETRY_WAIT_S_MAX = 30 * 86_400
 
 
@@ -195,11 +196,26 @@ def _read_relay(table: Table) -> RelaySettings:
     section = _open(table, "relay")
     settings = RelaySettings(
         allow_private_networks=section.take_flag("allow_private_networks", False),
+        allowed_ports=_read_ports(section),
         attempt_timeout_s=section.take_number("attempt_timeout_s", 15.0, most=60),
         retry=RetrySettings(schedule_s=_read_schedule(section)),
     )
     section.refuse_the_rest()
     return settings
+
+
+def _read_ports(section: Table) -> frozenset[int]:
+    default = RelaySettings().allowed_ports
+    items = section.take_list("allowed_ports")
+    if items is None:
+        return default
+    usable = all(
+        isinstance(item, int) and not isinstance(item, bool) and 1 <= item <= 65_535 for item in items
+    )
+    if not usable or not 1 <= len(items) <= PORTS_MAX:
+        section.complain("allowed_ports", f"1 to {PORTS_MAX} ports are wanted, each a number from 1 to 65535")
+        return default
+    return frozenset(items)
 
 
 def _read_schedule(section: Table) -> tuple[int, ...]:

@@ -1,17 +1,20 @@
 """Where a webhook may go: which addresses are strangers on the public internet, and which are ours or nobody's.
 
-Lives here, pure: the deny list (`judge_address`, for every address at connect time) and what a URL may look like
-(`judge_url`, when an endpoint is made: a literal is judged, a name is judged when connecting). Our own list, because
-`ipaddress.is_global` passes NAT64, 6to4 and IPv4-compatible forms on Python 3.11. Does not live here: connecting (`egress`).
+Lives here, pure: the deny list (`judge_address`, for every address at connect time), what a URL may look like
+(`judge_url`, when an endpoint is made and at every attempt: a literal is judged, a name is judged when connecting), and
+whose host it names. Our own list, because `ipaddress.is_global` passes NAT64, 6to4 and IPv4-compatible forms on
+Python 3.11. Does not live here: connecting (`egress`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 URL_LENGTH_MAX = 2048
+HTTPS_PORT = 443
 
 _FORBIDDEN_V4 = tuple(
     IPv4Network(text)
@@ -69,8 +72,13 @@ def judge_address(text: str) -> str | None:
     return _judge_v6(address)
 
 
-def judge_url(url: str, *, allow_private_networks: bool) -> str | None:
-    """Why an endpoint may not have this URL, as a sentence; None when it may. A name is not resolved here."""
+def judge_url(
+    url: str, *, allow_private_networks: bool, allowed_ports: Collection[int] = (HTTPS_PORT,)
+) -> str | None:
+    """Why an endpoint may not have this URL, as a sentence; None when it may. A name is not resolved here.
+
+    With `allow_private_networks` plain http and every port are accepted, too: it is for development.
+    """
     if len(url) > URL_LENGTH_MAX:
         return f"a URL has at most {URL_LENGTH_MAX} characters"
     if not url.isascii() or any(character <= " " or character == "\x7f" for character in url):
@@ -90,7 +98,27 @@ def judge_url(url: str, *, allow_private_networks: bool) -> str | None:
         return "a URL for requests has no fragment"
     if port == 0 or parts.netloc.endswith(":"):
         return "the port is missing or zero"
+    if not allow_private_networks:
+        if parts.scheme != "https":
+            return "the URL must start with https://"
+        if (port or HTTPS_PORT) not in allowed_ports:
+            return f"port {port or HTTPS_PORT} is not among those that may be called"
     return _judge_host(parts, allow_private_networks=allow_private_networks)
+
+
+def host_of(url: str) -> str:
+    """The host of a URL that was judged, as it compares: lower case, without the dot of the root."""
+    return (urlsplit(url).hostname or "").rstrip(".")
+
+
+def names_this_machine(host: str) -> bool:
+    """Whether this host, as `host_of` gives it, can only be the machine itself: loopback, by address or by name."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _judge_host(parts: SplitResult, *, allow_private_networks: bool) -> str | None:
@@ -106,7 +134,7 @@ def _judge_host(parts: SplitResult, *, allow_private_networks: bool) -> str | No
         return None if allow_private_networks else _as_sentence(judge_address(host))
     if not _NAME.fullmatch(host):
         return "the host is not a name or an address"
-    if host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost"):
+    if names_this_machine(host.rstrip(".")):
         return None if allow_private_networks else "the host is this machine"
     return None
 

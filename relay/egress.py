@@ -11,17 +11,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
-from relay.addresses import judge_address
+from relay.addresses import HTTPS_PORT, judge_address, judge_url
 from relay.excerpts import hide_secrets
 from relay.model import Outcome, OutcomeKind
 from relay.names import AddressForbidden, VettingResolver
@@ -32,16 +33,26 @@ BODY_GRACE_S = 2.0
 KEEPALIVE_S = 15.0
 DNS_CACHE_S = 60
 RETRY_AFTER_LENGTH_MAX = 64
+URLS_REMEMBERED_MAX = 4_096
 
 
 class Egress:
     """One process's way out; use it as an async context manager."""
 
     def __init__(
-        self, *, timeout_s: float, allow_private_networks: bool, name_servers: Sequence[str] = ()
+        self,
+        *,
+        timeout_s: float,
+        allow_private_networks: bool,
+        allowed_ports: Collection[int] = (HTTPS_PORT,),
+        name_servers: Sequence[str] = (),
     ) -> None:
         self._timeout_s = timeout_s
         self._allow_private_networks = allow_private_networks
+        # What is configured may be stricter than when the endpoint was made; a few thousand URLs are judged once.
+        self._judge = lru_cache(URLS_REMEMBERED_MAX)(
+            partial(judge_url, allow_private_networks=allow_private_networks, allowed_ports=allowed_ports)
+        )
         self._name_servers = name_servers
         self._session: aiohttp.ClientSession | None = None
         self._resolver: VettingResolver | None = None
@@ -82,6 +93,8 @@ class Egress:
         def ended(kind: OutcomeKind) -> Outcome:
             return Outcome(kind, duration_ms=int((clock() - started) * 1000))
 
+        if self._judge(url) is not None:
+            return ended(OutcomeKind.FORBIDDEN)
         try:
             async with asyncio.timeout(self._timeout_s):
                 status, answer_headers, excerpt = await self._exchange(

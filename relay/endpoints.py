@@ -18,7 +18,7 @@ from migrations.handles import Connection
 from migrations.ids import new_id
 from migrations.queries import load_queries
 from relay import log, signing
-from relay.addresses import judge_url
+from relay.addresses import HTTPS_PORT, judge_url
 from relay.bodies import endpoint_fact
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
 from relay.keyring import OVERLAP_MAX_S, insert_key
@@ -94,10 +94,11 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator allows: event types that exist, and private addresses in development."""
+    """What the operator allows: event types that exist, ports, and private addresses in development."""
 
     event_types: Collection[str]
     allow_private_networks: bool
+    allowed_ports: Collection[int] = (HTTPS_PORT,)
 
 
 async def create_endpoint(
@@ -342,7 +343,10 @@ async def _tell(
 
 def _check(terms: EndpointTerms, rules: Rules) -> None:
     flaws: list[Flaw] = []
-    if reason := judge_url(terms.url, allow_private_networks=rules.allow_private_networks):
+    reason = judge_url(
+        terms.url, allow_private_networks=rules.allow_private_networks, allowed_ports=rules.allowed_ports
+    )
+    if reason is not None:
         flaws.append(Flaw("/url", reason))
     if terms.event_types is not None:
         if not 1 <= len(terms.event_types) <= EVENT_TYPES_MAX:

@@ -71,7 +71,9 @@ class RelayService:
         self._store = PostgresRelayStore(pool)
         self._metrics = RelayMetrics(registry)
         self._egress = egress or Egress(
-            timeout_s=settings.attempt_timeout_s, allow_private_networks=settings.allow_private_networks
+            timeout_s=settings.attempt_timeout_s,
+            allow_private_networks=settings.allow_private_networks,
+            allowed_ports=settings.allowed_ports,
         )
         shards = Shards(self._store, self._worker_id, settings.lease_s)
         self._roster = Roster(self._store, shards, box, settings, on_alert=on_alert)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from relay.addresses import HTTPS_PORT
+
 RETRY_SCHEDULE_S = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 """Standard Webhooks' example: ten attempts over about 75 hours."""
 
@@ -43,6 +45,7 @@ class RelaySettings:
     """The room's settings; the three that CONTRACT names come first."""
 
     allow_private_networks: bool = False
+    allowed_ports: frozenset[int] = frozenset({HTTPS_PORT})  # any, where private networks are allowed
     attempt_timeout_s: float = 15.0
     retry: RetrySettings = RetrySettings()
     lane: LaneSettings = LaneSettings()

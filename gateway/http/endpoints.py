@@ -23,7 +23,8 @@ from relay.endpoints import Endpoint, EndpointTerms, Rules
 
 def rules_of(call: Call) -> Rules:
     """What the operator allows."""
-    return Rules(EVENT_TYPES, call.services.settings.relay.allow_private_networks)
+    relay = call.services.settings.relay
+    return Rules(EVENT_TYPES, relay.allow_private_networks, relay.allowed_ports)
 
 
 async def post_endpoint(call: Call) -> Answer:

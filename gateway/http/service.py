@@ -35,7 +35,9 @@ async def run_api(
     api = Api(services, operations, admin_token=admin_token, observe=observe)
     async with (
         Egress(
-            timeout_s=relay.attempt_timeout_s, allow_private_networks=relay.allow_private_networks
+            timeout_s=relay.attempt_timeout_s,
+            allow_private_networks=relay.allow_private_networks,
+            allowed_ports=relay.allowed_ports,
         ) as services.egress,
         serve(api.build(), bind) as listening,
         asyncio.TaskGroup() as group,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -96,6 +97,38 @@ async def gzip_bomb(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
     await seen.send(writer, head + bomb)
 
 
+async def deflate_bomb(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Hostile) -> None:
+    bomb = zlib.compress(bytes(3_000_000))
+    head = b"HTTP/1.1 400 Bad\r\ncontent-encoding: deflate\r\ncontent-length: %d\r\n\r\n" % len(bomb)
+    await seen.send(writer, head + bomb)
+
+
+async def endless_chunks(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Hostile) -> None:
+    await seen.send(writer, b"HTTP/1.1 500 No\r\ntransfer-encoding: chunked\r\n\r\n")
+    for _ in range(2000):
+        await seen.send(writer, b"10000\r\n" + b"c" * 65536 + b"\r\n")
+
+
+async def drip_chunk_size(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Hostile) -> None:
+    await seen.send(writer, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    for _ in range(1000):
+        await seen.send(writer, b"0")
+        await asyncio.sleep(0.05)
+
+
+async def drip_status(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Hostile) -> None:
+    for byte in b"HTTP/1.1 200 " + b"O" * 1000:
+        await seen.send(writer, bytes([byte]))
+        await asyncio.sleep(0.05)
+
+
+async def drip_hints(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Hostile) -> None:
+    """Interim answers without end: each is complete, none is the answer."""
+    for _ in range(1000):
+        await seen.send(writer, b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n")
+        await asyncio.sleep(0.01)
+
+
 async def hang(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, _seen: Hostile) -> None:
     await asyncio.sleep(3600)
 
@@ -111,6 +144,10 @@ async def talk_nonsense(_reader: asyncio.StreamReader, writer: asyncio.StreamWri
 
 async def flood_headers(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Hostile) -> None:
     await seen.send(writer, b"HTTP/1.1 200 OK\r\nx: " + b"a" * 1_000_000 + b"\r\n\r\n")
+
+
+async def many_headers(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Hostile) -> None:
+    await seen.send(writer, b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200_000 + b"\r\n")
 
 
 async def close_when_idle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Hostile) -> None:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -26,10 +27,14 @@ HEADERS = {"content-type": "application/json", "webhook-id": "evt_1"}
 
 @asynccontextmanager
 async def way_out(
-    *, private: bool = True, timeout_s: float = 1.0, name_servers: Sequence[str] = ()
+    *,
+    private: bool = True,
+    timeout_s: float = 1.0,
+    name_servers: Sequence[str] = (),
+    ports: Sequence[int] = (443,),
 ) -> AsyncIterator[Egress]:
     async with Egress(
-        timeout_s=timeout_s, allow_private_networks=private, name_servers=name_servers
+        timeout_s=timeout_s, allow_private_networks=private, name_servers=name_servers, allowed_ports=ports
     ) as egress:
         yield egress
 
@@ -100,6 +105,12 @@ async def test_no_cookie_is_kept_and_nothing_compressed_is_asked_for(receiver: R
         (hostile.hang_up, OutcomeKind.UNREACHABLE, None),
         (hostile.talk_nonsense, OutcomeKind.GARBLED, None),
         (hostile.flood_headers, OutcomeKind.GARBLED, None),
+        (hostile.many_headers, OutcomeKind.GARBLED, None),
+        (hostile.drip_status, OutcomeKind.TIMEOUT, None),
+        (hostile.drip_hints, OutcomeKind.TIMEOUT, None),
+        (hostile.endless_chunks, OutcomeKind.BROKEN, 500),
+        (hostile.drip_chunk_size, OutcomeKind.DELIVERED, 200),
+        (hostile.deflate_bomb, OutcomeKind.REFUSED, 400),
     ],
 )
 async def test_a_hostile_server_costs_a_bounded_time_and_few_bytes(
@@ -135,18 +146,38 @@ async def test_nobody_listening_and_no_such_name_are_told_alike() -> None:
 
 
 FORBIDDEN = [
-    "http://127.0.0.1:{port}/", "http://localhost:{port}/", "http://[::1]:{port}/", "http://[::ffff:127.0.0.1]:{port}/",
-    "http://2130706433:{port}/", "http://127.1:{port}/", "http://0177.0.0.1:{port}/", "http://0x7f000001:{port}/",
-    "http://0:{port}/", "http://0.0.0.0:{port}/", "http://10.0.0.1:{port}/", "http://169.254.169.254:{port}/",
-    "http://[64:ff9b::7f00:1]:{port}/", "http://[2002:7f00:1::]:{port}/", "http://[fd00::1]:{port}/",
-    "http://[::]:{port}/", "http://[fe80::1]:{port}/", "http://localhost.:{port}/",
+    "https://127.0.0.1:{port}/", "https://localhost:{port}/", "https://[::1]:{port}/",
+    "https://[::ffff:127.0.0.1]:{port}/", "https://[::7f00:1]:{port}/", "https://[::ffff:0:7f00:1]:{port}/",
+    "https://2130706433:{port}/", "https://127.1:{port}/", "https://0177.0.0.1:{port}/", "https://0x7f000001:{port}/",
+    "https://0x7f.1:{port}/", "https://017700000001:{port}/", "https://0:{port}/", "https://0.0.0.0:{port}/",
+    "https://10.0.0.1:{port}/", "https://172.16.0.1:{port}/", "https://192.168.0.1:{port}/",
+    "https://169.254.169.254:{port}/", "https://100.64.0.1:{port}/", "https://224.0.0.1:{port}/",
+    "https://[64:ff9b::7f00:1]:{port}/", "https://[64:ff9b:1::7f00:1]:{port}/", "https://[2002:7f00:1::]:{port}/",
+    "https://[2001:0:7f00:1::]:{port}/", "https://[fd00::1]:{port}/", "https://[fd00:ec2::254]:{port}/",
+    "https://[::]:{port}/", "https://[fe80::1]:{port}/", "https://[ff02::1]:{port}/", "https://localhost.:{port}/",
+    "https://user:pass@127.0.0.1:{port}/", "https://example.com@127.0.0.1:{port}/",
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("judged", [True, False])
 @pytest.mark.parametrize("url", FORBIDDEN)
-async def test_no_spelling_of_our_own_network_is_ever_connected_to(receiver: Receiver, url: str) -> None:
-    outcome = await post(url.format(port=receiver.port), private=False)
-    assert outcome.kind in {OutcomeKind.FORBIDDEN, OutcomeKind.UNREACHABLE}
+async def test_no_spelling_of_our_own_network_is_ever_connected_to(
+    receiver: Receiver, url: str, judged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not judged:  # what the URL says must not be the only thing that keeps it out
+        monkeypatch.setattr("relay.egress.judge_url", lambda _url, **_policy: None)
+    connected: list[object] = []
+    made = Egress._make_socket
+
+    def noting(egress: Egress, info: tuple[object, ...]) -> socket.socket:
+        found = made(egress, info)
+        connected.append(info)
+        return found
+
+    monkeypatch.setattr(Egress, "_make_socket", noting)
+    outcome = await post(url.format(port=receiver.port), private=False, ports=[receiver.port])
+    assert connected == []
+    assert outcome.kind in {OutcomeKind.FORBIDDEN} | (set() if judged else {OutcomeKind.UNREACHABLE})
     assert outcome.excerpt == b""
     assert receiver.received == []
 
@@ -159,10 +190,55 @@ async def test_a_name_is_judged_by_all_its_addresses_each_time_it_is_connected_t
     }
     async with serve_names(answers) as names:
         for name in answers:
-            outcome = await post(f"http://{name}:{receiver.port}/", private=False, name_servers=[names.place])
+            outcome = await post(
+                f"https://{name}:{receiver.port}/",
+                private=False,
+                name_servers=[names.place],
+                ports=[receiver.port],
+            )
             assert outcome.kind is OutcomeKind.FORBIDDEN
     assert set(names.asked) == set(answers)
     assert receiver.received == []
+
+
+async def test_a_name_that_turns_inwards_at_the_second_look_up_is_refused_then(receiver: Receiver) -> None:
+    answers: dict[str, list[str]] = {"turns.test": ["93.184.216.34"]}
+    url = f"https://turns.test:{receiver.port}/"
+    async with (
+        serve_names(answers) as names,
+        way_out(private=False, name_servers=[names.place], ports=[receiver.port], timeout_s=0.3) as egress,
+    ):
+        first = await egress.post(url, HEADERS, b"{}", now=NOW)
+        assert first.kind in {OutcomeKind.TIMEOUT, OutcomeKind.UNREACHABLE}  # it was let out, into nowhere
+        answers["turns.test"] = ["127.0.0.1"]
+        assert egress._session is not None
+        assert isinstance(egress._session.connector, aiohttp.TCPConnector)
+        egress._session.connector.clear_dns_cache()  # as a minute does
+        assert (await egress.post(url, HEADERS, b"{}", now=NOW)).kind is OutcomeKind.FORBIDDEN
+    assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://{name}:{port}/",
+        "https://{name}:1/",
+        "https://a:b@{name}:{port}/",
+        "https://{name}:{port}/\r\nx: y",
+    ],
+)
+async def test_what_an_endpoint_may_not_have_any_more_is_not_even_looked_up(
+    url: str, receiver: Receiver
+) -> None:
+    async with serve_names({"shop.test": ["93.184.216.34"]}) as names:
+        outcome = await post(
+            url.format(name="shop.test", port=receiver.port),
+            private=False,
+            name_servers=[names.place],
+            ports=[receiver.port],
+        )
+    assert outcome.kind is OutcomeKind.FORBIDDEN
+    assert names.asked == []
 
 
 async def test_names_that_are_never_answered_delay_nobody_elses(receiver: Receiver) -> None:
@@ -176,7 +252,8 @@ async def test_names_that_are_never_answered_delay_nobody_elses(receiver: Receiv
             return await egress.post(f"http://{host}:{receiver.port}/", HEADERS, b"{}", now=NOW)
 
         lost = [group.create_task(send(f"hole-{number}.test")) for number in range(300)]
-        while len(set(names.asked)) < len(lost):  # noqa: ASYNC110  # a socket's other end tells nobody
+        # More than any pool of threads would hold; a busy machine may drop some questions of such a burst.
+        while len(set(names.asked)) < 100:  # noqa: ASYNC110  # a socket's other end tells nobody
             await asyncio.sleep(0.01)
         assert (await send("shop.test")).kind is OutcomeKind.DELIVERED
         assert not any(task.done() for task in lost)

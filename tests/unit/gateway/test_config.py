@@ -78,6 +78,9 @@ WRONG = [
     ),
     ("[relay]\nretry_schedule_s = []", "relay.retry_schedule_s: 1 to 64 whole numbers of seconds are wanted"),
     ("[relay]\nretry_schedule_s = [5, -1]", "relay.retry_schedule_s: 1 to 64 whole numbers"),
+    ("[relay]\nallowed_ports = []", "relay.allowed_ports: 1 to 64 ports are wanted"),
+    ("[relay]\nallowed_ports = [443, 65536]", "relay.allowed_ports: 1 to 64 ports are wanted"),
+    ("[relay]\nallowed_ports = [true]", "relay.allowed_ports: 1 to 64 ports are wanted"),
     ("[relay]\nattempt_timeout_s = 0", "relay.attempt_timeout_s: a number above 0 and up to 60 is wanted"),
     (
         '[relay]\nallow_private_networks = "yes"',

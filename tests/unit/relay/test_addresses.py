@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.addresses import judge_address, judge_url
+from relay.addresses import host_of, judge_address, judge_url, names_this_machine
 
 FORBIDDEN = [
     "0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.8.8.8",
@@ -61,7 +61,7 @@ def test_an_address_inside_nat64_is_judged_as_itself(address: ipaddress.IPv4Addr
 @pytest.mark.parametrize(
     "url",
     [
-        "https://example.com/hook", "http://example.com", "https://example.com:8443/a?b=c", "https://EXAMPLE.com.",
+        "https://example.com/hook", "https://example.com", "https://example.com:443/a?b=c", "https://EXAMPLE.com.",
         "https://xn--bcher-kva.example/", "https://1.1.1.1/", "https://[2606:4700:4700::1111]/x", "https://a_b.example.com",
         "HTTPS://example.com",
     ],
@@ -71,9 +71,10 @@ def test_a_url_of_a_stranger_is_accepted(url: str) -> None:
 
 
 LITERALS = [
-    "http://127.0.0.1/", "http://10.1.2.3:8080/", "http://169.254.169.254/latest/meta-data", "http://[::1]/",
-    "http://[::ffff:127.0.0.1]/", "http://[fd00:ec2::254]/", "http://localhost/", "http://a.localhost:80/",
-    "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://LOCALHOST./",
+    "https://127.0.0.1/", "https://10.1.2.3/", "https://169.254.169.254/latest/meta-data", "https://[::1]/",
+    "https://[::ffff:127.0.0.1]/", "https://[fd00:ec2::254]/", "https://localhost/", "https://a.localhost/",
+    "https://[64:ff9b::7f00:1]/", "https://[2002:7f00:1::]/", "https://LOCALHOST./", "https://100.64.0.1/",
+    "https://[::7f00:1]/", "https://[2001::1]/", "https://[ff02::1]/", "https://224.0.0.1/", "https://[fe80::1]/",
 ]  # fmt: skip
 NEVER = [
     "http://2130706433/", "http://0177.0.0.1/", "http://127.1/", "http://0x7f000001/", "http://0x7f.0.0.1/",
@@ -90,8 +91,48 @@ NEVER = [
 @pytest.mark.parametrize("url", LITERALS)
 def test_a_literal_private_address_needs_the_setting(url: str) -> None:
     assert judge_url(url, allow_private_networks=False) is not None
-    if not url.endswith("./"):
-        assert judge_url(url, allow_private_networks=True) is None
+    assert judge_url(url, allow_private_networks=True) is None
+
+
+@pytest.mark.parametrize(
+    "url, ports, allowed",
+    [
+        ("https://example.com/", {443}, True),
+        ("https://example.com:8443/", {443}, False),
+        ("https://example.com:8443/", {443, 8443}, True),
+        ("https://example.com/", {8443}, False),
+        ("https://example.com:22/", {443}, False),
+        ("http://example.com/", {443}, False),
+        ("http://example.com/", {80, 443}, False),
+        ("http://example.com:443/", {443}, False),
+    ],
+)
+def test_strangers_are_called_by_https_at_allowed_ports_only(
+    url: str, ports: set[int], allowed: bool
+) -> None:
+    assert (judge_url(url, allow_private_networks=False, allowed_ports=ports) is None) == allowed
+    assert judge_url(url, allow_private_networks=True, allowed_ports=ports) is None
+
+
+@pytest.mark.parametrize(
+    "url, host, ours",
+    [
+        ("https://Shop.Example./hook", "shop.example", False),
+        ("https://shop.example:8443", "shop.example", False),
+        ("https://[2606:4700::1111]/", "2606:4700::1111", False),
+        ("http://127.0.0.1:1/", "127.0.0.1", True),
+        ("http://[::1]/", "::1", True),
+        ("http://LOCALHOST./", "localhost", True),
+        ("http://shop.localhost/", "shop.localhost", True),
+        ("http://10.0.0.1/", "10.0.0.1", False),
+        ("http://notlocalhost/", "notlocalhost", False),
+    ],
+)
+def test_a_host_is_compared_without_case_and_root_and_known_as_this_machine(
+    url: str, host: str, ours: bool
+) -> None:
+    assert host_of(url) == host
+    assert names_this_machine(host) == ours
 
 
 @pytest.mark.parametrize("url", NEVER)
