@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 
 from migrations.ids import encode_id
+from relay.hosts import Hosts
 from relay.lane import Lane
 from relay.metrics import RelayMetrics
 from relay.model import DueRow, EndpointState, Outcome, RowState, Send, Settlement
@@ -45,6 +46,7 @@ class Attempt:
     url: str
     headers: Mapping[str, str]
     body: bytes
+    host: str
 
 
 class Dispatcher:
@@ -73,6 +75,7 @@ class Dispatcher:
         self._dirty: dict[UUID, None] = {}
         self._timers: list[tuple[datetime, UUID]] = []
         self._timed: dict[UUID, datetime] = {}
+        self._hosts = Hosts(settings.host_in_flight_max)
         self._share = max(1, int(settings.in_flight_max * settings.endpoint_share))
         self.in_flight = 0
         self.stopping = False
@@ -142,7 +145,7 @@ class Dispatcher:
             if limit := lane.wants_rows(now):
                 due = await self._store.load_due_rows(endpoint_id, now, limit)
                 lane.offer_rows(due.rows, due.next_retry_at)
-            if lane.wants_probe(now) and not self.stopping:
+            if lane.wants_probe(now) and not self.stopping and self._hosts.free(seat.target.host):
                 probing.append((seat, await self._store.load_oldest_row(endpoint_id)))
             limit = lane.wants_events(self._heads.get(seat.merchant_id, 0))
             if limit and wanted < READ_EVENTS_MAX:
@@ -155,6 +158,7 @@ class Dispatcher:
         return [  # nothing may fail from here on: a lane counts what it starts as in flight
             attempt
             for seat, oldest in probing
+            if self._hosts.free(seat.target.host)
             for attempt in self._attempts(seat, seat.lane.offer_probe(oldest, now), now)
         ]
 
@@ -186,7 +190,7 @@ class Dispatcher:
     # --- sending ---------------------------------------------------------------------------------------------------
 
     def start(self, now: datetime) -> list[Attempt]:
-        """The attempts to make now; lanes take turns, none more than its share of what may be in flight."""
+        """The attempts to make now; lanes take turns, none more than its share, and no host more than it may get."""
         if self.stopping or not self._roster.may_send(now):
             return []
         attempts: list[Attempt] = []
@@ -196,8 +200,15 @@ class Dispatcher:
             del self._runnable[endpoint_id]
             seat = self._roster.seats.get(endpoint_id)
             if seat is None:
+                self._call_next(self._hosts.leave(endpoint_id))
                 continue
-            room = min(QUANTUM, budget, self._share - seat.lane.in_flight)
+            host = seat.target.host
+            free = self._hosts.room(host, endpoint_id)
+            if not free:
+                self._hosts.wait(host, seat.merchant_id, endpoint_id)
+                self._call_next(host)
+                continue
+            room = min(QUANTUM, budget, self._share - seat.lane.in_flight, free)
             sends = seat.lane.start(now, room) if room > 0 else []
             if len(sends) == room > 0:
                 self._runnable[endpoint_id] = None
@@ -205,7 +216,16 @@ class Dispatcher:
                 self._set_timer(seat, now)
             budget -= len(sends)
             attempts += self._attempts(seat, sends, now)
+            self._call_next(self._hosts.leave(endpoint_id))
         return attempts
+
+    def _call_next(self, host: str | None) -> None:
+        """Let the first who waits for this host have its turn; who is not ours any more does not keep the line."""
+        while host is not None and (first := self._hosts.next_at(host)) is not None:
+            if first in self._roster.seats:
+                self._runnable[first] = None
+                return
+            self._hosts.leave(first)
 
     def _attempts(self, seat: Seat, sends: Iterable[Send], now: datetime) -> list[Attempt]:
         attempts = [
@@ -215,10 +235,12 @@ class Dispatcher:
                 seat.target.url,
                 seat.target.headers_for(send.event_id, send.body, prev_sequence=send.prev_sequence, now=now),
                 send.body,
+                seat.target.host,
             )
             for send in sends
         ]
         self.in_flight += len(attempts)
+        self._hosts.started(seat.target.host, len(attempts))
         return attempts
 
     def _set_timer(self, seat: Seat, now: datetime) -> None:
@@ -240,6 +262,8 @@ class Dispatcher:
     def finish(self, attempt: Attempt, outcome: Outcome, now: datetime) -> None:
         """Take the outcome of an attempt. A lane that is not ours any more only forgets it."""
         self.in_flight -= 1
+        self._hosts.ended(attempt.host)
+        self._call_next(attempt.host)
         self._metrics.note_attempt(outcome)
         lane = attempt.lane
         lane.finish(attempt.sequence, outcome, now, self._chance())
@@ -340,6 +364,7 @@ class Dispatcher:
             states[seat.lane.state] += 1
         self._metrics.troubled.set(troubled)
         self._metrics.in_flight.set(self.in_flight)
+        self._metrics.waiting_for_host.set(self._hosts.waiting)
         for state in EndpointState:
             self._metrics.endpoints.labels(state).set(states[state])
             self._metrics.lag.labels(state).set(lags[state])

@@ -30,6 +30,11 @@ class RelayMetrics:
             "chainbell_relay_exhausted_total", "Deliveries that ran out of tries", registry=registry
         )
         self.in_flight = Gauge("chainbell_relay_in_flight", "Tries under way", registry=registry)
+        self.waiting_for_host = Gauge(
+            "chainbell_relay_waiting_for_host",
+            "Endpoints whose host is given all it may get",
+            registry=registry,
+        )
         self.lag = Gauge(
             "chainbell_relay_queue_lag",
             "Events behind the cursors of this worker's endpoints, by state of the endpoint",

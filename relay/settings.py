@@ -50,6 +50,7 @@ class RelaySettings:
     retry: RetrySettings = RetrySettings()
     lane: LaneSettings = LaneSettings()
     in_flight_max: int = 1_000  # over all endpoints of one worker: sockets and memory
+    host_in_flight_max: int = 100  # to one host, over all endpoints of one worker
     endpoint_share: float = 0.1  # of in_flight_max, for any one endpoint
     poll_interval_s: float = 0.2  # the fallback of LISTEN
     refresh_interval_s: float = 1.0  # the fallback of notices about changed endpoints

@@ -18,7 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from migrations.ids import encode_id
 from relay import signing
+from relay.addresses import host_of, names_this_machine
 from relay.errors import Flaw, SecretUnreadable
+from relay.hosts import ANY_HOST
 from relay.model import delivery_id_of
 from relay.secretbox import SecretBox
 from relay.storage import EndpointRecord
@@ -44,6 +46,7 @@ class Target:
 
     endpoint_id: UUID
     url: str
+    host: str  # as attempts to it are counted
     headers: Mapping[str, str]
     secrets: tuple[tuple[bytes, datetime | None], ...]
     signing_keys: tuple[tuple[Ed25519PrivateKey, datetime | None], ...]
@@ -83,6 +86,7 @@ def open_target(record: EndpointRecord, box: SecretBox) -> Target:
     return Target(
         endpoint_id=owner,
         url=record.url,
+        host=ANY_HOST if names_this_machine(host := host_of(record.url)) else host,
         headers=headers,
         secrets=tuple((box.open(one.sealed, owner=owner), one.expires_at) for one in record.secrets),
         signing_keys=tuple(

@@ -7,7 +7,7 @@ Lives here: `Shop` and its settings, quick enough for a test. Does not live here
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from migrations.handles import Pool
 from relay import endpoints, log
 from relay.bodies import Published, RelayFact
+from relay.egress import Egress
 from relay.endpoints import Endpoint, EndpointTerms, Rules
 from relay.secretbox import SecretBox
 from relay.service import RelayService
@@ -48,6 +49,7 @@ class Shop:
     settings: RelaySettings = SETTINGS
     alerts: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
+    name_servers: Sequence[str] = ()
 
     def alert(self, kind: str, detail: Mapping[str, object]) -> None:
         self.alerts.append((kind, detail))
@@ -98,6 +100,16 @@ class Shop:
             replace(self.settings, **changes),
             registry=CollectorRegistry(),
             on_alert=self.alert,
+            egress=self._egress(),
+        )
+
+    def _egress(self) -> Egress | None:
+        if not self.name_servers:
+            return None
+        return Egress(
+            timeout_s=self.settings.attempt_timeout_s,
+            allow_private_networks=True,
+            name_servers=self.name_servers,
         )
 
     @asynccontextmanager

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
+from relay.addresses import host_of
 from relay.dispatch import Attempt, Dispatcher
 from relay.metrics import RelayMetrics
 from relay.roster import Roster
@@ -46,6 +47,7 @@ class UnsignedTarget:
 
     def __init__(self, record: EndpointRecord) -> None:
         self.url = record.url
+        self.host = host_of(record.url)
 
     def headers_for(
         self, event_id: UUID, body: bytes, *, prev_sequence: int | None, now: datetime
@@ -58,7 +60,7 @@ class UnsignedRoster(Roster):
     """The product's roster with unsigned targets."""
 
     def _open(self, record: EndpointRecord) -> Target | None:
-        return UnsignedTarget(record)  # type: ignore[return-value]  # it has the two members that are used
+        return UnsignedTarget(record)  # type: ignore[return-value]  # it has the three members that are used
 
 
 @dataclass(slots=True)

@@ -38,6 +38,7 @@ SETTINGS = RelaySettings(
     retry=RetrySettings(schedule_s=(5, 600, 7200), failing_objects_max=2, jitter=0.0),
     lane=LaneSettings(window_events_max=12, read_ahead_min=4, in_flight_start=2, due_rows_max=3),
     in_flight_max=6,
+    host_in_flight_max=4,  # all three endpoints are at one host
     endpoint_share=0.5,
 )
 BOX = SecretBox([bytes(32)])
@@ -282,7 +283,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_in_flight_is_bounded_and_counted(self) -> None:
-        assert self.dispatcher.in_flight == len(self.flying)
+        assert self.dispatcher.in_flight == len(self.flying) <= SETTINGS.host_in_flight_max
         current = [attempt for attempt in self.flying if self.roster.is_current(attempt.lane)]
         assert sum(seat.lane.in_flight for seat in self.roster.seats.values()) == len(current)
         for endpoint_id in ENDPOINTS:

@@ -81,6 +81,7 @@ WRONG = [
     ("[relay]\nallowed_ports = []", "relay.allowed_ports: 1 to 64 ports are wanted"),
     ("[relay]\nallowed_ports = [443, 65536]", "relay.allowed_ports: 1 to 64 ports are wanted"),
     ("[relay]\nallowed_ports = [true]", "relay.allowed_ports: 1 to 64 ports are wanted"),
+    ("[relay]\nhost_in_flight_max = 0", "relay.host_in_flight_max: a number from 1 to 1000 is wanted"),
     ("[relay]\nattempt_timeout_s = 0", "relay.attempt_timeout_s: a number above 0 and up to 60 is wanted"),
     (
         '[relay]\nallow_private_networks = "yes"',
