@@ -199,6 +199,7 @@ def _read_relay(table: Table) -> RelaySettings:
         allowed_ports=_read_ports(section),
         attempt_timeout_s=section.take_number("attempt_timeout_s", 15.0, most=60),
         retry=RetrySettings(schedule_s=_read_schedule(section)),
+        verify_endpoints=section.take_flag("verify_endpoints", True),
         host_in_flight_max=section.take_count("host_in_flight_max", 100, least=1, most=1_000),
     )
     section.refuse_the_rest()

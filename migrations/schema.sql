@@ -408,7 +408,13 @@ CREATE TABLE public.endpoints (
     updated_at timestamp with time zone NOT NULL,
     warned_at timestamp with time zone,
     deleted_at timestamp with time zone,
+    verification text DEFAULT 'verified'::text NOT NULL,
+    verification_failure text,
+    challenges smallint DEFAULT 0 NOT NULL,
+    challenge_at timestamp with time zone,
+    CONSTRAINT endpoints_challenges_check CHECK ((challenges >= 0)),
     CONSTRAINT endpoints_check CHECK (((state = 'active'::text) OR (state_reason IS NOT NULL))),
+    CONSTRAINT endpoints_check1 CHECK (((verification = 'pending'::text) OR ((challenge_at IS NULL) AND (verification_failure IS NULL)))),
     CONSTRAINT endpoints_description_check CHECK ((length(description) <= 500)),
     CONSTRAINT endpoints_event_types_check CHECK (((cardinality(event_types) >= 1) AND (cardinality(event_types) <= 64))),
     CONSTRAINT endpoints_max_in_flight_check CHECK (((max_in_flight >= 1) AND (max_in_flight <= 1000))),
@@ -417,6 +423,7 @@ CREATE TABLE public.endpoints (
     CONSTRAINT endpoints_start_sequence_check CHECK ((start_sequence >= 0)),
     CONSTRAINT endpoints_state_check CHECK ((state = ANY (ARRAY['active'::text, 'failing'::text, 'paused'::text]))),
     CONSTRAINT endpoints_url_check CHECK (((url ~* '^https?://'::text) AND (length(url) <= 2048))),
+    CONSTRAINT endpoints_verification_check CHECK ((verification = ANY (ARRAY['pending'::text, 'verified'::text]))),
     CONSTRAINT endpoints_version_check CHECK ((version >= 0))
 );
 
@@ -425,6 +432,10 @@ COMMENT ON COLUMN public.endpoints.version IS 'of the endpoint as an object of t
 COMMENT ON COLUMN public.endpoints.revision IS 'raised by every change that its lane must notice';
 
 COMMENT ON COLUMN public.endpoints.wakes IS 'raised when what waits gets a free try at once; endpoint_cursors.wakes follows';
+
+COMMENT ON COLUMN public.endpoints.verification IS 'pending: whoever answers at the URL has yet to echo a challenge; no event is sent';
+
+COMMENT ON COLUMN public.endpoints.challenge_at IS 'when it is asked next; null when it is not asked again by itself';
 
 CREATE TABLE public.event_leaves (
     merchant_id uuid NOT NULL,
@@ -757,6 +768,8 @@ CREATE UNIQUE INDEX endpoint_keys_one_current ON public.endpoint_keys USING btre
 CREATE INDEX endpoint_replays_by_endpoint ON public.endpoint_replays USING btree (endpoint_id, created_at, replay_id);
 
 CREATE UNIQUE INDEX endpoint_secrets_one_current ON public.endpoint_secrets USING btree (endpoint_id) WHERE (expires_at IS NULL);
+
+CREATE INDEX endpoints_by_challenge ON public.endpoints USING btree (challenge_at) WHERE ((challenge_at IS NOT NULL) AND (deleted_at IS NULL));
 
 CREATE INDEX endpoints_by_merchant ON public.endpoints USING btree (merchant_id, created_at, endpoint_id) WHERE (deleted_at IS NULL);
 

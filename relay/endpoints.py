@@ -8,7 +8,7 @@ keys (`keyring`), deliveries sent again (`redeliver`), reading (`views`), sendin
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -18,52 +18,25 @@ from migrations.handles import Connection
 from migrations.ids import new_id
 from migrations.queries import load_queries
 from relay import log, signing
-from relay.addresses import HTTPS_PORT, judge_url
 from relay.bodies import endpoint_fact
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
 from relay.keyring import OVERLAP_MAX_S, insert_key
 from relay.model import shard_of
+from relay.ownership import must_prove, must_prove_again
 from relay.secretbox import SecretBox
-from relay.targets import decode_headers, encode_headers, find_header_flaws
+from relay.targets import decode_headers, encode_headers
+from relay.terms import EndpointTerms, Rules, check_terms
 
 QUERIES = load_queries("relay", "endpoints.sql")
 
 ENDPOINTS_MAX = 100
-EVENT_TYPES_MAX = 64
-DESCRIPTION_LENGTH_MAX = 500
-MAX_IN_FLIGHT_DEFAULT = 32
-MAX_IN_FLIGHT_MAX = 1_000
-RATE_PER_S_MAX = 10_000
 SECRETS_MAX = 10
-EVENT_TYPES = frozenset(
-    {
-        "endpoint.failing",
-        "endpoint.recovered",
-        "endpoint.paused",
-        "endpoint.resumed",
-        "endpoint.retention_warning",
-        "log.checkpoint",
-    }
-)
-"""The event types this room publishes itself."""
 
 
 class Row(Protocol):
     """A row as the driver gives it: values by column name."""
 
     def __getitem__(self, name: str, /) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointTerms:
-    """What a merchant decides about an endpoint. `event_types` None: all of them, also future ones."""
-
-    url: str
-    event_types: tuple[str, ...] | None = None
-    description: str = ""
-    headers: Mapping[str, str] | None = None
-    max_in_flight: int = MAX_IN_FLIGHT_DEFAULT
-    rate_per_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +61,10 @@ class Endpoint:
     last_success_at: datetime | None
     last_failure_at: datetime | None
     last_failure: str | None
+    verification: str
+    verification_failure: str | None
     created_at: datetime
     updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the operator allows: event types that exist, ports, and private addresses in development."""
-
-    event_types: Collection[str]
-    allow_private_networks: bool
-    allowed_ports: Collection[int] = (HTTPS_PORT,)
 
 
 async def create_endpoint(
@@ -116,7 +82,7 @@ async def create_endpoint(
     It starts behind the log's head, or with the event `from_sequence`. RequestFlawed, SequencePruned (that event is
     not kept any more), Conflict (too many endpoints).
     """
-    _check(terms, rules)
+    check_terms(terms, rules)
     head = await log.load_head(conn, merchant_id)
     start = head.sequence
     if from_sequence is not None:
@@ -144,6 +110,8 @@ async def create_endpoint(
         start,
         now,
     )
+    if must_prove(terms.url, asked=rules.verify_endpoints):
+        await conn.execute(QUERIES.ask_for_proof, endpoint_id, now)
     await conn.execute(QUERIES.insert_cursor, endpoint_id, start)
     await conn.execute(QUERIES.insert_filter, endpoint_id, start, _listed(terms.event_types))
     await _insert_secret(conn, box, endpoint_id, secret, now)
@@ -186,7 +154,8 @@ async def change_endpoint(
 ) -> Endpoint:
     """Change some of EndpointTerms, by field name. A new filter holds from the endpoint's place in the log on.
 
-    RequestFlawed, NotFound. An attempt under way may still go by the old terms.
+    A URL at another host is asked for proof again. RequestFlawed, NotFound. An attempt under way may still go by the
+    old terms.
     """
     await lock_endpoint(conn, merchant_id, endpoint_id)
     row = await _load_row(conn, merchant_id, endpoint_id)
@@ -199,7 +168,7 @@ async def change_endpoint(
         rate_per_s=row["rate_per_s"],
     )
     terms = replace(before, **changes)
-    _check(terms, rules)
+    check_terms(terms, rules)
     sequence = await conn.fetchval(QUERIES.lock_cursor, endpoint_id)
     if terms.event_types != before.event_types:
         await conn.execute(QUERIES.raise_filter_revision, endpoint_id)
@@ -215,6 +184,10 @@ async def change_endpoint(
         terms.rate_per_s,
         now,
     )
+    if must_prove_again(before.url, terms.url, proven=row["verification"] == "verified") and must_prove(
+        terms.url, asked=rules.verify_endpoints
+    ):
+        await conn.execute(QUERIES.ask_for_proof, endpoint_id, now)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
     return await load_endpoint(conn, box, merchant_id, endpoint_id)
 
@@ -341,33 +314,6 @@ async def _tell(
     await log.append(conn, [fact], now=now)
 
 
-def _check(terms: EndpointTerms, rules: Rules) -> None:
-    flaws: list[Flaw] = []
-    reason = judge_url(
-        terms.url, allow_private_networks=rules.allow_private_networks, allowed_ports=rules.allowed_ports
-    )
-    if reason is not None:
-        flaws.append(Flaw("/url", reason))
-    if terms.event_types is not None:
-        if not 1 <= len(terms.event_types) <= EVENT_TYPES_MAX:
-            flaws.append(Flaw("/event_types", f"1 to {EVENT_TYPES_MAX} types, or null for all"))
-        known = {*rules.event_types, *EVENT_TYPES}
-        flaws += [
-            Flaw(f"/event_types/{position}", f"there is no event type {name[:64]!r}")
-            for position, name in enumerate(terms.event_types)
-            if name not in known
-        ]
-    if len(terms.description) > DESCRIPTION_LENGTH_MAX or "\x00" in terms.description:
-        flaws.append(Flaw("/description", f"at most {DESCRIPTION_LENGTH_MAX} characters, none of them NUL"))
-    if not 1 <= terms.max_in_flight <= MAX_IN_FLIGHT_MAX:
-        flaws.append(Flaw("/max_in_flight", f"1 to {MAX_IN_FLIGHT_MAX}"))
-    if terms.rate_per_s is not None and not 1 <= terms.rate_per_s <= RATE_PER_S_MAX:
-        flaws.append(Flaw("/rate_per_s", f"1 to {RATE_PER_S_MAX}, or null"))
-    flaws += find_header_flaws(terms.headers or {})
-    if flaws:
-        raise RequestFlawed(*flaws)
-
-
 def _seal_headers(box: SecretBox, headers: Mapping[str, str] | None, endpoint_id: UUID) -> bytes | None:
     return box.seal(encode_headers(headers), owner=endpoint_id) if headers else None
 
@@ -389,6 +335,7 @@ def _endpoint(row: Row, box: SecretBox) -> Endpoint:
     same = (
         "endpoint_id", "merchant_id", "url", "description", "max_in_flight", "rate_per_s", "state", "state_reason",
         "state_since", "enabled", "version", "sequence", "last_success_at", "last_failure_at", "last_failure",
+        "verification", "verification_failure",
         "created_at", "updated_at",
     )  # fmt: skip
     return Endpoint(

@@ -217,7 +217,7 @@ class LaneConfig:
     shard: int
     epoch: int
     state: EndpointState
-    enabled: bool  # the merchant's
+    enabled: bool  # the merchant's deliveries are, and who answers at the URL proved to be willing
     max_in_flight: int
     rate_per_s: int | None
     wakes: int

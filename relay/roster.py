@@ -201,7 +201,7 @@ class Roster:
             shard=record.shard,
             epoch=self._shards.epochs[record.shard],
             state=record.state,
-            enabled=record.enabled,
+            enabled=record.enabled and (record.verified or not self._settings.asks_for_proof),
             max_in_flight=record.max_in_flight,
             rate_per_s=record.rate_per_s,
             wakes=record.wakes,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from migrations.handles import Connection, Pool
 from migrations.ids import encode_id, new_id
 from relay import checkpoints, log
+from relay.challenges import Challenge, claim_challenges, open_challenge, send_challenge, settle_challenge
 from relay.dispatch import Attempt, Dispatcher, OnAlert
 from relay.egress import Egress
 from relay.errors import LogBroken, SecretUnreadable
@@ -41,6 +43,9 @@ LISTEN_AGAIN_S = 1.0
 UNSIGNED_AGAIN = timedelta(hours=1)
 """How often the operator is told of a log that can not be signed."""
 NOBODY = UUID(int=0)
+CHALLENGE_INTERVAL_S = 1.0
+CHALLENGES_MAX = 64
+"""Under way at once. URLs that never answer delay the challenges of others only beyond so many."""
 
 _log = structlog.get_logger()
 
@@ -87,6 +92,7 @@ class RelayService:
         )
         self._worker = Worker(self._roster, self._dispatcher, settings, clock=utc_now, launch=self._launch)
         self._stopping = asyncio.Event()
+        self._asking: set[asyncio.Task[None]] = set()
         self._sends: set[asyncio.Task[None]] = set()
         self._send_group: asyncio.TaskGroup | None = None
 
@@ -114,6 +120,8 @@ class RelayService:
                 group.create_task(self._run_housekeeping(), name="relay-housekeeping"),
                 group.create_task(self._run_checkpoints(), name="relay-checkpoints"),
             ]
+            if self._settings.asks_for_proof:
+                helpers.append(group.create_task(self._run_challenges(), name="relay-challenges"))
             async with asyncio.TaskGroup() as sends:
                 self._send_group = sends
                 worker = sends.create_task(self._worker.run(), name="relay-worker")
@@ -185,6 +193,41 @@ class RelayService:
     def _take_endpoint_notice(self, endpoint_id: UUID) -> None:
         if self._roster.ask(endpoint_id, shard_of(endpoint_id)):
             self._worker.wake()
+
+    # --- challenges ------------------------------------------------------------------------------------------------
+
+    async def _run_challenges(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                with suppress(StoreUnavailable):  # the worker says so
+                    for challenge in await self._claim_challenges(CHALLENGES_MAX - len(self._asking)):
+                        task = group.create_task(self._ask(challenge))
+                        self._asking.add(task)
+                        task.add_done_callback(self._asking.discard)
+                await asyncio.sleep(CHALLENGE_INTERVAL_S)
+
+    async def _claim_challenges(self, room: int) -> list[Challenge]:
+        if not room:
+            return []
+        async with self._store.connection() as conn:
+            due = await claim_challenges(conn, now=utc_now(), limit=room)
+            opened = [
+                await open_challenge(
+                    conn, self._box, endpoint_id, asked_before=asked_before, text=secrets.token_urlsafe(32)
+                )
+                for endpoint_id, asked_before in due.items()
+            ]
+        return [challenge for challenge in opened if challenge is not None]
+
+    async def _ask(self, challenge: Challenge) -> None:
+        try:
+            reply = await send_challenge(self._egress, challenge, now=utc_now())
+            async with self._store.connection() as conn, conn.transaction():
+                await settle_challenge(conn, challenge, reply, now=utc_now())
+        except StoreUnavailable:
+            return  # asked again once the claim has run out
+        except Exception:  # noqa: BLE001  # one endpoint's surprise must not end all asking
+            _log.exception("challenge-failed-unexpectedly")
 
     # --- housekeeping ----------------------------------------------------------------------------------------------
 

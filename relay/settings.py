@@ -50,6 +50,7 @@ class RelaySettings:
     retry: RetrySettings = RetrySettings()
     lane: LaneSettings = LaneSettings()
     in_flight_max: int = 1_000  # over all endpoints of one worker: sockets and memory
+    verify_endpoints: bool = True
     host_in_flight_max: int = 100  # to one host, over all endpoints of one worker
     endpoint_share: float = 0.1  # of in_flight_max, for any one endpoint
     poll_interval_s: float = 0.2  # the fallback of LISTEN
@@ -59,3 +60,8 @@ class RelaySettings:
     stop_timeout_s: float = 8.0  # of the 10 s a stop may take
     attempts_kept_days: int = 90
     events_kept_days: int | None = None  # None: for ever
+
+    @property
+    def asks_for_proof(self) -> bool:
+        """Endpoints must echo a challenge before they get events; never where private networks are allowed."""
+        return self.verify_endpoints and not self.allow_private_networks

@@ -51,6 +51,7 @@ class EndpointRecord:
     filter_revision: int
     wakes: int
     replaying: bool
+    verified: bool = True
 
 
 @dataclass(frozen=True, slots=True)

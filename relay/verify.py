@@ -1,8 +1,8 @@
 """What a receiver runs: is this request from chainbell, is it fresh, does it say anything new, is anything missing?
 
 This file stands alone: the standard library, and `cryptography` only where a public key is given. Copy it, or import it.
-`kit/verify.mjs` is the same for Node; both pass `kit/vectors.json`. Lives here: `verify`, `read_event`, `judge`,
-`GapTracker` and `repair`. Does not live here: making signatures (`signing`), a receiver's own storage (docs/webhooks.md).
+`kit/verify.mjs` is the same for Node; both pass `kit/vectors.json`. Lives here: `verify`, `read_event`, `challenge_of`,
+`judge`, `GapTracker` and `repair`. Does not live here: making signatures (`signing`), a receiver's own storage (docs/webhooks.md).
 """
 
 from __future__ import annotations
@@ -151,6 +151,19 @@ def judge(event: Event, *, seen: bool, held: tuple[int, int] | None) -> Verdict:
     if event.place is not None and held is not None and event.place <= held:
         return Verdict.STALE
     return Verdict.APPLY
+
+
+def challenge_of(body: bytes) -> str | None:
+    """What to answer with (status 200, this text as the whole body) if a verified request asks who we are; else None.
+
+    Call it after `verify`: answering proves that whoever holds the key wants these webhooks.
+    """
+    try:
+        event = json.loads(body)
+        challenge = event["data"]["challenge"] if event["type"] == "endpoint.challenge" else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return challenge if isinstance(challenge, str) else None
 
 
 @dataclass(slots=True)

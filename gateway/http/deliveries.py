@@ -1,10 +1,12 @@
-"""`/v1/deliveries`, and what is asked of an endpoint's deliveries: tests, replays, tries again.
+"""`/v1/deliveries`, and what is asked of an endpoint's deliveries: tests, challenges, replays, tries again.
 
 Lives here: the handlers. Does not live here: deliveries (relay.views), sending again (relay.redeliver), the test event
-(relay.ping).
+(relay.ping), the challenge (relay.challenges).
 """
 
 from __future__ import annotations
+
+import secrets
 
 import msgspec
 
@@ -21,6 +23,7 @@ from gateway.http.shapes_relay import (
     ReplayDeposit,
     ReplayExhausted,
     ReplayRange,
+    VerificationResult,
 )
 from gateway.http.trail import acting_on, note
 from gateway.store import database_weather
@@ -28,6 +31,7 @@ from indexer.events import format_time
 from migrations.handles import Connection
 from migrations.ids import encode_id
 from relay import redeliver, views
+from relay.challenges import load_challenge, send_challenge, settle_challenge
 from relay.endpoints import load_endpoint
 from relay.excerpts import show_excerpt
 from relay.ping import load_target, send_ping
@@ -118,6 +122,29 @@ async def post_test(call: Call) -> Answer:
         status_code=outcome.status_code,
         duration_ms=outcome.duration_ms,
         excerpt=show_excerpt(outcome.excerpt),
+    )
+    return json_answer(result)
+
+
+async def post_verify(call: Call) -> Answer:
+    """Ask whoever answers at an endpoint's URL to echo a challenge, now."""
+    async with database_weather(), call.pool.acquire() as conn:
+        challenge = await load_challenge(
+            conn, call.services.box, call.merchant_id, call.id("endpoint_id"), text=secrets.token_urlsafe(32)
+        )
+        await note(conn, call, "endpoint-challenged", challenge.target.endpoint_id)
+    assert call.services.egress is not None, "the gateway has a way out"
+    reply = await send_challenge(call.services.egress, challenge, now=call.now)
+    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+        await settle_challenge(conn, challenge, reply, now=call.now)
+        endpoint = await load_endpoint(conn, call.services.box, call.merchant_id, call.id("endpoint_id"))
+    result = VerificationResult(
+        verification="pending" if endpoint.verification == "pending" else "verified",
+        failure=reply.failure,
+        outcome=reply.outcome.kind.value,
+        status_code=reply.outcome.status_code,
+        duration_ms=reply.outcome.duration_ms,
+        excerpt=show_excerpt(reply.outcome.excerpt),
     )
     return json_answer(result)
 

@@ -18,13 +18,14 @@ from gateway.store import database_weather
 from indexer.events import format_time
 from migrations.ids import encode_id
 from relay import endpoints, keyring
-from relay.endpoints import Endpoint, EndpointTerms, Rules
+from relay.endpoints import Endpoint
+from relay.terms import EndpointTerms, Rules
 
 
 def rules_of(call: Call) -> Rules:
     """What the operator allows."""
     relay = call.services.settings.relay
-    return Rules(EVENT_TYPES, relay.allow_private_networks, relay.allowed_ports)
+    return Rules(EVENT_TYPES, relay.allow_private_networks, relay.allowed_ports, relay.asks_for_proof)
 
 
 async def post_endpoint(call: Call) -> Answer:
@@ -173,6 +174,8 @@ def view_endpoint(endpoint: Endpoint) -> EndpointObject:
         last_success_at=None if success is None else format_time(success),
         last_failure_at=None if failure is None else format_time(failure),
         last_failure=endpoint.last_failure,
+        verification="pending" if endpoint.verification == "pending" else "verified",
+        verification_failure=endpoint.verification_failure,
         created_at=format_time(endpoint.created_at),
         updated_at=format_time(endpoint.updated_at),
     )

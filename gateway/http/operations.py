@@ -195,6 +195,11 @@ ENDPOINTS = (
         deliveries.post_test, (Outcome(200, shapes_relay.PingResult, "What became of it."),), waits=True,
     ),
     Operation(
+        "POST", "/v1/endpoints/{endpoint_id}/verify", "verify_endpoint", "Ask it to echo a challenge",
+        Scope.ENDPOINTS, deliveries.post_verify,
+        (Outcome(200, shapes_relay.VerificationResult, "What became of it."),), waits=True,
+    ),
+    Operation(
         "POST", "/v1/endpoints/{endpoint_id}/replay", "replay_events",
         "Deliver again: a stretch of the log, one deposit's events, or what was exhausted",
         Scope.ENDPOINTS, deliveries.post_replay,

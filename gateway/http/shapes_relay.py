@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from gateway.http.shapes import HEIGHT_MAX, Cursor, Given, Limit, Strict, Time
-from relay.endpoints import (
+from relay.keyring import OVERLAP_MAX_S
+from relay.terms import (
     DESCRIPTION_LENGTH_MAX,
     EVENT_TYPES_MAX,
     MAX_IN_FLIGHT_DEFAULT,
     MAX_IN_FLIGHT_MAX,
     RATE_PER_S_MAX,
 )
-from relay.keyring import OVERLAP_MAX_S
 
 OVERLAP_DEFAULT_S = 86_400
 
@@ -114,6 +114,8 @@ class EndpointObject(Given, frozen=True):
     last_success_at: str | None
     last_failure_at: str | None
     last_failure: str | None
+    verification: Literal["pending", "verified"]
+    verification_failure: str | None
     created_at: str
     updated_at: str
 
@@ -226,6 +228,17 @@ class AcceptedReplay(Given, frozen=True):
     from_sequence: int | None
     to_sequence: int | None
     deliveries: int | None
+
+
+class VerificationResult(Given, frozen=True):
+    """What became of a challenge, and how the endpoint stands now; `failure` is null when it was echoed."""
+
+    verification: Literal["pending", "verified"]
+    failure: str | None
+    outcome: str
+    status_code: int | None
+    duration_ms: int
+    excerpt: str
 
 
 class PingResult(Given, frozen=True):

@@ -178,11 +178,20 @@ create table endpoints (
   updated_at timestamptz not null,
   warned_at timestamptz,
   deleted_at timestamptz,
-  check (state = 'active' or state_reason is not null)
+  verification text not null default 'verified' check (verification in ('pending', 'verified')),
+  verification_failure text,
+  challenges smallint not null default 0 check (challenges >= 0),
+  challenge_at timestamptz,
+  check (state = 'active' or state_reason is not null),
+  check (verification = 'pending' or (challenge_at is null and verification_failure is null))
 );
 create index endpoints_by_shard on endpoints (shard) where deleted_at is null;
 create index endpoints_by_merchant on endpoints (merchant_id, created_at, endpoint_id) where deleted_at is null;
 
+create index endpoints_by_challenge on endpoints (challenge_at) where challenge_at is not null and deleted_at is null;
+
+comment on column endpoints.verification is 'pending: whoever answers at the URL has yet to echo a challenge; no event is sent';
+comment on column endpoints.challenge_at is 'when it is asked next; null when it is not asked again by itself';
 comment on column endpoints.version is 'of the endpoint as an object of the log: each endpoint.* event raises it';
 comment on column endpoints.revision is 'raised by every change that its lane must notice';
 comment on column endpoints.wakes is 'raised when what waits gets a free try at once; endpoint_cursors.wakes follows';

@@ -240,3 +240,8 @@ select exists (select from endpoints where endpoint_id = $1 and merchant_id = $2
 select merchant_id
 from endpoints
 where endpoint_id = $1 and deleted_at is null;
+
+-- name: ask_for_proof :exec
+update endpoints
+set verification = 'pending', verification_failure = null, challenges = 0, challenge_at = $2
+where endpoint_id = $1;

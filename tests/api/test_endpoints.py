@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from aiohttp import web
+
 from gateway.http.limits import KEY_LISTS
 from migrations.ids import encode_id
 from tests.api.world import World
-from tests.relay_live.receiver import Receiver
+from tests.relay_live.receiver import Received, Receiver, accept
 
 URL = "https://shop.example/hook"
 
@@ -69,6 +71,33 @@ async def test_a_change_touches_only_what_it_names(world: World, key: str) -> No
     assert (opened["event_types"], opened["rate_per_s"]) == (None, None)
     assert (await world.call("PATCH", path, {"url": "nonsense"}, key=key)).status == 422
     assert (await world.call("PATCH", path, {"secret": "x"}, key=key)).status == 422
+
+
+async def test_a_challenge_that_is_echoed_verifies_and_anything_else_says_what_came_back(
+    world: World, key: str
+) -> None:
+    async with Receiver() as receiver:
+        made = await create(world, key, url=receiver.url)
+        assert (made["verification"], made["verification_failure"]) == ("verified", None)  # on this machine
+        await world.pool.execute("update endpoints set verification = 'pending', challenge_at = now()")
+        path = f"/v1/endpoints/{made['id']}"
+        refused = (await world.call("POST", f"{path}/verify", key=key)).json
+        assert (refused["verification"], refused["failure"]) == ("pending", "not_echoed")
+        assert (refused["outcome"], refused["status_code"]) == ("delivered", 204)
+        shown = (await world.call("GET", path, key=key)).json
+        assert (shown["verification"], shown["verification_failure"]) == ("pending", "not_echoed")
+
+        async def echo(received: Received) -> web.Response:
+            return web.json_response({"challenge": received.event["data"]["challenge"]})
+
+        receiver.answer = echo
+        proven = (await world.call("POST", f"{path}/verify", key=key)).json
+        assert (proven["verification"], proven["failure"]) == ("verified", None)
+        receiver.answer = accept
+        again = (await world.call("POST", f"{path}/verify", key=key)).json
+        assert (again["verification"], again["failure"]) == ("verified", "not_echoed")  # what is proven stays
+        assert (await world.call("GET", path, key=key)).json["verification_failure"] is None
+        assert (await world.call("POST", "/v1/endpoints/end_unknown/verify", key=key)).status == 404
 
 
 async def test_pause_resume_rotate_and_delete_do_what_they_say(world: World, key: str) -> None:

@@ -20,10 +20,11 @@ from migrations.handles import Pool
 from relay import endpoints, log
 from relay.bodies import Published, RelayFact
 from relay.egress import Egress
-from relay.endpoints import Endpoint, EndpointTerms, Rules
+from relay.endpoints import Endpoint
 from relay.secretbox import SecretBox
 from relay.service import RelayService
 from relay.settings import RelaySettings, RetrySettings
+from relay.terms import EndpointTerms, Rules
 from tests.relay_live.receiver import Receiver
 
 MERCHANT = UUID(int=77)
@@ -76,7 +77,8 @@ class Shop:
     async def endpoint(
         self, receiver: Receiver | str, *, merchant: UUID = MERCHANT, **terms: Any
     ) -> Endpoint:
-        url = receiver if isinstance(receiver, str) else receiver.url
+        url = terms.pop("url", receiver if isinstance(receiver, str) else receiver.url)
+        rules = terms.pop("rules", RULES)
         from_sequence = terms.pop("from_sequence", None)
         async with self.pool.acquire() as conn, conn.transaction():
             made, secret = await endpoints.create_endpoint(
@@ -84,7 +86,7 @@ class Shop:
                 self.box,
                 merchant,
                 EndpointTerms(url=url, **terms),
-                rules=RULES,
+                rules=rules,
                 from_sequence=from_sequence,
                 now=datetime.now(UTC),
             )
@@ -124,6 +126,13 @@ class Shop:
     async def fetch(self, query: str, *args: object) -> list[Any]:
         async with self.pool.acquire() as conn:
             return list(await conn.fetch(query, *args))
+
+    async def until_row(self, condition: str, endpoint: Endpoint, timeout_s: float = 10.0) -> None:
+        """Wait until the endpoint's row meets a condition."""
+        query = f"select from endpoints where endpoint_id = $1 and {condition}"
+        async with asyncio.timeout(timeout_s):
+            while not await self.fetch(query, endpoint.endpoint_id):  # noqa: ASYNC110  # a row tells nobody
+                await asyncio.sleep(0.02)
 
     async def settled(self, endpoint: Endpoint, sequence: int, timeout_s: float = 10.0) -> None:
         """Wait until the endpoint's cursor is at `sequence` and no row is left."""

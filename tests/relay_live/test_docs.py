@@ -19,6 +19,8 @@ import pytest
 
 from relay import signing
 from relay.bodies import RelayFact
+from relay.challenges import load_challenge, send_challenge
+from relay.egress import Egress
 from relay.endpoints import rotate_secret
 from relay.log import append
 from relay.service import utc_now
@@ -81,6 +83,10 @@ async def test_the_receiver_in_the_docs_keeps_a_shops_credits_right(shop: Shop) 
             await shop.settled(endpoint, 3)
         assert handler.gaps.complete_to == 3
         assert handler.gaps.gap is None
+        async with shop.pool.acquire() as conn:
+            challenge = await load_challenge(conn, shop.box, MERCHANT, endpoint.endpoint_id, text="prove-it")
+        async with Egress(timeout_s=5, allow_private_networks=True) as egress:
+            assert (await send_challenge(egress, challenge, now=utc_now())).failure is None
         forged = urllib.request.Request(url, data=b"{}", headers={"webhook-id": "evt_1"}, method="POST")
         with pytest.raises(urllib.error.HTTPError) as refused:
             await asyncio.to_thread(urllib.request.urlopen, forged)

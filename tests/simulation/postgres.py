@@ -31,8 +31,9 @@ from indexer.work_store import PostgresBackfillStore, request_rescan
 from migrations.handles import Connection, Pool
 from migrations.ids import new_id
 from relay import log as relay_log
-from relay.endpoints import EndpointTerms, Rules, create_endpoint, delete_endpoint, resume_endpoint
+from relay.endpoints import create_endpoint, delete_endpoint, resume_endpoint
 from relay.storage import StoreUnavailable
+from relay.terms import EndpointTerms, Rules
 from tests.simulation.chaos import Chaos, ChaoticRelayStore, ChaoticStore, Crash, refuse_deadlock
 from tests.simulation.deeds import Deeds, name_of
 from tests.simulation.delivery import BOX, Delivery

@@ -13,11 +13,11 @@ from uuid import UUID
 from migrations.handles import Pool
 from relay import endpoints, log
 from relay.bodies import Published, RelayFact
-from relay.endpoints import EndpointTerms, Rules
 from relay.model import ExceptionRow, RowState
 from relay.secretbox import SecretBox
 from relay.storage import RelayStore, SealedSecret
 from relay.store import PostgresRelayStore
+from relay.terms import EndpointTerms, Rules
 from tests.properties.relay.memory import MemoryStore, StoredReplay
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)

@@ -14,12 +14,12 @@ from migrations.handles import Connection
 from relay import checkpoints, endpoints, log, proofs, tree, verify_log
 from relay.bodies import Published
 from relay.checkpoints import CHECKPOINT, Checkpoint
-from relay.endpoints import EndpointTerms, Rules
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable
 from relay.prune import step_prune
 from relay.reseal import reseal_all
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
+from relay.terms import EndpointTerms, Rules
 from tests.database.relay.notary import (
     BOX,
     FORGE,

@@ -13,7 +13,7 @@ import pytest_asyncio
 from migrations.handles import Connection
 from relay import endpoints, log, redeliver, signing, verify, views
 from relay.bodies import Published
-from relay.endpoints import Endpoint, EndpointTerms, Rules
+from relay.endpoints import Endpoint
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable, SequencePruned
 from relay.keyring import KEYS_MAX, OVERLAP_MAX_S, PublicKey, load_public_keys, rotate_key
 from relay.model import delivery_id_of
@@ -21,6 +21,7 @@ from relay.reseal import reseal_all
 from relay.secretbox import SecretBox
 from relay.store import load_endpoint_records
 from relay.targets import open_target
+from relay.terms import EndpointTerms, Rules
 from relay.views import DeliveryState
 from tests.database.relay.stages import MERCHANT, NOW, facts_of
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from migrations.handles import Connection
 from relay import audit, endpoints, log
-from relay.endpoints import EndpointTerms, Rules
 from relay.prune import step_prune
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
+from relay.terms import EndpointTerms, Rules
 from tests.database.relay.stages import MERCHANT, facts_of
 
 OLD = datetime(2026, 1, 10, tzinfo=UTC)

@@ -11,11 +11,11 @@ import pytest
 from migrations.handles import Connection
 from relay import endpoints, log, redeliver, replays, views
 from relay.bodies import Published
-from relay.endpoints import EndpointTerms, Rules
 from relay.errors import Conflict, NotFound
 from relay.model import RowState
 from relay.secretbox import SecretBox
 from relay.settle import write_settlements
+from relay.terms import EndpointTerms, Rules
 from tests.database.relay.stages import MERCHANT, NOW, facts_of
 from tests.database.relay.test_store_conformance import row, settlement
 

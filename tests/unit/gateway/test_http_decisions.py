@@ -21,8 +21,8 @@ from gateway.http.shapes import AddressQuery, NewAddresses
 from gateway.store import DatabaseAway, RememberedAnswer
 from indexer.registration import ChainNotReady, RegistrationConflict
 from indexer.storage import Retryable
-from relay.endpoints import EVENT_TYPES as RELAY_EVENT_TYPES
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SecretUnreadable, SequencePruned
+from relay.terms import EVENT_TYPES as RELAY_EVENT_TYPES
 
 BODIES = [
     (b'{"items":[{"chain":"a","address":"b"},{"chain":1,"address":"b"}]}', "/items/1/chain"),
