@@ -30,6 +30,7 @@ from gateway.settings import (
     Settings,
 )
 from relay.settings import RETRY_SCHEDULE_S, RelaySettings, RetrySettings
+from relay.tunnel import parse_proxy_url
 
 CONFIG_VARIABLE = "CHAINBELL_CONFIG"
 DEFAULT_FILE = Path("chainbell.toml")
@@ -199,11 +200,23 @@ def _read_relay(table: Table) -> RelaySettings:
         allowed_ports=_read_ports(section),
         attempt_timeout_s=section.take_number("attempt_timeout_s", 15.0, most=60),
         retry=RetrySettings(schedule_s=_read_schedule(section)),
+        proxy_url=_read_proxy(section),
         verify_endpoints=section.take_flag("verify_endpoints", True),
         host_in_flight_max=section.take_count("host_in_flight_max", 100, least=1, most=1_000),
     )
     section.refuse_the_rest()
     return settings
+
+
+def _read_proxy(section: Table) -> str:
+    url = section.take_text("proxy_url")
+    if url:
+        try:
+            parse_proxy_url(url)
+        except ValueError as error:
+            section.complain("proxy_url", str(error))
+            return ""
+    return url
 
 
 def _read_ports(section: Table) -> frozenset[int]:

@@ -19,7 +19,7 @@ from migrations.queries import load_queries
 from relay.bodies import compute_body
 from relay.egress import Egress
 from relay.errors import NotFound, SecretUnreadable
-from relay.model import Outcome, OutcomeKind
+from relay.model import SAYS_NOTHING, Outcome
 from relay.ownership import CHALLENGE, judge_echo, next_challenge_at
 from relay.ping import load_target
 from relay.secretbox import SecretBox
@@ -109,8 +109,8 @@ async def settle_challenge(conn: Connection, challenge: Challenge, reply: Reply,
         if await conn.fetchval(QUERIES.mark_endpoint_verified, endpoint_id, url, now) is not None:
             await conn.execute(QUERIES.notify_endpoint, endpoint_id)
         return
-    if reply.outcome.kind is OutcomeKind.INTERRUPTED:
-        asked, again_at = challenge.asked_before, now
+    if reply.outcome.kind in SAYS_NOTHING:
+        asked, again_at = challenge.asked_before, now + timedelta(seconds=CLAIM_S)
     else:
         asked, again_at = challenge.asked_before + 1, next_challenge_at(challenge.asked_before, now)
     await conn.execute(QUERIES.note_challenge_failure, endpoint_id, url, asked, again_at, reply.failure)

@@ -19,7 +19,7 @@ from migrations.ids import encode_id
 from relay.hosts import Hosts
 from relay.lane import Lane
 from relay.metrics import RelayMetrics
-from relay.model import DueRow, EndpointState, Outcome, RowState, Send, Settlement
+from relay.model import DueRow, EndpointState, Outcome, OutcomeKind, RowState, Send, Settlement
 from relay.roster import Roster, Seat
 from relay.settings import RelaySettings
 from relay.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefused
@@ -265,6 +265,8 @@ class Dispatcher:
         self._hosts.ended(attempt.host)
         self._call_next(attempt.host)
         self._metrics.note_attempt(outcome)
+        if outcome.kind is OutcomeKind.UNSENT:
+            self._on_alert("proxy-failed", {})
         lane = attempt.lane
         lane.finish(attempt.sequence, outcome, now, self._chance())
         endpoint_id = lane.config.endpoint_id
@@ -359,7 +361,9 @@ class Dispatcher:
         states = dict.fromkeys(EndpointState, 0)
         lags = dict.fromkeys(EndpointState, 0)
         for seat in self._roster.seats.values():
-            lags[seat.lane.state] += max(0, self._heads.get(seat.merchant_id, 0) - seat.lane.window.cursor)
+            # Whoever may not be sent to (a merchant disabled, an endpoint unproven) is not behind: it waits.
+            state = seat.lane.state if seat.lane.config.enabled else EndpointState.PAUSED
+            lags[state] += max(0, self._heads.get(seat.merchant_id, 0) - seat.lane.window.cursor)
             troubled += seat.lane.troubles.failing_objects
             states[seat.lane.state] += 1
         self._metrics.troubled.set(troubled)

@@ -2,8 +2,9 @@
 
 Every address is vetted when a socket is made for it (literals and DNS answers alike), so that nothing between deciding
 and connecting can change it. No redirects, no decompression, no cookies, no proxies from the environment. Lives here:
-the session and what each failure is called. Does not live here: which addresses are forbidden (`addresses`), signing,
-retries, and any word of an error that is not in `OutcomeKind`: merchants see those, and learn nothing about our network.
+the session and what each failure is called. Does not live here: which addresses are forbidden (`addresses`), the operator's
+own proxy (`tunnel`), signing, retries, and any word of an error that is not in `OutcomeKind`: merchants see those, and
+learn nothing about our network.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,6 +28,7 @@ from relay.addresses import HTTPS_PORT, judge_address, judge_url
 from relay.excerpts import hide_secrets
 from relay.model import Outcome, OutcomeKind
 from relay.names import AddressForbidden, VettingResolver
+from relay.tunnel import ProxyFailed, TargetUnreachable, Tunnels, parse_proxy_url
 
 EXCERPT_BYTES_MAX = 4_096
 BODY_GRACE_S = 2.0
@@ -34,6 +37,7 @@ KEEPALIVE_S = 15.0
 DNS_CACHE_S = 60
 RETRY_AFTER_LENGTH_MAX = 64
 URLS_REMEMBERED_MAX = 4_096
+ADDRESSES_TRIED_MAX = 3
 
 
 class Egress:
@@ -46,7 +50,10 @@ class Egress:
         allow_private_networks: bool,
         allowed_ports: Collection[int] = (HTTPS_PORT,),
         name_servers: Sequence[str] = (),
+        proxy_url: str = "",
     ) -> None:
+        self._proxy = parse_proxy_url(proxy_url) if proxy_url else None
+        self._tunnels: Tunnels | None = None
         self._timeout_s = timeout_s
         self._allow_private_networks = allow_private_networks
         # What is configured may be stricter than when the endpoint was made; a few thousand URLs are judged once.
@@ -56,10 +63,17 @@ class Egress:
         self._name_servers = name_servers
         self._session: aiohttp.ClientSession | None = None
         self._resolver: VettingResolver | None = None
+        self._proxy_names: VettingResolver | None = None
 
     async def __aenter__(self) -> Self:
         self._resolver = VettingResolver(self._forbids, servers=self._name_servers)
+        proxied = None
+        if self._proxy is not None:
+            self._proxy_names = VettingResolver(lambda _address: False, servers=self._name_servers)
+            self._tunnels = Tunnels(self._proxy, self._proxy_names)
+            proxied = self._open_tunnel
         connector = _NotingConnector(
+            proxied,
             limit=0,  # bounded by lanes and by the dispatcher's own limit
             keepalive_timeout=KEEPALIVE_S,
             ttl_dns_cache=DNS_CACHE_S,
@@ -84,6 +98,8 @@ class Egress:
         assert self._resolver is not None
         await self._session.close()
         await self._resolver.close()
+        if self._proxy_names is not None:
+            await self._proxy_names.close()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Outcome:
         """Make one attempt; whatever the other side does is an Outcome. `now` is what dates in its answer count from."""
@@ -101,9 +117,9 @@ class Egress:
                     url, headers, body, deadline=started + self._timeout_s
                 )
         except TimeoutError:
-            return ended(OutcomeKind.TIMEOUT)
+            return ended(await self._blame(OutcomeKind.TIMEOUT))
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            return ended(_kind_of(error))
+            return ended(await self._blame(_kind_of(error)))
         retry_after_s = parse_retry_after(answer_headers.get("Retry-After"), now)
         return Outcome(
             kind=classify_status(status, asks_to_wait=retry_after_s is not None),
@@ -130,6 +146,35 @@ class Egress:
                     raise
         raise AssertionError("the second round returns or raises")
 
+    async def _blame(self, kind: OutcomeKind) -> OutcomeKind:
+        """A receiver that was not heard is to blame only while the proxy in front of it is well."""
+        silent = kind not in {OutcomeKind.FORBIDDEN, OutcomeKind.UNSENT}
+        if silent and self._tunnels is not None and not await self._tunnels.are_well():
+            return OutcomeKind.UNSENT
+        return kind
+
+    async def _open_tunnel(self, host: str, port: int) -> socket.socket:
+        """A tunnel to a host whose every address was judged; the proxy is told an address, so it looks nothing up."""
+        assert self._resolver is not None
+        assert self._tunnels is not None
+        refused: TargetUnreachable | None = None
+        for address in await self._find(host, port):
+            try:
+                return await self._tunnels.open(address, port)
+            except TargetUnreachable as error:
+                refused = error
+        raise refused or TargetUnreachable
+
+    async def _find(self, host: str, port: int) -> list[str]:
+        assert self._resolver is not None
+        try:
+            found = [str(ip_address(host))]
+        except ValueError:
+            found = [one["host"] for one in await self._resolver.resolve(host, port)]
+        if any(self._forbids(address) for address in found):
+            raise AddressForbidden
+        return found[:ADDRESSES_TRIED_MAX]
+
     def _forbids(self, address: str) -> bool:
         return not self._allow_private_networks and judge_address(address) is not None
 
@@ -152,7 +197,16 @@ made_new: ContextVar[_Fresh] = ContextVar("made_new")
 
 
 class _NotingConnector(aiohttp.TCPConnector):
-    """Notes in `made_new` that a connection had to be made; tracing would say the same for more than it costs to send."""
+    """Notes in `made_new` that a connection had to be made; tracing would say the same for more than it costs to send.
+
+    With a proxy every connection is a tunnel, for http as for https.
+    """
+
+    def __init__(
+        self, open_tunnel: Callable[[str, int], Awaitable[socket.socket]] | None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self._open_tunnel = open_tunnel
 
     async def _create_connection(
         self,
@@ -161,7 +215,28 @@ class _NotingConnector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # the name is aiohttp's
     ) -> Any:
         made_new.get().connection = True
-        return await super()._create_connection(req, traces, timeout)
+        if self._open_tunnel is None:
+            return await super()._create_connection(req, traces, timeout)
+        host, port, context = req.url.raw_host, req.url.port, self._get_ssl_context(req)
+        assert host is not None
+        assert port is not None
+        try:
+            sock = await self._open_tunnel(host.rstrip("."), port)
+        except OSError as error:
+            raise aiohttp.ClientConnectorError(req.connection_key, error) from error
+        try:
+            _, protocol = await self._wrap_existing_connection(
+                self._factory,
+                sock=sock,
+                ssl=context,
+                server_hostname=None if context is None else host.rstrip("."),
+                req=req,
+                timeout=timeout,
+            )
+        except BaseException:
+            sock.close()
+            raise
+        return protocol
 
 
 async def _read_excerpt(response: aiohttp.ClientResponse, deadline: float) -> bytes:
@@ -213,6 +288,8 @@ def parse_retry_after(text: str | None, now: datetime) -> int | None:
 
 def _kind_of(error: Exception) -> OutcomeKind:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, ProxyFailed):
+        return OutcomeKind.UNSENT
     if isinstance(cause, AddressForbidden) or isinstance(error, aiohttp.InvalidURL):
         return OutcomeKind.FORBIDDEN
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) or isinstance(cause, ssl.SSLError):

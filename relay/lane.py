@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from relay.condition import Condition
 from relay.model import (
+    SAYS_NOTHING,
     DueRow,
     EndpointState,
     ExceptionRow,
@@ -129,6 +130,7 @@ class Lane:
             or not self.config.enabled
             or self.closing
             or self._flights
+            or self._pace.rests(now)
         ):
             return False
         probe_at = self.condition.probe_at
@@ -139,7 +141,11 @@ class Lane:
         if not self.config.enabled or self.closing:
             return None
         if self.state is EndpointState.FAILING:
-            return None if self._flights else self.condition.probe_at or now
+            return (
+                None
+                if self._flights
+                else max(self.condition.probe_at or now, self._pace.resting_until or now)
+            )
         if self._due or self.window.has_ready:
             return self._pace.opens_at(now)
         return self.troubles.next_retry_at if self.open else None
@@ -301,11 +307,13 @@ class Lane:
         if outcome.kind is OutcomeKind.DELIVERED:
             self._pace.succeeded()
             pending.note_success(now)
-        elif outcome.kind is not OutcomeKind.INTERRUPTED:
+        elif outcome.kind not in SAYS_NOTHING:
             pending.note_failure(now, outcome.kind)
         if outcome.kind is OutcomeKind.THROTTLED:
             rest_max_s = self._settings.lane.throttle_rest_max_s
             self._pace.throttled(flight.started_at, now, outcome.retry_after_s, rest_max_s)
+        elif outcome.kind is OutcomeKind.UNSENT:
+            self._pace.detained(flight.started_at, now, self._settings.lane.detained_rest_max_s)
         elif outcome.kind in _CONGESTED:
             self._pace.congested(flight.started_at, now)
 
@@ -315,7 +323,7 @@ class Lane:
         if outcome.kind is OutcomeKind.DELIVERED:
             self.window.settle(entry)
             return
-        if outcome.kind is OutcomeKind.INTERRUPTED:
+        if outcome.kind in SAYS_NOTHING:
             self.window.put_back([entry])
             return
         if self.troubles.fail(entry, self.window.followers(entry), flight.started_at, outcome, now, chance):
@@ -326,7 +334,7 @@ class Lane:
     def _fail_probe(self, flight: _Flight, outcome: Outcome, now: datetime, chance: float) -> None:
         if flight.entry is not None:
             self.window.put_back([flight.entry])
-        if outcome.kind is not OutcomeKind.INTERRUPTED:
+        if outcome.kind not in SAYS_NOTHING:
             self.condition.fail_probe(now, chance, outcome.retry_after_s)
 
     def _recover(self) -> None:

@@ -97,7 +97,12 @@ class OutcomeKind(StrEnum):
     TLS_FAILED = "tls_failed"
     FORBIDDEN = "address_forbidden"  # the name leads to an address we do not call
     GARBLED = "invalid_response"  # not HTTP
-    INTERRUPTED = "interrupted"  # we stopped; says nothing about the endpoint, costs nothing
+    UNSENT = "not_sent"  # the operator's proxy failed; says nothing about the endpoint, costs nothing
+    INTERRUPTED = "interrupted"  # we stopped; the same
+
+
+SAYS_NOTHING = frozenset({OutcomeKind.UNSENT, OutcomeKind.INTERRUPTED})
+"""What became of us, not of the endpoint: no attempt is used up, and nothing is held against it."""
 
 
 @dataclass(frozen=True, slots=True)

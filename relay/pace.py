@@ -56,9 +56,13 @@ class Pace:
         self._rests = 0
         self.resting_until = None
 
+    def rests(self, now: datetime) -> bool:
+        """Nothing may start at `now`, whatever is in flight."""
+        return self.resting_until is not None and now < self.resting_until
+
     def room(self, in_flight: int, now: datetime) -> int:
         """How many attempts may start at `now` beside `in_flight`."""
-        if self.resting_until is not None and now < self.resting_until:
+        if self.rests(now):
             return 0
         room = int(self._limit) - in_flight
         if room <= 0 or self._rate_per_s is None:
@@ -104,6 +108,16 @@ class Pace:
         rest_s = REST_FIRST_S * 2 ** min(self._rests, 10) if retry_after_s is None else retry_after_s
         self._rests += 1
         self.resting_until = now + timedelta(seconds=min(rest_s, rest_max_s))
+
+    def detained(self, started_at: datetime, now: datetime, rest_max_s: int) -> None:
+        """Our own way out failed: rest a doubling second, at most `rest_max_s`, and come back with one attempt."""
+        if self._slowed_at is not None and started_at <= self._slowed_at:
+            return
+        self._slowed_at = now
+        self._limit = 1.0
+        rest_s = min(REST_FIRST_S * 2 ** min(self._rests, 10), rest_max_s)
+        self._rests += 1
+        self.resting_until = now + timedelta(seconds=rest_s)
 
     def _tolerance_s(self) -> float:
         assert self._rate_per_s is not None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from relay.model import Outcome, OutcomeKind
+from relay.model import SAYS_NOTHING, Outcome, OutcomeKind
 from relay.settings import RetrySettings
 
 REVERSAL = "deposit.reversed"
@@ -59,7 +59,7 @@ def decide(
     """
     if outcome.kind is OutcomeKind.DELIVERED:
         return Delivered()
-    if outcome.kind is OutcomeKind.INTERRUPTED:
+    if outcome.kind in SAYS_NOTHING:
         return RetryLater(failures, now, free)
     if not free and outcome.kind is not OutcomeKind.GONE:
         failures += 1

@@ -79,6 +79,7 @@ class RelayService:
             timeout_s=settings.attempt_timeout_s,
             allow_private_networks=settings.allow_private_networks,
             allowed_ports=settings.allowed_ports,
+            proxy_url=settings.proxy_url,
         )
         shards = Shards(self._store, self._worker_id, settings.lease_s)
         self._roster = Roster(self._store, shards, box, settings, on_alert=on_alert)
@@ -222,6 +223,8 @@ class RelayService:
     async def _ask(self, challenge: Challenge) -> None:
         try:
             reply = await send_challenge(self._egress, challenge, now=utc_now())
+            if reply.outcome.kind is OutcomeKind.UNSENT:
+                self._on_alert("proxy-failed", {})
             async with self._store.connection() as conn, conn.transaction():
                 await settle_challenge(conn, challenge, reply, now=utc_now())
         except StoreUnavailable:

@@ -5,7 +5,7 @@ Lives here: frozen settings. Does not live here: reading a configuration file (t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from relay.addresses import HTTPS_PORT
 
@@ -38,6 +38,7 @@ class LaneSettings:
     in_flight_start: int = 4
     due_rows_max: int = 256
     throttle_rest_max_s: int = 60  # the longest rest of a whole endpoint after one 429
+    detained_rest_max_s: int = 30  # and after our own proxy failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class RelaySettings:
     lane: LaneSettings = LaneSettings()
     in_flight_max: int = 1_000  # over all endpoints of one worker: sockets and memory
     verify_endpoints: bool = True
+    proxy_url: str = field(default="", repr=False)  # may hold a password
     host_in_flight_max: int = 100  # to one host, over all endpoints of one worker
     endpoint_share: float = 0.1  # of in_flight_max, for any one endpoint
     poll_interval_s: float = 0.2  # the fallback of LISTEN

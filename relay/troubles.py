@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from relay.model import AttemptRow, Blocked, ExceptionRow, Freed, Hurry, Outcome, OutcomeKind, RowState
+from relay.model import SAYS_NOTHING, AttemptRow, Blocked, ExceptionRow, Freed, Hurry, Outcome, RowState
 from relay.pending import Pending
 from relay.schedule import REVERSAL, Delivered, Exhausted, RetryLater, Verdict, decide
 from relay.settings import RetrySettings
@@ -80,8 +80,8 @@ class Troubles:
     ) -> None:
         """Another try of a delivery that has a row came to its end."""
         verdict = self._decide(row, outcome, now, chance)
-        interrupted = outcome.kind is OutcomeKind.INTERRUPTED
-        if not interrupted:
+        counts = outcome.kind not in SAYS_NOTHING
+        if counts:
             row = self._attempted(row, started_at, outcome)
         match verdict:
             case Delivered():
@@ -95,7 +95,7 @@ class Troubles:
                     replace(row, state=RowState.RETRYING, failures=failures, retry_at=retry_at, free=free)
                 )
                 self.due_by(retry_at)
-                if not interrupted and not row.replay:
+                if counts and not row.replay:
                     self._mark_failed(row.object_id)
 
     def wait(self, entry: Entry, now: datetime) -> None:

@@ -38,6 +38,7 @@ async def run_api(
             timeout_s=relay.attempt_timeout_s,
             allow_private_networks=relay.allow_private_networks,
             allowed_ports=relay.allowed_ports,
+            proxy_url=relay.proxy_url,
         ) as services.egress,
         serve(api.build(), bind) as listening,
         asyncio.TaskGroup() as group,

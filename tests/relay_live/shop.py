@@ -51,6 +51,7 @@ class Shop:
     alerts: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
     name_servers: Sequence[str] = ()
+    proxy_url: str = ""
 
     def alert(self, kind: str, detail: Mapping[str, object]) -> None:
         self.alerts.append((kind, detail))
@@ -106,12 +107,13 @@ class Shop:
         )
 
     def _egress(self) -> Egress | None:
-        if not self.name_servers:
+        if not self.name_servers and not self.proxy_url:
             return None
         return Egress(
             timeout_s=self.settings.attempt_timeout_s,
             allow_private_networks=True,
             name_servers=self.name_servers,
+            proxy_url=self.proxy_url,
         )
 
     @asynccontextmanager

@@ -82,6 +82,11 @@ WRONG = [
     ("[relay]\nallowed_ports = [443, 65536]", "relay.allowed_ports: 1 to 64 ports are wanted"),
     ("[relay]\nallowed_ports = [true]", "relay.allowed_ports: 1 to 64 ports are wanted"),
     ("[relay]\nhost_in_flight_max = 0", "relay.host_in_flight_max: a number from 1 to 1000 is wanted"),
+    (
+        '[relay]\nproxy_url = "https://u:p@proxy"',
+        "relay.proxy_url: a URL like http://proxy.example:3128 is wanted",
+    ),
+    ("[relay]\nverify_endpoints = 1", "relay.verify_endpoints: true or false is wanted"),
     ("[relay]\nattempt_timeout_s = 0", "relay.attempt_timeout_s: a number above 0 and up to 60 is wanted"),
     (
         '[relay]\nallow_private_networks = "yes"',

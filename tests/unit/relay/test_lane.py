@@ -294,6 +294,19 @@ def test_an_interrupted_attempt_costs_nothing_and_goes_again_first() -> None:
     assert sequences(it.start(NOW, 1)) == [1]
 
 
+def test_what_our_own_proxy_did_not_send_costs_nothing_and_waits_a_moment() -> None:
+    it = lane()
+    it.offer_events(events("a", "b"), NOW)
+    it.start(NOW, 1)
+    it.finish(1, Outcome(OutcomeKind.UNSENT, 0), at(1), 0.5)
+    assert it.collect() is None
+    assert it.start(at(1), 1) == []
+    assert it.opens_at(at(1)) == at(2)
+    assert sequences(it.start(at(2), 5)) == [1]  # one, to see whether the way is open
+    it.finish(1, OK, at(2), 0.5)
+    assert sequences(it.start(at(2), 5)) == [2]
+
+
 def test_a_settlement_that_was_refused_is_written_again_with_what_came_since() -> None:
     it = lane()
     it.offer_events(events("a", "b"), NOW)

@@ -105,7 +105,9 @@ def test_a_rate_is_never_exceeded_over_any_second_and_nearly_reached(rate_per_s:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["ok", "slow", "429", "start", "restart"]), st.floats(0, 3), st.integers(0, 100)
+            st.sampled_from(["ok", "slow", "429", "ours", "start", "restart"]),
+            st.floats(0, 3),
+            st.integers(0, 100),
         ),
         max_size=60,
     ),
@@ -126,6 +128,8 @@ def test_whatever_happens_the_limit_stays_within_its_bounds(
                 pace.congested(started, now)
             case "429":
                 pace.throttled(started, now, number or None, 60)
+            case "ours":
+                pace.detained(started, now, 30)
             case "start":
                 pace.started(now)
             case _:
@@ -134,3 +138,19 @@ def test_whatever_happens_the_limit_stays_within_its_bounds(
         assert pace.room(0, now) <= limit_max
         opens_at = pace.opens_at(now)
         assert opens_at is None or opens_at <= now + timedelta(seconds=61)
+
+
+def test_while_our_own_way_out_fails_an_endpoint_rests_longer_each_time_and_comes_back_with_one() -> None:
+    pace = Pace(limit_max=32, rate_per_s=None, limit_start=8)
+    now, rests = NOW, []
+    for _ in range(7):
+        pace.detained(now, now + timedelta(milliseconds=1), 30)
+        pace.detained(now, now + timedelta(milliseconds=2), 30)  # of the same moment: counted once
+        assert pace.resting_until is not None
+        assert pace.rests(pace.resting_until - timedelta(milliseconds=1))
+        assert pace.room(0, pace.resting_until) == 1
+        rests.append(round((pace.resting_until - now).total_seconds()))
+        now = pace.resting_until
+    assert rests == [1, 2, 4, 8, 16, 30, 30]
+    pace.succeeded()
+    assert pace.room(0, now) == 2

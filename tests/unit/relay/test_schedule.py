@@ -17,7 +17,7 @@ SETTINGS = RetrySettings()
 FAILED_KINDS = [
     kind
     for kind in OutcomeKind
-    if kind not in {OutcomeKind.DELIVERED, OutcomeKind.INTERRUPTED, OutcomeKind.GONE}
+    if kind not in {OutcomeKind.DELIVERED, OutcomeKind.INTERRUPTED, OutcomeKind.UNSENT, OutcomeKind.GONE}
 ]
 
 
@@ -85,7 +85,9 @@ def test_being_gone_and_being_interrupted_cost_nothing() -> None:
     gone = judge(OutcomeKind.GONE, failures=2)
     assert isinstance(gone, RetryLater)
     assert gone.failures == 2
-    assert judge(OutcomeKind.INTERRUPTED, failures=2, free=True) == RetryLater(2, NOW, free=True)
+    for kind in (OutcomeKind.INTERRUPTED, OutcomeKind.UNSENT):
+        assert judge(kind, failures=2, free=True) == RetryLater(2, NOW, free=True)
+        assert judge(kind, failures=9, free=False) == RetryLater(9, NOW, free=False)
 
 
 @given(
