@@ -29,6 +29,7 @@ from gateway.store import DatabaseAway
 from migrations.connect import open_pool
 from migrations.errors import DatabaseProblem
 from migrations.handles import Pool
+from relay.tunnel import is_well
 
 PYTHON_MIN = (3, 11)
 DISK_LOW_BYTES = 2 * 1024**3
@@ -218,6 +219,18 @@ async def check_redis(settings: Settings) -> list[Finding]:
             "redis", Grade.WARN, f"{URL(settings.redis_url.reveal()).host or 'its socket'}: {trouble}", advice
         )
     ]
+
+
+async def check_proxy(settings: Settings) -> list[Finding]:
+    """Whether the proxy that webhooks go through answers, where there is one."""
+    if not settings.relay.proxy_url:
+        return []
+    started_s = time.monotonic()
+    host = URL(settings.relay.proxy_url).host or ""
+    if await is_well(settings.relay.proxy_url):
+        return [Finding("proxy", Grade.OK, f"{host} answers in {_ms(started_s)}")]
+    advice = "start it, or correct relay.proxy_url or its password: webhooks wait until it answers"
+    return [Finding("proxy", Grade.FAIL, f"{host} does not answer as it should", advice)]
 
 
 def _ms(started_s: float) -> str:

@@ -176,3 +176,12 @@ class Tunnels:
         if opened and head.find(b"\r\n\r\n") + 4 != len(head):
             raise ProxyFailed
         return int(status[1])
+
+
+async def is_well(proxy_url: str) -> bool:
+    """Whether this proxy answers now, for somebody who sends nothing through it. ValueError for what is no URL of one."""
+    names = VettingResolver(lambda _address: False)
+    try:
+        return await Tunnels(parse_proxy_url(proxy_url), names).are_well()
+    finally:
+        await names.close()

@@ -35,6 +35,7 @@ async def _doctor(frame: Frame) -> int:
     ]
     async with checks.open_checked_database(settings, findings, clock=frame.now) as pool:
         findings += await checks.check_redis(settings)
+        findings += await checks.check_proxy(settings)
         async with asyncio.TaskGroup() as group:
             asked = [group.create_task(check_chain(chain, pool, now=frame.now())) for chain in chains]
         findings += itertools.chain.from_iterable(task.result() for task in asked)

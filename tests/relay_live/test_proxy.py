@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gateway.checks import Grade, check_proxy
+from gateway.settings import Settings
 from relay.egress import Egress
 from relay.model import Outcome, OutcomeKind
 from relay.settings import LaneSettings
@@ -239,3 +241,16 @@ def test_what_is_no_proxys_url_is_refused_without_being_quoted(url: str) -> None
     with pytest.raises(ValueError, match="a URL like") as refused:
         parse_proxy_url(url)
     assert url in ("", "http://") or url not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "itself, grade", [(WELL, Grade.OK), (BUSY, Grade.FAIL), (b"HTTP/1.1 407 Who\r\n\r\n", Grade.FAIL)]
+)
+async def test_the_doctor_says_whether_the_proxy_answers_and_shows_no_password(
+    itself: bytes, grade: Grade
+) -> None:
+    async with serve_proxy(itself=itself) as proxy:
+        (finding,) = await check_proxy(Settings(relay=replace(SETTINGS, proxy_url=proxy.url)))
+    assert (finding.check, finding.grade) == ("proxy", grade)
+    assert "pass" not in repr(finding).replace("password", "")
+    assert await check_proxy(Settings()) == []
