@@ -16,19 +16,20 @@ import structlog
 from migrations.handles import Connection
 from migrations.ids import encode_id, new_id
 from migrations.queries import load_queries
+from relay import log
 from relay.bodies import compute_body
 from relay.egress import Egress
-from relay.errors import NotFound, SecretUnreadable
+from relay.errors import SecretUnreadable
 from relay.model import SAYS_NOTHING, Outcome
 from relay.ownership import CHALLENGE, judge_echo, next_challenge_at
 from relay.ping import load_target
 from relay.secretbox import SecretBox
 from relay.store import load_endpoint_records
-from relay.targets import Target
+from relay.targets import Target, open_target
 
 QUERIES = load_queries("relay", "challenges.sql")
 
-CLAIM_S = 60
+CLAIM_S = 90
 """How long a claimed challenge is left alone: more than any attempt may take."""
 
 _log = structlog.get_logger()
@@ -68,11 +69,12 @@ async def open_challenge(
         return None
     merchant_id = records[0].merchant_id
     try:
-        target, log_epoch = await load_target(conn, box, merchant_id, endpoint_id)
-    except (NotFound, SecretUnreadable) as error:
+        target = open_target(records[0], box)
+    except SecretUnreadable as error:
         _log.warning("challenge-not-sent", endpoint=encode_id("end", endpoint_id), error=str(error))
         return None
-    return Challenge(target, merchant_id, log_epoch, asked_before, text)
+    head = await log.load_head(conn, merchant_id)
+    return Challenge(target, merchant_id, head.log_epoch, asked_before, text)
 
 
 async def load_challenge(
@@ -109,8 +111,7 @@ async def settle_challenge(conn: Connection, challenge: Challenge, reply: Reply,
         if await conn.fetchval(QUERIES.mark_endpoint_verified, endpoint_id, url, now) is not None:
             await conn.execute(QUERIES.notify_endpoint, endpoint_id)
         return
+    asked, again_at = challenge.asked_before + 1, next_challenge_at(challenge.asked_before, now)
     if reply.outcome.kind in SAYS_NOTHING:
         asked, again_at = challenge.asked_before, now + timedelta(seconds=CLAIM_S)
-    else:
-        asked, again_at = challenge.asked_before + 1, next_challenge_at(challenge.asked_before, now)
     await conn.execute(QUERIES.note_challenge_failure, endpoint_id, url, asked, again_at, reply.failure)

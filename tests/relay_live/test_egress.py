@@ -266,6 +266,19 @@ async def test_even_an_address_that_slipped_past_the_names_is_vetted_at_its_sock
         egress._make_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80)))
 
 
+@pytest.mark.parametrize(
+    "name, value",
+    [("x", "a\r\nevil: 1"), ("x", "a\nevil: 1"), ("x\r\nevil", "1"), ("x: y\r\nevil", "1"), ("x", "a\x00b")],
+)
+async def test_a_header_that_would_become_two_is_never_sent(
+    receiver: Receiver, name: str, value: str
+) -> None:
+    async with way_out() as egress:
+        outcome = await egress.post(receiver.url, {**HEADERS, name: value}, b"{}", now=NOW)
+    assert outcome.kind is OutcomeKind.GARBLED
+    assert receiver.received == []
+
+
 async def test_proxies_of_the_environment_are_ignored(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
