@@ -40,11 +40,11 @@ from migrations.handles import Connection, Pool
 from migrations.runner import migrate
 from relay import endpoints, log, signing
 from relay.bodies import RelayFact
-from relay.endpoints import EndpointTerms, Rules
 from relay.secretbox import SecretBox
 from relay.service import RelayService, no_alert
 from relay.settings import RelaySettings
 from relay.targets import Target
+from relay.terms import EndpointTerms, Rules
 
 KEY = bytes(32)
 TYPE = "deposit.confirmed"

@@ -31,8 +31,8 @@ from migrations.connect import open_pool
 from migrations.handles import Pool
 from relay import endpoints, log
 from relay.bodies import RelayFact
-from relay.endpoints import EndpointTerms
 from relay.secretbox import SecretBox
+from relay.terms import EndpointTerms
 
 TICK_S = 0.01
 SETTLING_S = 3.0

@@ -46,10 +46,10 @@ class Target:
 
     endpoint_id: UUID
     url: str
-    host: str  # as attempts to it are counted
     headers: Mapping[str, str]
     secrets: tuple[tuple[bytes, datetime | None], ...]
     signing_keys: tuple[tuple[Ed25519PrivateKey, datetime | None], ...]
+    host: str = ANY_HOST  # as attempts to it are counted
 
     def headers_for(
         self, event_id: UUID, body: bytes, *, prev_sequence: int | None, now: datetime
