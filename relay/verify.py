@@ -2,7 +2,8 @@
 
 This file stands alone: the standard library, and `cryptography` only where a public key is given. Copy it, or import it.
 `kit/verify.mjs` is the same for Node; both pass `kit/vectors.json`. Lives here: `verify`, `read_event`, `challenge_of`,
-`judge`, `GapTracker` and `repair`. Does not live here: making signatures (`signing`), a receiver's own storage (docs/webhooks.md).
+`judge`, `GapTracker` and `repair`. Does not live here: making signatures (`signing`), a receiver's own storage
+(docs/webhooks.md).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import hashlib
 import os
 import random
 import shutil
+import sys
 import tempfile
 import time
 import uuid
@@ -23,6 +24,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
+from chains.evm.tokens import RECURSION_LIMIT
 from migrations.cluster import APPLICATION_ROLE, SUPERUSER_ROLE, open_cluster
 from migrations.connect import connect
 from migrations.embedded import embedded_database, stop_if_unused
@@ -51,6 +53,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault(
         "PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex
     )  # xdist's workers are all given the same
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests import web3 and eth-account, which raise the recursion limit a hundredfold; the program does not let them."""
+    sys.setrecursionlimit(RECURSION_LIMIT)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

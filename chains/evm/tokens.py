@@ -8,6 +8,7 @@ The assets themselves come from the catalogue and configuration.
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ from chains.evm.node import EvmNode
 from chains.model import Address, Asset, AssetId
 from chains.rpc.jsonrpc import Call, expect_result
 from chains.rpc.throttle import Lane
+
+RECURSION_LIMIT = 1_000
+"""Python's own. Importing web3 raises it a hundredfold, and then JSON nested deep enough overflows the C stack of the
+whole process where it should be a RecursionError."""
+sys.setrecursionlimit(RECURSION_LIMIT)
 
 SYMBOL_CHARACTERS_MAX = 32
 RESULT_CHARACTERS_MAX = 8192

@@ -77,7 +77,8 @@ FAR_AND_NEAR = [
     ("http://127.0.0.1:9/", "address_forbidden"),
     ("http://localhost:9/", "address_forbidden"),
     ("http://0.0.0.0:9/", "address_forbidden"),
-    ("http://nowhere.invalid/", "unreachable"),
+    ("https://localhost/", "address_forbidden"),
+    ("https://nowhere.invalid/", "unreachable"),
 ]
 
 
