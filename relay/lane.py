@@ -184,7 +184,13 @@ class Lane:
         return []
 
     def reconfigure(self, config: LaneConfig) -> None:
-        """Take the endpoint as it is now. A change of state that is still being written here stands."""
+        """Take the endpoint as it is now. A change of state that is still being written here stands, unless it is older
+        than a wake.
+        """
+        if config.wakes != self._wakes:
+            self.troubles.pending.transition = None
+            if self._writing is not None:
+                self._writing.transition = None
         deciding = self.troubles.pending.transition or (self._writing and self._writing.transition)
         self.config = config
         if not deciding:
@@ -359,6 +365,7 @@ class Lane:
             shard=self.config.shard,
             epoch=self.config.epoch,
             filter_revision=self._filter_revision,
+            wakes_seen=self._wakes,
             cursor=self.window.cursor,
             matched=self.window.matched,
             closed=tuple(sorted(pending.closed)),

@@ -178,7 +178,8 @@ class Settlement:
     """Everything one settle writes for one endpoint; all of it or nothing.
 
     Applied in this order: `closed` rows are deleted, `rows` inserted or replaced, objects `freed`, `hurries` applied,
-    the cursor set. `wakes` not None gives every retrying row a free try at once and remembers that number.
+    the cursor set. `wakes` not None gives every retrying row a free try at once and remembers that number. `transition`
+    was decided when the endpoint had been woken `wakes_seen` times, and counts only while that is so.
     """
 
     endpoint_id: UUID
@@ -186,6 +187,7 @@ class Settlement:
     shard: int
     epoch: int
     filter_revision: int
+    wakes_seen: int
     cursor: int
     matched: int
     closed: tuple[int, ...] = ()

@@ -52,6 +52,7 @@ async def _move_state(
         None if transition.target is EndpointState.ACTIVE else transition.reason,
         now,
         list(transition.sources),
+        settlement.wakes_seen,
     )
     if version is None:
         return None

@@ -88,10 +88,11 @@ on mine.shard = s.shard and mine.epoch = s.epoch
 order by s.shard
 for share of s;
 
+-- What was decided before somebody resumed the endpoint does not undo that.
 -- name: move_endpoint_state :one
 update endpoints
 set state = $2, state_reason = $3, state_since = $4, updated_at = $4, version = version + 1, revision = revision + 1
-where endpoint_id = $1 and state = any($5::text[]) and deleted_at is null
+where endpoint_id = $1 and state = any($5::text[]) and wakes = $6 and deleted_at is null
 returning version;
 
 -- A cursor is the lock of everything its endpoint's rows hold; one whose filter changed stays where it is.

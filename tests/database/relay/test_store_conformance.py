@@ -46,7 +46,7 @@ def row(event: Published, state: RowState = RowState.RETRYING, **changes: object
 
 
 def settlement(endpoint_id: UUID, cursor: int = 0, **changes: object) -> Settlement:
-    made = Settlement(endpoint_id, MERCHANT, shard_of(endpoint_id), 0, 1, cursor, cursor)
+    made = Settlement(endpoint_id, MERCHANT, shard_of(endpoint_id), 0, 1, 0, cursor, cursor)
     return replace(made, **changes)  # type: ignore[arg-type]  # a test's shorthand
 
 
@@ -249,6 +249,16 @@ async def test_a_change_of_state_is_told_once_in_the_merchants_log(stage: Stage)
     (record,) = await stage.store.load_endpoints(endpoints=[endpoint])
     assert record.state is EndpointState.FAILING
     assert record.revision > 1
+
+
+async def test_a_change_of_state_from_before_a_wake_is_none(stage: Stage) -> None:
+    """Somebody resumed the endpoint while a 410 from before was still waiting for the database."""
+    endpoint = await stage.endpoint()
+    paused = Transition((EndpointState.ACTIVE,), EndpointState.PAUSED, "endpoint.paused", "why")
+    await stage.store.settle([settlement(endpoint, transition=paused, wakes_seen=-1)], now=NOW)
+    assert await stage.event_types() == []
+    (record,) = await stage.store.load_endpoints(endpoints=[endpoint])
+    assert record.state is EndpointState.ACTIVE
 
 
 async def test_a_replay_becomes_rows_a_few_at_a_time_and_ends(stage: Stage) -> None:

@@ -383,6 +383,8 @@ def move_state(stored: StoredEndpoint, one: Settlement, now: datetime) -> list[R
     transition = one.transition
     if transition is None or stored.record.state not in transition.sources:
         return []
+    if one.wakes_seen != stored.record.wakes:
+        return []
     stored.version += 1
     stored.record = replace(stored.record, state=transition.target, revision=stored.record.revision + 1)
     return [

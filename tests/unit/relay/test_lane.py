@@ -243,6 +243,26 @@ def test_410_pauses_without_cost_and_resuming_frees_what_waited() -> None:
     assert it.wants_rows(at(1000)) > 0
 
 
+@pytest.mark.parametrize("is_being_written", [False, True])
+def test_a_pause_that_the_database_did_not_take_yet_does_not_undo_a_resume(
+    is_being_written: bool,
+) -> None:  # a parameter
+    it = lane()
+    it.offer_events(events("a", "b"), NOW)
+    it.start(NOW, 1)
+    it.finish(1, GONE, NOW, 0.5)
+    if is_being_written:
+        before = it.collect()
+        assert before is not None
+        assert (before.transition is not None, before.wakes_seen) == (True, 0)
+    it.reconfigure(config(wakes=1))
+    if is_being_written:
+        it.refused()
+    settlement = settle(it, at(1))
+    assert (settlement.transition, settlement.wakes_seen) == (None, 1)
+    assert it.state is EndpointState.ACTIVE
+
+
 def test_a_disabled_merchant_is_sent_nothing_and_loses_nothing() -> None:
     it = lane()
     it.offer_events(events("a", "b"), NOW)
