@@ -173,6 +173,7 @@ async def change_endpoint(
     if terms.event_types != before.event_types:
         await conn.execute(QUERIES.raise_filter_revision, endpoint_id)
         await conn.execute(QUERIES.insert_filter, endpoint_id, sequence, _listed(terms.event_types))
+        await conn.execute(QUERIES.forget_rows_ahead, endpoint_id, sequence)
     await conn.execute(
         QUERIES.change_endpoint,
         endpoint_id,

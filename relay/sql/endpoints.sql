@@ -130,6 +130,12 @@ update endpoint_cursors
 set filter_revision = filter_revision + 1
 where endpoint_id = $1;
 
+-- Another filter holds behind the endpoint's place: what is there is read again, in its order. A failure is written before
+-- the cursor gets by, and its row would overtake what matches only now.
+-- name: forget_rows_ahead :exec
+delete from delivery_exceptions
+where endpoint_id = $1 and sequence > $2 and state <> 'exhausted' and not replay;
+
 -- name: touch_endpoint :exec
 update endpoints
 set revision = revision + 1

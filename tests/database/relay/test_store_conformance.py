@@ -240,6 +240,18 @@ async def test_a_settle_under_an_old_filter_is_refused_and_says_so(stage: Stage)
     assert record.filter_revision == 2
 
 
+async def test_another_filter_reads_again_what_is_ahead_of_the_cursor(stage: Stage) -> None:
+    """A row there would overtake what matches only now."""
+    endpoint = await stage.endpoint()
+    told = await stage.publish(EIGHT)
+    rows = (row(told[0]), row(told[3]), row(told[6], RowState.EXHAUSTED, failures=10))
+    await stage.store.settle([settlement(endpoint, 2, rows=rows)], now=NOW)
+    assert sorted(await stage.rows(endpoint)) == [1, 4, 7]
+    await stage.set_filter(endpoint, ("deposit.final",))
+    assert sorted(await stage.rows(endpoint)) == [1, 7]
+    assert await stage.cursor(endpoint) == (2, 2)
+
+
 async def test_a_change_of_state_is_told_once_in_the_merchants_log(stage: Stage) -> None:
     endpoint = await stage.endpoint()
     failing = Transition((EndpointState.ACTIVE,), EndpointState.FAILING, "endpoint.failing", "why")

@@ -151,6 +151,11 @@ class MemoryStore:
         stored.filters = [one for one in stored.filters if one[0] != stored.cursor] + [
             (stored.cursor, event_types)
         ]
+        stored.rows = {
+            sequence: row
+            for sequence, row in stored.rows.items()
+            if sequence <= stored.cursor or row.state is RowState.EXHAUSTED or row.replay
+        }
         self.change(endpoint_id, filter_revision=stored.record.filter_revision + 1)
 
     def event_at(self, merchant_id: UUID, sequence: int) -> Published:
