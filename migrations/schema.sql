@@ -42,8 +42,16 @@ begin
   if to_regclass(name) is not null then
     return false;
   end if;
-  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late.
-  lock table events in share row exclusive mode;
+  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late. Where rows are to
+  -- move, readers wait there too: one that has chosen its partitions already would find the rows in none of them.
+  if exists (select from events_default where created_at >= starts_at and created_at < ends_at) then
+    lock table events in access exclusive mode;
+  else
+    lock table events in share row exclusive mode;
+    if exists (select from events_default where created_at >= starts_at and created_at < ends_at) then
+      lock table events in access exclusive mode;
+    end if;
+  end if;
   lock table events_default in access exclusive mode;
   execute format('create table %I (like events including defaults including constraints)', name);
   perform set_config('chainbell.moving_events', 'on', true);
