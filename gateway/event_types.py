@@ -35,6 +35,7 @@ ENDPOINT_EVENTS = (
     "endpoint.paused",
     "endpoint.resumed",
     "endpoint.retention_warning",
+    "endpoint.events_lost",
 )
 LOG_EVENTS = ("log.checkpoint",)
 EVENT_TYPES = (*DEPOSIT_EVENTS, *CHAIN_EVENTS, *ENDPOINT_EVENTS, *LOG_EVENTS)

@@ -1,70 +1,289 @@
 -- The schema all migrations together make. Written by `make schema`; never edited.
 
-CREATE FUNCTION public.endpoints_needing_events_before(moment timestamp with time zone) RETURNS SETOF uuid
-    LANGUAGE sql STABLE
+CREATE FUNCTION public.day_of(moment timestamp with time zone) RETURNS date
+    LANGUAGE sql IMMUTABLE
     AS $$
-  select p.endpoint_id
-  from endpoints p
-  join endpoint_cursors c
-  on c.endpoint_id = p.endpoint_id
-  where p.deleted_at is null
-    and (
-      exists (
-        select
-        from events e
-        where e.merchant_id = p.merchant_id and e.sequence = c.sequence + 1 and e.created_at < moment
-      )
-      or exists (
-        select
-        from delivery_exceptions x
-        where x.endpoint_id = p.endpoint_id and x.state <> 'exhausted' and x.event_at < moment
-      )
-      or exists (
-        select
-        from endpoint_replays r
-        join events e
-        on e.merchant_id = p.merchant_id and e.sequence = r.sequence + 1 and e.created_at < moment
-        where r.endpoint_id = p.endpoint_id
-      )
-    )
+  select (moment at time zone 'UTC')::date
 $$;
 
-CREATE FUNCTION public.make_events_partition(day date) RETURNS boolean
+CREATE FUNCTION public.drop_retired_partition() RETURNS boolean
     LANGUAGE plpgsql
+    SET lock_timeout TO '100ms'
     AS $$
 declare
-  first_day date := date_trunc('month', day::timestamp)::date;
-  starts_at timestamptz := first_day::timestamp at time zone 'UTC';
-  ends_at timestamptz := (first_day + interval '1 month') at time zone 'UTC';
-  name text := 'events_' || to_char(first_day, 'YYYY_MM');
+  name text;
 begin
-  perform pg_advisory_xact_lock(hashtext('chainbell-events-partitions'));
-  if to_regclass(name) is not null then
+  select t.relname
+  into name
+  from pg_class t
+  where t.relkind = 'r' and t.relname ~ '^retired_events_' and t.relnamespace = current_schema()::regnamespace
+  order by t.relname
+  limit 1;
+  if name is null then
     return false;
   end if;
-  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late. Where rows are to
-  -- move, readers wait there too: one that has chosen its partitions already would find the rows in none of them.
-  if exists (select from events_default where created_at >= starts_at and created_at < ends_at) then
-    lock table events in access exclusive mode;
-  else
-    lock table events in share row exclusive mode;
-    if exists (select from events_default where created_at >= starts_at and created_at < ends_at) then
-      lock table events in access exclusive mode;
-    end if;
+  execute format('drop table %I', name);
+  return true;
+exception
+  when lock_not_available then
+    return false;
+  when undefined_table then
+    return true;  -- another worker was faster
+end
+$$;
+
+CREATE FUNCTION public.event_bodies(merchant uuid, sequences bigint[], moments timestamp with time zone[]) RETURNS TABLE(sequence bigint, body bytea)
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+  one record;
+begin
+  for one in
+    select day_of(k.told_at) as day, array_agg(k.sequence) as sequences
+    from unnest(sequences, moments) as k (sequence, told_at)
+    group by 1
+  loop
+    return query
+    select e.sequence, e.body
+    from events e
+    where e.merchant_id = merchant and e.sequence = any(one.sequences)
+      and e.created_at >= starts_of_day(one.day) and e.created_at < starts_of_day(one.day + 1);
+  end loop;
+end
+$$;
+
+CREATE FUNCTION public.events_behind(endpoint_ids uuid[], merchant_ids uuid[], afters bigint[], wanted bigint[]) RETURNS TABLE(endpoint_id uuid, event_id uuid, sequence bigint, object_id text, version bigint, type text, created_at timestamp with time zone, body bytea)
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+  one record;
+begin
+  for one in
+    select d.day, array_agg(r.endpoint_id) as endpoint_ids, array_agg(r.merchant_id) as merchant_ids,
+      array_agg(r.after_sequence) as afters, array_agg(r.wanted) as wanted
+    from unnest(endpoint_ids, merchant_ids, afters, wanted) as r (endpoint_id, merchant_id, after_sequence, wanted)
+    cross join lateral (
+      select b.day
+      from event_days b
+      where b.merchant_id = r.merchant_id and b.first_sequence <= r.after_sequence + 1
+      order by b.first_sequence desc
+      limit 1
+    ) d
+    group by d.day
+  loop
+    return query
+    select r.endpoint_id, e.event_id, e.sequence, e.object_id, e.version, e.type, e.created_at,
+      case when p.event_types is null or e.type = any(p.event_types) then e.body end
+    from unnest(one.endpoint_ids, one.merchant_ids, one.afters, one.wanted)
+      as r (endpoint_id, merchant_id, after_sequence, wanted)
+    join endpoints p
+    on p.endpoint_id = r.endpoint_id
+    cross join lateral (
+      select *
+      from events l
+      where l.merchant_id = r.merchant_id and l.sequence > r.after_sequence
+        and l.created_at >= starts_of_day(one.day) and l.created_at < starts_of_day(one.day + 1)
+      order by l.sequence
+      limit r.wanted
+    ) e;
+  end loop;
+end
+$$;
+
+CREATE TABLE public.events (
+    merchant_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    log_epoch integer NOT NULL,
+    event_id uuid NOT NULL,
+    object_id text NOT NULL,
+    version bigint NOT NULL,
+    type text NOT NULL,
+    prev_hash bytea NOT NULL,
+    body bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT events_body_check CHECK (((octet_length(body) >= 2) AND (octet_length(body) <= 262144))),
+    CONSTRAINT events_log_epoch_check CHECK ((log_epoch >= 1)),
+    CONSTRAINT events_object_id_check CHECK ((object_id <> ''::text)),
+    CONSTRAINT events_prev_hash_check CHECK ((octet_length(prev_hash) = 32)),
+    CONSTRAINT events_sequence_check CHECK ((sequence >= 1)),
+    CONSTRAINT events_type_check CHECK ((type ~ '^[a-z_]+\.[a-z_]+$'::text)),
+    CONSTRAINT events_version_check CHECK ((version >= 1))
+)
+PARTITION BY RANGE (created_at);
+
+CREATE FUNCTION public.events_between(merchant uuid, after bigint, last bigint, wanted_types text[], wanted bigint) RETURNS SETOF public.events
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  lacking bigint := wanted;
+  found_now bigint;
+  one date;
+begin
+  for one in
+    select d.day
+    from event_days d
+    where d.merchant_id = merchant and d.first_sequence <= last and d.first_sequence >= coalesce((
+      select max(b.first_sequence)
+      from event_days b
+      where b.merchant_id = merchant and b.first_sequence <= after + 1
+    ), 1)
+    order by d.first_sequence
+  loop
+    return query
+    select e.*
+    from events e
+    where e.merchant_id = merchant and e.sequence > after and e.sequence <= last
+      and e.created_at >= starts_of_day(one) and e.created_at < starts_of_day(one + 1)
+      and (wanted_types is null or e.type = any(wanted_types))
+    order by e.sequence
+    limit lacking;
+    get diagnostics found_now = row_count;
+    lacking := lacking - found_now;
+    exit when lacking <= 0;
+  end loop;
+end
+$$;
+
+CREATE FUNCTION public.events_of_object(merchant uuid, object text, after bigint, days date[], wanted bigint) RETURNS SETOF public.events
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  lacking bigint := wanted;
+  found_now bigint;
+  one date;
+begin
+  foreach one in array days
+  loop
+    return query
+    select e.*
+    from events e
+    where e.merchant_id = merchant and e.object_id = object and e.sequence > after
+      and e.created_at >= starts_of_day(one) and e.created_at < starts_of_day(one + 1)
+    order by e.sequence
+    limit lacking;
+    get diagnostics found_now = row_count;
+    lacking := lacking - found_now;
+    exit when lacking <= 0;
+  end loop;
+end
+$$;
+
+CREATE FUNCTION public.events_with_ids(ids uuid[], days date[], wanted bigint) RETURNS SETOF public.events
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  lacking bigint := wanted;
+  found_now bigint;
+  one date;
+begin
+  foreach one in array days
+  loop
+    return query
+    select e.*
+    from events e
+    where e.event_id = any(ids) and e.created_at >= starts_of_day(one) and e.created_at < starts_of_day(one + 1);
+    get diagnostics found_now = row_count;
+    lacking := lacking - found_now;
+    exit when lacking <= 0;
+  end loop;
+end
+$$;
+
+CREATE FUNCTION public.keep_event_leaves(old_day date, after_merchant uuid, after_sequence bigint, wanted bigint) RETURNS TABLE(merchant_id uuid, sequence bigint)
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+begin
+  return query
+  with batch as materialized (
+    select e.merchant_id, e.sequence, e.event_id, sha256(e.body) as body_hash
+    from events e
+    where (e.merchant_id, e.sequence) > (after_merchant, after_sequence)
+      and e.created_at >= starts_of_day(old_day) and e.created_at < starts_of_day(old_day + 1)
+    order by e.merchant_id, e.sequence
+    limit wanted
+  ),
+  kept as (
+    insert into event_leaves (merchant_id, sequence, event_id, body_hash)
+    select b.merchant_id, b.sequence, b.event_id, b.body_hash
+    from batch b
+    on conflict do nothing
+  )
+  select b.merchant_id, b.sequence
+  from batch b
+  order by b.merchant_id desc, b.sequence desc
+  limit 1;
+end
+$$;
+
+CREATE FUNCTION public.last_sequences(old_day date) RETURNS TABLE(merchant_id uuid, sequence bigint)
+    LANGUAGE sql STABLE
+    AS $$
+  select m.merchant_id, coalesce(
+    (
+      select min(later.first_sequence)
+      from event_days later
+      where later.merchant_id = m.merchant_id and later.day > old_day
+    ),
+    m.sequence + 1
+  ) - 1
+  from merchant_logs m
+  where exists (select from event_days d where d.merchant_id = m.merchant_id and d.day <= old_day)
+$$;
+
+CREATE FUNCTION public.make_events_partition(day date) RETURNS text
+    LANGUAGE plpgsql
+    SET lock_timeout TO '100ms'
+    AS $$
+declare
+  name text := partition_of(day);
+begin
+  if to_regclass(name) is not null then
+    return 'there';
   end if;
+  if not pg_try_advisory_xact_lock(hashtext('chainbell-events-partitions')) then
+    return 'busy';
+  end if;
+  if to_regclass(name) is not null then
+    return 'there';
+  end if;
+  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late.
+  lock table only events in share row exclusive mode;
   lock table events_default in access exclusive mode;
   execute format('create table %I (like events including defaults including constraints)', name);
   perform set_config('chainbell.moving_events', 'on', true);
   execute format(
     'with moved as (delete from events_default where created_at >= %L and created_at < %L returning *)
-     insert into %I select * from moved', starts_at, ends_at, name);
+     insert into %I select * from moved', starts_of_day(day), starts_of_day(day + 1), name);
   perform set_config('chainbell.moving_events', 'off', true);
   execute format('create unique index %I on %I (merchant_id, sequence)', name || '_sequence', name);
   execute format('create unique index %I on %I (event_id)', name || '_event_id', name);
   execute format('create unique index %I on %I (merchant_id, object_id, version)', name || '_version', name);
-  execute format('alter table events attach partition %I for values from (%L) to (%L)', name, starts_at, ends_at);
-  return true;
+  execute format(
+    'alter table events attach partition %I for values from (%L) to (%L)',
+    name, starts_of_day(day), starts_of_day(day + 1));
+  return 'made';
+exception
+  when lock_not_available then
+    return 'busy';
 end
+$$;
+
+CREATE FUNCTION public.partition_of(day date) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select format(
+    'events_%s_%s_%s', extract(year from day), lpad(extract(month from day)::text, 2, '0'),
+    lpad(extract(day from day)::text, 2, '0')
+  )
 $$;
 
 CREATE FUNCTION public.refuse_event_change() RETURNS trigger
@@ -78,35 +297,83 @@ begin
 end
 $$;
 
-CREATE FUNCTION public.retire_events_partition(before timestamp with time zone) RETURNS text
+CREATE FUNCTION public.retire_events_partition(old_day date) RETURNS text
     LANGUAGE plpgsql
-    AS $_$
+    SET lock_timeout TO '100ms'
+    AS $$
 declare
-  name text;
-  first_day date;
+  name text := partition_of(old_day);
 begin
-  perform pg_advisory_xact_lock(hashtext('chainbell-events-partitions'));
-  select c.relname, to_date(right(c.relname, 7), 'YYYY_MM')
-  into name, first_day
-  from pg_inherits i
-  join pg_class c
-  on c.oid = i.inhrelid
-  where i.inhparent = 'events'::regclass and c.relname ~ '^events_[0-9]{4}_[0-9]{2}$'
-  order by c.relname
-  limit 1;
-  if name is null or (first_day + interval '1 month') at time zone 'UTC' > before then
-    return null;
+  if not pg_try_advisory_xact_lock(hashtext('chainbell-events-partitions')) then
+    return 'busy';
   end if;
-  if exists (select from endpoints_needing_events_before((first_day + interval '1 month') at time zone 'UTC')) then
-    return null;
+  if to_regclass(name) is null then
+    return 'gone';
   end if;
-  execute format(
-    'insert into event_leaves (merchant_id, sequence, event_id, body_hash)
-     select merchant_id, sequence, event_id, sha256(body) from %I', name);
-  execute format('drop table %I', name);
-  return name;
+  if exists (select from endpoint_needs n where n.day <= old_day) then
+    return 'needed';
+  end if;
+  lock table only events in access exclusive mode;
+  lock table events_default in access exclusive mode;
+  execute format('lock table only %I in access exclusive mode', name);
+  -- Leaves are written in the order of sequences, so the last of a merchant stands for all of them.
+  if exists (
+    select
+    from event_days d
+    join last_sequences(old_day) l
+    on l.merchant_id = d.merchant_id
+    where d.day = old_day
+      and not exists (
+        select from event_leaves f where f.merchant_id = l.merchant_id and f.sequence = l.sequence
+      )
+  ) then
+    return 'unproven';
+  end if;
+  execute format('alter table events detach partition %I', name);
+  execute format('alter table %I rename to %I', name, 'retired_' || name);
+  delete from event_days d
+  where d.day = old_day;
+  return 'retired';
+exception
+  when lock_not_available then
+    return 'busy';
 end
-$_$;
+$$;
+
+CREATE FUNCTION public.starts_of_day(day date) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select day::timestamp at time zone 'UTC'
+$$;
+
+CREATE FUNCTION public.stray_events(merchant uuid, days date[]) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  one date;
+  first_own bigint;
+  last_own bigint;
+begin
+  foreach one in array days
+  loop
+    select d.first_sequence
+    into first_own
+    from event_days d
+    where d.day = one and d.merchant_id = merchant;
+    select min(d.first_sequence) - 1
+    into last_own
+    from event_days d
+    where d.merchant_id = merchant and d.first_sequence > first_own;
+    return query
+    select e.sequence
+    from events e
+    where e.merchant_id = merchant and e.created_at >= starts_of_day(one) and e.created_at < starts_of_day(one + 1)
+      and (first_own is null or e.sequence < first_own or e.sequence > last_own)
+    order by e.sequence;
+  end loop;
+end
+$$;
 
 CREATE SEQUENCE public.addresses_watch_version
     START WITH 1
@@ -371,6 +638,19 @@ CREATE TABLE public.endpoint_keys (
     CONSTRAINT endpoint_keys_public_key_check CHECK ((octet_length(public_key) = 32))
 );
 
+CREATE TABLE public.endpoint_losses (
+    endpoint_id uuid NOT NULL,
+    first_sequence bigint NOT NULL,
+    last_sequence bigint NOT NULL,
+    reason text NOT NULL,
+    events bigint NOT NULL,
+    lost_at timestamp with time zone NOT NULL,
+    CONSTRAINT endpoint_losses_check CHECK ((last_sequence >= first_sequence)),
+    CONSTRAINT endpoint_losses_events_check CHECK ((events >= 1)),
+    CONSTRAINT endpoint_losses_first_sequence_check CHECK ((first_sequence >= 1)),
+    CONSTRAINT endpoint_losses_reason_check CHECK ((reason = ANY (ARRAY['undelivered'::text, 'exhausted'::text])))
+);
+
 CREATE TABLE public.endpoint_replays (
     replay_id uuid NOT NULL,
     endpoint_id uuid NOT NULL,
@@ -384,15 +664,6 @@ CREATE TABLE public.endpoint_replays (
     CONSTRAINT endpoint_replays_check1 CHECK (((matched_sequence >= 0) AND (matched_sequence <= sequence))),
     CONSTRAINT endpoint_replays_check2 CHECK (((object_id IS NULL) OR (exhausted_since IS NULL))),
     CONSTRAINT endpoint_replays_sequence_check CHECK ((sequence >= 0))
-);
-
-CREATE TABLE public.endpoint_secrets (
-    endpoint_id uuid NOT NULL,
-    secret_id uuid NOT NULL,
-    secret_sealed bytea NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    expires_at timestamp with time zone,
-    CONSTRAINT endpoint_secrets_check CHECK ((expires_at >= created_at))
 );
 
 CREATE TABLE public.endpoints (
@@ -415,6 +686,7 @@ CREATE TABLE public.endpoints (
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     warned_at timestamp with time zone,
+    warned_since timestamp with time zone,
     deleted_at timestamp with time zone,
     verification text DEFAULT 'verified'::text NOT NULL,
     verification_failure text,
@@ -423,6 +695,7 @@ CREATE TABLE public.endpoints (
     CONSTRAINT endpoints_challenges_check CHECK ((challenges >= 0)),
     CONSTRAINT endpoints_check CHECK (((state = 'active'::text) OR (state_reason IS NOT NULL))),
     CONSTRAINT endpoints_check1 CHECK (((verification = 'pending'::text) OR ((challenge_at IS NULL) AND (verification_failure IS NULL)))),
+    CONSTRAINT endpoints_check2 CHECK ((((warned_at IS NULL) = (warned_since IS NULL)) AND (warned_since <= warned_at))),
     CONSTRAINT endpoints_description_check CHECK ((length(description) <= 500)),
     CONSTRAINT endpoints_event_types_check CHECK (((cardinality(event_types) >= 1) AND (cardinality(event_types) <= 64))),
     CONSTRAINT endpoints_max_in_flight_check CHECK (((max_in_flight >= 1) AND (max_in_flight <= 1000))),
@@ -441,9 +714,80 @@ COMMENT ON COLUMN public.endpoints.revision IS 'raised by every change that its 
 
 COMMENT ON COLUMN public.endpoints.wakes IS 'raised when what waits gets a free try at once; endpoint_cursors.wakes follows';
 
+COMMENT ON COLUMN public.endpoints.warned_since IS 'the first of the warnings that retention gave it since it last was up to date';
+
 COMMENT ON COLUMN public.endpoints.verification IS 'pending: whoever answers at the URL has yet to echo a challenge; no event is sent';
 
 COMMENT ON COLUMN public.endpoints.challenge_at IS 'when it is asked next; null when it is not asked again by itself';
+
+CREATE TABLE public.event_days (
+    day date NOT NULL,
+    merchant_id uuid NOT NULL,
+    first_sequence bigint NOT NULL,
+    CONSTRAINT event_days_first_sequence_check CHECK ((first_sequence >= 1))
+);
+
+CREATE TABLE public.merchant_logs (
+    merchant_id uuid NOT NULL,
+    log_epoch integer DEFAULT 1 NOT NULL,
+    epoch_after bigint DEFAULT 0 NOT NULL,
+    sequence bigint DEFAULT 0 NOT NULL,
+    head_hash bytea DEFAULT decode(repeat('00'::text, 32), 'hex'::text) NOT NULL,
+    head_at timestamp with time zone,
+    CONSTRAINT merchant_logs_check CHECK (((sequence = 0) = (head_at IS NULL))),
+    CONSTRAINT merchant_logs_check1 CHECK ((epoch_after <= sequence)),
+    CONSTRAINT merchant_logs_epoch_after_check CHECK ((epoch_after >= 0)),
+    CONSTRAINT merchant_logs_head_hash_check CHECK ((octet_length(head_hash) = 32)),
+    CONSTRAINT merchant_logs_log_epoch_check CHECK ((log_epoch >= 1)),
+    CONSTRAINT merchant_logs_sequence_check CHECK ((sequence >= 0))
+)
+WITH (fillfactor='50');
+
+COMMENT ON COLUMN public.merchant_logs.epoch_after IS 'behind so many events the epoch began; more than 0 after a restore';
+
+CREATE VIEW public.endpoint_needs AS
+ SELECT p.endpoint_id,
+    p.merchant_id,
+    need.kind,
+    need.sequence,
+    told.day
+   FROM ((((public.endpoints p
+     JOIN public.endpoint_cursors c ON ((c.endpoint_id = p.endpoint_id)))
+     JOIN public.merchant_logs m ON ((m.merchant_id = p.merchant_id)))
+     CROSS JOIN LATERAL ( SELECT 'cursor'::text AS kind,
+            (c.sequence + 1) AS sequence
+          WHERE (c.sequence < m.sequence)
+        UNION ALL
+         SELECT 'replay'::text,
+            (min(r.sequence) + 1)
+           FROM public.endpoint_replays r
+          WHERE (r.endpoint_id = p.endpoint_id)
+         HAVING (count(*) > 0)
+        UNION ALL
+         SELECT 'delivery'::text,
+            min(x.sequence) AS min
+           FROM (unnest(ARRAY['sending'::text, 'retrying'::text, 'waiting'::text]) s(state)
+             CROSS JOIN LATERAL ( SELECT o.sequence
+                   FROM public.delivery_exceptions o
+                  WHERE ((o.endpoint_id = p.endpoint_id) AND (o.state = s.state))
+                  ORDER BY o.sequence
+                 LIMIT 1) x)
+         HAVING (count(*) > 0)) need)
+     CROSS JOIN LATERAL ( SELECT d.day
+           FROM public.event_days d
+          WHERE ((d.merchant_id = p.merchant_id) AND (d.first_sequence <= need.sequence))
+          ORDER BY d.first_sequence DESC
+         LIMIT 1) told)
+  WHERE (p.deleted_at IS NULL);
+
+CREATE TABLE public.endpoint_secrets (
+    endpoint_id uuid NOT NULL,
+    secret_id uuid NOT NULL,
+    secret_sealed bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT endpoint_secrets_check CHECK ((expires_at >= created_at))
+);
 
 CREATE TABLE public.event_leaves (
     merchant_id uuid NOT NULL,
@@ -453,27 +797,6 @@ CREATE TABLE public.event_leaves (
     CONSTRAINT event_leaves_body_hash_check CHECK ((octet_length(body_hash) = 32)),
     CONSTRAINT event_leaves_sequence_check CHECK ((sequence >= 1))
 );
-
-CREATE TABLE public.events (
-    merchant_id uuid NOT NULL,
-    sequence bigint NOT NULL,
-    log_epoch integer NOT NULL,
-    event_id uuid NOT NULL,
-    object_id text NOT NULL,
-    version bigint NOT NULL,
-    type text NOT NULL,
-    prev_hash bytea NOT NULL,
-    body bytea NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    CONSTRAINT events_body_check CHECK (((octet_length(body) >= 2) AND (octet_length(body) <= 262144))),
-    CONSTRAINT events_log_epoch_check CHECK ((log_epoch >= 1)),
-    CONSTRAINT events_object_id_check CHECK ((object_id <> ''::text)),
-    CONSTRAINT events_prev_hash_check CHECK ((octet_length(prev_hash) = 32)),
-    CONSTRAINT events_sequence_check CHECK ((sequence >= 1)),
-    CONSTRAINT events_type_check CHECK ((type ~ '^[a-z_]+\.[a-z_]+$'::text)),
-    CONSTRAINT events_version_check CHECK ((version >= 1))
-)
-PARTITION BY RANGE (created_at);
 
 CREATE TABLE public.events_default (
     merchant_id uuid CONSTRAINT events_merchant_id_not_null NOT NULL,
@@ -561,24 +884,6 @@ CREATE TABLE public.log_nodes (
     CONSTRAINT log_nodes_level_check CHECK (((level >= 8) AND (level <= 62))),
     CONSTRAINT log_nodes_position_check CHECK (("position" >= 0))
 );
-
-CREATE TABLE public.merchant_logs (
-    merchant_id uuid NOT NULL,
-    log_epoch integer DEFAULT 1 NOT NULL,
-    epoch_after bigint DEFAULT 0 NOT NULL,
-    sequence bigint DEFAULT 0 NOT NULL,
-    head_hash bytea DEFAULT decode(repeat('00'::text, 32), 'hex'::text) NOT NULL,
-    head_at timestamp with time zone,
-    CONSTRAINT merchant_logs_check CHECK (((sequence = 0) = (head_at IS NULL))),
-    CONSTRAINT merchant_logs_check1 CHECK ((epoch_after <= sequence)),
-    CONSTRAINT merchant_logs_epoch_after_check CHECK ((epoch_after >= 0)),
-    CONSTRAINT merchant_logs_head_hash_check CHECK ((octet_length(head_hash) = 32)),
-    CONSTRAINT merchant_logs_log_epoch_check CHECK ((log_epoch >= 1)),
-    CONSTRAINT merchant_logs_sequence_check CHECK ((sequence >= 0))
-)
-WITH (fillfactor='50');
-
-COMMENT ON COLUMN public.merchant_logs.epoch_after IS 'behind so many events the epoch began; more than 0 after a restore';
 
 CREATE TABLE public.merchants (
     id uuid NOT NULL,
@@ -676,6 +981,9 @@ ALTER TABLE ONLY public.endpoint_filters
 ALTER TABLE ONLY public.endpoint_keys
     ADD CONSTRAINT endpoint_keys_pkey PRIMARY KEY (endpoint_id, public_key);
 
+ALTER TABLE ONLY public.endpoint_losses
+    ADD CONSTRAINT endpoint_losses_pkey PRIMARY KEY (endpoint_id, first_sequence, reason);
+
 ALTER TABLE ONLY public.endpoint_replays
     ADD CONSTRAINT endpoint_replays_pkey PRIMARY KEY (replay_id);
 
@@ -684,6 +992,12 @@ ALTER TABLE ONLY public.endpoint_secrets
 
 ALTER TABLE ONLY public.endpoints
     ADD CONSTRAINT endpoints_pkey PRIMARY KEY (endpoint_id);
+
+ALTER TABLE ONLY public.event_days
+    ADD CONSTRAINT event_days_merchant_id_first_sequence_key UNIQUE (merchant_id, first_sequence);
+
+ALTER TABLE ONLY public.event_days
+    ADD CONSTRAINT event_days_pkey PRIMARY KEY (day, merchant_id);
 
 ALTER TABLE ONLY public.event_leaves
     ADD CONSTRAINT event_leaves_event_id_key UNIQUE (event_id);
@@ -830,6 +1144,9 @@ ALTER TABLE ONLY public.endpoint_filters
 
 ALTER TABLE ONLY public.endpoint_keys
     ADD CONSTRAINT endpoint_keys_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
+
+ALTER TABLE ONLY public.endpoint_losses
+    ADD CONSTRAINT endpoint_losses_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
 
 ALTER TABLE ONLY public.endpoint_replays
     ADD CONSTRAINT endpoint_replays_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);

@@ -20,7 +20,7 @@ from migrations.queries import load_queries
 from relay import tree
 from relay.bodies import NO_HASH, LogHead, Published, compute_event_id
 from relay.errors import LogBroken
-from relay.log import load_head
+from relay.log import DAYS_A_READ, load_head, load_oldest_sequence
 from relay.merkle import Peaks, Subtree
 
 QUERIES = load_queries("relay", "log.sql")
@@ -55,13 +55,13 @@ class Walk:
         """Hold one event against everything before it."""
         if event.sequence != self.next_sequence:
             kind = "stands there twice" if event.sequence < self.next_sequence else "comes after a gap"
-            self._complain(event.sequence, f"sequence {event.sequence} {kind}")
+            self.note(event.sequence, f"sequence {event.sequence} {kind}")
         elif self.last_hash is not None and event.prev_hash != self.last_hash:
-            self._complain(event.sequence, "does not continue the hash chain")
+            self.note(event.sequence, "does not continue the hash chain")
         if event.log_epoch < self.log_epoch:
-            self._complain(event.sequence, "is of an older epoch than the event before it")
+            self.note(event.sequence, "is of an older epoch than the event before it")
         for what in self._contradictions(event):
-            self._complain(event.sequence, what)
+            self.note(event.sequence, what)
         self.next_sequence = event.sequence + 1
         self.last_hash = hashlib.sha256(event.body).digest()
         self.log_epoch = event.log_epoch
@@ -69,11 +69,11 @@ class Walk:
     def arrive(self, head: LogHead) -> None:
         """Hold the end of the log against its head row."""
         if head.sequence != self.next_sequence - 1:
-            self._complain(
+            self.note(
                 head.sequence, f"the head says {head.sequence}, the log ends at {self.next_sequence - 1}"
             )
         elif self.last_hash is not None and head.head_hash != self.last_hash:
-            self._complain(head.sequence, "the head has another hash than the last body")
+            self.note(head.sequence, "the head has another hash than the last body")
 
     def _contradictions(self, event: Published) -> list[str]:
         event_id = compute_event_id(
@@ -97,7 +97,8 @@ class Walk:
         ]
         return found
 
-    def _complain(self, sequence: int, fault: str) -> None:
+    def note(self, sequence: int, fault: str) -> None:
+        """One fault, unless there are too many already."""
         if len(self.faults) < FAULTS_MAX:
             self.faults.append(LogFault(self.merchant_id, sequence, fault))
 
@@ -109,18 +110,13 @@ async def verify_log(conn: Connection, merchant_id: UUID) -> list[LogFault]:
     head still.
     """
     head = await load_head(conn, merchant_id)
-    leaf = await conn.fetchrow(QUERIES.load_last_leaf, merchant_id)
-    walk = Walk(merchant_id) if leaf is None else Walk(merchant_id, leaf["sequence"] + 1, leaf["body_hash"])
-    read_from = walk.next_sequence
-    while True:
-        events = await _load_batch(conn, merchant_id, read_from)
-        for event in events:
-            if event.sequence <= head.sequence:
-                walk.take(event)
-        if len(events) < BATCH_EVENTS or events[-1].sequence >= head.sequence:
-            break
-        read_from = events[-1].sequence + 1
+    walk = await _begin(conn, merchant_id)
+    for after in range(walk.next_sequence - 1, head.sequence, BATCH_EVENTS):
+        for event in await _load_batch(conn, merchant_id, after, min(after + BATCH_EVENTS, head.sequence)):
+            walk.take(event)
     walk.arrive(head)
+    for sequence in await _load_strays(conn, merchant_id):
+        walk.note(sequence, f"sequence {sequence} stands on a day that is not its own")
     return walk.faults
 
 
@@ -156,6 +152,31 @@ async def verify_tree(conn: Connection, merchant_id: UUID) -> list[LogFault]:
     return faults[:FAULTS_MAX]
 
 
+async def _load_strays(conn: Connection, merchant_id: UUID) -> list[int]:
+    """Events that no reader finds, because their day says nothing of them."""
+    rows = await conn.fetch(QUERIES.load_partition_days)
+    rows += await conn.fetch(QUERIES.load_days_without_partition)
+    days = [row["day"] for row in rows]
+    strays: list[int] = []
+    for first in range(0, len(days), DAYS_A_READ):
+        found = await conn.fetch(QUERIES.load_stray_events, merchant_id, days[first : first + DAYS_A_READ])
+        strays += [row["sequence"] for row in found]
+    return strays
+
+
+async def _begin(conn: Connection, merchant_id: UUID) -> Walk:
+    """A walk behind what retention dropped, of which every leaf must be there."""
+    oldest = await load_oldest_sequence(conn, merchant_id)
+    if oldest == 1:
+        return Walk(merchant_id)
+    last_hash: bytes | None = await conn.fetchval(QUERIES.load_leaf, merchant_id, oldest - 1)
+    walk = Walk(merchant_id, oldest, last_hash)
+    leaves: int = await conn.fetchval(QUERIES.count_leaves_before, merchant_id, oldest)
+    if leaves != oldest - 1:
+        walk.note(oldest, f"{oldest - 1 - leaves} of the events before it left no leaf")
+    return walk
+
+
 async def verify_logs(conn: Connection) -> list[LogFault]:
     """The faults of all logs and of their trees."""
     faults: list[LogFault] = []
@@ -168,8 +189,9 @@ async def verify_logs(conn: Connection) -> list[LogFault]:
     return faults
 
 
-async def _load_batch(conn: Connection, merchant_id: UUID, sequence_from: int) -> Sequence[Published]:
-    rows = await conn.fetch(QUERIES.load_events_to_audit, merchant_id, sequence_from, BATCH_EVENTS)
+async def _load_batch(conn: Connection, merchant_id: UUID, after: int, last: int) -> Sequence[Published]:
+    # Two for each sequence: one that stands there twice must be seen, too.
+    rows = await conn.fetch(QUERIES.load_events_to_audit, merchant_id, after, last, 2 * BATCH_EVENTS)
     return [
         Published(
             merchant_id=merchant_id,

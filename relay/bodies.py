@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID
 
@@ -92,15 +93,19 @@ def endpoint_fact(
     state: str,
     reason: str | None,
     at: datetime,
+    more: Mapping[str, object] = MappingProxyType({}),
 ) -> RelayFact:
-    """What an `endpoint.*` event says. The URL stays out of it: it may hold a key, and other endpoints read this."""
+    """What an `endpoint.*` event says, and `more` beside it.
+
+    The URL stays out of it: it may hold a key, and other endpoints read this.
+    """
     endpoint = encode_id("end", endpoint_id)
     return RelayFact(
         merchant_id=merchant_id,
         object_id=endpoint,
         version=version,
         type=event_type,
-        data={"endpoint": {"id": endpoint, "version": version, "state": state, "reason": reason}},
+        data={"endpoint": {"id": endpoint, "version": version, "state": state, "reason": reason}, **more},
         at=at,
     )
 

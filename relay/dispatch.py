@@ -171,7 +171,8 @@ class Dispatcher:
             events = found.get(read.endpoint_id)
             if seat is not None and events:
                 seat.lane.offer_events(events, now)
-                if len(events) == read.limit:
+                # There may be more, also where fewer came than were wanted: a read ends with its day.
+                if seat.lane.window.position < self._heads.get(seat.merchant_id, 0):
                     self._touched[read.endpoint_id] = None
 
     async def _advance_replay(self, seat: Seat, now: datetime) -> None:

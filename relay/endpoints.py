@@ -21,6 +21,7 @@ from relay import log, signing
 from relay.bodies import endpoint_fact
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
 from relay.keyring import OVERLAP_MAX_S, insert_key
+from relay.losses import Loss, read_losses
 from relay.model import shard_of
 from relay.ownership import must_prove, must_prove_again
 from relay.secretbox import SecretBox
@@ -65,6 +66,7 @@ class Endpoint:
     verification_failure: str | None
     created_at: datetime
     updated_at: datetime
+    losses: tuple[Loss, ...]
 
 
 async def create_endpoint(
@@ -88,7 +90,7 @@ async def create_endpoint(
     if from_sequence is not None:
         if not 1 <= from_sequence <= head.sequence + 1:
             raise RequestFlawed(Flaw("/from_sequence", f"a sequence from 1 to {head.sequence + 1}"))
-        oldest = await log.load_oldest_sequence(conn, merchant_id)
+        oldest = await log.hold_oldest_sequence(conn, merchant_id)
         if from_sequence < oldest:
             raise SequencePruned(oldest)
         start = from_sequence - 1
@@ -344,4 +346,5 @@ def _endpoint(row: Row, box: SecretBox) -> Endpoint:
         event_types=_tupled(row["event_types"]),
         header_names=tuple(_open_headers(row, box)),
         public_key=signing.encode_public_key(row["public_key"]),
+        losses=read_losses(row["losses"]),
     )

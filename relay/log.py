@@ -1,15 +1,17 @@
 """The event log of every merchant: the one door in, and what merchants read by pull and stream.
 
 Lives here: `append`, inside the caller's transaction, so that an event and what it tells commit together; readers; new
-epochs after a restore; partitions made ahead. Does not live here: the form of an event (`bodies`), checking a log
-(`audit`), sending (`dispatch`).
+epochs after a restore; partitions made ahead. Readers name the days they read, since a query that does not opens every
+partition there is (docs/decisions/0006-a-partition-a-day.md). Does not live here: the form of an event (`bodies`),
+checking a log (`audit`), sending (`dispatch`), dropping a day (`prune`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from migrations.handles import Connection
@@ -21,7 +23,12 @@ QUERIES = load_queries("relay", "log.sql")
 CHANNEL = "chainbell_events"
 """The channel on which `append` tells which logs grew."""
 NOTICE_BYTES_MAX = 7_900
-MONTHS_AHEAD = 2
+DAYS_AHEAD = 7
+"""So long a relay may be away, or a stranger's transaction in the way, before events go to the default partition."""
+DAYS_A_READ = 100
+"""Partitions one statement opens at most: each is some locks of the server's, which it has a few thousand of."""
+STRETCH_EVENTS = 10_000
+"""How far one statement looks for events of rare types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +75,28 @@ async def append(conn: Connection, facts: Sequence[Fact], *, now: datetime) -> l
         [head.head_hash for head in after.values()],
         [head.head_at for head in after.values()],
         encode_notice({merchant_id: head.sequence for merchant_id, head in after.items()}),
+        *_begun_days(events, heads),
     )
     return events
+
+
+def _begun_days(
+    events: Sequence[Published], heads: Mapping[UUID, LogHead]
+) -> tuple[list[UUID], list[date], list[int]]:
+    """Merchants, days and first sequences of the days that these events begin in their logs."""
+    days = {merchant_id: head.head_at and day_of(head.head_at) for merchant_id, head in heads.items()}
+    begun = []
+    for event in events:
+        day = day_of(event.created_at)
+        if days[event.merchant_id] != day:
+            days[event.merchant_id] = day
+            begun.append((event.merchant_id, day, event.sequence))
+    return [one[0] for one in begun], [one[1] for one in begun], [one[2] for one in begun]
+
+
+def day_of(moment: datetime) -> date:
+    """The day, in UTC, whose partition an event of that moment is in."""
+    return moment.astimezone(UTC).date()
 
 
 async def _load_reversible(conn: Connection, facts: Sequence[Fact]) -> dict[Reversible, UUID]:
@@ -80,20 +107,51 @@ async def _load_reversible(conn: Connection, facts: Sequence[Fact]) -> dict[Reve
     ]
     if not asked:
         return {}
-    columns = [list(column) for column in zip(*asked, strict=True)]
-    rows = await conn.fetch(QUERIES.load_reversible, *columns)
-    found = {(row["merchant_id"], row["object_id"], row["version"]): row["event_id"] for row in rows}
-    if missing := [key for key in asked if key not in found]:
-        # Their partition may have been dropped; its ids were kept.
-        epochs = {1, *(row["log_epoch"] for row in await conn.fetch(QUERIES.load_log_epochs))}
-        candidates = {
-            compute_event_id(key[0], log_epoch, key[1], key[2], CREDITED): key
-            for key in missing
-            for log_epoch in epochs
-        }
-        for row in await conn.fetch(QUERIES.load_leaves_by_id, list(candidates)):
-            found[candidates[row["event_id"]]] = row["event_id"]
+    # What a credit was told as follows from what it said; only in which epoch it was told must be looked up.
+    epochs = {1, *(row["log_epoch"] for row in await conn.fetch(QUERIES.load_log_epochs))}
+    candidates = {
+        compute_event_id(key[0], log_epoch, key[1], key[2], CREDITED): key
+        for key in asked
+        for log_epoch in epochs
+    }
+    found: dict[Reversible, UUID] = {}
+    for days in await load_days(conn, {key[0] for key in asked}):
+        missing = [event_id for event_id, key in candidates.items() if key not in found]
+        async with glance(conn):
+            rows = await conn.fetch(QUERIES.load_event_ids, missing, days, len(asked) - len(found))
+        found.update((candidates[row["event_id"]], row["event_id"]) for row in rows)
+        if len(found) == len(asked):
+            return found
+    # Its partition may have been dropped; the ids were kept.
+    for row in await conn.fetch(QUERIES.load_leaves_by_id, list(candidates)):
+        found[candidates[row["event_id"]]] = row["event_id"]
     return found
+
+
+async def load_days(
+    conn: Connection, merchants: Collection[UUID], *, after_sequence: int = 0
+) -> list[list[date]]:
+    """The days of these logs from the event behind `after_sequence` on, newest first, as many together as one
+    statement may read.
+    """
+    rows = await conn.fetch(QUERIES.load_days_of_logs, list(merchants), after_sequence)
+    days = [row["day"] for row in rows]
+    return [days[first : first + DAYS_A_READ] for first in range(0, len(days), DAYS_A_READ)]
+
+
+@asynccontextmanager
+async def glance(conn: Connection) -> AsyncIterator[None]:
+    """Read inside it: the locks on what was read end with it, also where the caller's transaction goes on.
+
+    Without it, whoever walks over the days of a log in one transaction ends with a lock on each of them. Nothing can be
+    written inside: it is rolled back.
+    """
+    reading = conn.transaction()
+    await reading.start()
+    try:
+        yield
+    finally:
+        await reading.rollback()
 
 
 def encode_notice(sequences: Mapping[UUID, int]) -> str:
@@ -111,25 +169,55 @@ def decode_notice(notice: str) -> dict[UUID, int]:
 async def load_events_after(
     conn: Connection, merchant_id: UUID, *, after_sequence: int, types: Collection[str] | None, limit: int
 ) -> list[StoredEvent]:
-    """Up to `limit` events behind `after_sequence`, ascending; only of `types` unless that is None."""
-    rows = await conn.fetch(
-        QUERIES.load_events_after, merchant_id, after_sequence, None if types is None else list(types), limit
+    """Up to `limit` events behind `after_sequence`, ascending; only of `types` unless that is None.
+
+    Ask for the oldest sequence afterwards, not before: a day may be dropped between two questions.
+    """
+    wanted = None if types is None else list(types)
+    head = (await load_head(conn, merchant_id)).sequence
+    found: list[StoredEvent] = []
+    while after_sequence < head and len(found) < limit:
+        lacking = limit - len(found)
+        last = await load_stretch_end(
+            conn, merchant_id, after_sequence, lacking if wanted is None else STRETCH_EVENTS
+        )
+        rows = await conn.fetch(QUERIES.load_events_after, merchant_id, after_sequence, last, wanted, lacking)
+        found += [StoredEvent(row["sequence"], row["event_id"], row["type"], row["body"]) for row in rows]
+        after_sequence = last
+    return found
+
+
+async def load_stretch_end(conn: Connection, merchant_id: UUID, after_sequence: int, events_max: int) -> int:
+    """The last sequence one statement should read behind `after_sequence`, for its events and its days."""
+    last: int = await conn.fetchval(
+        QUERIES.load_stretch_end, merchant_id, after_sequence, events_max, DAYS_A_READ
     )
-    return [StoredEvent(row["sequence"], row["event_id"], row["type"], row["body"]) for row in rows]
+    return last
 
 
 async def load_event(conn: Connection, merchant_id: UUID, event_id: UUID) -> StoredEvent | None:
     """One event of this merchant, or None."""
-    row = await conn.fetchrow(QUERIES.load_event, event_id, merchant_id)
-    return None if row is None else StoredEvent(row["sequence"], row["event_id"], row["type"], row["body"])
+    for days in await load_days(conn, [merchant_id]):
+        row = await conn.fetchrow(QUERIES.load_event, event_id, merchant_id, days)
+        if row is not None:
+            return StoredEvent(row["sequence"], row["event_id"], row["type"], row["body"])
+    return None
 
 
 async def load_events_of_object(
     conn: Connection, merchant_id: UUID, object_id: str, *, after_sequence: int, limit: int
 ) -> list[StoredEvent]:
     """Up to `limit` events about one object behind `after_sequence`, ascending, as far as they are kept."""
-    rows = await conn.fetch(QUERIES.load_events_of_object, merchant_id, object_id, after_sequence, limit)
-    return [StoredEvent(row["sequence"], row["event_id"], row["type"], row["body"]) for row in rows]
+    found: list[StoredEvent] = []
+    for days in reversed(await load_days(conn, [merchant_id], after_sequence=after_sequence)):
+        lacking = limit - len(found)
+        rows = await conn.fetch(
+            QUERIES.load_events_of_object, merchant_id, object_id, after_sequence, days[::-1], lacking
+        )
+        found += [StoredEvent(row["sequence"], row["event_id"], row["type"], row["body"]) for row in rows]
+        if len(found) == limit:
+            break
+    return found
 
 
 async def load_head(conn: Connection, merchant_id: UUID) -> LogHead:
@@ -148,6 +236,15 @@ async def load_oldest_sequence(conn: Connection, merchant_id: UUID) -> int:
     return (await load_head(conn, merchant_id)).sequence + 1
 
 
+async def hold_oldest_sequence(conn: Connection, merchant_id: UUID) -> int:
+    """As `load_oldest_sequence`, and nothing of any log is dropped until the caller's transaction ends.
+
+    For whoever makes a cursor, a replay or a row that needs what is kept now.
+    """
+    await conn.execute(QUERIES.hold_retention)
+    return await load_oldest_sequence(conn, merchant_id)
+
+
 async def raise_epochs(conn: Connection) -> None:
     """Start a new epoch of every log, also of those still empty: what is told from now on has new ids, sequences count on.
 
@@ -157,15 +254,19 @@ async def raise_epochs(conn: Connection) -> None:
 
 
 async def make_partitions(conn: Connection, *, now: datetime) -> int:
-    """Make the partitions of this month and the next ones, and of any month whose events came before its partition.
+    """Make the partitions of today and the next days, and of any day whose events came before its partition.
 
-    Those are what followers told while no relay ran, and what a restore brought back. Returns how many were missing.
-    Safe to repeat.
+    Those are what followers told while no relay ran. Returns how many were made; one that somebody's transaction is in
+    the way of is left for the next time. Safe to repeat.
     """
-    months = [now.month - 1 + ahead for ahead in range(MONTHS_AHEAD + 1)]
-    wanted = {date(now.year + month // 12, month % 12 + 1, 1) for month in months}
-    wanted.update(row["month"] for row in await conn.fetch(QUERIES.load_months_without_partition))
+    wanted = {day_of(now) + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)}
+    wanted.update(row["day"] for row in await conn.fetch(QUERIES.load_days_without_partition))
+    return await make_partitions_of(conn, wanted)
+
+
+async def make_partitions_of(conn: Connection, days: Collection[date]) -> int:
+    """Make the partitions of these days, as far as they are missing and nobody is in the way; returns how many."""
     made = 0
-    for first_day in sorted(wanted):
-        made += bool(await conn.fetchval(QUERIES.make_events_partition, first_day))
+    for day in sorted(days):
+        made += await conn.fetchval(QUERIES.make_events_partition, day) == "made"
     return made

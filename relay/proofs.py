@@ -6,12 +6,13 @@ were altered, no proof fits what was signed. Does not live here: the arithmetic 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from uuid import UUID
 
 from migrations.handles import Connection
 from migrations.queries import load_queries
-from relay import checkpoints, tree
+from relay import checkpoints, log, tree
 from relay.checkpoints import Checkpoint
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed
 from relay.merkle import compute_consistency, compute_inclusion
@@ -46,18 +47,15 @@ async def load_inclusion(
 
     NotFound: no such event, or no checkpoint of that size. Conflict: the checkpoint is older than the event.
     """
-    event = await conn.fetchrow(QUERIES.find_event, merchant_id, event_id)
-    if event is None:
-        raise NotFound("there is no such event")
+    sequence, body_hash = await _find_event(conn, merchant_id, event_id)
     checkpoint = await checkpoints.load_last(conn, merchant_id, size=size)
     if checkpoint is None and size is not None:
         raise NotFound(f"there is no checkpoint of {size} events")
-    sequence: int = event["sequence"]
     if checkpoint is None or checkpoint.size < sequence:
         raise Conflict("no checkpoint covers this event yet: wait for the next one, or ask for one now")
     spans = compute_inclusion(sequence - 1, checkpoint.size)
     path = await tree.load_roots(conn, merchant_id, spans)
-    return Inclusion(event_id, sequence, event["body_hash"], tuple(path), checkpoint)
+    return Inclusion(event_id, sequence, body_hash, tuple(path), checkpoint)
 
 
 async def load_consistency(
@@ -78,3 +76,13 @@ async def load_consistency(
         raise RequestFlawed(*flaws)
     path = await tree.load_roots(conn, merchant_id, compute_consistency(first, end))
     return Consistency(first, end, tuple(path))
+
+
+async def _find_event(conn: Connection, merchant_id: UUID, event_id: UUID) -> tuple[int, bytes]:
+    event = await log.load_event(conn, merchant_id, event_id)
+    if event is not None:
+        return event.sequence, hashlib.sha256(event.body).digest()
+    leaf = await conn.fetchrow(QUERIES.find_leaf, merchant_id, event_id)
+    if leaf is None:
+        raise NotFound("there is no such event")
+    return leaf["sequence"], leaf["body_hash"]

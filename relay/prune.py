@@ -1,59 +1,170 @@
-"""Forgetting what retention allows: old attempts, and whole months of the log, of which the hashes stay.
+"""Forgetting what retention allows: old attempts, and whole days of the log, of which the hashes stay.
 
-Lives here: one bounded step. A month that some endpoint has still to be given is kept, however old; its merchant is
-told once a week (`endpoint.retention_warning`). Does not live here: how long things are kept (`settings`).
+Lives here: one bounded step, and nothing that a kill -9 between two of its transactions leaves half done. A day goes in
+four: its leaves are written, then it is taken out of the log (with what becomes of endpoints that needed it), then its
+table is dropped. Does not live here: whether a day may go (`retention`), how long things are kept (`settings`).
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
 
 import structlog
 
 from migrations.handles import Connection
+from migrations.ids import encode_id
 from migrations.queries import load_queries
 from relay import log
-from relay.bodies import endpoint_fact
+from relay.bodies import endpoint_fact, format_time
+from relay.losses import Loss, lose_day
+from relay.retention import (
+    WARNED_BEFORE,
+    Fate,
+    Need,
+    decide_fate,
+    first_day_unwarned,
+    lost_at,
+)
 from relay.settings import RelaySettings
 
 QUERIES = load_queries("relay", "prune.sql")
 
 ATTEMPTS_BATCH = 2_000
-WARN_EVERY = timedelta(days=7)
+LEAVES_BATCH = 5_000
+NOBODY = UUID(int=0)
 
 _log = structlog.get_logger()
 
 
-async def step_prune(conn: Connection, settings: RelaySettings, *, now: datetime) -> bool:
-    """Forget one batch; True if there may be more."""
-    kept_since = now - timedelta(days=settings.attempts_kept_days)
-    deleted: int = await conn.fetchval(QUERIES.delete_old_attempts, kept_since, ATTEMPTS_BATCH)
-    if deleted == ATTEMPTS_BATCH:
-        return True
-    if settings.events_kept_days is None:
-        return False
-    before = now - timedelta(days=settings.events_kept_days)
+class Pruned(StrEnum):
+    """What one step came to."""
+
+    MORE = "more"  # something was forgotten; there may be more
+    DONE = "done"  # nothing is left to forget
+    BUSY = "busy"  # somebody is in the way; soon again
+
+
+class _NotNow(Exception):
+    """Undo this transaction: the day can not go now."""
+
+
+async def step_prune(conn: Connection, settings: RelaySettings, *, now: datetime) -> Pruned:
+    """Forget one batch of attempts or one day."""
+    deleted: int = await conn.fetchval(
+        QUERIES.delete_old_attempts, now - timedelta(days=settings.attempts_kept_days), ATTEMPTS_BATCH
+    )
+    if deleted == ATTEMPTS_BATCH or await conn.fetchval(QUERIES.drop_retired_partition):
+        return Pruned.MORE
+    if settings.retention_days is None:
+        return Pruned.DONE
+    needs = await load_needs(conn)
+    await _warn(conn, needs, settings, settings.retention_days, now)
+    day: date | None = await conn.fetchval(QUERIES.load_oldest_day)
+    if day is None:
+        return Pruned.DONE
+    match _fate(day, needs, settings, now):
+        case Fate.YOUNG | Fate.HELD:
+            return Pruned.DONE
+        case Fate.FREE | Fate.LOST:
+            await _keep_leaves(conn, day)
+            return await _retire(conn, day, settings, now)
+
+
+async def load_needs(conn: Connection) -> list[Need]:
+    """What every endpoint has still to be given, oldest day first."""
+    return [Need(*row) for row in await conn.fetch(QUERIES.load_needs)]
+
+
+def _fate(day: date, needs: Sequence[Need], settings: RelaySettings, now: datetime) -> Fate:
+    return decide_fate(
+        day,
+        needs,
+        retention_days=settings.retention_days,
+        retention_max_days=settings.retention_max_days,
+        now=now,
+    )
+
+
+async def _keep_leaves(conn: Connection, day: date) -> None:
+    """Write the leaves of a day. It is past: nothing is added to it, and writing them again changes nothing."""
+    place = (NOBODY, 0)
+    while row := await conn.fetchrow(QUERIES.keep_event_leaves, day, *place, LEAVES_BATCH):
+        place = (row["merchant_id"], row["sequence"])
+
+
+async def _retire(conn: Connection, day: date, settings: RelaySettings, now: datetime) -> Pruned:
+    """Take a day out of the log together with what becomes of those who needed it, or change nothing."""
+    losses: list[Loss] = []
+    with suppress(_NotNow):
+        async with conn.transaction():
+            if not await conn.fetchval(QUERIES.take_retention):
+                raise _NotNow
+            await conn.execute(QUERIES.limit_waits)
+            # Nobody begins to need it from here on, so what is decided now stays true.
+            if _fate(day, await load_needs(conn), settings, now) not in {Fate.FREE, Fate.LOST}:
+                raise _NotNow
+            losses = await lose_day(conn, day, now=now)
+            outcome: str = await conn.fetchval(QUERIES.retire_events_partition, day)
+            if outcome != "retired":
+                _log.info("events-day-not-retired", day=day.isoformat(), reason=outcome)
+                raise _NotNow
+        for loss in losses:
+            _log.warning(
+                "events-lost",
+                endpoint=encode_id("end", loss.endpoint_id),
+                first_sequence=loss.first_sequence,
+                last_sequence=loss.last_sequence,
+                reason=loss.reason,
+            )
+        _log.info("events-day-retired", day=day.isoformat())
+        return Pruned.MORE
+    return Pruned.BUSY
+
+
+async def _warn(
+    conn: Connection, needs: Sequence[Need], settings: RelaySettings, retention_days: int, now: datetime
+) -> None:
+    before = first_day_unwarned(
+        now, retention_days=retention_days, retention_max_days=settings.retention_max_days
+    )
+    oldest: dict[UUID, Need] = {}
+    for need in needs:
+        if need.day < before:
+            oldest.setdefault(need.endpoint_id, need)
     async with conn.transaction():
-        dropped: str | None = await conn.fetchval(QUERIES.retire_events_partition, before)
-        if dropped is None:
-            await _warn(conn, before, now)
-            return False
-    _log.info("events-partition-dropped", partition=dropped)
-    return True
+        await conn.execute(QUERIES.clear_warnings, list(oldest))
+        rows = await conn.fetch(QUERIES.mark_warned_endpoints, list(oldest), now, now - WARNED_BEFORE)
+        facts = []
+        for row in rows:
+            need = oldest[row["endpoint_id"]]
+            warned = replace(need, warned_since=row["warned_since"])
+            lost = lost_at(warned, retention_max_days=settings.retention_max_days)
+            facts.append(
+                endpoint_fact(
+                    row["merchant_id"],
+                    row["endpoint_id"],
+                    version=row["version"],
+                    event_type="endpoint.retention_warning",
+                    state=row["state"],
+                    reason=_warning(lost),
+                    at=now,
+                    more={
+                        "retention": {
+                            "oldest_sequence": need.sequence,
+                            "lost_at": None if lost is None else format_time(lost),
+                        }
+                    },
+                )
+            )
+        await log.append(conn, facts, now=now)
 
 
-async def _warn(conn: Connection, before: datetime, now: datetime) -> None:
-    rows = await conn.fetch(QUERIES.mark_warned_endpoints, before, now, now - WARN_EVERY)
-    facts = [
-        endpoint_fact(
-            row["merchant_id"],
-            row["endpoint_id"],
-            version=row["version"],
-            event_type="endpoint.retention_warning",
-            state=row["state"],
-            reason="events older than the retention have not been delivered; they are kept until they are",
-            at=now,
-        )
-        for row in rows
-    ]
-    await log.append(conn, facts, now=now)
+def _warning(lost: datetime | None) -> str:
+    if lost is None:
+        return "events older than the retention have not been delivered; they are kept until they are"
+    return f"events have not been delivered; from {lost.date()} on they are dropped, day by day"

@@ -18,7 +18,7 @@ from migrations.queries import load_queries
 from relay import log
 from relay.endpoints import lock_endpoint
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
-from relay.replays import LOOK_BACK_EVENTS
+from relay.replays import load_matched_before, measure_object
 from relay.views import Delivery, DeliveryState, find_delivery
 
 ENDPOINTS = load_queries("relay", "endpoints.sql")
@@ -48,6 +48,7 @@ async def retry_delivery(
 
     NotFound; Conflict where it has its turn anyway (not reached yet, or behind an earlier version of its object).
     """
+    await log.hold_oldest_sequence(conn, merchant_id)
     found = await find_delivery(conn, merchant_id, delivery_id)
     await lock_endpoint(conn, merchant_id, found.endpoint_id)
     await conn.fetchval(ENDPOINTS.lock_cursor, found.endpoint_id)
@@ -82,6 +83,7 @@ async def replay(
     The end is at most the endpoint's place in the log: what follows is delivered anyway. NotFound, RequestFlawed,
     SequencePruned, Conflict (too many replays wait already).
     """
+    oldest = await log.hold_oldest_sequence(conn, merchant_id)
     await lock_endpoint(conn, merchant_id, endpoint_id)
     place: int = await conn.fetchval(ENDPOINTS.lock_cursor, endpoint_id)
     if from_sequence < 1 or from_sequence > place:
@@ -91,7 +93,6 @@ async def replay(
     last = place if to_sequence is None else min(to_sequence, place)
     if last < from_sequence:
         raise RequestFlawed(Flaw("/to_sequence", "not before from_sequence"))
-    oldest = await log.load_oldest_sequence(conn, merchant_id)
     if from_sequence < oldest:
         raise SequencePruned(oldest)
     before = await _load_matched_before(conn, merchant_id, endpoint_id, from_sequence)
@@ -107,13 +108,14 @@ async def replay_object(
 
     NotFound, also where the log keeps no event of this object; Conflict (too many replays wait already).
     """
+    await log.hold_oldest_sequence(conn, merchant_id)
     await lock_endpoint(conn, merchant_id, endpoint_id)
     place: int = await conn.fetchval(ENDPOINTS.lock_cursor, endpoint_id)
     event_types = await conn.fetchval(VIEWS.load_filter, endpoint_id)
-    found = await conn.fetchrow(VIEWS.measure_object, merchant_id, object_id, place, event_types)
-    if found is None or not found["kept"]:
+    found = await measure_object(conn, merchant_id, object_id, event_types, last_sequence=place)
+    if not found.kept:
         raise NotFound("no event of this object is kept")
-    replay = Replay(endpoint_id, found["sequence_first"], found["sequence_last"], found["deliveries"])
+    replay = Replay(endpoint_id, found.first_sequence, found.last_sequence, found.deliveries)
     await _insert_replay(conn, replay, object_id=object_id, now=now)
     return replay
 
@@ -125,6 +127,7 @@ async def replay_exhausted(
 
     What retention dropped can not be. NotFound, Conflict (too many replays wait already).
     """
+    await log.hold_oldest_sequence(conn, merchant_id)
     await lock_endpoint(conn, merchant_id, endpoint_id)
     await conn.fetchval(ENDPOINTS.lock_cursor, endpoint_id)
     found = await conn.fetchrow(VIEWS.measure_exhausted, endpoint_id, since)
@@ -183,7 +186,4 @@ async def _put_beside(conn: Connection, merchant_id: UUID, delivery: Delivery, n
 
 async def _load_matched_before(conn: Connection, merchant_id: UUID, endpoint_id: UUID, sequence: int) -> int:
     event_types = await conn.fetchval(VIEWS.load_filter, endpoint_id)
-    before: int = await conn.fetchval(
-        VIEWS.load_matched_before, merchant_id, sequence, event_types, LOOK_BACK_EVENTS
-    )
-    return before
+    return await load_matched_before(conn, merchant_id, event_types, sequence)

@@ -27,7 +27,7 @@ from relay.egress import Egress
 from relay.errors import LogBroken, SecretUnreadable
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind, shard_of
-from relay.prune import step_prune
+from relay.prune import Pruned, step_prune
 from relay.roster import Roster
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
@@ -39,6 +39,8 @@ from relay.worker import Worker
 HOUSEKEEPING_INTERVAL_S = 3600.0
 SIGNING_INTERVAL_S = 60.0
 """How often logs are looked for whose hour is over, so that not all are signed in one minute."""
+HOUSEKEEPING_AGAIN_S = 60.0
+"""After somebody was in the way: a transaction left open, a backup, another worker."""
 LISTEN_AGAIN_S = 1.0
 UNSIGNED_AGAIN = timedelta(hours=1)
 """How often the operator is told of a log that can not be signed."""
@@ -236,18 +238,19 @@ class RelayService:
 
     async def _run_housekeeping(self) -> None:
         while True:
+            pruned = Pruned.BUSY
             try:
                 async with self._store.connection() as conn:
                     await log.make_partitions(conn, now=utc_now())
-                    more = True
-                    while more:
-                        more = await step_prune(conn, self._settings, now=utc_now())
+                    pruned = Pruned.MORE
+                    while pruned is Pruned.MORE:
+                        pruned = await step_prune(conn, self._settings, now=utc_now())
             except StoreUnavailable as error:
                 _log.warning("relay-housekeeping-failed", error=str(error))
             except Exception:  # noqa: BLE001  # and a bug of ours is no exception
                 # What cannot be tidied can wait; deliveries can not. The next round says it again.
                 _log.exception("relay-housekeeping-broken")
-            await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
+            await asyncio.sleep(HOUSEKEEPING_INTERVAL_S if pruned is Pruned.DONE else HOUSEKEEPING_AGAIN_S)
 
     # --- checkpoints -----------------------------------------------------------------------------------------------
 

@@ -61,7 +61,8 @@ class RelaySettings:
     lease_s: float = 15.0
     stop_timeout_s: float = 8.0  # of the 10 s a stop may take
     attempts_kept_days: int = 90
-    events_kept_days: int | None = None  # None: for ever
+    retention_days: int | None = None  # of the log, for whoever has been given it; None: for ever
+    retention_max_days: int | None = None  # of the log, for whoever has not; None: for as long as it takes
 
     @property
     def asks_for_proof(self) -> bool:

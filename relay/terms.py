@@ -25,6 +25,7 @@ EVENT_TYPES = frozenset(
         "endpoint.paused",
         "endpoint.resumed",
         "endpoint.retention_warning",
+        "endpoint.events_lost",
         "log.checkpoint",
     }
 )

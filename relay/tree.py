@@ -12,6 +12,7 @@ from uuid import UUID
 
 from migrations.handles import Connection
 from migrations.queries import load_queries
+from relay import log
 from relay.errors import LogBroken
 from relay.merkle import Peaks, Span, Subtree, compute_root, fold, hash_leaf, split_span
 
@@ -21,9 +22,6 @@ GROUP_LEVEL = 8
 GROUP_LEAVES = 1 << GROUP_LEVEL
 BATCH_GROUPS = 8
 """Groups read at once: 2,048 leaves, for a few milliseconds of hashing."""
-
-READS_MAX = 3
-"""How often leaves are read before one is called missing."""
 
 
 async def grow(conn: Connection, merchant_id: UUID, size: int, *, groups_max: int) -> bool:
@@ -112,16 +110,24 @@ async def load_leaves(conn: Connection, merchant_id: UUID, span: Span) -> list[b
     LogBroken where one is missing, or there twice.
     """
     start, end = span
-    rows = await conn.fetch(QUERIES.load_body_hashes, merchant_id, start, end)
-    for _ in range(READS_MAX - 1):
-        if len(rows) == end - start:
-            break
-        # While a month gets its partition, a query may be planned before it and run after it, and not see what moved.
-        rows = await conn.fetch(QUERIES.load_body_hashes, merchant_id, start, end)
-    for expected, row in enumerate(rows, start + 1):
-        if row["sequence"] != expected:
-            kind = "is missing" if row["sequence"] > expected else "stands there twice"
-            raise LogBroken(f"event {min(expected, row['sequence'])} of the log {kind}")
+    rows: list[tuple[int, bytes]] = []
+    after = start
+    while after < end:
+        last = min(end, await log.load_stretch_end(conn, merchant_id, after, end - after))
+        async with log.glance(conn):
+            found = await conn.fetch(QUERIES.load_body_hashes, merchant_id, after, last)
+        rows += [(row["sequence"], row["body_hash"]) for row in found]
+        after = last
+    if len(rows) < end - start:
+        # Leaves are written before their day goes, so what is not in the log by now is among them by now.
+        bodied = {sequence for sequence, _ in rows}
+        kept = await conn.fetch(QUERIES.load_kept_hashes, merchant_id, start, end)
+        rows += [(row["sequence"], row["body_hash"]) for row in kept if row["sequence"] not in bodied]
+        rows.sort()
+    for expected, (sequence, _) in enumerate(rows, start + 1):
+        if sequence != expected:
+            kind = "is missing" if sequence > expected else "stands there twice"
+            raise LogBroken(f"event {min(expected, sequence)} of the log {kind}")
     if len(rows) != end - start:
         raise LogBroken(f"event {start + len(rows) + 1} of the log is missing")
-    return [hash_leaf(row["body_hash"]) for row in rows]
+    return [hash_leaf(body_hash) for _, body_hash in rows]

@@ -17,12 +17,14 @@ from uuid import UUID
 from migrations.handles import Connection
 from migrations.queries import load_queries
 from relay.errors import NotFound
+from relay.log import load_days, load_stretch_end
 from relay.model import delivery_id_of
 
 QUERIES = load_queries("relay", "views.sql")
 ENDPOINTS = load_queries("relay", "endpoints.sql")
 
 ATTEMPTS_SHOWN_MAX = 100
+STRETCH_EVENTS = 1_000
 
 
 class DeliveryState(StrEnum):
@@ -100,10 +102,24 @@ async def load_deliveries(
     limit: int,
 ) -> list[Delivery]:
     """Up to `limit` deliveries of an endpoint behind `after_sequence`, in log order. The caller knows whose it is."""
-    by_log = state in {None, DeliveryState.DELIVERED, DeliveryState.PENDING}
-    query = QUERIES.load_deliveries_by_sequence if by_log else QUERIES.load_deliveries_by_state
-    rows = await conn.fetch(query, endpoint_id, after_sequence, state, limit)
-    return [_delivery(row, endpoint_id) for row in rows]
+    if state not in {None, DeliveryState.DELIVERED, DeliveryState.PENDING}:
+        rows = await conn.fetch(QUERIES.load_deliveries_by_state, endpoint_id, after_sequence, state, limit)
+        return [_delivery(row, endpoint_id) for row in rows]
+    place = await conn.fetchrow(QUERIES.load_place, endpoint_id)
+    found: list[Delivery] = []
+    while place is not None and after_sequence < place["head_sequence"] and len(found) < limit:
+        last = await load_stretch_end(conn, place["merchant_id"], after_sequence, STRETCH_EVENTS)
+        rows = await conn.fetch(
+            QUERIES.load_deliveries_by_sequence,
+            endpoint_id,
+            after_sequence,
+            state,
+            limit - len(found),
+            last,
+        )
+        found += [_delivery(row, endpoint_id) for row in rows]
+        after_sequence = last
+    return found
 
 
 async def load_delivery(
@@ -125,10 +141,11 @@ async def find_delivery(conn: Connection, merchant_id: UUID, delivery_id: UUID) 
     events = [
         delivery_id_of(endpoint_id, delivery_id) for endpoint_id in endpoints
     ]  # exclusive-or undoes itself
-    row = await conn.fetchrow(QUERIES.find_delivery, merchant_id, endpoints, events)
-    if row is None:
-        raise NotFound("no such delivery")
-    return _delivery(row, row["endpoint_id"])
+    for days in await load_days(conn, [merchant_id]):
+        row = await conn.fetchrow(QUERIES.find_delivery, merchant_id, endpoints, events, days)
+        if row is not None:
+            return _delivery(row, row["endpoint_id"])
+    raise NotFound("no such delivery")
 
 
 async def check_had_endpoint(conn: Connection, merchant_id: UUID, endpoint_id: UUID) -> None:

@@ -138,12 +138,13 @@ async def _read(
         head = (await log.load_head(conn, merchant_id)).sequence
         if after is None or after >= head:
             return [], head
-        oldest = await log.load_oldest_sequence(conn, merchant_id)
-        if after + 1 < oldest:
-            raise SequencePruned(oldest)
         events = await log.load_events_after(
             conn, merchant_id, after_sequence=after, types=types, limit=limit
         )
+        # Asked last: what was dropped while we read must not look like a log without it.
+        oldest = await log.load_oldest_sequence(conn, merchant_id)
+        if after + 1 < oldest:
+            raise SequencePruned(oldest)
     return events, head
 
 

@@ -22,7 +22,7 @@ create table log_epochs (
   began_at timestamptz not null
 );
 
--- The log itself: append-only, one partition a month. Uniqueness is per partition (PostgreSQL knows no other);
+-- The log itself: append-only, one partition a day (UTC). Uniqueness is per partition (PostgreSQL knows no other);
 -- created_at never runs backwards within a merchant, and `verify_log` checks across partitions.
 create table events (
   merchant_id uuid not null,
@@ -56,41 +56,239 @@ before update or delete on events
 for each row
 execute function refuse_event_change();
 
--- Makes the partition of the month that holds `day`, and moves rows that came before it out of the default partition.
--- True if it was made now.
-create function make_events_partition(day date) returns boolean language plpgsql as $$
+-- Which days a merchant's log has, and the sequence each begins with. Whoever reads by sequence finds here which
+-- partitions to read, so that the others are neither planned nor locked (docs/decisions/0006-a-partition-a-day.md).
+-- Written with the first event of the day, deleted with the partition.
+create table event_days (
+  day date not null,
+  merchant_id uuid not null,
+  first_sequence bigint not null check (first_sequence >= 1),
+  primary key (day, merchant_id),
+  unique (merchant_id, first_sequence)
+);
+
+create function starts_of_day(day date) returns timestamptz language sql immutable as $$
+  select day::timestamp at time zone 'UTC'
+$$;
+
+create function day_of(moment timestamptz) returns date language sql immutable as $$
+  select (moment at time zone 'UTC')::date
+$$;
+
+create function partition_of(day date) returns text language sql immutable as $$
+  select format(
+    'events_%s_%s_%s', extract(year from day), lpad(extract(month from day)::text, 2, '0'),
+    lpad(extract(day from day)::text, 2, '0')
+  )
+$$;
+
+-- Makes the partition of `day`, and moves rows that came before it out of the default partition. Says what came of it:
+-- 'made', 'there' or 'busy'. Writers wait for it no longer than the lock timeout, whatever holds the table.
+create function make_events_partition(day date) returns text language plpgsql set lock_timeout = '100ms' as $$
 declare
-  first_day date := date_trunc('month', day::timestamp)::date;
-  starts_at timestamptz := first_day::timestamp at time zone 'UTC';
-  ends_at timestamptz := (first_day + interval '1 month') at time zone 'UTC';
-  name text := 'events_' || to_char(first_day, 'YYYY_MM');
+  name text := partition_of(day);
 begin
-  perform pg_advisory_xact_lock(hashtext('chainbell-events-partitions'));
   if to_regclass(name) is not null then
-    return false;
+    return 'there';
   end if;
-  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late. Where rows are to
-  -- move, readers wait there too: one that has chosen its partitions already would find the rows in none of them.
-  if exists (select from events_default where created_at >= starts_at and created_at < ends_at) then
-    lock table events in access exclusive mode;
-  else
-    lock table events in share row exclusive mode;
-    if exists (select from events_default where created_at >= starts_at and created_at < ends_at) then
-      lock table events in access exclusive mode;
-    end if;
+  if not pg_try_advisory_xact_lock(hashtext('chainbell-events-partitions')) then
+    return 'busy';
   end if;
+  if to_regclass(name) is not null then
+    return 'there';
+  end if;
+  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late.
+  lock table only events in share row exclusive mode;
   lock table events_default in access exclusive mode;
   execute format('create table %I (like events including defaults including constraints)', name);
   perform set_config('chainbell.moving_events', 'on', true);
   execute format(
     'with moved as (delete from events_default where created_at >= %L and created_at < %L returning *)
-     insert into %I select * from moved', starts_at, ends_at, name);
+     insert into %I select * from moved', starts_of_day(day), starts_of_day(day + 1), name);
   perform set_config('chainbell.moving_events', 'off', true);
   execute format('create unique index %I on %I (merchant_id, sequence)', name || '_sequence', name);
   execute format('create unique index %I on %I (event_id)', name || '_event_id', name);
   execute format('create unique index %I on %I (merchant_id, object_id, version)', name || '_version', name);
-  execute format('alter table events attach partition %I for values from (%L) to (%L)', name, starts_at, ends_at);
-  return true;
+  execute format(
+    'alter table events attach partition %I for values from (%L) to (%L)',
+    name, starts_of_day(day), starts_of_day(day + 1));
+  return 'made';
+exception
+  when lock_not_available then
+    return 'busy';
+end
+$$;
+
+-- Reading. Each function names the days it reads, one statement a day; `force_custom_plan` lets the planner see them, so
+-- that it opens one partition, however many there are. A plain query would open and lock all of them, every time.
+
+-- Up to `wanted` events of a merchant behind `after` and up to `last`, ascending; only of `wanted_types` unless null.
+create function events_between(merchant uuid, after bigint, last bigint, wanted_types text[], wanted bigint)
+returns setof events language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+declare
+  lacking bigint := wanted;
+  found_now bigint;
+  one date;
+begin
+  for one in
+    select d.day
+    from event_days d
+    where d.merchant_id = merchant and d.first_sequence <= last and d.first_sequence >= coalesce((
+      select max(b.first_sequence)
+      from event_days b
+      where b.merchant_id = merchant and b.first_sequence <= after + 1
+    ), 1)
+    order by d.first_sequence
+  loop
+    return query
+    select e.*
+    from events e
+    where e.merchant_id = merchant and e.sequence > after and e.sequence <= last
+      and e.created_at >= starts_of_day(one) and e.created_at < starts_of_day(one + 1)
+      and (wanted_types is null or e.type = any(wanted_types))
+    order by e.sequence
+    limit lacking;
+    get diagnostics found_now = row_count;
+    lacking := lacking - found_now;
+    exit when lacking <= 0;
+  end loop;
+end
+$$;
+
+-- For each endpoint the next events behind its place, as far as the day of the first of them goes; at least one if there
+-- is any. The filter decides here, so that bodies nobody wants are not read. The four arrays belong together.
+create function events_behind(endpoint_ids uuid[], merchant_ids uuid[], afters bigint[], wanted bigint[])
+returns table (
+  endpoint_id uuid, event_id uuid, sequence bigint, object_id text, version bigint, type text, created_at timestamptz,
+  body bytea
+) language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  one record;
+begin
+  for one in
+    select d.day, array_agg(r.endpoint_id) as endpoint_ids, array_agg(r.merchant_id) as merchant_ids,
+      array_agg(r.after_sequence) as afters, array_agg(r.wanted) as wanted
+    from unnest(endpoint_ids, merchant_ids, afters, wanted) as r (endpoint_id, merchant_id, after_sequence, wanted)
+    cross join lateral (
+      select b.day
+      from event_days b
+      where b.merchant_id = r.merchant_id and b.first_sequence <= r.after_sequence + 1
+      order by b.first_sequence desc
+      limit 1
+    ) d
+    group by d.day
+  loop
+    return query
+    select r.endpoint_id, e.event_id, e.sequence, e.object_id, e.version, e.type, e.created_at,
+      case when p.event_types is null or e.type = any(p.event_types) then e.body end
+    from unnest(one.endpoint_ids, one.merchant_ids, one.afters, one.wanted)
+      as r (endpoint_id, merchant_id, after_sequence, wanted)
+    join endpoints p
+    on p.endpoint_id = r.endpoint_id
+    cross join lateral (
+      select *
+      from events l
+      where l.merchant_id = r.merchant_id and l.sequence > r.after_sequence
+        and l.created_at >= starts_of_day(one.day) and l.created_at < starts_of_day(one.day + 1)
+      order by l.sequence
+      limit r.wanted
+    ) e;
+  end loop;
+end
+$$;
+
+-- The bodies of one merchant's events, of which the caller knows sequence and moment.
+create function event_bodies(merchant uuid, sequences bigint[], moments timestamptz[])
+returns table (sequence bigint, body bytea) language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  one record;
+begin
+  for one in
+    select day_of(k.told_at) as day, array_agg(k.sequence) as sequences
+    from unnest(sequences, moments) as k (sequence, told_at)
+    group by 1
+  loop
+    return query
+    select e.sequence, e.body
+    from events e
+    where e.merchant_id = merchant and e.sequence = any(one.sequences)
+      and e.created_at >= starts_of_day(one.day) and e.created_at < starts_of_day(one.day + 1);
+  end loop;
+end
+$$;
+
+-- Events by id, looked for in `days` in the order given, until `wanted` of them are found.
+create function events_with_ids(ids uuid[], days date[], wanted bigint)
+returns setof events language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+declare
+  lacking bigint := wanted;
+  found_now bigint;
+  one date;
+begin
+  foreach one in array days
+  loop
+    return query
+    select e.*
+    from events e
+    where e.event_id = any(ids) and e.created_at >= starts_of_day(one) and e.created_at < starts_of_day(one + 1);
+    get diagnostics found_now = row_count;
+    lacking := lacking - found_now;
+    exit when lacking <= 0;
+  end loop;
+end
+$$;
+
+-- Up to `wanted` events about one object behind `after`, ascending, in `days`, which ascend too; null wants all of them.
+create function events_of_object(merchant uuid, object text, after bigint, days date[], wanted bigint)
+returns setof events language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+declare
+  lacking bigint := wanted;
+  found_now bigint;
+  one date;
+begin
+  foreach one in array days
+  loop
+    return query
+    select e.*
+    from events e
+    where e.merchant_id = merchant and e.object_id = object and e.sequence > after
+      and e.created_at >= starts_of_day(one) and e.created_at < starts_of_day(one + 1)
+    order by e.sequence
+    limit lacking;
+    get diagnostics found_now = row_count;
+    lacking := lacking - found_now;
+    exit when lacking <= 0;
+  end loop;
+end
+$$;
+
+-- The sequences of a merchant's events that stand on one of `days` and do not belong there; there should be none.
+create function stray_events(merchant uuid, days date[])
+returns setof bigint language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+declare
+  one date;
+  first_own bigint;
+  last_own bigint;
+begin
+  foreach one in array days
+  loop
+    select d.first_sequence
+    into first_own
+    from event_days d
+    where d.day = one and d.merchant_id = merchant;
+    select min(d.first_sequence) - 1
+    into last_own
+    from event_days d
+    where d.merchant_id = merchant and d.first_sequence > first_own;
+    return query
+    select e.sequence
+    from events e
+    where e.merchant_id = merchant and e.created_at >= starts_of_day(one) and e.created_at < starts_of_day(one + 1)
+      and (first_own is null or e.sequence < first_own or e.sequence > last_own)
+    order by e.sequence;
+  end loop;
 end
 $$;
 
@@ -135,33 +333,31 @@ create table log_checkpoints (
 create unique index log_checkpoints_by_size on log_checkpoints (merchant_id, size, log_epoch);
 create index log_checkpoints_listing on log_checkpoints (merchant_id, created_at, checkpoint_id);
 
--- Drops the oldest month that lies before `before` altogether, if no endpoint still needs it; keeps its leaves.
--- Answers what it did: the partition dropped, or null (nothing that old, or somebody needs it).
-create function retire_events_partition(before timestamptz) returns text language plpgsql as $$
-declare
-  name text;
-  first_day date;
+-- Writes the leaves of up to `wanted` events of a day, by merchant and sequence, behind the ones given; answers the last
+-- one, or nothing when there are no more. Repeating it changes nothing.
+create function keep_event_leaves(old_day date, after_merchant uuid, after_sequence bigint, wanted bigint)
+returns table (merchant_id uuid, sequence bigint) language plpgsql set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
 begin
-  perform pg_advisory_xact_lock(hashtext('chainbell-events-partitions'));
-  select c.relname, to_date(right(c.relname, 7), 'YYYY_MM')
-  into name, first_day
-  from pg_inherits i
-  join pg_class c
-  on c.oid = i.inhrelid
-  where i.inhparent = 'events'::regclass and c.relname ~ '^events_[0-9]{4}_[0-9]{2}$'
-  order by c.relname
+  return query
+  with batch as materialized (
+    select e.merchant_id, e.sequence, e.event_id, sha256(e.body) as body_hash
+    from events e
+    where (e.merchant_id, e.sequence) > (after_merchant, after_sequence)
+      and e.created_at >= starts_of_day(old_day) and e.created_at < starts_of_day(old_day + 1)
+    order by e.merchant_id, e.sequence
+    limit wanted
+  ),
+  kept as (
+    insert into event_leaves (merchant_id, sequence, event_id, body_hash)
+    select b.merchant_id, b.sequence, b.event_id, b.body_hash
+    from batch b
+    on conflict do nothing
+  )
+  select b.merchant_id, b.sequence
+  from batch b
+  order by b.merchant_id desc, b.sequence desc
   limit 1;
-  if name is null or (first_day + interval '1 month') at time zone 'UTC' > before then
-    return null;
-  end if;
-  if exists (select from endpoints_needing_events_before((first_day + interval '1 month') at time zone 'UTC')) then
-    return null;
-  end if;
-  execute format(
-    'insert into event_leaves (merchant_id, sequence, event_id, body_hash)
-     select merchant_id, sequence, event_id, sha256(body) from %I', name);
-  execute format('drop table %I', name);
-  return name;
 end
 $$;
 
@@ -185,13 +381,15 @@ create table endpoints (
   created_at timestamptz not null,
   updated_at timestamptz not null,
   warned_at timestamptz,
+  warned_since timestamptz,
   deleted_at timestamptz,
   verification text not null default 'verified' check (verification in ('pending', 'verified')),
   verification_failure text,
   challenges smallint not null default 0 check (challenges >= 0),
   challenge_at timestamptz,
   check (state = 'active' or state_reason is not null),
-  check (verification = 'pending' or (challenge_at is null and verification_failure is null))
+  check (verification = 'pending' or (challenge_at is null and verification_failure is null)),
+  check ((warned_at is null) = (warned_since is null) and warned_since <= warned_at)
 );
 create index endpoints_by_shard on endpoints (shard) where deleted_at is null;
 create index endpoints_by_merchant on endpoints (merchant_id, created_at, endpoint_id) where deleted_at is null;
@@ -202,6 +400,7 @@ comment on column endpoints.verification is 'pending: whoever answers at the URL
 comment on column endpoints.challenge_at is 'when it is asked next; null when it is not asked again by itself';
 comment on column endpoints.version is 'of the endpoint as an object of the log: each endpoint.* event raises it';
 comment on column endpoints.revision is 'raised by every change that its lane must notice';
+comment on column endpoints.warned_since is 'the first of the warnings that retention gave it since it last was up to date';
 comment on column endpoints.wakes is 'raised when what waits gets a free try at once; endpoint_cursors.wakes follows';
 
 -- HMAC secrets, sealed with the endpoint id as associated data. The one without an end is the current one.
@@ -337,30 +536,134 @@ create table relay_workers (
   seen_at timestamptz not null
 );
 
--- Endpoints that have not been given, or are still being given, events told before `moment`.
-create function endpoints_needing_events_before(moment timestamptz) returns setof uuid language sql stable as $$
-  select p.endpoint_id
-  from endpoints p
-  join endpoint_cursors c
-  on c.endpoint_id = p.endpoint_id
-  where p.deleted_at is null
-    and (
-      exists (
-        select
-        from events e
-        where e.merchant_id = p.merchant_id and e.sequence = c.sequence + 1 and e.created_at < moment
+-- What an endpoint was never given and can not be given any more: retention dropped it. Kept for good.
+create table endpoint_losses (
+  endpoint_id uuid not null references endpoints,
+  first_sequence bigint not null check (first_sequence >= 1),
+  last_sequence bigint not null,
+  reason text not null check (reason in ('undelivered', 'exhausted')),
+  events bigint not null check (events >= 1),
+  lost_at timestamptz not null,
+  primary key (endpoint_id, first_sequence, reason),
+  check (last_sequence >= first_sequence)
+);
+
+-- The oldest event that each endpoint still has to be given, by what needs it, and the day of that event. It and all that
+-- follows stays. An exhausted delivery needs nothing: nobody will try it unless asked.
+create view endpoint_needs as
+select p.endpoint_id, p.merchant_id, need.kind, need.sequence, told.day
+from endpoints p
+join endpoint_cursors c
+on c.endpoint_id = p.endpoint_id
+join merchant_logs m
+on m.merchant_id = p.merchant_id
+cross join lateral (
+  select 'cursor' as kind, c.sequence + 1 as sequence
+  where c.sequence < m.sequence
+  union all
+  select 'replay', min(r.sequence) + 1
+  from endpoint_replays r
+  where r.endpoint_id = p.endpoint_id
+  having count(*) > 0
+  union all
+  select 'delivery', min(x.sequence)
+  from unnest(array['sending', 'retrying', 'waiting']) as s (state)
+  cross join lateral (
+    select o.sequence
+    from delivery_exceptions o
+    where o.endpoint_id = p.endpoint_id and o.state = s.state
+    order by o.sequence
+    limit 1
+  ) x
+  having count(*) > 0
+) need
+cross join lateral (
+  select d.day
+  from event_days d
+  where d.merchant_id = p.merchant_id and d.first_sequence <= need.sequence
+  order by d.first_sequence desc
+  limit 1
+) told
+where p.deleted_at is null;
+
+-- The last sequence of each merchant's log up to the end of `old_day`, of those that have events there at all.
+create function last_sequences(old_day date)
+returns table (merchant_id uuid, sequence bigint) language sql stable as $$
+  select m.merchant_id, coalesce(
+    (
+      select min(later.first_sequence)
+      from event_days later
+      where later.merchant_id = m.merchant_id and later.day > old_day
+    ),
+    m.sequence + 1
+  ) - 1
+  from merchant_logs m
+  where exists (select from event_days d where d.merchant_id = m.merchant_id and d.day <= old_day)
+$$;
+
+-- Takes a day out of the log, which must be the oldest; the table waits under another name to be dropped. Says what came
+-- of it: 'retired', 'gone', 'needed', 'unproven' (leaves are missing) or 'busy'. No writer waits for it longer than three
+-- lock timeouts. Whoever calls holds the lock 'chainbell-events-retention', so that nobody begins to need the day now.
+create function retire_events_partition(old_day date) returns text language plpgsql set lock_timeout = '100ms' as $$
+declare
+  name text := partition_of(old_day);
+begin
+  if not pg_try_advisory_xact_lock(hashtext('chainbell-events-partitions')) then
+    return 'busy';
+  end if;
+  if to_regclass(name) is null then
+    return 'gone';
+  end if;
+  if exists (select from endpoint_needs n where n.day <= old_day) then
+    return 'needed';
+  end if;
+  lock table only events in access exclusive mode;
+  lock table events_default in access exclusive mode;
+  execute format('lock table only %I in access exclusive mode', name);
+  -- Leaves are written in the order of sequences, so the last of a merchant stands for all of them.
+  if exists (
+    select
+    from event_days d
+    join last_sequences(old_day) l
+    on l.merchant_id = d.merchant_id
+    where d.day = old_day
+      and not exists (
+        select from event_leaves f where f.merchant_id = l.merchant_id and f.sequence = l.sequence
       )
-      or exists (
-        select
-        from delivery_exceptions x
-        where x.endpoint_id = p.endpoint_id and x.state <> 'exhausted' and x.event_at < moment
-      )
-      or exists (
-        select
-        from endpoint_replays r
-        join events e
-        on e.merchant_id = p.merchant_id and e.sequence = r.sequence + 1 and e.created_at < moment
-        where r.endpoint_id = p.endpoint_id
-      )
-    )
+  ) then
+    return 'unproven';
+  end if;
+  execute format('alter table events detach partition %I', name);
+  execute format('alter table %I rename to %I', name, 'retired_' || name);
+  delete from event_days d
+  where d.day = old_day;
+  return 'retired';
+exception
+  when lock_not_available then
+    return 'busy';
+end
+$$;
+
+-- Drops the oldest table that was taken out of the log; false when there is none, or somebody reads it.
+create function drop_retired_partition() returns boolean language plpgsql set lock_timeout = '100ms' as $$
+declare
+  name text;
+begin
+  select t.relname
+  into name
+  from pg_class t
+  where t.relkind = 'r' and t.relname ~ '^retired_events_' and t.relnamespace = current_schema()::regnamespace
+  order by t.relname
+  limit 1;
+  if name is null then
+    return false;
+  end if;
+  execute format('drop table %I', name);
+  return true;
+exception
+  when lock_not_available then
+    return false;
+  when undefined_table then
+    return true;  -- another worker was faster
+end
 $$;

@@ -79,15 +79,10 @@ select exists (
   where merchant_id = $1 and deleted_at is null and $2 = any(event_types)
 );
 
--- name: find_event :one
-select sequence, sha256(body) as body_hash
-from events
-where event_id = $2 and merchant_id = $1
-union all
+-- name: find_leaf :one
 select sequence, body_hash
 from event_leaves
-where event_id = $2 and merchant_id = $1
-limit 1;
+where event_id = $2 and merchant_id = $1;
 
 -- name: load_sealed_log_keys :many
 select merchant_id, signing_key_sealed

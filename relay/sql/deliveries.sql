@@ -31,34 +31,30 @@ from delivery_exceptions
 where endpoint_id = any($1::uuid[]) and state in ('sending', 'retrying', 'waiting') and not replay
 group by endpoint_id, object_id;
 
--- The filter decides here, so that bodies nobody wants are not read.
 -- name: load_events_behind :many
-select r.endpoint_id, e.event_id, e.sequence, e.object_id, e.version, e.type, e.created_at,
-  case when p.event_types is null or e.type = any(p.event_types) then e.body end as body
-from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) as r (endpoint_id, merchant_id, after_sequence, wanted)
-join endpoints p
-on p.endpoint_id = r.endpoint_id
-cross join lateral (
-  select *
-  from events l
-  where l.merchant_id = r.merchant_id and l.sequence > r.after_sequence
-  order by l.sequence
-  limit r.wanted
-) e
-order by r.endpoint_id, e.sequence;
+select endpoint_id, event_id, sequence, object_id, version, type, created_at, body
+from events_behind($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[])
+order by endpoint_id, sequence;
 
 -- name: load_due_rows :many
-select x.sequence, x.event_id, x.object_id, x.version, x.type, x.event_at, x.prev_sequence, x.state,
-  x.failures, x.attempts, x.retry_at, x.free, x.replay, x.created_at, e.body
-from (
+with due as materialized (
   select *
   from delivery_exceptions
   where endpoint_id = $1 and state in ('sending', 'retrying') and retry_at <= $2
   order by retry_at, sequence
   limit $3
-) x
-join events e
-on e.merchant_id = x.merchant_id and e.sequence = x.sequence and e.created_at = x.event_at
+),
+asked as (
+  select merchant_id, array_agg(sequence) as sequences, array_agg(event_at) as moments
+  from due
+  group by merchant_id
+)
+select x.sequence, x.event_id, x.object_id, x.version, x.type, x.event_at, x.prev_sequence, x.state,
+  x.failures, x.attempts, x.retry_at, x.free, x.replay, x.created_at, e.body
+from asked
+cross join lateral event_bodies(asked.merchant_id, asked.sequences, asked.moments) e
+join due x
+on x.sequence = e.sequence
 order by x.retry_at, x.sequence;
 
 -- name: load_next_retry_at :one
@@ -76,8 +72,7 @@ from (
   order by sequence
   limit 1
 ) x
-join events e
-on e.merchant_id = x.merchant_id and e.sequence = x.sequence and e.created_at = x.event_at;
+cross join lateral event_bodies(x.merchant_id, array[x.sequence], array[x.event_at]) e;
 
 -- Who settles must still hold the shard: a takeover waits for this transaction, or this one finds a newer epoch.
 -- name: lock_settling_shards :many
@@ -203,40 +198,19 @@ for update of c, r;
 
 -- name: load_events_to_replay :many
 select sequence, event_id, object_id, version, type, created_at
-from events
-where merchant_id = $1 and sequence > $2 and sequence <= $3
-order by sequence
-limit $4;
+from events_between($1, $2, $3, null, $4)
+order by sequence;
 
--- What stands before each event in the log is not read here, so it is looked up: $7 events back at most.
 -- name: load_object_events_to_replay :many
-select e.sequence, e.event_id, e.object_id, e.version, e.type, e.created_at,
-  coalesce(before.sequence, greatest(e.sequence - $7::bigint - 1, 0)) as prev_sequence
-from events e
-left join lateral (
-  select b.sequence
-  from events b
-  where b.merchant_id = e.merchant_id and b.sequence < e.sequence and b.sequence >= e.sequence - $7::bigint
-    and ($6::text[] is null or b.type = any($6))
-  order by b.sequence desc
-  limit 1
-) before on true
-where e.merchant_id = $1 and e.object_id = $2 and e.sequence > $3 and e.sequence <= $4
-  and ($6::text[] is null or e.type = any($6))
-order by e.sequence
-limit $5;
+select sequence, event_id, object_id, version, type, created_at
+from events_of_object($1, $2, $3, $4::date[], $5)
+order by sequence;
 
 -- name: load_exhausted_to_replay :many
-select x.sequence, x.event_id, x.object_id, x.version, x.type, x.event_at as created_at, x.prev_sequence
-from delivery_exceptions x
-where x.endpoint_id = $1 and x.state = 'exhausted' and x.sequence > $2 and x.sequence <= $3
-  and x.exhausted_at >= $4
-  and exists (
-    select
-    from events e
-    where e.merchant_id = x.merchant_id and e.sequence = x.sequence and e.created_at = x.event_at
-  )
-order by x.sequence
+select sequence, event_id, object_id, version, type, event_at as created_at, prev_sequence
+from delivery_exceptions
+where endpoint_id = $1 and state = 'exhausted' and sequence > $2 and sequence <= $3 and exhausted_at >= $4
+order by sequence
 limit $5;
 
 -- A delivery that already has a row is only brought forward: it keeps its order and, unless it was exhausted, its count.

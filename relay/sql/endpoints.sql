@@ -82,7 +82,14 @@ select pg_notify('chainbell_endpoints', replace($1::uuid::text, '-', ''));
 
 -- name: load_endpoint :one
 select p.*, k.public_key, c.sequence, c.last_success_at, c.last_failure_at, c.last_failure,
-  not exists (select from disabled_merchants d where d.merchant_id = p.merchant_id) as enabled
+  not exists (select from disabled_merchants d where d.merchant_id = p.merchant_id) as enabled,
+  array(
+    select l
+    from endpoint_losses l
+    where l.endpoint_id = p.endpoint_id
+    order by l.first_sequence desc
+    limit 20
+  ) as losses
 from endpoints p
 join endpoint_cursors c
 on c.endpoint_id = p.endpoint_id
@@ -92,7 +99,14 @@ where p.endpoint_id = $1 and p.merchant_id = $2 and p.deleted_at is null;
 
 -- name: load_endpoints_of_merchant :many
 select p.*, k.public_key, c.sequence, c.last_success_at, c.last_failure_at, c.last_failure,
-  not exists (select from disabled_merchants d where d.merchant_id = p.merchant_id) as enabled
+  not exists (select from disabled_merchants d where d.merchant_id = p.merchant_id) as enabled,
+  array(
+    select l
+    from endpoint_losses l
+    where l.endpoint_id = p.endpoint_id
+    order by l.first_sequence desc
+    limit 20
+  ) as losses
 from endpoints p
 join endpoint_cursors c
 on c.endpoint_id = p.endpoint_id

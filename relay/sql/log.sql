@@ -9,19 +9,16 @@ order by merchant_id
 on conflict (merchant_id) do update set sequence = merchant_logs.sequence
 returning merchant_id, log_epoch, sequence, head_hash, head_at;
 
--- name: load_reversible :many
-select e.merchant_id, e.object_id, e.version, e.event_id
-from unnest($1::uuid[], $2::text[], $3::bigint[]) as asked (merchant_id, object_id, version)
-join events e
-on e.merchant_id = asked.merchant_id and e.object_id = asked.object_id and e.version = asked.version
-where e.type = 'deposit.confirmed';
+-- name: load_event_ids :many
+select event_id
+from events_with_ids($1::uuid[], $2::date[], $3);
 
 -- name: load_leaves_by_id :many
 select merchant_id, event_id
 from event_leaves
 where event_id = any($1::uuid[]);
 
--- One statement: the events, the heads behind them, and one notice for all.
+-- One statement: the events, the days they begin, the heads behind them, and one notice for all.
 -- name: insert_events :exec
 with written as (
   insert into events (
@@ -32,6 +29,11 @@ with written as (
     $1::uuid[], $2::bigint[], $3::integer[], $4::uuid[], $5::text[],
     $6::bigint[], $7::text[], $8::bytea[], $9::bytea[], $10::timestamptz[]
   ) as new (merchant_id, sequence, log_epoch, event_id, object_id, version, type, prev_hash, body, created_at)
+),
+begun as (
+  insert into event_days (merchant_id, day, first_sequence)
+  select merchant_id, day, first_sequence
+  from unnest($16::uuid[], $17::date[], $18::bigint[]) as new (merchant_id, day, first_sequence)
 ),
 moved as (
   update merchant_logs m
@@ -44,22 +46,18 @@ select pg_notify('chainbell_events', $15);
 
 -- name: load_events_after :many
 select sequence, event_id, type, body
-from events
-where merchant_id = $1 and sequence > $2 and ($3::text[] is null or type = any($3))
-order by sequence
-limit $4;
+from events_between($1, $2, $3, $4::text[], $5)
+order by sequence;
 
 -- name: load_event :one
 select sequence, event_id, type, body
-from events
-where event_id = $1 and merchant_id = $2;
+from events_with_ids(array[$1::uuid], $3::date[], 1)
+where merchant_id = $2;
 
 -- name: load_events_of_object :many
 select sequence, event_id, type, body
-from events
-where merchant_id = $1 and object_id = $2 and sequence > $3
-order by sequence
-limit $4;
+from events_of_object($1, $2, $3, $4::date[], $5)
+order by sequence;
 
 -- name: load_head :one
 select log_epoch, sequence, head_hash, head_at
@@ -71,11 +69,37 @@ select coalesce(max(log_epoch), 1)
 from log_epochs;
 
 -- name: load_oldest_sequence :one
-select sequence
-from events
+select first_sequence
+from event_days
 where merchant_id = $1
-order by sequence
+order by first_sequence
 limit 1;
+
+-- The days these logs have, newest first; those before the one that holds the event behind $2 are left out.
+-- name: load_days_of_logs :many
+select distinct d.day
+from event_days d
+where d.merchant_id = any($1::uuid[]) and d.first_sequence >= coalesce((
+  select max(b.first_sequence)
+  from event_days b
+  where b.merchant_id = d.merchant_id and b.first_sequence <= $2::bigint + 1
+), 1)
+order by d.day desc;
+
+-- Where a stretch of the log ends that has at most $3 events and touches at most $4 days.
+-- name: load_stretch_end :one
+select least($2::bigint + $3::bigint, (
+  select d.first_sequence - 1
+  from event_days d
+  where d.merchant_id = $1 and d.first_sequence > $2 + 1
+  order by d.first_sequence
+  offset $4::bigint - 1
+  limit 1
+));
+
+-- Whoever begins to need events that are kept holds this until it commits; retention takes it alone.
+-- name: hold_retention :exec
+select pg_advisory_xact_lock_shared(hashtext('chainbell-events-retention'));
 
 -- One epoch for all logs, also those that nothing was told in yet. Its number comes from the clock, in seconds since the
 -- beginning of 2026, so that two restores of one backup begin two epochs.
@@ -101,24 +125,37 @@ order by log_epoch;
 -- name: make_events_partition :one
 select make_events_partition($1::date);
 
--- name: load_months_without_partition :many
-select distinct date_trunc('month', created_at at time zone 'UTC')::date as month
+-- name: load_partition_days :many
+select to_date(right(c.relname, 10), 'YYYY_MM_DD') as day
+from pg_inherits i
+join pg_class c
+on c.oid = i.inhrelid
+where i.inhparent = 'events'::regclass and c.relname <> 'events_default'
+order by 1;
+
+-- name: load_days_without_partition :many
+select distinct day_of(created_at) as day
 from events_default
-order by month;
+order by day;
 
 -- name: load_events_to_audit :many
 select sequence, log_epoch, event_id, object_id, version, type, prev_hash, body, created_at
-from events
-where merchant_id = $1 and sequence >= $2
-order by sequence
-limit $3;
+from events_between($1, $2, $3, null, $4)
+order by sequence;
 
--- name: load_last_leaf :one
-select sequence, body_hash
+-- name: load_stray_events :many
+select stray as sequence
+from stray_events($1, $2::date[]) as stray;
+
+-- name: load_leaf :one
+select body_hash
 from event_leaves
-where merchant_id = $1
-order by sequence desc
-limit 1;
+where merchant_id = $1 and sequence = $2;
+
+-- name: count_leaves_before :one
+select count(*)
+from event_leaves
+where merchant_id = $1 and sequence < $2;
 
 -- name: load_logged_merchants :many
 select merchant_id

@@ -1,6 +1,6 @@
 -- Read-only questions about deliveries and endpoints, and what merchants ask to be sent again.
 
--- Deliveries in the order of the log; the filter that held then decides what was one.
+-- Deliveries of a stretch of the log, in its order; the filter that held then decides what was one.
 -- name: load_deliveries_by_sequence :many
 select d.*
 from (
@@ -10,8 +10,7 @@ from (
   from endpoint_cursors c
   join endpoints p
   on p.endpoint_id = c.endpoint_id
-  join events e
-  on e.merchant_id = p.merchant_id and e.sequence > $2
+  cross join lateral events_between(p.merchant_id, $2, $5, null, $5::bigint - $2::bigint) e
   left join delivery_exceptions x
   on x.endpoint_id = c.endpoint_id and x.sequence = e.sequence
   left join lateral (
@@ -50,7 +49,7 @@ select candidate.endpoint_id, e.merchant_id, e.sequence, e.event_id, e.type, e.o
   ) as attempts,
   x.retry_at, x.exhausted_at
 from unnest($2::uuid[], $3::uuid[]) as candidate (endpoint_id, event_id)
-join events e
+join events_with_ids($3, $4::date[], 1) e
 on e.event_id = candidate.event_id and e.merchant_id = $1
 join endpoint_cursors c
 on c.endpoint_id = candidate.endpoint_id
@@ -104,20 +103,32 @@ select
   (select count(*) from delivery_exceptions where state = 'exhausted') as exhausted,
   (select count(*) from endpoints where state = 'failing' and deleted_at is null) as failing_endpoints;
 
--- The event before a sequence that the endpoint's filter matches, looked for $4 events back. What lies further back is
--- unknown, and said to be there: a receiver that looks for nothing is better than one that misses something.
--- name: load_matched_before :one
-select coalesce(
-  (
-    select e.sequence
-    from events e
-    where e.merchant_id = $1 and e.sequence < $2::bigint and e.sequence >= $2::bigint - $4::bigint
-      and ($3::text[] is null or e.type = any($3))
-    order by e.sequence desc
-    limit 1
-  ),
-  greatest($2::bigint - $4::bigint - 1, 0)
-);
+-- The newest event of a stretch of the log that an endpoint's filter matches.
+-- name: load_last_matched :one
+select max(sequence)
+from events_between($1, $2, $3, $4::text[], $3::bigint - $2::bigint);
+
+-- Behind which sequence to look for what came before $2: $3 events back, and $4 days that are kept.
+-- name: load_look_back :one
+select greatest($2::bigint - 1 - $3::bigint, (
+  select coalesce(min(d.first_sequence), $2) - 1
+  from (
+    select first_sequence
+    from event_days
+    where merchant_id = $1 and first_sequence < $2
+    order by first_sequence desc
+    limit $4
+  ) d
+));
+
+-- name: load_place :one
+select p.merchant_id, m.sequence as head_sequence
+from endpoint_cursors c
+join endpoints p
+on p.endpoint_id = c.endpoint_id
+join merchant_logs m
+on m.merchant_id = p.merchant_id
+where c.endpoint_id = $1;
 
 -- name: insert_replay :exec
 insert into endpoint_replays (
@@ -125,23 +136,19 @@ insert into endpoint_replays (
 )
 values ($1, $2, $3, $4, $5, $6, $7, $8);
 
+-- Of the events about an object on these days: how many are kept, and what of them is a delivery up to $3 by the filter $4.
 -- name: measure_object :one
 select count(*) as kept,
-  count(*) filter (where e.sequence <= $3 and ($4::text[] is null or e.type = any($4))) as deliveries,
-  min(e.sequence) filter (where e.sequence <= $3 and ($4::text[] is null or e.type = any($4))) as sequence_first,
-  max(e.sequence) filter (where e.sequence <= $3 and ($4::text[] is null or e.type = any($4))) as sequence_last
-from events e
-where e.merchant_id = $1 and e.object_id = $2;
+  count(*) filter (where sequence <= $3 and ($4::text[] is null or type = any($4))) as deliveries,
+  min(sequence) filter (where sequence <= $3 and ($4::text[] is null or type = any($4))) as first_sequence,
+  max(sequence) filter (where sequence <= $3 and ($4::text[] is null or type = any($4))) as last_sequence
+from events_of_object($1, $2, 0, $5::date[], null);
 
+-- A row goes with its event, so what stands here can be sent.
 -- name: measure_exhausted :one
-select count(*) as deliveries, min(x.sequence) as sequence_first, max(x.sequence) as sequence_last
-from delivery_exceptions x
-where x.endpoint_id = $1 and x.state = 'exhausted' and x.exhausted_at >= $2
-  and exists (
-    select
-    from events e
-    where e.merchant_id = x.merchant_id and e.sequence = x.sequence and e.created_at = x.event_at
-  );
+select count(*) as deliveries, min(sequence) as sequence_first, max(sequence) as sequence_last
+from delivery_exceptions
+where endpoint_id = $1 and state = 'exhausted' and exhausted_at >= $2;
 
 -- name: count_replays :one
 select count(*)

@@ -314,6 +314,9 @@ async def test_the_product_s_own_schema_comes_back_and_its_logs_start_a_new_epoc
     )
     await conn.fetchval("select make_events_partition($1)", at.date())
     await conn.execute(
+        "insert into event_days (day, merchant_id, first_sequence) values ($1, $2, 1)", at.date(), merchant
+    )
+    await conn.execute(
         "insert into events (merchant_id, sequence, log_epoch, event_id, object_id, version, type, prev_hash, body, "
         "created_at) values ($1, 1, 1, $1, 'dep_1', 1, 'deposit.seen', decode(repeat('00', 32), 'hex'), '{}', $2)",
         merchant,

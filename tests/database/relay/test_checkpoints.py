@@ -15,7 +15,7 @@ from relay import checkpoints, endpoints, log, proofs, tree, verify_log
 from relay.bodies import Published
 from relay.checkpoints import CHECKPOINT, Checkpoint
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable
-from relay.prune import step_prune
+from relay.prune import Pruned, step_prune
 from relay.reseal import reseal_all
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
@@ -188,7 +188,7 @@ async def test_events_told_while_a_log_is_signed_disturb_neither(conn: Connectio
         await check_growth(conn, earlier, last)
 
 
-async def test_a_month_that_gets_its_partition_meanwhile_hides_nothing(
+async def test_a_day_that_gets_its_partition_meanwhile_hides_nothing(
     conn: Connection, database_url: str
 ) -> None:
     told = await tell(conn, 3)
@@ -253,14 +253,14 @@ async def test_a_log_has_its_turn_when_it_grew_and_an_hour_has_passed(conn: Conn
 
 
 async def test_what_retention_dropped_is_proven_from_its_leaves(conn: Connection) -> None:
-    old, settings = NOW - timedelta(days=200), RelaySettings(events_kept_days=60)
+    old, settings = NOW - timedelta(days=200), RelaySettings(retention_days=60)
     await log.make_partitions(conn, now=old)
     await log.make_partitions(conn, now=NOW)
     told = await tell(conn, 300, now=old)
     earlier = await sign(conn, now=old)
     told += await tell(conn, 300)
     before = await sign(conn)
-    while await step_prune(conn, settings, now=NOW):
+    while await step_prune(conn, settings, now=NOW) is Pruned.MORE:
         pass
     assert await log.load_oldest_sequence(conn, MERCHANT) == 301
     await tell(conn, 5)
@@ -269,7 +269,7 @@ async def test_what_retention_dropped_is_proven_from_its_leaves(conn: Connection
         await check_event(conn, told[place], earlier if place < 300 else before)
         await check_event(conn, told[place], later)
     await check_growth(conn, earlier, later)
-    # A log that was never signed before its months went can still be.
+    # A log that was never signed before its days went can still be.
     await conn.execute("delete from log_checkpoints")
     await conn.execute("delete from log_nodes")
     assert (await sign(conn, now=NOW + HOUR)).root_hash == later.root_hash

@@ -19,6 +19,8 @@ from relay import audit, log
 from relay.bodies import Published, RelayFact
 from relay.errors import LogBroken
 from relay.log import QUERIES
+from relay.prune import Pruned, step_prune
+from relay.settings import RelaySettings
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 MERCHANT = UUID(int=1)
@@ -142,23 +144,23 @@ async def test_events_cannot_be_changed_or_deleted(conn: Connection) -> None:
 async def test_partitions_made_late_take_over_what_came_before_them(conn: Connection) -> None:
     await publish(conn, fact(1))
     await publish(conn, fact(2), now=NOW + timedelta(days=20))
-    assert await log.make_partitions(conn, now=NOW) == 3
+    assert await log.make_partitions(conn, now=NOW) == 1 + log.DAYS_AHEAD + 1
     assert await log.make_partitions(conn, now=NOW) == 0
     await publish(conn, fact(3), now=NOW + timedelta(days=20))
     counts = await conn.fetch("select tableoid::regclass::text as part, count(*) as n from events group by 1")
-    assert {row["part"]: row["n"] for row in counts} == {"events_2026_11": 1, "events_2026_12": 2}
+    assert {row["part"]: row["n"] for row in counts} == {"events_2026_11_20": 1, "events_2026_12_10": 2}
     assert await audit.verify_log(conn, MERCHANT) == []
     with pytest.raises(asyncpg.UniqueViolationError):
         await publish(conn, fact(3, object_id="dep_a"), now=NOW + timedelta(days=20))
 
 
-async def test_months_that_nobody_made_partitions_for_get_them_later(conn: Connection) -> None:
+async def test_days_that_nobody_made_partitions_for_get_them_later(conn: Connection) -> None:
     """What followers told while no relay ran for months, and what an old backup brings back."""
     await publish(conn, fact(1), now=NOW - timedelta(days=95))
     await publish(conn, fact(2), now=NOW)
-    assert await log.make_partitions(conn, now=NOW) == 4
+    assert await log.make_partitions(conn, now=NOW) == 1 + log.DAYS_AHEAD + 1
     counts = await conn.fetch("select tableoid::regclass::text as part, count(*) as n from events group by 1")
-    assert {row["part"]: row["n"] for row in counts} == {"events_2026_08": 1, "events_2026_11": 1}
+    assert {row["part"]: row["n"] for row in counts} == {"events_2026_08_17": 1, "events_2026_11_20": 1}
 
 
 async def test_whoever_reads_while_rows_move_to_their_partition_sees_them(
@@ -277,7 +279,7 @@ async def test_concurrent_appends_for_the_same_merchants_never_deadlock_and_leav
         (
             """insert into events select merchant_id, sequence, log_epoch, event_id, object_id, version, type,
             prev_hash, body, created_at - interval '2 years' from events where sequence = 2""",
-            "sequence 2 stands there twice",
+            "sequence 2 stands on a day that is not its own",
         ),
     ],
 )
@@ -292,18 +294,20 @@ async def test_the_audit_names_what_was_done_to_a_log(conn: Connection, harm: st
     assert fault in [one.fault for one in await audit.verify_log(conn, MERCHANT)]
 
 
-async def test_the_audit_continues_from_the_leaves_of_dropped_partitions(conn: Connection) -> None:
-    await log.make_partitions(conn, now=NOW)
+async def test_the_audit_continues_from_the_leaves_of_dropped_days(conn: Connection) -> None:
     first = await publish(conn, fact(1, type="deposit.confirmed"), fact(2))
     await publish(conn, fact(3), now=NOW + timedelta(days=20))
-    await conn.executemany(
-        "insert into event_leaves (merchant_id, sequence, event_id, body_hash) values ($1, $2, $3, $4)",
-        [(MERCHANT, one.sequence, one.event_id, hashlib.sha256(one.body).digest()) for one in first],
+    await log.make_partitions(conn, now=NOW)
+    assert (
+        await step_prune(conn, RelaySettings(retention_days=10), now=NOW + timedelta(days=20)) is Pruned.MORE
     )
-    await conn.execute("drop table events_2026_11")
     assert await audit.verify_log(conn, MERCHANT) == []
     assert await log.load_oldest_sequence(conn, MERCHANT) == 3
     (reversed_,) = await publish(
         conn, fact(4, type="deposit.reversed", reverses_version=1), now=NOW + timedelta(days=20)
     )
     assert json.loads(reversed_.body)["data"]["reverses"] == encode_id("evt", first[0].event_id)
+    await conn.execute("delete from event_leaves where sequence = 1")
+    assert [one.fault for one in await audit.verify_log(conn, MERCHANT)] == [
+        "1 of the events before it left no leaf"
+    ]

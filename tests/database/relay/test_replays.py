@@ -13,7 +13,9 @@ from relay import endpoints, log, redeliver, replays, views
 from relay.bodies import Published
 from relay.errors import Conflict, NotFound
 from relay.model import RowState
+from relay.prune import Pruned, step_prune
 from relay.secretbox import SecretBox
+from relay.settings import RelaySettings
 from relay.settle import write_settlements
 from relay.terms import EndpointTerms, Rules
 from tests.database.relay.stages import MERCHANT, NOW, facts_of
@@ -27,7 +29,7 @@ class Asking:
     """One endpoint that has come to the end of a log, and what may be asked of it."""
 
     def __init__(self, conn: Connection, endpoint_id: UUID, told: Sequence[Published]) -> None:
-        self.conn, self.endpoint_id, self.told = conn, endpoint_id, told
+        self.conn, self.endpoint_id, self.told = conn, endpoint_id, list(told)
 
     async def exhaust(self, *sequences: int, at: datetime = NOW) -> None:
         """As a settle writes it."""
@@ -161,13 +163,24 @@ async def test_settling_again_does_not_move_the_moment_of_giving_up(conn: Connec
 
 async def test_what_retention_dropped_is_not_promised(conn: Connection) -> None:
     asking = await set_scene(conn, *STORY)
-    await asking.exhaust(1, 2, 4)
+    days_later = NOW + timedelta(days=9)
+    younger = (("dep_a", 5, "deposit.included"), ("dep_c", 2, "deposit.included"))
     async with conn.transaction():
-        await conn.execute("select set_config('chainbell.moving_events', 'on', true)")
-        await conn.execute("delete from events where sequence = 2")
-    assert (await asking.ask_exhausted(NOW)).deliveries == 2
+        asking.told += await log.append(conn, facts_of(*younger), now=days_later)
+    await conn.execute("update endpoint_cursors set sequence = 8")
+    await asking.exhaust(1, 2, 8)
+    await log.make_partitions(conn, now=days_later)
+    settings = RelaySettings(retention_days=2)
+    while await step_prune(conn, settings, now=days_later) is Pruned.MORE:
+        pass
+    assert await log.load_oldest_sequence(conn, MERCHANT) == 7
+    assert (await asking.ask_exhausted(NOW)).deliveries == 1
+    assert await asking.ask_object("dep_a") == redeliver.Replay(asking.endpoint_id, 7, 7, 1)
+    with pytest.raises(NotFound):
+        await asking.ask_object("dep_b")
     await asking.work()
-    assert [sequence for sequence, _, _ in await asking.beside()] == [1, 4]
+    # What stood before the seventh is gone: something may have, so it is said to.
+    assert await asking.beside() == [(7, 6, "retrying"), (8, 0, "retrying")]
 
 
 async def test_replays_that_wait_are_bounded_whatever_they_are_of(conn: Connection) -> None:
@@ -185,8 +198,7 @@ async def test_the_event_before_is_never_said_to_be_earlier_than_it_may_have_bee
     conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asking = await set_scene(conn, *STORY, only="deposit.final")
-    for module in (replays, redeliver):
-        monkeypatch.setattr(module, "LOOK_BACK_EVENTS", 1)
+    monkeypatch.setattr(replays, "LOOK_BACK_EVENTS", 1)
     await asking.ask_object("dep_a")
     await asking.work()
     assert await asking.beside() == [(3, 1, "retrying")]
