@@ -29,12 +29,14 @@ from gateway.settings import (
     SecretSettings,
     Settings,
 )
+from relay.retention import WARNED_BEFORE
 from relay.settings import RETRY_SCHEDULE_S, RelaySettings, RetrySettings
 from relay.tunnel import parse_proxy_url
 
 CONFIG_VARIABLE = "CHAINBELL_CONFIG"
 DEFAULT_FILE = Path("chainbell.toml")
 ENCRYPTION_KEY_BYTES = 32
+RETENTION_DAYS_MAX = 36_500
 RETRIES_MAX = 64
 PORTS_MAX = 64
 RETRY_WAIT_S_MAX = 30 * 86_400
@@ -203,7 +205,10 @@ def _read_relay(table: Table) -> RelaySettings:
         proxy_url=_read_proxy(section),
         verify_endpoints=section.take_flag("verify_endpoints", True),
         host_in_flight_max=section.take_count("host_in_flight_max", 100, least=1, most=1_000),
+        retention_days=section.take_count("retention_days", 0, most=RETENTION_DAYS_MAX) or None,
+        retention_max_days=section.take_count("retention_max_days", 0, most=RETENTION_DAYS_MAX) or None,
     )
+    _check_retention(section, settings)
     section.refuse_the_rest()
     return settings
 
@@ -231,6 +236,20 @@ def _read_ports(section: Table) -> frozenset[int]:
         section.complain("allowed_ports", f"1 to {PORTS_MAX} ports are wanted, each a number from 1 to 65535")
         return default
     return frozenset(items)
+
+
+def _check_retention(section: Table, settings: RelaySettings) -> None:
+    kept, kept_at_most = settings.retention_days, settings.retention_max_days
+    if kept_at_most is None:
+        return
+    least = (kept or 0) + WARNED_BEFORE.days
+    if kept is None:
+        section.complain("retention_max_days", "does nothing without retention_days")
+    elif kept_at_most < least:
+        section.complain(
+            "retention_max_days",
+            f"{least} or more is wanted: {WARNED_BEFORE.days} days above retention_days, to warn in time",
+        )
 
 
 def _read_schedule(section: Table) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ handed in, and runs in the same transaction.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -40,6 +40,7 @@ SEEDED_BY_MIGRATIONS = ("relay_shards",)
 Report = Callable[[str, int], None]
 """Told a table's name and its bytes so far, once for each part."""
 Hook = Callable[[Connection], Awaitable[None]]
+Prepare = Callable[[Connection, Sequence[str]], Awaitable[None]]
 
 
 async def write_backup(
@@ -119,18 +120,22 @@ async def read_backup(
     dsn: str,
     file: Path,
     *,
+    before_restore: Prepare | None = None,
     after_restore: Hook | None = None,
     report: Report = lambda _table, _bytes: None,
 ) -> dict[str, bytes]:
     """Fill the empty, migrated database at `dsn` from `file` and return the keys; all of it in one transaction.
 
     The whole file is checked before anything is written. Rows of a partition that the
-    database has not go where the schema sends them. `after_restore` runs last.
+    database has not go where the schema sends them. `before_restore` is told the names of the backup's tables and
+    partitions before the transaction begins, and may make what it misses; `after_restore` runs last.
     BackupProblem when the file is damaged, the schema another, or the database not empty.
     """
     manifest = await asyncio.to_thread(verify_archive, file)
     conn = await _connect_without_limits(dsn)
     try:
+        if before_restore is not None:
+            await before_restore(conn, [table.leaf for table in manifest.tables])
         async with conn.transaction():
             await _take_over(conn, manifest, file)
             keys = await _restore_members(conn, manifest, file, report)

@@ -47,6 +47,7 @@ _PLAIN_PATH = re.compile(
 
 SETTINGS_AT_FIRST = {
     "max_connections": "100",
+    "max_locks_per_transaction": "256",  # a backup locks every day of the log at once
     "shared_buffers": "128MB",
     "max_parallel_workers_per_gather": "0",  # the machine is shared with the program that asks
     "jit": "off",

@@ -8,8 +8,9 @@ checking a log (`audit`), sending (`dispatch`), dropping a day (`prune`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -20,6 +21,8 @@ from relay.bodies import CREDITED, Fact, LogHead, Published, Reversible, compute
 
 QUERIES = load_queries("relay", "log.sql")
 
+_PARTITION_NAME = re.compile(r"events_([0-9]{4})_([0-9]{2})_([0-9]{2})")
+
 CHANNEL = "chainbell_events"
 """The channel on which `append` tells which logs grew."""
 NOTICE_BYTES_MAX = 7_900
@@ -27,6 +30,8 @@ DAYS_AHEAD = 7
 """So long a relay may be away, or a stranger's transaction in the way, before events go to the default partition."""
 DAYS_A_READ = 100
 """Partitions one statement opens at most: each is some locks of the server's, which it has a few thousand of."""
+TABLES_MAX = 40_000
+"""More days than a century has."""
 STRETCH_EVENTS = 10_000
 """How far one statement looks for events of rare types."""
 
@@ -270,3 +275,12 @@ async def make_partitions_of(conn: Connection, days: Collection[date]) -> int:
     for day in sorted(days):
         made += await conn.fetchval(QUERIES.make_events_partition, day) == "made"
     return made
+
+
+async def make_partitions_named(conn: Connection, tables: Sequence[str]) -> None:
+    """Make the partitions among these tables, so that a restore fills days and not the default partition."""
+    days = set()
+    for found in filter(None, map(_PARTITION_NAME.fullmatch, tables[:TABLES_MAX])):
+        with suppress(ValueError):  # no day of any year: nothing that we made
+            days.add(date(*map(int, found.groups())))
+    await make_partitions_of(conn, days)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -36,6 +36,7 @@ QUERIES = load_queries("relay", "prune.sql")
 
 ATTEMPTS_BATCH = 2_000
 LEAVES_BATCH = 5_000
+LONG_READ_S = 10.0
 NOBODY = UUID(int=0)
 
 _log = structlog.get_logger()
@@ -47,6 +48,26 @@ class Pruned(StrEnum):
     MORE = "more"  # something was forgotten; there may be more
     DONE = "done"  # nothing is left to forget
     BUSY = "busy"  # somebody is in the way; soon again
+
+
+@dataclass(frozen=True, slots=True)
+class LogDay:
+    """One day's partition. Not `attached`: it was taken out of the log and is about to be dropped. Not `told`: empty."""
+
+    day: date
+    size_bytes: int
+    attached: bool
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LongReader:
+    """Somebody whose open transaction keeps days from being taken out."""
+
+    pid: int
+    application_name: str
+    state: str | None
+    since: datetime
 
 
 class _NotNow(Exception):
@@ -78,6 +99,16 @@ async def step_prune(conn: Connection, settings: RelaySettings, *, now: datetime
 async def load_needs(conn: Connection) -> list[Need]:
     """What every endpoint has still to be given, oldest day first."""
     return [Need(*row) for row in await conn.fetch(QUERIES.load_needs)]
+
+
+async def load_log_days(conn: Connection) -> list[LogDay]:
+    """The days there are partitions of, oldest first."""
+    return [LogDay(*row) for row in await conn.fetch(QUERIES.load_partitions)]
+
+
+async def load_long_readers(conn: Connection) -> list[LongReader]:
+    """Whose transactions have the log open for longer than any step of ours."""
+    return [LongReader(*row) for row in await conn.fetch(QUERIES.load_long_readers, LONG_READ_S)]
 
 
 def _fate(day: date, needs: Sequence[Need], settings: RelaySettings, now: datetime) -> Fate:

@@ -28,7 +28,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The oldest event an endpoint has still to be given; `kind` is cursor, delivery or replay."""
+    """The oldest event an endpoint has still to be given; `kind` is cursor, delivery or replay, `enabled` the merchant."""
 
     endpoint_id: UUID
     merchant_id: UUID
@@ -38,6 +38,7 @@ class Need:
     state: str
     state_since: datetime
     warned_since: datetime | None
+    enabled: bool
 
 
 def first_day_kept(now: datetime, kept_days: int) -> date:

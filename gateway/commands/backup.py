@@ -18,7 +18,7 @@ from gateway.keyfiles import ENCRYPTION_KEY_FILE, keep_restored, load_keys, read
 from gateway.settings import Settings
 from migrations.archive import read_members, verify_archive
 from migrations.backup import read_backup, write_backup
-from relay.log import raise_epochs
+from relay.log import make_partitions_named, raise_epochs
 
 APPLICATION = "chainbell-backup"
 KEYS_FOLDER = "keys/"
@@ -63,6 +63,7 @@ async def _restore(frame: Frame) -> int:
             await read_backup(
                 dsn,
                 file,
+                before_restore=make_partitions_named,
                 after_restore=raise_epochs,
                 report=lambda table, count: progress.count(count, f"bytes of {table}"),
             )

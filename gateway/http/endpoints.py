@@ -12,7 +12,13 @@ from gateway.event_types import EVENT_TYPES
 from gateway.http.calls import NO_CONTENT, Answer, Call, json_answer
 from gateway.http.cursors import decode_after, page
 from gateway.http.public_keys import view_public_key
-from gateway.http.shapes_relay import CreatedEndpoint, EndpointObject, EndpointSecret, NewEndpoint
+from gateway.http.shapes_relay import (
+    CreatedEndpoint,
+    EndpointObject,
+    EndpointSecret,
+    LostEvents,
+    NewEndpoint,
+)
 from gateway.http.trail import acting_on, describe_terms, note
 from gateway.store import database_weather
 from indexer.events import format_time
@@ -176,6 +182,16 @@ def view_endpoint(endpoint: Endpoint) -> EndpointObject:
         last_failure=endpoint.last_failure,
         verification="pending" if endpoint.verification == "pending" else "verified",
         verification_failure=endpoint.verification_failure,
+        lost=[
+            LostEvents(
+                first_sequence=loss.first_sequence,
+                last_sequence=loss.last_sequence,
+                reason=loss.reason,
+                events=loss.events,
+                lost_at=format_time(loss.lost_at),
+            )
+            for loss in endpoint.losses
+        ],
         created_at=format_time(endpoint.created_at),
         updated_at=format_time(endpoint.updated_at),
     )

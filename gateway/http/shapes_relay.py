@@ -96,8 +96,22 @@ class ReplayExhausted(Strict, frozen=True):
     exhausted_since: Time
 
 
+class LostEvents(Given, frozen=True):
+    """What retention dropped before this endpoint had it, both ends included: events never delivered in time, or
+    deliveries that had run out of tries.
+    """
+
+    first_sequence: int
+    last_sequence: int
+    reason: Literal["undelivered", "exhausted"]
+    events: int
+    lost_at: str
+
+
 class EndpointObject(Given, frozen=True):
-    """An endpoint. `sequence` is its place in the log; of its own headers only the names are shown."""
+    """An endpoint. `sequence` is its place in the log; of its own headers only the names are shown. `lost` has the newest
+    losses first, at most 20.
+    """
 
     id: str
     url: str
@@ -116,6 +130,7 @@ class EndpointObject(Given, frozen=True):
     last_failure: str | None
     verification: Literal["pending", "verified"]
     verification_failure: str | None
+    lost: list[LostEvents]
     created_at: str
     updated_at: str
 

@@ -2,7 +2,8 @@
 -- Blocks in plpgsql take no parameters; what they need is set for the transaction first.
 
 -- name: load_tables :many
--- Every table that holds rows: a partition is its own leaf, and belongs to its topmost parent.
+-- Every table that holds rows: a partition is its own leaf, and belongs to its topmost parent. What retention took out
+-- of the log and is about to drop belongs to nothing.
 select
   leaf.relname::text as leaf,
   coalesce(root.relname, leaf.relname)::text as name,
@@ -17,6 +18,7 @@ left join pg_class as root on root.oid = pg_partition_root(leaf.oid)
 where leaf.relnamespace = (select oid from pg_namespace where nspname = current_schema())
   and leaf.relkind = 'r'
   and leaf.relname <> 'schema_migrations'
+  and leaf.relname !~ '^retired_'
 order by name, leaf;
 
 -- name: load_references :many
@@ -55,10 +57,12 @@ begin
   for found in
     select relname
     from pg_class
-    where relnamespace = (select oid from pg_namespace where nspname = current_schema()) and relkind in ('r', 'p')
+    where relnamespace = (select oid from pg_namespace where nspname = current_schema())
+      and relkind in ('r', 'p')
+      and relname !~ '^retired_'
     order by relname
   loop
-    execute format('lock table %I in access share mode', found);
+    execute format('lock table only %I in access share mode', found);
   end loop;
 end
 $$;

@@ -37,7 +37,8 @@ from (
 where not exists (select from event_days d where d.day < part.day);
 
 -- name: load_needs :many
-select n.endpoint_id, n.merchant_id, n.kind, n.sequence, n.day, p.state, p.state_since, p.warned_since
+select n.endpoint_id, n.merchant_id, n.kind, n.sequence, n.day, p.state, p.state_since, p.warned_since,
+  not exists (select from disabled_merchants d where d.merchant_id = n.merchant_id) as enabled
 from endpoint_needs n
 join endpoints p
 on p.endpoint_id = n.endpoint_id
@@ -75,10 +76,25 @@ returning endpoint_id, merchant_id, version, state, warned_since;
 -- The days of the log with their sizes, for operators.
 -- name: load_partitions :many
 select to_date(right(c.relname, 10), 'YYYY_MM_DD') as day, pg_total_relation_size(c.oid) as bytes,
-  coalesce(i.inhparent = 'events'::regclass, false) as attached
+  coalesce(i.inhparent = 'events'::regclass, false) as attached,
+  exists (select from event_days d where d.day = to_date(right(c.relname, 10), 'YYYY_MM_DD')) as told
 from pg_class c
 left join pg_inherits i
 on i.inhrelid = c.oid
 where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace
   and c.relname ~ '^(retired_)?events_[0-9]{4}_[0-9]{2}_[0-9]{2}$'
 order by 1;
+
+-- Transactions that have the log's table open for longer than a step takes: while they last, no day can be taken out.
+-- name: load_long_readers :many
+select a.pid, a.application_name, a.state, a.xact_start as since
+from pg_stat_activity a
+where a.pid <> pg_backend_pid() and a.xact_start < clock_timestamp() - make_interval(secs => $1::double precision)
+  and exists (
+    select
+    from pg_locks l
+    join pg_class c
+    on c.oid = l.relation
+    where l.pid = a.pid and l.granted and c.relname ~ '^events(_default|_[0-9_]+)?$'
+  )
+order by a.xact_start;

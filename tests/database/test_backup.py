@@ -23,7 +23,10 @@ from migrations.connect import connect
 from migrations.errors import BackupProblem
 from migrations.handles import Connection
 from migrations.runner import Migration, migrate, parse_migrations
-from relay import log
+from relay import audit, log
+from relay.bodies import RelayFact
+from relay.prune import Pruned, step_prune
+from relay.settings import RelaySettings
 from tests.conftest import DatabaseServer, own_database
 
 KEYS = {"encryption-key": b"\x00\xff" * 16, "admin-token": b"secret\n"}
@@ -334,6 +337,36 @@ async def test_the_product_s_own_schema_comes_back_and_its_logs_start_a_new_epoc
     for changed in ("merchant_logs", "log_epochs"):
         assert before.pop(changed) != after.pop(changed)
     assert before == after
+
+
+async def test_a_log_of_many_days_comes_back_with_its_days_and_without_what_was_taken_out(
+    database_url: str, database_server: DatabaseServer, migrated_template: str, file: Path
+) -> None:
+    merchant, first = uuid.UUID(int=7), dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+    conn = await connect(database_url, application_name="test")
+    for number in range(5):
+        fact = RelayFact(merchant, "dep_a", number + 1, "deposit.included", {}, first)
+        async with conn.transaction():
+            await log.append(conn, [fact], now=first + dt.timedelta(days=number))
+    await log.make_partitions(conn, now=first)
+    stranger = await connect(database_url, application_name="report")
+    now = first + dt.timedelta(days=12)
+    await conn.execute("create table retired_events_2026_02_28 (like events)")
+    await conn.execute("insert into retired_events_2026_02_28 select * from events limit 1")
+    async with stranger.transaction():
+        await stranger.fetchval("select count(*) from retired_events_2026_02_28")
+        assert await step_prune(conn, RelaySettings(retention_days=10), now=now) is Pruned.MORE
+        await write_backup(database_url, file, KEYS)
+    await stranger.close()
+    await conn.close()
+    async with own_database(database_server, migrated_template) as url:
+        await read_backup(url, file, before_restore=log.make_partitions_named, after_restore=log.raise_epochs)
+        restored = await connect(url, application_name="test")
+        counts = await restored.fetch("select tableoid::regclass::text as part from events order by sequence")
+        assert [row["part"] for row in counts] == [f"events_2026_03_0{n}" for n in range(2, 6)]
+        assert await log.load_oldest_sequence(restored, merchant) == 2
+        assert await audit.verify_log(restored, merchant) == []
+        await restored.close()
 
 
 async def test_only_the_tables_named_as_seeded_hold_rows_after_migrating(database_url: str) -> None:

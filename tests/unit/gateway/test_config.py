@@ -87,6 +87,12 @@ WRONG = [
         "relay.proxy_url: a URL like http://proxy.example:3128 is wanted",
     ),
     ("[relay]\nverify_endpoints = 1", "relay.verify_endpoints: true or false is wanted"),
+    ("[relay]\nretention_days = -1", "relay.retention_days: "),
+    ("[relay]\nretention_max_days = 30", "relay.retention_max_days: does nothing without retention_days"),
+    (
+        "[relay]\nretention_days = 30\nretention_max_days = 36",
+        "relay.retention_max_days: 37 or more is wanted: 7 days above retention_days, to warn in time",
+    ),
     ("[relay]\nattempt_timeout_s = 0", "relay.attempt_timeout_s: a number above 0 and up to 60 is wanted"),
     (
         '[relay]\nallow_private_networks = "yes"',
