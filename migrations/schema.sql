@@ -324,7 +324,9 @@ begin
     on l.merchant_id = d.merchant_id
     where d.day = old_day
       and not exists (
-        select from event_leaves f where f.merchant_id = l.merchant_id and f.sequence = l.sequence
+        select
+        from event_leaves f
+        where f.merchant_id = l.merchant_id and f.sequence = l.sequence
       )
   ) then
     return 'unproven';

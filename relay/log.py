@@ -2,7 +2,7 @@
 
 Lives here: `append`, inside the caller's transaction, so that an event and what it tells commit together; readers; new
 epochs after a restore; partitions made ahead. Readers name the days they read, since a query that does not opens every
-partition there is (docs/decisions/0006-a-partition-a-day.md). Does not live here: the form of an event (`bodies`),
+partition there is (docs/decisions/0007-a-partition-a-day.md). Does not live here: the form of an event (`bodies`),
 checking a log (`audit`), sending (`dispatch`), dropping a day (`prune`).
 """
 

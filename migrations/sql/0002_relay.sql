@@ -57,7 +57,7 @@ for each row
 execute function refuse_event_change();
 
 -- Which days a merchant's log has, and the sequence each begins with. Whoever reads by sequence finds here which
--- partitions to read, so that the others are neither planned nor locked (docs/decisions/0006-a-partition-a-day.md).
+-- partitions to read, so that the others are neither planned nor locked (docs/decisions/0007-a-partition-a-day.md).
 -- Written with the first event of the day, deleted with the partition.
 create table event_days (
   day date not null,
@@ -628,7 +628,9 @@ begin
     on l.merchant_id = d.merchant_id
     where d.day = old_day
       and not exists (
-        select from event_leaves f where f.merchant_id = l.merchant_id and f.sequence = l.sequence
+        select
+        from event_leaves f
+        where f.merchant_id = l.merchant_id and f.sequence = l.sequence
       )
   ) then
     return 'unproven';
