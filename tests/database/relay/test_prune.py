@@ -13,6 +13,7 @@ import pytest
 from migrations.connect import connect
 from migrations.handles import Connection
 from relay import audit, endpoints, log, redeliver
+from relay import prune as prune_module
 from relay.bodies import Published
 from relay.errors import SequencePruned
 from relay.prune import QUERIES, Pruned, load_needs, step_prune
@@ -250,6 +251,26 @@ async def test_whoever_begins_to_need_a_day_and_its_retirement_exclude_each_othe
         async with other.transaction():
             await redeliver.replay(other, MERCHANT, made.endpoint_id, from_sequence=1, now=NOW)
     await other.close()
+
+
+async def test_who_begins_to_need_a_day_while_its_leaves_are_written_loses_nothing(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await three_days(conn)
+    keep_leaves = prune_module._keep_leaves
+    made: list[UUID] = []
+
+    async def slowly(own: Connection, day: date) -> None:
+        await keep_leaves(own, day)
+        made.append(await endpoint_behind(own))
+
+    monkeypatch.setattr(prune_module, "_keep_leaves", slowly)
+    assert await step_prune(conn, SETTINGS, now=NOW) is Pruned.BUSY
+    assert await step_prune(conn, SETTINGS, now=NOW) is Pruned.DONE
+    assert (await days(conn))[0] == OLD.date()
+    (endpoint_id,) = made
+    shown = await endpoints.load_endpoint(conn, BOX, MERCHANT, endpoint_id)
+    assert (shown.sequence, shown.losses) == (0, ())
 
 
 async def test_two_workers_that_prune_at_once_forget_everything_once(
