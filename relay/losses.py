@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from migrations.handles import Connection
@@ -23,8 +23,9 @@ DELIVERIES = load_queries("relay", "deliveries.sql")
 ENDPOINTS = load_queries("relay", "endpoints.sql")
 
 EVENTS_LOST = "endpoint.events_lost"
-UNDELIVERED = "undelivered"
-EXHAUSTED = "exhausted"
+UNDELIVERED: Literal["undelivered"] = "undelivered"
+EXHAUSTED: Literal["exhausted"] = "exhausted"
+Reason = Literal["undelivered", "exhausted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Loss:
     endpoint_id: UUID
     first_sequence: int
     last_sequence: int
-    reason: str
+    reason: Reason
     events: int
     lost_at: datetime
 
@@ -56,14 +57,14 @@ async def lose_day(conn: Connection, day: date, *, now: datetime) -> list[Loss]:
     if not ends:
         return []
     endpoints, lasts = list(ends), list(ends.values())
-    lost: dict[tuple[UUID, str], list[tuple[int, int, int]]] = {}
+    lost: dict[tuple[UUID, Reason], list[tuple[int, int, int]]] = {}
     for row in await conn.fetch(QUERIES.pass_lost_events, endpoints, lasts):
         if row["after_sequence"] < row["last_sequence"]:
             after, last = row["after_sequence"], row["last_sequence"]
             lost.setdefault((row["endpoint_id"], UNDELIVERED), []).append((after + 1, last, last - after))
     freed = []
     for row in await conn.fetch(QUERIES.delete_lost_rows, endpoints, lasts):
-        reason = EXHAUSTED if row["exhausted"] else UNDELIVERED
+        reason: Reason = EXHAUSTED if row["exhausted"] else UNDELIVERED
         lost.setdefault((row["endpoint_id"], reason), []).append(
             (row["first_sequence"], row["last_sequence"], row["events"])
         )
@@ -95,7 +96,7 @@ def read_losses(rows: Sequence[_Row]) -> tuple[Loss, ...]:
     )
 
 
-def _sum_up(endpoint_id: UUID, reason: str, parts: Sequence[tuple[int, int, int]], now: datetime) -> Loss:
+def _sum_up(endpoint_id: UUID, reason: Reason, parts: Sequence[tuple[int, int, int]], now: datetime) -> Loss:
     return Loss(
         endpoint_id,
         min(first for first, _, _ in parts),

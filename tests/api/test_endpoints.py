@@ -37,6 +37,28 @@ async def test_the_secret_is_shown_once(world: World, key: str) -> None:
     assert listed.json["items"] == [shown.json]
 
 
+async def test_what_retention_dropped_before_it_was_delivered_stands_on_the_endpoint(
+    world: World, key: str
+) -> None:
+    made = await create(world, key)
+    assert made["lost"] == []
+    async with world.pool.acquire() as conn:
+        await conn.execute(
+            """insert into endpoint_losses (endpoint_id, first_sequence, last_sequence, reason, events, lost_at)
+            select endpoint_id, n, n + 1, 'undelivered', 2, '2026-03-01' from endpoints, generate_series(1, 50, 2) n"""
+        )
+    shown = (await world.call("GET", f"/v1/endpoints/{made['id']}", key=key)).json["lost"]
+    assert shown == (await world.call("GET", "/v1/endpoints", key=key)).json["items"][0]["lost"]
+    assert len(shown) == 20
+    assert shown[0] == {
+        "first_sequence": 49,
+        "last_sequence": 50,
+        "reason": "undelivered",
+        "events": 2,
+        "lost_at": "2026-03-01T00:00:00Z",
+    }
+
+
 BAD = [
     ({"url": "ftp://shop.example"}, "/url"),
     ({"url": "http://user:password@shop.example"}, "/url"),

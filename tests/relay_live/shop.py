@@ -57,9 +57,14 @@ class Shop:
         self.alerts.append((kind, detail))
 
     async def publish(
-        self, *objects: str, type_: str = "deposit.included", merchant: UUID = MERCHANT
+        self,
+        *objects: str,
+        type_: str = "deposit.included",
+        merchant: UUID = MERCHANT,
+        now: datetime | None = None,
     ) -> list[Published]:
         facts = []
+        now = now or datetime.now(UTC)
         for object_id in objects:
             self.versions[object_id] = self.versions.get(object_id, 0) + 1
             facts.append(
@@ -69,11 +74,11 @@ class Shop:
                     self.versions[object_id],
                     type_,
                     {"deposit": {"id": object_id}},
-                    datetime.now(UTC),
+                    now,
                 )
             )
         async with self.pool.acquire() as conn, conn.transaction():
-            return await log.append(conn, facts, now=datetime.now(UTC))
+            return await log.append(conn, facts, now=now)
 
     async def endpoint(
         self, receiver: Receiver | str, *, merchant: UUID = MERCHANT, **terms: Any
