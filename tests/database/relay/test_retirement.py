@@ -51,6 +51,7 @@ class Writer:
                 await log.append(conn, facts, now=NOW)
             self.longest_s = max(self.longest_s, time.monotonic() - began)
         await conn.close()
+        print(f"{self.written} transactions, the longest of {self.longest_s * 1000:.0f} ms")
 
     def stop(self) -> None:
         self._stopped.set()
