@@ -20,7 +20,7 @@ from migrations.queries import load_queries
 from relay import tree
 from relay.bodies import NO_HASH, LogHead, Published, compute_event_id
 from relay.errors import LogBroken
-from relay.log import DAYS_A_READ, load_head, load_oldest_sequence
+from relay.log import DAYS_A_READ, load_head, load_oldest_sequence, load_stretch_end
 from relay.merkle import Peaks, Subtree
 
 QUERIES = load_queries("relay", "log.sql")
@@ -111,9 +111,12 @@ async def verify_log(conn: Connection, merchant_id: UUID) -> list[LogFault]:
     """
     head = await load_head(conn, merchant_id)
     walk = await _begin(conn, merchant_id)
-    for after in range(walk.next_sequence - 1, head.sequence, BATCH_EVENTS):
-        for event in await _load_batch(conn, merchant_id, after, min(after + BATCH_EVENTS, head.sequence)):
+    after = walk.next_sequence - 1
+    while after < head.sequence:
+        last = min(head.sequence, await load_stretch_end(conn, merchant_id, after, BATCH_EVENTS))
+        for event in await _load_batch(conn, merchant_id, after, last):
             walk.take(event)
+        after = last
     walk.arrive(head)
     for sequence in await _load_strays(conn, merchant_id):
         walk.note(sequence, f"sequence {sequence} stands on a day that is not its own")

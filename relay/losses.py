@@ -73,12 +73,27 @@ async def lose_day(conn: Connection, day: date, *, now: datetime) -> list[Loss]:
     if freed:
         await conn.execute(DELIVERIES.promote_waiting_rows, *map(list, zip(*freed, strict=True)), now)
     for row in await conn.fetch(QUERIES.pass_lost_replays, endpoints, lasts):
-        after, last = row["after_sequence"], row["last_sequence"]
-        lost.setdefault((row["endpoint_id"], UNDELIVERED), []).append((after + 1, last, last - after))
+        part = await _measure_replay(conn, row, day)
+        if part is not None:
+            lost.setdefault((row["endpoint_id"], UNDELIVERED), []).append(part)
     losses = [_sum_up(endpoint_id, reason, parts, now) for (endpoint_id, reason), parts in lost.items()]
     await _record(conn, losses)
     await _tell(conn, losses, now)
     return losses
+
+
+async def _measure_replay(conn: Connection, row: _Row, day: date) -> tuple[int, int, int] | None:
+    """What one replay loses, as first and last sequence and how many; None for nothing that is not counted elsewhere."""
+    after, last = row["after_sequence"], row["last_sequence"]
+    if row["exhausted_since"] is not None:
+        return None  # its deliveries have rows, which are lost themselves
+    if row["object_id"] is None:
+        return after + 1, last, last - after
+    found = await conn.fetchrow(
+        QUERIES.measure_lost_object, row["merchant_id"], row["object_id"], after, last, day
+    )
+    assert found is not None, "a count has a row"
+    return (found["first_sequence"], found["last_sequence"], found["events"]) if found["events"] else None
 
 
 def read_losses(rows: Sequence[_Row]) -> tuple[Loss, ...]:

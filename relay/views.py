@@ -17,7 +17,7 @@ from uuid import UUID
 from migrations.handles import Connection
 from migrations.queries import load_queries
 from relay.errors import NotFound
-from relay.log import load_days, load_stretch_end
+from relay.log import glance, load_days, load_stretch_end
 from relay.model import delivery_id_of
 
 QUERIES = load_queries("relay", "views.sql")
@@ -142,7 +142,8 @@ async def find_delivery(conn: Connection, merchant_id: UUID, delivery_id: UUID) 
         delivery_id_of(endpoint_id, delivery_id) for endpoint_id in endpoints
     ]  # exclusive-or undoes itself
     for days in await load_days(conn, [merchant_id]):
-        row = await conn.fetchrow(QUERIES.find_delivery, merchant_id, endpoints, events, days)
+        async with glance(conn):
+            row = await conn.fetchrow(QUERIES.find_delivery, merchant_id, endpoints, events, days)
         if row is not None:
             return _delivery(row, row["endpoint_id"])
     raise NotFound("no such delivery")

@@ -45,7 +45,7 @@ group by endpoint_id, object_id, replay, state = 'exhausted';
 
 -- name: pass_lost_replays :many
 with cut as (
-  select r.replay_id, r.endpoint_id, r.sequence as after_sequence, r.sequence_last,
+  select r.replay_id, r.endpoint_id, r.object_id, r.exhausted_since, r.sequence as after_sequence, r.sequence_last,
     least(r.sequence_last, lost.sequence) as last_sequence
   from endpoint_replays r
   join unnest($1::uuid[], $2::bigint[]) as lost (endpoint_id, sequence)
@@ -64,8 +64,16 @@ passed as (
   from cut
   where r.replay_id = cut.replay_id and cut.sequence_last > cut.last_sequence
 )
-select endpoint_id, after_sequence, last_sequence
-from cut;
+select cut.endpoint_id, p.merchant_id, cut.object_id, cut.exhausted_since, cut.after_sequence, cut.last_sequence
+from cut
+join endpoints p
+on p.endpoint_id = cut.endpoint_id;
+
+-- What a replay of one object loses with a day: the object's events, not all that stand between them.
+-- name: measure_lost_object :one
+select min(sequence) as first_sequence, max(sequence) as last_sequence, count(*) as events
+from events_of_object($1, $2, $3, array[$5::date], null)
+where sequence <= $4;
 
 -- name: insert_losses :exec
 insert into endpoint_losses (endpoint_id, first_sequence, last_sequence, reason, events, lost_at)

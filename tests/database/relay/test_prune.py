@@ -16,6 +16,7 @@ from relay import audit, endpoints, log, redeliver
 from relay import prune as prune_module
 from relay.bodies import Published
 from relay.errors import SequencePruned
+from relay.model import delivery_id_of
 from relay.prune import QUERIES, Pruned, load_needs, step_prune
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
@@ -82,11 +83,13 @@ async def told(conn: Connection, after_sequence: int) -> list[tuple[str, dict[st
     return [(one.type, json.loads(one.body)["data"]) for one in found]
 
 
-async def three_days(conn: Connection) -> None:
-    await tell(conn, 1, OLD)
+async def three_days(conn: Connection) -> Published:
+    """The event of the first of them."""
+    first = await tell(conn, 1, OLD)
     await tell(conn, 2, OLD + timedelta(days=1))
     await tell(conn, 3, NOW)
     await log.make_partitions(conn, now=NOW)
+    return first
 
 
 async def test_days_nobody_needs_go_and_leave_their_hashes(conn: Connection) -> None:
@@ -223,6 +226,35 @@ async def test_a_replay_of_lost_events_goes_on_behind_them(conn: Connection) -> 
     assert [tuple(row) for row in rows] == [(2, 3)]
 
 
+async def test_of_a_replay_of_one_object_only_the_events_of_it_are_lost(conn: Connection) -> None:
+    for version, name in enumerate(("dep_a", "dep_b", "dep_a", "dep_b"), 1):
+        await tell(conn, version, OLD, name=name)
+    await tell(conn, 5, NOW)
+    await log.make_partitions(conn, now=NOW)
+    endpoint_id = await endpoint_behind(conn, sequence=5)
+    async with conn.transaction():
+        await redeliver.replay_object(conn, MERCHANT, endpoint_id, object_id="dep_a", now=NOW)
+    for ahead in (0, 7):
+        await prune(conn, ENDING, NOW + timedelta(days=ahead))
+    rows = await conn.fetch("select sequence, sequence_last, object_id from endpoint_replays")
+    assert [tuple(row) for row in rows] == [(4, 5, "dep_a")]
+    (loss,) = (await endpoints.load_endpoint(conn, BOX, MERCHANT, endpoint_id)).losses
+    assert (loss.first_sequence, loss.last_sequence, loss.reason, loss.events) == (1, 3, "undelivered", 2)
+
+
+async def test_what_a_replay_of_exhausted_deliveries_loses_is_counted_once(conn: Connection) -> None:
+    first = await three_days(conn)
+    endpoint_id = await endpoint_behind(conn, sequence=3)
+    await trouble(conn, endpoint_id, first, "exhausted")
+    async with conn.transaction():
+        await redeliver.replay_exhausted(conn, MERCHANT, endpoint_id, since=OLD, now=NOW)
+    for ahead in (0, 7):
+        await prune(conn, ENDING, NOW + timedelta(days=ahead))
+    assert await conn.fetchval("select count(*) from endpoint_replays") == 0
+    (loss,) = (await endpoints.load_endpoint(conn, BOX, MERCHANT, endpoint_id)).losses
+    assert (loss.first_sequence, loss.last_sequence, loss.reason, loss.events) == (1, 1, "exhausted", 1)
+
+
 async def test_without_a_retention_nothing_of_the_log_goes(conn: Connection) -> None:
     await three_days(conn)
     await prune(conn, replace(SETTINGS, retention_days=None), NOW)
@@ -252,6 +284,64 @@ async def test_whoever_begins_to_need_a_day_and_its_retirement_exclude_each_othe
     with pytest.raises(SequencePruned):
         async with other.transaction():
             await redeliver.replay(other, MERCHANT, made.endpoint_id, from_sequence=1, now=NOW)
+    await other.close()
+
+
+@pytest.mark.parametrize("what", ["stretch", "object", "exhausted", "delivery"])
+async def test_a_day_that_somebody_asks_to_be_sent_again_stays(
+    conn: Connection, database_url: str, what: str
+) -> None:
+    first = await three_days(conn)
+    endpoint_id = await endpoint_behind(conn, sequence=3)
+    await trouble(conn, endpoint_id, first, "exhausted")
+    other = await connect(database_url, application_name="merchant")
+    async with other.transaction():
+        match what:
+            case "stretch":
+                await redeliver.replay(other, MERCHANT, endpoint_id, from_sequence=1, now=NOW)
+            case "object":
+                await redeliver.replay_object(other, MERCHANT, endpoint_id, object_id="dep_a", now=NOW)
+            case "exhausted":
+                await redeliver.replay_exhausted(other, MERCHANT, endpoint_id, since=OLD, now=NOW)
+            case _:
+                delivery_id = delivery_id_of(endpoint_id, first.event_id)
+                await redeliver.retry_delivery(other, MERCHANT, delivery_id, now=NOW)
+        assert await prune(conn, SETTINGS, NOW) is Pruned.BUSY
+    assert await prune(conn, SETTINGS, NOW) is Pruned.DONE
+    assert (await days(conn))[0] == OLD.date()
+    await other.close()
+
+
+@pytest.mark.parametrize("what", ["stretch", "object", "exhausted"])
+async def test_whoever_asks_while_a_day_goes_waits_for_it_and_holds_nothing_it_needs(
+    conn: Connection, database_url: str, what: str
+) -> None:
+    """Or the two would wait for each other: the asker locks the endpoint, and what it loses is written there."""
+    await three_days(conn)
+    endpoint_id = await endpoint_behind(conn, sequence=3)
+    other = await connect(database_url, application_name="merchant")
+
+    async def ask() -> object:
+        async with other.transaction():
+            match what:
+                case "stretch":
+                    return await redeliver.replay(other, MERCHANT, endpoint_id, from_sequence=3, now=NOW)
+                case "object":
+                    return await redeliver.replay_object(
+                        other, MERCHANT, endpoint_id, object_id="dep_a", now=NOW
+                    )
+                case _:
+                    return await redeliver.replay_exhausted(other, MERCHANT, endpoint_id, since=OLD, now=NOW)
+
+    async with asyncio.TaskGroup() as group:
+        async with conn.transaction():
+            assert await conn.fetchval(QUERIES.take_retention)
+            asking = group.create_task(ask())
+            waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+            while not await conn.fetchval(waits):  # noqa: ASYNC110  # the database changes it
+                await asyncio.sleep(0.01)
+            await conn.execute("select from endpoints where endpoint_id = $1 for update nowait", endpoint_id)
+        await asking
     await other.close()
 
 
