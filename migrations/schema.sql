@@ -6,6 +6,16 @@ CREATE FUNCTION public.day_of(moment timestamp with time zone) RETURNS date
   select (moment at time zone 'UTC')::date
 $$;
 
+CREATE FUNCTION public.default_has_events_of(day date) RETURNS boolean
+    LANGUAGE sql
+    AS $$
+  select exists (
+    select
+    from events_default
+    where created_at >= starts_of_day(day) and created_at < starts_of_day(day + 1)
+  )
+$$;
+
 CREATE FUNCTION public.drop_retired_partition() RETURNS boolean
     LANGUAGE plpgsql
     SET lock_timeout TO '100ms'
@@ -33,7 +43,7 @@ end
 $$;
 
 CREATE FUNCTION public.event_bodies(merchant uuid, sequences bigint[], moments timestamp with time zone[]) RETURNS TABLE(sequence bigint, body bytea)
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 #variable_conflict use_column
@@ -55,7 +65,7 @@ end
 $$;
 
 CREATE FUNCTION public.events_behind(endpoint_ids uuid[], merchant_ids uuid[], afters bigint[], wanted bigint[]) RETURNS TABLE(endpoint_id uuid, event_id uuid, sequence bigint, object_id text, version bigint, type text, created_at timestamp with time zone, body bytea)
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 #variable_conflict use_column
@@ -116,7 +126,7 @@ CREATE TABLE public.events (
 PARTITION BY RANGE (created_at);
 
 CREATE FUNCTION public.events_between(merchant uuid, after bigint, last bigint, wanted_types text[], wanted bigint) RETURNS SETOF public.events
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 declare
@@ -150,7 +160,7 @@ end
 $$;
 
 CREATE FUNCTION public.events_of_object(merchant uuid, object text, after bigint, days date[], wanted bigint) RETURNS SETOF public.events
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 declare
@@ -175,7 +185,7 @@ end
 $$;
 
 CREATE FUNCTION public.events_with_ids(ids uuid[], days date[], wanted bigint) RETURNS SETOF public.events
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 declare
@@ -255,8 +265,16 @@ begin
   if to_regclass(name) is not null then
     return 'there';
   end if;
-  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late.
-  lock table only events in share row exclusive mode;
+  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late. Readers too, where
+  -- rows move: planned before and run after, they would look for them where they were.
+  if default_has_events_of(day) then
+    lock table only events in access exclusive mode;
+  else
+    lock table only events in share row exclusive mode;
+    if default_has_events_of(day) then
+      raise lock_not_available;  -- told in the meantime; the next attempt knows
+    end if;
+  end if;
   lock table events_default in access exclusive mode;
   execute format('create table %I (like events including defaults including constraints)', name);
   perform set_config('chainbell.moving_events', 'on', true);

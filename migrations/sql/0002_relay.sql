@@ -82,6 +82,14 @@ create function partition_of(day date) returns text language sql immutable as $$
   )
 $$;
 
+create function default_has_events_of(day date) returns boolean language sql as $$
+  select exists (
+    select
+    from events_default
+    where created_at >= starts_of_day(day) and created_at < starts_of_day(day + 1)
+  )
+$$;
+
 -- Makes the partition of `day`, and moves rows that came before it out of the default partition. Says what came of it:
 -- 'made', 'there' or 'busy'. Writers wait for it no longer than the lock timeout, whatever holds the table.
 create function make_events_partition(day date) returns text language plpgsql set lock_timeout = '100ms' as $$
@@ -97,8 +105,16 @@ begin
   if to_regclass(name) is not null then
     return 'there';
   end if;
-  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late.
-  lock table only events in share row exclusive mode;
+  -- Writers wait at the parent, before they choose a partition; at the default one it would be too late. Readers too, where
+  -- rows move: planned before and run after, they would look for them where they were.
+  if default_has_events_of(day) then
+    lock table only events in access exclusive mode;
+  else
+    lock table only events in share row exclusive mode;
+    if default_has_events_of(day) then
+      raise lock_not_available;  -- told in the meantime; the next attempt knows
+    end if;
+  end if;
   lock table events_default in access exclusive mode;
   execute format('create table %I (like events including defaults including constraints)', name);
   perform set_config('chainbell.moving_events', 'on', true);
@@ -121,10 +137,12 @@ $$;
 
 -- Reading. Each function names the days it reads, one statement a day; `force_custom_plan` lets the planner see them, so
 -- that it opens one partition, however many there are. A plain query would open and lock all of them, every time.
+-- They are volatile, so that each of these statements has a snapshot of its own, taken when its partition is chosen and
+-- locked: with the caller's older one, rows that were moved in between would be seen in neither place.
 
 -- Up to `wanted` events of a merchant behind `after` and up to `last`, ascending; only of `wanted_types` unless null.
 create function events_between(merchant uuid, after bigint, last bigint, wanted_types text[], wanted bigint)
-returns setof events language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+returns setof events language plpgsql set plan_cache_mode = force_custom_plan as $$
 declare
   lacking bigint := wanted;
   found_now bigint;
@@ -161,7 +179,7 @@ create function events_behind(endpoint_ids uuid[], merchant_ids uuid[], afters b
 returns table (
   endpoint_id uuid, event_id uuid, sequence bigint, object_id text, version bigint, type text, created_at timestamptz,
   body bytea
-) language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+) language plpgsql set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
 declare
   one record;
@@ -200,7 +218,7 @@ $$;
 
 -- The bodies of one merchant's events, of which the caller knows sequence and moment.
 create function event_bodies(merchant uuid, sequences bigint[], moments timestamptz[])
-returns table (sequence bigint, body bytea) language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+returns table (sequence bigint, body bytea) language plpgsql set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
 declare
   one record;
@@ -221,7 +239,7 @@ $$;
 
 -- Events by id, looked for in `days` in the order given, until `wanted` of them are found.
 create function events_with_ids(ids uuid[], days date[], wanted bigint)
-returns setof events language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+returns setof events language plpgsql set plan_cache_mode = force_custom_plan as $$
 declare
   lacking bigint := wanted;
   found_now bigint;
@@ -242,7 +260,7 @@ $$;
 
 -- Up to `wanted` events about one object behind `after`, ascending, in `days`, which ascend too; null wants all of them.
 create function events_of_object(merchant uuid, object text, after bigint, days date[], wanted bigint)
-returns setof events language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+returns setof events language plpgsql set plan_cache_mode = force_custom_plan as $$
 declare
   lacking bigint := wanted;
   found_now bigint;
@@ -264,7 +282,8 @@ begin
 end
 $$;
 
--- The sequences of a merchant's events that stand on one of `days` and do not belong there; there should be none.
+-- The sequences of a merchant's events that stand on one of `days` and do not belong there; there should be none. One
+-- snapshot for all of it: an event must not be seen without its day.
 create function stray_events(merchant uuid, days date[])
 returns setof bigint language plpgsql stable set plan_cache_mode = force_custom_plan as $$
 declare

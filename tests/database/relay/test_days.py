@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
+from migrations.connect import connect
 from migrations.handles import Connection, Pool
 from migrations.ids import encode_id
-from relay import endpoints, log, redeliver, views
+from migrations.queries import load_queries
+from relay import endpoints, log, redeliver, replays, tree, views
 from relay.bodies import Published, RelayFact
 from relay.errors import LogBroken
+from relay.model import delivery_id_of
 from relay.secretbox import SecretBox
 from relay.storage import ReadBehind
 from relay.store import PostgresRelayStore
 from relay.terms import EndpointTerms, Rules
 from tests.database.relay.stages import MERCHANT
 
+DELIVERIES = load_queries("relay", "deliveries.sql")
 FIRST = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAYS, EACH = 9, 4
 LENGTH = DAYS * EACH
@@ -125,6 +129,168 @@ async def test_deliveries_are_listed_and_replayed_over_days(
     }
     rows = await conn.fetch("select sequence, prev_sequence from delivery_exceptions order by 1")
     assert [tuple(row) for row in rows] == [(n, n - 1) for n in range(2, 11)]
+
+
+async def test_one_object_is_replayed_over_days(
+    conn: Connection, pool: Pool, events: Sequence[Published], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replays, "LOOK_BACK_STRETCH", 2)
+    endpoint_id = await endpoint(conn, from_sequence=1)
+    await conn.execute("update endpoint_cursors set sequence = $1, matched_sequence = $1", LENGTH - EACH)
+    async with conn.transaction():
+        asked = await redeliver.replay_object(conn, MERCHANT, endpoint_id, object_id="dep_1", now=FIRST)
+    own = [event.sequence for event in events if event.object_id == "dep_1"][:-1]
+    assert asked == redeliver.Replay(endpoint_id, own[0], own[-1], len(own))
+    store = PostgresRelayStore(pool)
+    async with asyncio.timeout(30):
+        while await store.advance_replay(endpoint_id, now=FIRST, limit=3, rows_max=100):
+            pass
+    rows = await conn.fetch("select sequence, prev_sequence from delivery_exceptions order by 1")
+    assert [tuple(row) for row in rows] == [(sequence, sequence - 1) for sequence in own]
+
+
+async def test_what_came_before_is_looked_for_no_further_than_some_days(
+    conn: Connection, events: Sequence[Published]
+) -> None:
+    """Two, here. What is behind them may match, so it counts as if it did."""
+    before = [
+        await replays.load_matched_before(conn, MERCHANT, ["deposit.included"], event.sequence)
+        for event in events
+    ]
+    assert before == [0, *(4 * ((event.sequence - 2) // 4) + 1 for event in events[1:])]
+    found = await replays.load_matched_before(conn, MERCHANT, ["test.ping"], LENGTH)
+    assert found == LENGTH - 2 * EACH
+
+
+async def test_who_walks_over_days_in_a_transaction_keeps_no_lock_on_them(
+    conn: Connection, events: Sequence[Published]
+) -> None:
+    endpoint_id = await endpoint(conn, from_sequence=1)
+    async with conn.transaction():
+        assert len(await tree.load_leaves(conn, MERCHANT, (0, LENGTH))) == len(events)
+        found = await replays.measure_object(conn, MERCHANT, "dep_0", None, last_sequence=LENGTH)
+        assert found == replays.ObjectEvents(DAYS, DAYS, 1, LENGTH - EACH + 1)
+        delivery = await views.find_delivery(conn, MERCHANT, delivery_id_of(endpoint_id, events[0].event_id))
+        assert delivery.sequence == 1
+        held = await conn.fetch(
+            """select distinct c.relname from pg_locks l join pg_class c on c.oid = l.relation
+            where l.pid = pg_backend_pid() and c.relname ~ '^events_[0-9d]'"""
+        )
+    assert held == []
+
+
+Read = Callable[[Connection, Sequence[Published]], Coroutine[None, None, list[int]]]
+
+
+async def read_by_sequence(conn: Connection, _told: Sequence[Published]) -> list[int]:
+    found = await log.load_events_after(conn, MERCHANT, after_sequence=0, types=None, limit=99)
+    return [one.sequence for one in found]
+
+
+async def read_by_id(conn: Connection, told: Sequence[Published]) -> list[int]:
+    found = [await log.load_event(conn, MERCHANT, event.event_id) for event in told]
+    return [one.sequence for one in found if one is not None]
+
+
+async def read_by_id_newest_first(conn: Connection, told: Sequence[Published]) -> list[int]:
+    return (await read_by_id(conn, told[::-1]))[::-1]
+
+
+async def read_by_object(conn: Connection, _told: Sequence[Published]) -> list[int]:
+    found = await log.load_events_of_object(conn, MERCHANT, "dep_0", after_sequence=0, limit=99)
+    return [one.sequence for one in found]
+
+
+async def read_oldest(conn: Connection, told: Sequence[Published]) -> list[int]:
+    oldest = await log.load_oldest_sequence(conn, MERCHANT)
+    return list(range(oldest, len(told) + 1))
+
+
+async def read_for_lanes(conn: Connection, told: Sequence[Published]) -> list[int]:
+    found: list[int] = []
+    query, lane = DELIVERIES.load_events_behind, await conn.fetchval("select endpoint_id from endpoints")
+    while len(found) < len(told):
+        rows = await conn.fetch(query, [lane], [MERCHANT], [len(found)], [99])
+        if not rows:
+            break
+        found += [row["sequence"] for row in rows]
+    return found
+
+
+async def read_leaves(conn: Connection, told: Sequence[Published]) -> list[int]:
+    return list(range(1, len(await tree.load_leaves(conn, MERCHANT, (0, len(told)))) + 1))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_by_sequence,
+        read_by_id,
+        read_by_id_newest_first,
+        read_by_object,
+        read_oldest,
+        read_for_lanes,
+        read_leaves,
+    ],
+)
+async def test_whoever_reads_while_rows_move_to_their_partition_sees_all_of_them(
+    conn: Connection, database_url: str, read: Read
+) -> None:
+    told: list[Published] = []
+    for day in range(3):  # all of it stands in the default partition
+        told += await publish(
+            conn,
+            FIRST + timedelta(days=day),
+            RelayFact(MERCHANT, "dep_0", day + 1, "deposit.included", {}, FIRST),
+        )
+    await endpoint(conn, from_sequence=1)
+    complete = [1, 2, 3]
+    assert await read(conn, told) == complete
+    mover = await connect(database_url, application_name="mover")
+    moving = mover.transaction()
+    await moving.start()
+    assert await log.make_partitions(mover, now=FIRST) == 1 + log.DAYS_AHEAD
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(read(conn, told))
+        waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        while not reading.done() and not await mover.fetchval(waits):  # noqa: ASYNC110  # the database changes it
+            await asyncio.sleep(0.01)
+        await moving.commit()
+    assert reading.result() == complete
+    assert await read(conn, told) == complete
+    await mover.close()
+
+
+async def test_a_partition_made_ahead_lets_readers_go_on(conn: Connection, database_url: str) -> None:
+    await log.make_partitions_of(conn, [FIRST.date()])
+    told = await publish(conn, FIRST, RelayFact(MERCHANT, "dep_0", 1, "deposit.included", {}, FIRST))
+    maker = await connect(database_url, application_name="maker")
+    making = maker.transaction()
+    await making.start()
+    assert await log.make_partitions(maker, now=FIRST) == log.DAYS_AHEAD
+    assert await asyncio.wait_for(read_by_sequence(conn, told), 5) == [1]
+    await making.rollback()
+    await maker.close()
+
+
+async def test_what_is_told_while_its_partition_is_asked_for_is_moved_by_the_next_attempt(
+    conn: Connection, database_url: str
+) -> None:
+    maker = await connect(database_url, application_name="maker")
+    days = [FIRST.date()]
+    telling = conn.transaction()
+    await telling.start()
+    told = await log.append(conn, [RelayFact(MERCHANT, "dep_0", 1, "deposit.included", {}, FIRST)], now=FIRST)
+    async with asyncio.TaskGroup() as group:
+        making = group.create_task(log.make_partitions_of(maker, days))
+        waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        while not making.done() and not await conn.fetchval(waits):  # noqa: ASYNC110  # the database changes it
+            await asyncio.sleep(0.01)
+        await telling.commit()
+    assert making.result() == 0, "rows were moved from under readers"
+    assert await log.make_partitions_of(maker, days) == 1
+    assert await read_by_sequence(conn, told) == [1]
+    await maker.close()
 
 
 async def endpoint(conn: Connection, *, from_sequence: int) -> UUID:
