@@ -163,36 +163,6 @@ async def test_days_that_nobody_made_partitions_for_get_them_later(conn: Connect
     assert {row["part"]: row["n"] for row in counts} == {"events_2026_08_17": 1, "events_2026_11_20": 1}
 
 
-async def test_whoever_reads_while_rows_move_to_their_partition_sees_them(
-    conn: Connection, database_url: str
-) -> None:
-    """A poller that is shown a hole goes on behind it and never comes back."""
-    await log.make_partitions(conn, now=NOW)
-    for version in (1, 2):
-        await publish(conn, fact(version), now=NOW - timedelta(days=40))
-    (last,) = await publish(conn, fact(3), now=NOW)
-    mover = await connect(database_url, application_name="mover")
-    moving = mover.transaction()
-    await moving.start()
-    assert await log.make_partitions(mover, now=NOW) == 1
-    readers = [await connect(database_url, application_name="reader") for _ in range(3)]
-    async with asyncio.TaskGroup() as group:
-        page = group.create_task(
-            log.load_events_after(readers[0], MERCHANT, after_sequence=0, types=None, limit=10)
-        )
-        oldest = group.create_task(log.load_oldest_sequence(readers[1], MERCHANT))
-        one = group.create_task(log.load_event(readers[2], MERCHANT, last.event_id))
-        waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        while await mover.fetchval(waiting) < len(readers):  # noqa: ASYNC110  (the server tells nobody)
-            await asyncio.sleep(0.01)
-        await moving.commit()
-    assert [event.sequence for event in page.result()] == [1, 2, 3]
-    assert oldest.result() == 1
-    assert one.result() is not None
-    for reader in (mover, *readers):
-        await reader.close()
-
-
 async def test_partitions_can_be_made_while_facts_are_published(conn: Connection, database_url: str) -> None:
     async def publish_on(name: str) -> None:
         own = await connect(database_url, application_name=name)
