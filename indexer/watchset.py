@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 COMPACT_ABOVE_ADDRESSES = 100_000
-MERGE_AFTER_ADDRESSES = 50_000
+MERGE_AFTER_ADDRESSES = 20_000
 EVM_ADDRESS = np.dtype([("first", np.uint64), ("middle", np.uint32), ("last", np.uint64)])
 EVM_ADDRESS_BYTES = EVM_ADDRESS.itemsize
 FINGERPRINT_BITS = 64
-SHARE_OF_A_PREFIX = 8
-"""About so many fingerprints begin alike: a cache line or two."""
+SHARE_OF_A_PREFIX = 3
+"""At most so many fingerprints begin alike, on average: a cache line or two."""
 GLANCE = 8
 """Fingerprints looked at for every address; for the few whose prefix is wider, the rest too."""
 PREFIXES_AT_ONCE = 1 << 16
@@ -82,7 +82,8 @@ class CompactSet:
         held = self._holds(wanted, begins, GLANCE)
         if self._widest > GLANCE:
             wide = np.flatnonzero(self._begins[prefixes + 1] - begins > GLANCE)
-            held[wide] = self._holds(wanted[wide], begins[wide], self._widest)
+            if len(wide):
+                held[wide] = self._holds(wanted[wide], begins[wide], self._widest)
         found: list[int] = np.flatnonzero(held).tolist()
         return found
 

@@ -29,7 +29,7 @@ NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 SETTINGS = RelaySettings(retention_days=60)
 ENDING = RelaySettings(retention_days=10, retention_max_days=30)
 DAYS = 20
-WRITER_WAITS_MAX_S = 1.0
+WRITER_WAITS_MAX_S = 5.0
 """Three lock timeouts of a tenth of a second are the promise; the rest is for a machine that does other things."""
 
 
@@ -104,7 +104,7 @@ async def test_a_transaction_somebody_left_open_delays_the_tidying_and_no_writer
             for _ in range(3):
                 assert await step_prune(conn, SETTINGS, now=NOW) is Pruned.BUSY
             assert await log.make_partitions(conn, now=NOW + timedelta(days=1)) == 0
-        readers = await conn.fetch(QUERIES.load_long_readers, 0.0)
+        readers = await conn.fetch(QUERIES.load_long_readers, 0.25)
         assert [row["application_name"] for row in readers] == ["report"]
     assert writer.longest_s < WRITER_WAITS_MAX_S
     assert await days_left(conn) == DAYS
