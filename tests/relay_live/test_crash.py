@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -50,9 +51,14 @@ async def test_killed_again_and_again_under_load_it_loses_nothing_and_changes_no
 ) -> None:
     endpoint = await shop.endpoint(receiver)
 
-    async def moody(_received: Received) -> web.StreamResponse:
+    refused: Counter[str] = Counter()
+
+    async def moody(received: Received) -> web.StreamResponse:
         await asyncio.sleep(rng.random() * 0.02)
-        return web.Response(status=500 if rng.random() < 0.1 else 200)
+        webhook_id = received.headers["webhook-id"]
+        is_refused = rng.random() < 0.1 and refused[webhook_id] < len(shop.settings.retry.schedule_s)
+        refused[webhook_id] += is_refused  # never so often that we give up: this is about what is lost
+        return web.Response(status=500 if is_refused else 200)
 
     receiver.answer = moody
     bodies: dict[int, bytes] = {}
