@@ -299,6 +299,8 @@ class RelayMachine(RuleBasedStateMachine):
             stored = self.store.endpoints[seat.endpoint_id]
             if seat.lane.dirty or seat.lane.config.epoch != self.store.shards[seat.shard].epoch:
                 continue
+            if seat.lane._filter_revision != stored.record.filter_revision:
+                continue  # it begins again, once it knows
             rows: dict[str, int] = {}
             for row in stored.rows.values():
                 if not row.replay and row.state is not RowState.EXHAUSTED:
