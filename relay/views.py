@@ -69,17 +69,6 @@ class DeliveryAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointQueue:
-    """How many deliveries of an endpoint are in trouble, by state, and since when."""
-
-    sending: int
-    retrying: int
-    waiting: int
-    exhausted: int
-    oldest_undelivered_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class QueueTotals:
     """Over all endpoints."""
 
@@ -153,20 +142,6 @@ async def check_had_endpoint(conn: Connection, merchant_id: UUID, endpoint_id: U
     """Return when this endpoint is or was this merchant's, deleted or not; NotFound."""
     if not await conn.fetchval(ENDPOINTS.had_endpoint, endpoint_id, merchant_id):
         raise NotFound("no such endpoint")
-
-
-async def load_endpoint_queue(conn: Connection, endpoint_id: UUID) -> EndpointQueue:
-    """What is in trouble at an endpoint."""
-    rows = {row["state"]: row for row in await conn.fetch(QUERIES.count_rows_by_state, endpoint_id)}
-    counts = {state: row["rows"] for state, row in rows.items()}
-    oldest = [row["oldest_at"] for state, row in rows.items() if state != DeliveryState.EXHAUSTED]
-    return EndpointQueue(
-        sending=counts.get(DeliveryState.SENDING, 0),
-        retrying=counts.get(DeliveryState.RETRYING, 0),
-        waiting=counts.get(DeliveryState.WAITING, 0),
-        exhausted=counts.get(DeliveryState.EXHAUSTED, 0),
-        oldest_undelivered_at=min(oldest, default=None),
-    )
 
 
 async def load_queue_totals(conn: Connection) -> QueueTotals:

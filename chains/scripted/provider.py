@@ -7,11 +7,10 @@ turned between two calls.  The world it looks at is `chains.scripted.chain`.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from chains.errors import ChainError, Missing
+from chains.errors import Missing
 from chains.model import (
     Address,
     AssetId,
@@ -54,11 +53,6 @@ class ScriptedProvider:
     delay_s: float = 0.0
     level: VerificationLevel = VerificationLevel.CONSISTENT
     calls_count: int = 0
-    _failures: deque[ChainError] = field(default_factory=deque)
-
-    def fail_next(self, *errors: ChainError) -> None:
-        """Raise these, one a call, before answering again."""
-        self._failures.extend(errors)
 
     def for_backfill(self) -> ScriptedProvider:
         """Itself: nothing is scarce here."""
@@ -122,10 +116,6 @@ class ScriptedProvider:
     async def _begin(self) -> None:
         self.calls_count += 1
         await asyncio.sleep(self.delay_s)
-        if self._failures:
-            error = self._failures.popleft()
-            error.provider = error.provider or self.name
-            raise error
 
     def _view(self) -> Sequence[ScriptedBlock]:
         if self.stuck_on is not None:

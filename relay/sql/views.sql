@@ -83,12 +83,6 @@ where endpoint_id = $1 and sequence = $2
 order by number
 limit $3;
 
--- name: count_rows_by_state :many
-select state, count(*) as rows, min(event_at) as oldest_at
-from delivery_exceptions
-where endpoint_id = $1
-group by state;
-
 -- name: load_queue_totals :one
 select
   (

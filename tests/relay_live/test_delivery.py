@@ -38,6 +38,15 @@ async def test_events_arrive_signed_in_order_with_the_bytes_of_the_log(
     assert await shop.fetch("select * from delivery_attempts") == []
 
 
+async def test_housekeeping_that_fails_for_good_stops_no_delivery(shop: Shop, receiver: Receiver) -> None:
+    await shop.pool.execute("alter function make_events_partition rename to mislaid")
+    endpoint = await shop.endpoint(receiver)
+    async with shop.relay():
+        await shop.publish("dep_a", "dep_b")
+        await shop.settled(endpoint, 2)
+    assert receiver.sequences == [1, 2]
+
+
 async def test_the_reference_library_believes_what_arrives(shop: Shop, receiver: Receiver) -> None:
     await shop.endpoint(receiver, headers={"x-shop": "7"})
     async with shop.relay():

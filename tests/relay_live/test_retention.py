@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from aiohttp import web
 
 from relay import audit, log
-from relay.prune import Pruned, step_prune
+from relay.prune import Pruned
 from relay.settings import RetrySettings
+from tests.pruning import prune
 from tests.relay_live.receiver import Received, Receiver
 from tests.relay_live.shop import MERCHANT, SETTINGS, Shop
 
@@ -31,11 +32,10 @@ async def test_an_endpoint_that_lost_a_day_goes_on_behind_it(shop: Shop, receive
     async with shop.relay(retry=RetrySettings(schedule_s=(3600,))), shop.pool.acquire() as conn:
         await receiver.until(lambda: {1, 2, 4} <= set(receiver.sequences))
         await log.make_partitions(conn, now=now)
-        assert await step_prune(conn, LIMITS, now=now - timedelta(days=8)) is Pruned.DONE
+        assert await prune(conn, LIMITS, now - timedelta(days=8)) is Pruned.DONE
         await receiver.until(lambda: 5 in receiver.sequences)  # the warning
         assert 3 not in receiver.sequences
-        while await step_prune(conn, LIMITS, now=now) is Pruned.MORE:
-            pass
+        assert await prune(conn, LIMITS, now) is Pruned.DONE
         await receiver.until(lambda: {3, 7} <= set(receiver.sequences))
         await shop.settled(endpoint, 7)
         assert await audit.verify_log(conn, MERCHANT) == []

@@ -15,7 +15,7 @@ from relay import checkpoints, endpoints, log, proofs, tree, verify_log
 from relay.bodies import Published
 from relay.checkpoints import CHECKPOINT, Checkpoint
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable
-from relay.prune import Pruned, step_prune
+from relay.prune import Pruned
 from relay.reseal import reseal_all
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
@@ -34,6 +34,7 @@ from tests.database.relay.notary import (
     sign,
     tell,
 )
+from tests.pruning import prune
 
 RULES = Rules({"deposit.included"}, allow_private_networks=False)
 
@@ -260,8 +261,7 @@ async def test_what_retention_dropped_is_proven_from_its_leaves(conn: Connection
     earlier = await sign(conn, now=old)
     told += await tell(conn, 300)
     before = await sign(conn)
-    while await step_prune(conn, settings, now=NOW) is Pruned.MORE:
-        pass
+    assert await prune(conn, settings, NOW) is Pruned.DONE
     assert await log.load_oldest_sequence(conn, MERCHANT) == 301
     await tell(conn, 5)
     later = await sign(conn, now=NOW + HOUR)

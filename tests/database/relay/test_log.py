@@ -19,8 +19,9 @@ from relay import audit, log
 from relay.bodies import Published, RelayFact
 from relay.errors import LogBroken
 from relay.log import QUERIES
-from relay.prune import Pruned, step_prune
+from relay.prune import Pruned
 from relay.settings import RelaySettings
+from tests.pruning import prune
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 MERCHANT = UUID(int=1)
@@ -268,9 +269,7 @@ async def test_the_audit_continues_from_the_leaves_of_dropped_days(conn: Connect
     first = await publish(conn, fact(1, type="deposit.confirmed"), fact(2))
     await publish(conn, fact(3), now=NOW + timedelta(days=20))
     await log.make_partitions(conn, now=NOW)
-    assert (
-        await step_prune(conn, RelaySettings(retention_days=10), now=NOW + timedelta(days=20)) is Pruned.MORE
-    )
+    assert await prune(conn, RelaySettings(retention_days=10), NOW + timedelta(days=20)) is Pruned.DONE
     assert await audit.verify_log(conn, MERCHANT) == []
     assert await log.load_oldest_sequence(conn, MERCHANT) == 3
     (reversed_,) = await publish(

@@ -22,6 +22,7 @@ from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
 from relay.terms import EndpointTerms, Rules
 from tests.database.relay.stages import MERCHANT, facts_of
+from tests.pruning import prune
 
 OLD = datetime(2026, 1, 10, 12, tzinfo=UTC)
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -69,13 +70,6 @@ async def trouble(conn: Connection, endpoint_id: UUID, event: Published, state: 
         event.created_at if state == "retrying" else None,
         event.created_at if state == "exhausted" else None,
     )
-
-
-async def prune(conn: Connection, settings: RelaySettings, now: datetime) -> Pruned:
-    """Everything that may go now."""
-    while (pruned := await step_prune(conn, settings, now=now)) is Pruned.MORE:
-        pass
-    return pruned
 
 
 async def told(conn: Connection, after_sequence: int) -> list[tuple[str, dict[str, object]]]:
@@ -276,7 +270,7 @@ async def test_whoever_begins_to_need_a_day_and_its_retirement_exclude_each_othe
             from_sequence=1,
             now=NOW,
         )
-        assert await prune(conn, SETTINGS, NOW) is Pruned.BUSY
+        assert await prune(conn, SETTINGS, NOW, patience_s=0) is Pruned.BUSY
     assert await prune(conn, SETTINGS, NOW) is Pruned.DONE
     assert (await days(conn))[0] == OLD.date()
     await conn.execute("update endpoint_cursors set sequence = 3 where endpoint_id = $1", made.endpoint_id)
@@ -306,7 +300,7 @@ async def test_a_day_that_somebody_asks_to_be_sent_again_stays(
             case _:
                 delivery_id = delivery_id_of(endpoint_id, first.event_id)
                 await redeliver.retry_delivery(other, MERCHANT, delivery_id, now=NOW)
-        assert await prune(conn, SETTINGS, NOW) is Pruned.BUSY
+        assert await prune(conn, SETTINGS, NOW, patience_s=0) is Pruned.BUSY
     assert await prune(conn, SETTINGS, NOW) is Pruned.DONE
     assert (await days(conn))[0] == OLD.date()
     await other.close()
@@ -358,7 +352,7 @@ async def test_who_begins_to_need_a_day_while_its_leaves_are_written_loses_nothi
 
     monkeypatch.setattr(prune_module, "_keep_leaves", slowly)
     assert await step_prune(conn, SETTINGS, now=NOW) is Pruned.BUSY
-    assert await step_prune(conn, SETTINGS, now=NOW) is Pruned.DONE
+    assert await prune(conn, SETTINGS, NOW) is Pruned.DONE
     assert (await days(conn))[0] == OLD.date()
     (endpoint_id,) = made
     shown = await endpoints.load_endpoint(conn, BOX, MERCHANT, endpoint_id)
@@ -374,9 +368,7 @@ async def test_two_workers_that_prune_at_once_forget_everything_once(
 
     async def work(name: str) -> None:
         own = await connect(database_url, application_name=name)
-        for _ in range(200):  # a loser of the race is told to come again
-            if await step_prune(own, SETTINGS, now=NOW) is Pruned.DONE:
-                break
+        assert await prune(own, SETTINGS, NOW) is Pruned.DONE  # a loser of the race is told to come again
         await own.close()
 
     async with asyncio.TaskGroup() as group:

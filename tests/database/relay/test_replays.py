@@ -13,13 +13,14 @@ from relay import endpoints, log, redeliver, replays, views
 from relay.bodies import Published
 from relay.errors import Conflict, NotFound
 from relay.model import RowState
-from relay.prune import Pruned, step_prune
+from relay.prune import Pruned
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
 from relay.settle import write_settlements
 from relay.terms import EndpointTerms, Rules
 from tests.database.relay.stages import MERCHANT, NOW, facts_of
 from tests.database.relay.test_store_conformance import row, settlement
+from tests.pruning import prune
 
 BOX = SecretBox([b"k" * 32])
 RULES = Rules({"deposit.included", "deposit.final"}, allow_private_networks=False)
@@ -171,8 +172,7 @@ async def test_what_retention_dropped_is_not_promised(conn: Connection) -> None:
     await asking.exhaust(1, 2, 8)
     await log.make_partitions(conn, now=days_later)
     settings = RelaySettings(retention_days=2)
-    while await step_prune(conn, settings, now=days_later) is Pruned.MORE:
-        pass
+    assert await prune(conn, settings, days_later) is Pruned.DONE
     assert await log.load_oldest_sequence(conn, MERCHANT) == 7
     assert (await asking.ask_exhausted(NOW)).deliveries == 1
     assert await asking.ask_object("dep_a") == redeliver.Replay(asking.endpoint_id, 7, 7, 1)

@@ -1,0 +1,52 @@
+"""What the doctor asks of providers: all of them at once, so that one that hangs costs its own time only."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from gateway import checks_chains
+from gateway.checks import Grade
+from gateway.config import load_settings
+
+CHAIN = """
+[chains.local]
+family = "evm"
+chain_id = 31337
+native = {{ symbol = "ETH", decimals = 18, slip44 = 60 }}
+endpoints = [{endpoints}]
+"""
+
+
+async def test_each_provider_is_asked_while_the_other_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks_chains, "PROVIDER_TIMEOUT_S", 10.0)
+    asked = [asyncio.Event(), asyncio.Event()]
+
+    def serve(own: asyncio.Event, others: asyncio.Event) -> TestServer:
+        async def answer(_request: web.Request) -> web.Response:
+            own.set()
+            await others.wait()
+            return web.Response(status=403)
+
+        app = web.Application()
+        app.router.add_post("/", answer)
+        return TestServer(app)
+
+    async with serve(*asked) as one, serve(*reversed(asked)) as other:
+        file = tmp_path / "chainbell.toml"
+        urls = ", ".join(f'"{server.make_url("/")}"' for server in (one, other))
+        file.write_text(CHAIN.format(endpoints=urls))
+        settings = load_settings(file, environment={})
+        findings = await checks_chains.check_chain(
+            settings.chains["local"], None, now=datetime(2026, 11, 20, tzinfo=UTC)
+        )
+    failed = [finding.found for finding in findings if finding.grade is Grade.FAIL]
+    assert len(failed) == 2
+    assert not any("no answers within" in found for found in failed)
