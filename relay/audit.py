@@ -8,7 +8,7 @@ live here: repairing (nothing rewrites a log), appending (`log`), what PostgreSQ
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -31,6 +31,9 @@ FAULTS_MAX = 100
 SIZE_MAX = 2**63 - 1
 NO_MERCHANT = UUID(int=0)
 
+OnRead = Callable[[int], None]
+"""Told how many more events were read, for whoever shows progress."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogFault:
@@ -39,6 +42,15 @@ class LogFault:
     merchant_id: UUID
     sequence: int
     fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedLog:
+    """What reading one whole log showed. `events`: how many it had; `faults` is empty when all is well."""
+
+    merchant_id: UUID
+    events: int
+    faults: tuple[LogFault, ...]
 
 
 @dataclass(slots=True)
@@ -103,7 +115,11 @@ class Walk:
             self.faults.append(LogFault(self.merchant_id, sequence, fault))
 
 
-async def verify_log(conn: Connection, merchant_id: UUID) -> list[LogFault]:
+def tell_nobody(_events: int) -> None:
+    """For audits that nobody watches."""
+
+
+async def verify_log(conn: Connection, merchant_id: UUID, *, on_read: OnRead = tell_nobody) -> list[LogFault]:
     """Every fault of this merchant's log, the first FAULTS_MAX of them; empty is what it should be.
 
     Reads in batches without holding a snapshot over all of it; run it in a transaction of its own to also hold the
@@ -116,6 +132,7 @@ async def verify_log(conn: Connection, merchant_id: UUID) -> list[LogFault]:
         last = min(head.sequence, await load_stretch_end(conn, merchant_id, after, BATCH_EVENTS))
         for event in await _load_batch(conn, merchant_id, after, last):
             walk.take(event)
+        on_read(last - after)
         after = last
     walk.arrive(head)
     for sequence in await _load_strays(conn, merchant_id):
@@ -180,16 +197,37 @@ async def _begin(conn: Connection, merchant_id: UUID) -> Walk:
     return walk
 
 
-async def verify_logs(conn: Connection) -> list[LogFault]:
-    """The faults of all logs and of their trees."""
-    faults: list[LogFault] = []
+async def audit_log(conn: Connection, merchant_id: UUID, *, on_read: OnRead = tell_nobody) -> AuditedLog:
+    """One log with its tree. Relays may go on beside it: when retention takes a day out meanwhile, it begins again."""
+    while True:
+        oldest = await load_oldest_sequence(conn, merchant_id)
+        head = await load_head(conn, merchant_id)
+        faults = [
+            *await verify_log(conn, merchant_id, on_read=on_read),
+            *await verify_tree(conn, merchant_id),
+        ]
+        if not faults or await load_oldest_sequence(conn, merchant_id) == oldest:
+            return AuditedLog(merchant_id, head.sequence, tuple(faults))
+
+
+async def audit_logs(conn: Connection, *, on_read: OnRead = tell_nobody) -> AsyncIterator[AuditedLog]:
+    """Every log that has an event, one after the other."""
     last = NO_MERCHANT
     while rows := await conn.fetch(QUERIES.load_logged_merchants, last, BATCH_EVENTS):
         for row in rows:
             last = row["merchant_id"]
-            faults += await verify_log(conn, last)
-            faults += await verify_tree(conn, last)
-    return faults
+            yield await audit_log(conn, last, on_read=on_read)
+
+
+async def count_logged_events(conn: Connection) -> int:
+    """How many events all logs have together, dropped ones included."""
+    counted: int = await conn.fetchval(QUERIES.count_logged_events)
+    return counted
+
+
+async def verify_logs(conn: Connection) -> list[LogFault]:
+    """The faults of all logs and of their trees."""
+    return [fault async for audited in audit_logs(conn) for fault in audited.faults]
 
 
 async def _load_batch(conn: Connection, merchant_id: UUID, after: int, last: int) -> Sequence[Published]:

@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
 import structlog
@@ -296,8 +297,9 @@ class Dispatcher:
         Never while `step_feed` runs: what was read and what is written must not overtake each other.
         """
         batch: list[tuple[Lane, Settlement]] = []
-        while self._dirty and len(batch) < SETTLE_LANES_MAX:
-            seat = self._roster.seats.get(self._dirty.popitem()[0])
+        for endpoint_id in list(islice(self._dirty, SETTLE_LANES_MAX)):  # oldest first: none waits for ever
+            del self._dirty[endpoint_id]
+            seat = self._roster.seats.get(endpoint_id)
             if seat is not None and (settlement := seat.lane.collect()) is not None:
                 batch.append((seat.lane, settlement))
         if not batch:

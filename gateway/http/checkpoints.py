@@ -6,6 +6,9 @@ merchant's (relay.verify).
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import msgspec
 
 from gateway.http.calls import Answer, Call, json_answer
@@ -16,13 +19,14 @@ from gateway.store import database_weather
 from migrations.ids import encode_id
 from relay import checkpoints, proofs
 from relay.checkpoints import Checkpoint
+from relay.errors import LogBroken
 
 BEHIND_RETRY_AFTER_S = 5
 
 
 async def post_checkpoint(call: Call) -> Answer:
     """Sign the log as it stands now; the newest checkpoint again where nothing was told since."""
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with _sound_log(), database_weather(), call.pool.acquire() as conn, conn.transaction():
         signed = await checkpoints.make_checkpoint(conn, call.services.box, call.merchant_id, now=call.now)
     if signed.checkpoint is None:
         raise Problem(
@@ -54,7 +58,7 @@ async def get_last_checkpoint(call: Call) -> Answer:
 
 async def get_inclusion(call: Call) -> Answer:
     """Prove that an event stands in the log that was signed."""
-    async with database_weather(), call.pool.acquire() as conn:
+    async with _sound_log(), database_weather(), call.pool.acquire() as conn:
         proof = await proofs.load_inclusion(conn, call.merchant_id, call.id("event_id"), size=call.query.size)
     return json_answer(
         InclusionProof(
@@ -72,11 +76,22 @@ async def get_inclusion(call: Call) -> Answer:
 async def get_consistency(call: Call) -> Answer:
     """Prove that the log is the continuation of an earlier one."""
     query = call.query
-    async with database_weather(), call.pool.acquire() as conn:
+    async with _sound_log(), database_weather(), call.pool.acquire() as conn:
         proof = await proofs.load_consistency(conn, call.merchant_id, first=query.first, second=query.second)
     return json_answer(
         ConsistencyProof(first=proof.first, second=proof.second, path=[one.hex() for one in proof.path])
     )
+
+
+@asynccontextmanager
+async def _sound_log() -> AsyncIterator[None]:
+    """409 for a log of which nothing can be signed or proven any more; the relay alerts the operator every hour."""
+    try:
+        yield
+    except LogBroken as error:
+        raise Problem(
+            409, f"this log contradicts itself ({error}): keep your checkpoints, and ask the operator"
+        ) from error
 
 
 def view_checkpoint(checkpoint: Checkpoint) -> CheckpointObject:

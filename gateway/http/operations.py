@@ -129,7 +129,7 @@ EVENTS = (
     Operation(
         "GET", "/v1/events/consistency", "prove_consistency", "Prove that one log continues another",
         Scope.EVENTS, checkpoints.get_consistency, (Outcome(200, shapes_proofs.ConsistencyProof, "The proof."),),
-        query=shapes_proofs.ConsistencyQuery, problems=(404,),
+        query=shapes_proofs.ConsistencyQuery, problems=(404, 409),
     ),
     Operation(
         "GET", "/v1/events/{event_id}/inclusion", "prove_inclusion", "Prove that an event was signed",

@@ -163,3 +163,7 @@ from merchant_logs
 where sequence > 0 and merchant_id > $1
 order by merchant_id
 limit $2;
+
+-- name: count_logged_events :one
+select coalesce(sum(sequence), 0)::bigint
+from merchant_logs;

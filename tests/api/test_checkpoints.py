@@ -207,3 +207,17 @@ async def test_the_program_in_the_docs_accepts_growth_and_notices_a_rewriting(
     await world.call("POST", CHECKPOINTS, key=key)
     with pytest.raises(Exception, match="the log was rewritten"):
         await run()
+
+
+async def test_of_a_log_that_was_shortened_nothing_more_is_signed(world: World, key: str) -> None:
+    await world.watch(key)
+    await world.pay(empty=12)
+    made = (await world.call("POST", CHECKPOINTS, key=key)).json
+    async with world.pool.acquire() as conn, conn.transaction():
+        await conn.execute("alter table events disable trigger user")
+        await conn.execute("delete from events where sequence = 2")
+        await conn.execute("update merchant_logs set sequence = 1 where sequence = 2")
+    refused = await world.call("POST", CHECKPOINTS, key=key)
+    assert refused.status == 409, refused.body
+    assert "2 events were signed, the log has 1" in refused.json["detail"]
+    assert (await world.call("GET", CHECKPOINTS + "/latest", key=key)).json == made
