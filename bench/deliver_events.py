@@ -39,9 +39,10 @@ from migrations.embedded import embedded_database
 from migrations.handles import Connection, Pool
 from migrations.runner import migrate
 from relay import endpoints, log, signing
+from relay.alerting import no_alert
 from relay.bodies import RelayFact
 from relay.secretbox import SecretBox
-from relay.service import RelayService, no_alert
+from relay.service import RelayService
 from relay.settings import RelaySettings
 from relay.targets import Target
 from relay.terms import EndpointTerms, Rules

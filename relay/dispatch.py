@@ -17,6 +17,7 @@ from uuid import UUID
 import structlog
 
 from migrations.ids import encode_id
+from relay.alerting import OnAlert
 from relay.hosts import Hosts
 from relay.lane import Lane
 from relay.metrics import RelayMetrics
@@ -25,7 +26,6 @@ from relay.roster import Roster, Seat
 from relay.settings import RelaySettings
 from relay.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefused
 
-OnAlert = Callable[[str, Mapping[str, object]], None]
 """Told what an operator should know: a kind in kebab-case, and fields. Must not wait."""
 
 QUANTUM = 8

@@ -20,6 +20,7 @@ from migrations.handles import Connection
 from migrations.ids import encode_id
 from migrations.queries import load_queries
 from relay import log
+from relay.alerting import OnAlert, no_alert
 from relay.bodies import endpoint_fact, format_time
 from relay.losses import Loss, lose_day
 from relay.retention import (
@@ -74,8 +75,10 @@ class _NotNow(Exception):
     """Undo this transaction: the day can not go now."""
 
 
-async def step_prune(conn: Connection, settings: RelaySettings, *, now: datetime) -> Pruned:
-    """Forget one batch of attempts or one day."""
+async def step_prune(
+    conn: Connection, settings: RelaySettings, *, now: datetime, on_alert: OnAlert = no_alert
+) -> Pruned:
+    """Forget one batch of attempts or one day; `on_alert` hears what an endpoint loses, or is about to."""
     deleted: int = await conn.fetchval(
         QUERIES.delete_old_attempts, now - timedelta(days=settings.attempts_kept_days), ATTEMPTS_BATCH
     )
@@ -84,7 +87,7 @@ async def step_prune(conn: Connection, settings: RelaySettings, *, now: datetime
     if settings.retention_days is None:
         return Pruned.DONE
     needs = await load_needs(conn)
-    await _warn(conn, needs, settings, settings.retention_days, now)
+    await _warn(conn, needs, settings, settings.retention_days, now, on_alert)
     day: date | None = await conn.fetchval(QUERIES.load_oldest_day)
     if day is None:
         return Pruned.DONE
@@ -93,7 +96,7 @@ async def step_prune(conn: Connection, settings: RelaySettings, *, now: datetime
             return Pruned.DONE
         case Fate.FREE | Fate.LOST:
             await _keep_leaves(conn, day)
-            return await _retire(conn, day, settings, now)
+            return await _retire(conn, day, settings, now, on_alert)
 
 
 async def load_needs(conn: Connection) -> list[Need]:
@@ -128,7 +131,9 @@ async def _keep_leaves(conn: Connection, day: date) -> None:
         place = (row["merchant_id"], row["sequence"])
 
 
-async def _retire(conn: Connection, day: date, settings: RelaySettings, now: datetime) -> Pruned:
+async def _retire(
+    conn: Connection, day: date, settings: RelaySettings, now: datetime, on_alert: OnAlert
+) -> Pruned:
     """Take a day out of the log together with what becomes of those who needed it, or change nothing."""
     losses: list[Loss] = []
     with suppress(_NotNow):
@@ -145,20 +150,25 @@ async def _retire(conn: Connection, day: date, settings: RelaySettings, now: dat
                 _log.info("events-day-not-retired", day=day.isoformat(), reason=outcome)
                 raise _NotNow
         for loss in losses:
-            _log.warning(
-                "events-lost",
-                endpoint=encode_id("end", loss.endpoint_id),
-                first_sequence=loss.first_sequence,
-                last_sequence=loss.last_sequence,
-                reason=loss.reason,
-            )
+            detail = {
+                "endpoint_id": encode_id("end", loss.endpoint_id),
+                "first_sequence": loss.first_sequence,
+                "last_sequence": loss.last_sequence,
+                "reason": loss.reason,
+            }
+            on_alert("events-lost", detail)
         _log.info("events-day-retired", day=day.isoformat())
         return Pruned.MORE
     return Pruned.BUSY
 
 
 async def _warn(
-    conn: Connection, needs: Sequence[Need], settings: RelaySettings, retention_days: int, now: datetime
+    conn: Connection,
+    needs: Sequence[Need],
+    settings: RelaySettings,
+    retention_days: int,
+    now: datetime,
+    on_alert: OnAlert,
 ) -> None:
     before = first_day_unwarned(
         now, retention_days=retention_days, retention_max_days=settings.retention_max_days
@@ -170,11 +180,16 @@ async def _warn(
     async with conn.transaction():
         await conn.execute(QUERIES.clear_warnings, list(oldest))
         rows = await conn.fetch(QUERIES.mark_warned_endpoints, list(oldest), now, now - WARNED_BEFORE)
-        facts = []
+        facts, alerts = [], []
         for row in rows:
             need = oldest[row["endpoint_id"]]
             warned = replace(need, warned_since=row["warned_since"])
             lost = lost_at(warned, retention_max_days=settings.retention_max_days)
+            retention = {
+                "oldest_sequence": need.sequence,
+                "lost_at": None if lost is None else format_time(lost),
+            }
+            alerts.append({"endpoint_id": encode_id("end", need.endpoint_id), **retention})
             facts.append(
                 endpoint_fact(
                     row["merchant_id"],
@@ -184,15 +199,12 @@ async def _warn(
                     state=row["state"],
                     reason=_warning(lost),
                     at=now,
-                    more={
-                        "retention": {
-                            "oldest_sequence": need.sequence,
-                            "lost_at": None if lost is None else format_time(lost),
-                        }
-                    },
+                    more={"retention": retention},
                 )
             )
         await log.append(conn, facts, now=now)
+    for detail in alerts:
+        on_alert("retention-warning", detail)
 
 
 def _warning(lost: datetime | None) -> str:

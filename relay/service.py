@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -21,8 +21,9 @@ from prometheus_client import CollectorRegistry
 from migrations.handles import Connection, Pool
 from migrations.ids import encode_id, new_id
 from relay import checkpoints, log
+from relay.alerting import OnAlert
 from relay.challenges import Challenge, claim_challenges, open_challenge, send_challenge, settle_challenge
-from relay.dispatch import Attempt, Dispatcher, OnAlert
+from relay.dispatch import Attempt, Dispatcher
 from relay.egress import Egress
 from relay.errors import LogBroken, SecretUnreadable
 from relay.metrics import RelayMetrics
@@ -244,7 +245,9 @@ class RelayService:
                     await log.make_partitions(conn, now=utc_now())
                     pruned = Pruned.MORE
                     while pruned is Pruned.MORE:
-                        pruned = await step_prune(conn, self._settings, now=utc_now())
+                        pruned = await step_prune(
+                            conn, self._settings, now=utc_now(), on_alert=self._on_alert
+                        )
             except StoreUnavailable as error:
                 _log.warning("relay-housekeeping-failed", error=str(error))
             except Exception:  # noqa: BLE001  # and a bug of ours is no exception
@@ -282,7 +285,3 @@ class RelayService:
             self._unsigned[merchant_id] = now
             detail = {"merchant_id": encode_id("mer", merchant_id), "detail": str(error)}
             self._on_alert("log-not-signed", detail)
-
-
-def no_alert(_kind: str, _detail: Mapping[str, object]) -> None:
-    """For tests and tools that have nobody to tell."""

@@ -6,17 +6,23 @@ import asyncio
 from datetime import datetime
 
 from migrations.handles import Connection
+from relay.alerting import OnAlert, no_alert
 from relay.prune import Pruned, step_prune
 from relay.settings import RelaySettings
 
 
 async def prune(
-    conn: Connection, settings: RelaySettings, now: datetime, *, patience_s: float = 15.0
+    conn: Connection,
+    settings: RelaySettings,
+    now: datetime,
+    *,
+    patience_s: float = 15.0,
+    on_alert: OnAlert = no_alert,
 ) -> Pruned:
     """Prune until nothing may go; BUSY when somebody was in the way for all of `patience_s` (an autovacuum is not)."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + patience_s
-    while (pruned := await step_prune(conn, settings, now=now)) is not Pruned.DONE:
+    while (pruned := await step_prune(conn, settings, now=now, on_alert=on_alert)) is not Pruned.DONE:
         if pruned is Pruned.BUSY:
             if loop.time() >= ends:
                 break

@@ -32,10 +32,10 @@ async def test_an_endpoint_that_lost_a_day_goes_on_behind_it(shop: Shop, receive
     async with shop.relay(retry=RetrySettings(schedule_s=(3600,))), shop.pool.acquire() as conn:
         await receiver.until(lambda: {1, 2, 4} <= set(receiver.sequences))
         await log.make_partitions(conn, now=now)
-        assert await prune(conn, LIMITS, now - timedelta(days=8)) is Pruned.DONE
+        assert await prune(conn, LIMITS, now - timedelta(days=8), on_alert=shop.alert) is Pruned.DONE
         await receiver.until(lambda: 5 in receiver.sequences)  # the warning
         assert 3 not in receiver.sequences
-        assert await prune(conn, LIMITS, now) is Pruned.DONE
+        assert await prune(conn, LIMITS, now, on_alert=shop.alert) is Pruned.DONE
         await receiver.until(lambda: {3, 7} <= set(receiver.sequences))
         await shop.settled(endpoint, 7)
         assert await audit.verify_log(conn, MERCHANT) == []
@@ -43,4 +43,7 @@ async def test_an_endpoint_that_lost_a_day_goes_on_behind_it(shop: Shop, receive
     assert [types[n] for n in (5, 6, 7)] == [*["endpoint.retention_warning"] * 2, "endpoint.events_lost"]
     losses = await shop.fetch("select first_sequence, last_sequence, events from endpoint_losses")
     assert [tuple(row) for row in losses] == [(1, LOST, 2)]
-    assert shop.alerts == []
+    kinds = [kind for kind, _ in shop.alerts]
+    assert kinds == [*["retention-warning"] * 2, "events-lost"]
+    lost = shop.alerts[-1][1]
+    assert (lost["first_sequence"], lost["last_sequence"], lost["reason"]) == (1, LOST, "undelivered")

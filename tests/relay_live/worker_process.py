@@ -12,8 +12,9 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry
 
 from migrations.connect import open_pool
+from relay.alerting import no_alert
 from relay.secretbox import SecretBox
-from relay.service import RelayService, no_alert
+from relay.service import RelayService
 from tests.relay_live.shop import SETTINGS
 
 
