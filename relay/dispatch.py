@@ -106,6 +106,15 @@ class Dispatcher:
         self._asked_heads.update(self._roster.merchants)
         self._touch(self._roster.seats)
 
+    def forget_times(self) -> None:
+        """The clock was set back: nobody waits for a moment that is further away than was meant."""
+        self._timers.clear()
+        self._timed.clear()
+        for seat in self._roster.seats.values():
+            seat.lane.forget_times()
+            self._dirty[seat.endpoint_id] = None
+        self.touch_all()
+
     def _touch(self, endpoints: Iterable[UUID]) -> None:
         for endpoint_id in endpoints:
             self._touched[endpoint_id] = None

@@ -206,6 +206,11 @@ class Lane:
             self.troubles.pending.wakes = wakes
             self._free_all()
 
+    def forget_times(self) -> None:
+        """The clock was set back: try all that waits once, at no cost, instead of waiting until that time is over again."""
+        self._pace.forget_times()
+        self._free_all()
+
     def _free_all(self) -> None:
         self.troubles.pending.free_all = True
         self._due.clear()

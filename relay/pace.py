@@ -56,6 +56,10 @@ class Pace:
         self._rests = 0
         self.resting_until = None
 
+    def forget_times(self) -> None:
+        """The clock was set back: what was to end at some time could last as long as that."""
+        self._slowed_at = self._due_at = self.resting_until = None
+
     def rests(self, now: datetime) -> bool:
         """Nothing may start at `now`, whatever is in flight."""
         return self.resting_until is not None and now < self.resting_until

@@ -21,6 +21,8 @@ from relay.storage import StoreUnavailable
 RENEWALS_PER_LEASE = 3
 BACKOFF_S = 0.5
 COMPLAIN_EVERY_S = 60.0
+SET_BACK_S = 2.0
+"""A clock that falls so far behind the time that passed was set; what drifts is slewed by less."""
 
 _log = structlog.get_logger()
 
@@ -45,6 +47,7 @@ class Worker:
         self._news = asyncio.Event()
         self._lease_due = self._refresh_due = self._poll_due = self._complain_due = 0.0
         self._settle_due: float | None = None
+        self._ahead_s: float | None = None
 
     def wake(self) -> None:
         """There is something to do."""
@@ -69,6 +72,7 @@ class Worker:
 
     async def _step(self) -> None:
         loop_s = asyncio.get_running_loop().time()
+        self._watch_clock(loop_s)
         stopping = self._dispatcher.stopping
         if loop_s >= self._lease_due and not stopping:
             await self._roster.step_leases(self._clock())
@@ -88,6 +92,15 @@ class Worker:
             self._launch(probes)
             self._launch(self._dispatcher.start(self._clock()))
         await self._settle(loop_s)
+
+    def _watch_clock(self, loop_s: float) -> None:
+        """Notice that the clock was set back. Set forward, waits are over early, which harms nobody."""
+        ahead_s = self._clock().timestamp() - loop_s
+        if self._ahead_s is not None and ahead_s < self._ahead_s - SET_BACK_S:
+            _log.warning("clock-set-back", by_s=round(self._ahead_s - ahead_s, 1))
+            self._dispatcher.forget_times()
+            self._lease_due = 0.0
+        self._ahead_s = ahead_s
 
     async def _settle(self, loop_s: float) -> None:
         if not self._dispatcher.dirty:
