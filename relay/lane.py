@@ -34,15 +34,6 @@ from relay.window import Entry, Window
 
 PARKED_GRACE_S = 5
 """Beyond an attempt's own deadline, before a row whose sender vanished is tried by somebody else."""
-_CONGESTED = frozenset(
-    {
-        OutcomeKind.TIMEOUT,
-        OutcomeKind.BROKEN,
-        OutcomeKind.UNREACHABLE,
-        OutcomeKind.TLS_FAILED,
-        OutcomeKind.GARBLED,
-    }
-)
 
 
 @dataclass(slots=True)
@@ -314,19 +305,11 @@ class Lane:
         self.window.advance()
 
     def _feel(self, flight: _Flight, outcome: Outcome, now: datetime) -> None:
-        pending = self.troubles.pending
+        self._pace.feel(outcome, flight.started_at, now, self._settings.lane)
         if outcome.kind is OutcomeKind.DELIVERED:
-            self._pace.succeeded()
-            pending.note_success(now)
+            self.troubles.pending.note_success(now)
         elif outcome.kind not in SAYS_NOTHING:
-            pending.note_failure(now, outcome.kind)
-        if outcome.kind is OutcomeKind.THROTTLED:
-            rest_max_s = self._settings.lane.throttle_rest_max_s
-            self._pace.throttled(flight.started_at, now, outcome.retry_after_s, rest_max_s)
-        elif outcome.kind is OutcomeKind.UNSENT:
-            self._pace.detained(flight.started_at, now, self._settings.lane.detained_rest_max_s)
-        elif outcome.kind in _CONGESTED:
-            self._pace.congested(flight.started_at, now)
+            self.troubles.pending.note_failure(now, outcome.kind)
 
     def _finish_entry(
         self, entry: Entry, flight: _Flight, outcome: Outcome, now: datetime, chance: float

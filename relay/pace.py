@@ -9,6 +9,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from relay.model import Outcome, OutcomeKind
+from relay.settings import LaneSettings
+
+_CONGESTED = frozenset(
+    {
+        OutcomeKind.TIMEOUT,
+        OutcomeKind.BROKEN,
+        OutcomeKind.UNREACHABLE,
+        OutcomeKind.TLS_FAILED,
+        OutcomeKind.GARBLED,
+    }
+)
 RATE_BURST_S = 0.05
 """How much of a second's rate may go at once: sends are started in rounds, not one by one on a clock."""
 REST_FIRST_S = 1.0
@@ -86,6 +98,17 @@ class Pace:
         if self._rate_per_s is not None:
             begin = now if self._due_at is None else max(self._due_at, now)
             self._due_at = begin + timedelta(seconds=1 / self._rate_per_s)
+
+    def feel(self, outcome: Outcome, started_at: datetime, now: datetime, bounds: LaneSettings) -> None:
+        """Adapt to how one attempt ended."""
+        if outcome.kind is OutcomeKind.DELIVERED:
+            self.succeeded()
+        elif outcome.kind is OutcomeKind.THROTTLED:
+            self.throttled(started_at, now, outcome.retry_after_s, bounds.throttle_rest_max_s)
+        elif outcome.kind is OutcomeKind.UNSENT:
+            self.detained(started_at, now, bounds.detained_rest_max_s)
+        elif outcome.kind in _CONGESTED:
+            self.congested(started_at, now)
 
     def succeeded(self) -> None:
         """One more success: grow by one each below the threshold (doubling), by one a window above it."""
