@@ -67,7 +67,8 @@ async def test_a_database_that_restarts_under_load_loses_nothing(
                 # What a restart is to a client: every connection ends at once, in the middle of anything.
                 await admin.execute(
                     "select pg_terminate_backend(pid) from pg_stat_activity "
-                    "where datname = current_database() and pid <> pg_backend_pid()"
+                    "where datname = current_database() and pid <> pg_backend_pid() "
+                    "and backend_type = 'client backend'"
                 )
             scene.traffic.stop.set()
         await admin.close()

@@ -148,7 +148,8 @@ async def test_connections_that_break_are_replaced_and_nothing_is_lost(
             await shop.publish(*[f"dep_{n}" for n in range(20)])
             await shop.fetch(
                 """select pg_terminate_backend(pid) from pg_stat_activity
-                where pid <> pg_backend_pid() and datname = current_database()"""
+                where pid <> pg_backend_pid() and datname = current_database()
+                and backend_type = 'client backend'"""
             )
             await asyncio.sleep(0.1)
         await shop.settled(endpoint, 100, timeout_s=30)
