@@ -114,7 +114,7 @@ async def test_a_long_poll_without_an_event_ends_in_time(world: World, key: str)
     started = time.monotonic()
     reply = await world.call("GET", "/v1/events?wait=1", key=key)
     assert reply.json["items"] == []
-    assert 0.9 < time.monotonic() - started < 5
+    assert 0.9 < time.monotonic() - started < 20
     assert (await world.call("GET", "/v1/events?wait=31", key=key)).status == 422
 
 

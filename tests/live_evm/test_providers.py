@@ -32,7 +32,7 @@ async def test_a_slow_head_is_asked_of_somebody_else_too(chain: LocalChain, make
         provider, report = await source.fetch_head_hedged()
         assert provider.name.endswith(str(quick.port))
         assert report.head.height == 1
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8
 
 
 async def test_a_failed_head_is_asked_of_somebody_else_and_reported(

@@ -100,7 +100,7 @@ async def test_a_slow_answer_is_given_up_at_the_deadline(faulty: Faulty) -> None
     began = time.monotonic()
     with pytest.raises(Unreachable, match=r"no answer within 0\.2 s"):
         await provider.fetch_headers(0, 1)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4.5
 
 
 async def test_answers_out_of_order_and_twice_do_no_harm(faulty: Faulty) -> None:

@@ -87,7 +87,7 @@ async def test_whose_fault_it_is_follows_from_what_the_proxy_says(
     async with serve_proxy(answer=answer, itself=itself) as proxy:
         started = asyncio.get_running_loop().time()
         assert (await post(receiver.url, proxy.url)).kind is kind
-        assert asyncio.get_running_loop().time() - started < 3.5
+        assert asyncio.get_running_loop().time() - started < 15
     assert receiver.received == []
 
 
