@@ -56,7 +56,9 @@ class Pace:
         return int(self._limit)
 
     def configure(self, *, limit_max: int, rate_per_s: int | None) -> None:
-        """Take new bounds from the merchant; what was learnt stays."""
+        """Take new bounds from the merchant; what was learnt stays, and a bound is nothing that was learnt."""
+        if self._threshold >= self._limit_max:
+            self._threshold = float(limit_max)
         self._limit_max = limit_max
         self._limit = min(self._limit, float(limit_max))
         self._rate_per_s = rate_per_s

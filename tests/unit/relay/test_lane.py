@@ -263,6 +263,53 @@ def test_a_pause_that_the_database_did_not_take_yet_does_not_undo_a_resume(
     assert it.state is EndpointState.ACTIVE
 
 
+@pytest.mark.parametrize(
+    "kind, limit",
+    [
+        (OutcomeKind.TIMEOUT, 4),
+        (OutcomeKind.BROKEN, 4),
+        (OutcomeKind.THROTTLED, 4),
+        (OutcomeKind.UNREACHABLE, 4),
+        (OutcomeKind.REFUSED, 8),
+        (OutcomeKind.INTERRUPTED, 8),
+    ],
+)
+def test_what_says_too_much_halves_what_may_be_in_flight_and_a_plain_no_does_not(
+    kind: OutcomeKind, limit: int
+) -> None:
+    it = lane(RelaySettings(lane=LaneSettings(in_flight_start=8)))
+    it.offer_events(events("z", *"abcdefghijkl"), NOW)
+    it.start(NOW, 1)
+    it.finish(1, Outcome(kind, 1), at(0.1), 0.5)
+    assert len(it.start(at(5), 100)) == limit
+
+
+def test_what_the_merchant_allows_in_flight_and_a_second_is_kept() -> None:
+    few = lane(max_in_flight=2)
+    few.offer_events(events(*"abcd"), NOW)
+    assert sequences(few.start(NOW, 100)) == [1, 2]
+    few.reconfigure(config(max_in_flight=3))
+    few.finish(1, OK, NOW, 0.5)
+    assert sequences(few.start(NOW, 100)) == [3, 4]
+    slow = lane(rate_per_s=2)
+    slow.offer_events(events(*"abcd"), NOW)
+    assert sequences(slow.start(NOW, 100)) == [1]
+    assert slow.start(at(0.4), 100) == []
+    assert slow.opens_at(at(0.4)) == at(0.5)
+    assert sequences(slow.start(at(0.5), 100)) == [2]
+
+
+def test_a_429_rests_the_endpoint_and_not_only_the_delivery() -> None:
+    it = lane()
+    it.offer_events(events("a", "b"), NOW)
+    it.start(NOW, 1)
+    it.finish(1, Outcome(OutcomeKind.THROTTLED, 1, 429, retry_after_s=20), NOW, 0.5)
+    assert row_of(settle(it), 1).retry_at == at(20)
+    assert it.start(at(19), 10) == []
+    assert it.opens_at(at(19)) == at(20)
+    assert sequences(it.start(at(20), 10)) == [2]
+
+
 def test_a_disabled_merchant_is_sent_nothing_and_loses_nothing() -> None:
     it = lane()
     it.offer_events(events("a", "b"), NOW)

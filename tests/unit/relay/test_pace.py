@@ -85,6 +85,19 @@ def test_a_smaller_bound_holds_at_once() -> None:
     assert pace.limit == 3
 
 
+def test_a_larger_bound_is_grown_into_as_fast_as_at_the_beginning_unless_something_went_wrong() -> None:
+    pace = Pace(limit_max=2, rate_per_s=None, limit_start=2)
+    pace.configure(limit_max=32, rate_per_s=None)
+    for _ in range(6):
+        pace.succeeded()
+    assert pace.limit == 8
+    pace.congested(NOW, NOW)
+    pace.configure(limit_max=64, rate_per_s=None)
+    for _ in range(4):
+        pace.succeeded()
+    assert pace.limit == 4
+
+
 @pytest.mark.parametrize("rate_per_s", [1, 3, 10, 50, 1000])
 def test_a_rate_is_never_exceeded_over_any_second_and_nearly_reached(rate_per_s: int) -> None:
     pace = Pace(limit_max=1000, rate_per_s=rate_per_s, limit_start=1000)

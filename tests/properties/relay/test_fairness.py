@@ -1,0 +1,88 @@
+"""Lanes take turns: what one endpoint has to say never makes another wait, and none takes more than its share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry
+
+from relay.bodies import RelayFact
+from relay.dispatch import QUANTUM, Attempt, Dispatcher
+from relay.metrics import RelayMetrics
+from relay.model import Outcome, OutcomeKind
+from relay.roster import Roster
+from relay.secretbox import SecretBox
+from relay.settings import LaneSettings, RelaySettings
+from relay.shards import Shards
+from relay.storage import SealedSecret
+from tests.properties.relay.memory import MemoryStore, drive
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+BOX = SecretBox([bytes(32)])
+BUSY, OTHERS = UUID(int=(3 << 70) + 1), [UUID(int=(n << 70) + n) for n in range(4, 8)]
+SETTINGS = RelaySettings(
+    lane=LaneSettings(in_flight_start=100, read_ahead_min=64), in_flight_max=40, endpoint_share=0.5
+)
+
+
+class Desk:
+    """One worker; `BUSY` has more to send than fits, the others three events each. Each has a merchant of its own."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        for endpoint_id in (BUSY, *OTHERS):
+            self.store.add_endpoint(
+                endpoint_id,
+                endpoint_id,
+                sealed=SealedSecret(BOX.seal(b"s" * 32, owner=endpoint_id), None),
+                signing_key_sealed=BOX.seal(bytes(32), owner=endpoint_id),
+                max_in_flight=100,
+            )
+            count = 60 if endpoint_id == BUSY else 3
+            facts = [RelayFact(endpoint_id, f"dep_{n}", 1, "deposit.included", {}, NOW) for n in range(count)]
+            self.store.publish(facts, NOW)
+        roster = Roster(self.store, Shards(self.store, UUID(int=1), 10.0), BOX, SETTINGS, on_alert=_ignore)
+        self.dispatcher = Dispatcher(
+            self.store,
+            roster,
+            SETTINGS,
+            chance=lambda: 0.5,
+            metrics=RelayMetrics(CollectorRegistry()),
+            on_alert=_ignore,
+        )
+        drive(roster.step_leases(NOW))
+        drive(roster.step_load())
+        self.dispatcher.touch_all()
+        drive(self.dispatcher.step_feed(NOW))
+
+    def start(self) -> list[Attempt]:
+        return self.dispatcher.start(NOW)
+
+
+def _ignore(_kind: str, _detail: Mapping[str, object]) -> None:
+    """Nobody to tell."""
+
+
+def endpoint_of(attempt: Attempt) -> UUID:
+    return attempt.lane.config.endpoint_id
+
+
+def test_an_endpoint_with_much_to_send_gets_its_turn_and_no_more_until_all_had_theirs() -> None:
+    order = [endpoint_of(one) for one in Desk().start()]
+    first_round = order[: QUANTUM + 3 * len(OTHERS)]
+    assert Counter(first_round) == {BUSY: QUANTUM, **dict.fromkeys(OTHERS, 3)}
+    assert set(order[len(first_round) :]) == {BUSY}
+
+
+def test_no_endpoint_takes_more_than_its_share_of_what_may_be_in_flight() -> None:
+    desk = Desk()
+    started = desk.start()
+    assert Counter(map(endpoint_of, started))[BUSY] == SETTINGS.in_flight_max * SETTINGS.endpoint_share
+    assert desk.start() == []
+    finished = next(one for one in started if endpoint_of(one) == BUSY)
+    desk.dispatcher.finish(finished, Outcome(OutcomeKind.DELIVERED, 1, 200), NOW)
+    drive(desk.dispatcher.step_feed(NOW))
+    assert [endpoint_of(one) for one in desk.start()] == [BUSY]
