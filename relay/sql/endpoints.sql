@@ -121,11 +121,12 @@ where p.merchant_id = $1 and p.deleted_at is null
 order by p.created_at, p.endpoint_id
 limit $3;
 
+-- No stronger lock than that: whoever writes rows holds the cursor, which comes after, and each row refers to its endpoint.
 -- name: lock_endpoint :one
 select endpoint_id, state, shard
 from endpoints
 where endpoint_id = $1 and merchant_id = $2 and deleted_at is null
-for update;
+for no key update;
 
 -- name: lock_cursor :one
 select sequence
@@ -205,7 +206,7 @@ with ours as (
   from endpoints
   where merchant_id = $1 and deleted_at is null
   order by endpoint_id
-  for update
+  for no key update
 ),
 woken as (
   update endpoints p

@@ -13,7 +13,7 @@ where p.deleted_at is null
     or exists (select from endpoint_replays r where r.endpoint_id = p.endpoint_id and r.sequence < l.sequence)
   )
 order by p.endpoint_id
-for update of p;
+for no key update of p;
 
 -- A new filter revision: what lanes still want to write about these events is refused, and they begin again.
 -- name: pass_lost_events :many

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -10,6 +11,7 @@ import pytest
 
 from migrations.handles import Pool
 from relay.bodies import Published
+from relay.endpoints import lock_endpoint
 from relay.model import (
     AttemptRow,
     EndpointState,
@@ -250,6 +252,18 @@ async def test_another_filter_reads_again_what_is_ahead_of_the_cursor(stage: Sta
     await stage.set_filter(endpoint, ("deposit.final",))
     assert sorted(await stage.rows(endpoint)) == [1, 7]
     assert await stage.cursor(endpoint) == (2, 2)
+
+
+async def test_a_settle_writes_rows_while_a_command_holds_their_endpoint(pool: Pool) -> None:
+    """It holds the cursor, for which the command waits: if it waited too, neither would ever end."""
+    stage = PostgresStage(pool)
+    endpoint = await stage.endpoint()
+    told = await stage.publish(EIGHT)
+    async with pool.acquire() as conn, conn.transaction():
+        await lock_endpoint(conn, MERCHANT, endpoint)
+        async with asyncio.timeout(10):
+            await stage.store.settle([settlement(endpoint, 2, rows=(row(told[0]),))], now=NOW)
+    assert list(await stage.rows(endpoint)) == [1]
 
 
 async def test_a_change_of_state_is_told_once_in_the_merchants_log(stage: Stage) -> None:
