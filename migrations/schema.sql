@@ -1,9 +1,44 @@
 -- The schema all migrations together make. Written by `make schema`; never edited.
 
+CREATE FUNCTION public.covering_sequences(endpoint_ids uuid[], object_ids text[], versions bigint[], moments timestamp with time zone[]) RETURNS TABLE(endpoint_id uuid, sequence bigint, covered_by bigint)
+    LANGUAGE sql
+    AS $$
+  select w.endpoint_id, w.sequence, w.newest
+  from (
+    select o.endpoint_id, o.sequence, o.takes_back,
+      max(o.sequence) filter (
+        where not o.takes_back and o.sequence <= c.drain_sequence
+          and (p.event_types is null or o.type = any(p.event_types))
+      ) over (
+        partition by o.endpoint_id, o.object_id, versions_stretch(o.version), days_stretch(o.created_at), o.taken_back
+      ) as newest
+    from (
+      select l.*, b.takes_back,
+        count(*) filter (where b.takes_back) over (
+          partition by l.endpoint_id, l.object_id, versions_stretch(l.version), days_stretch(l.created_at)
+          order by l.version
+        ) as taken_back
+      from events_from_version(endpoint_ids, object_ids, versions, moments) l
+      cross join lateral (select l.type in ('deposit.reversed', 'deposit.amended') as takes_back) b
+    ) o
+    join endpoints p
+    on p.endpoint_id = o.endpoint_id
+    join endpoint_cursors c
+    on c.endpoint_id = o.endpoint_id
+  ) w
+  where not w.takes_back and w.newest > w.sequence
+$$;
+
 CREATE FUNCTION public.day_of(moment timestamp with time zone) RETURNS date
     LANGUAGE sql IMMUTABLE
     AS $$
   select (moment at time zone 'UTC')::date
+$$;
+
+CREATE FUNCTION public.days_stretch(moment timestamp with time zone) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select (day_of(moment) - date '2000-01-01') / 100
 $$;
 
 CREATE FUNCTION public.default_has_events_of(day date) RETURNS boolean
@@ -155,6 +190,47 @@ begin
     get diagnostics found_now = row_count;
     lacking := lacking - found_now;
     exit when lacking <= 0;
+  end loop;
+end
+$$;
+
+CREATE FUNCTION public.events_from_version(endpoint_ids uuid[], object_ids text[], versions bigint[], moments timestamp with time zone[]) RETURNS TABLE(endpoint_id uuid, object_id text, version bigint, sequence bigint, type text, created_at timestamp with time zone)
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+  one record;
+begin
+  for one in
+    select d.day, array_agg(a.endpoint_id) as endpoint_ids, array_agg(p.merchant_id) as merchant_ids,
+      array_agg(a.object_id) as object_ids, array_agg(a.version) as versions
+    from (
+      select k.endpoint_id, k.object_id, min(k.version) as version, min(k.told_at) as told_at
+      from unnest(endpoint_ids, object_ids, versions, moments) as k (endpoint_id, object_id, version, told_at)
+      group by k.endpoint_id, k.object_id, versions_stretch(k.version), days_stretch(k.told_at)
+    ) a
+    join endpoints p
+    on p.endpoint_id = a.endpoint_id
+    join endpoint_cursors c
+    on c.endpoint_id = a.endpoint_id
+    join event_days d
+    on d.merchant_id = p.merchant_id and d.day >= day_of(a.told_at) and d.first_sequence <= c.drain_sequence
+      and days_stretch(starts_of_day(d.day)) = days_stretch(a.told_at)
+    group by d.day
+  loop
+    return query
+    select r.endpoint_id, r.object_id, e.version, e.sequence, e.type, e.created_at
+    from unnest(one.endpoint_ids, one.merchant_ids, one.object_ids, one.versions)
+      as r (endpoint_id, merchant_id, object_id, version)
+    cross join lateral (
+      select l.version, l.sequence, l.type, l.created_at
+      from events l
+      where l.merchant_id = r.merchant_id and l.object_id = r.object_id
+        and l.version >= r.version and l.version < (versions_stretch(r.version) + 1) * 256
+        and l.created_at >= starts_of_day(one.day) and l.created_at < starts_of_day(one.day + 1)
+      offset 0  -- asked once for each of the above
+    ) e;
   end loop;
 end
 $$;
@@ -395,6 +471,12 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.versions_stretch(version bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select version / 256
+$$;
+
 CREATE SEQUENCE public.addresses_watch_version
     START WITH 1
     INCREMENT BY 1
@@ -565,14 +647,17 @@ CREATE TABLE public.delivery_exceptions (
     replay boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone NOT NULL,
     exhausted_at timestamp with time zone,
+    covered_by bigint,
     CONSTRAINT delivery_exceptions_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT delivery_exceptions_check CHECK (((prev_sequence >= 0) AND (prev_sequence < sequence))),
-    CONSTRAINT delivery_exceptions_check1 CHECK (((retry_at IS NOT NULL) = (state = ANY (ARRAY['sending'::text, 'retrying'::text])))),
-    CONSTRAINT delivery_exceptions_check2 CHECK (((exhausted_at IS NOT NULL) = (state = 'exhausted'::text))),
-    CONSTRAINT delivery_exceptions_check3 CHECK (((NOT free) OR (state = 'retrying'::text))),
+    CONSTRAINT delivery_exceptions_check1 CHECK ((covered_by > sequence)),
+    CONSTRAINT delivery_exceptions_check2 CHECK (((retry_at IS NOT NULL) = (state = ANY (ARRAY['sending'::text, 'retrying'::text])))),
+    CONSTRAINT delivery_exceptions_check3 CHECK (((exhausted_at IS NOT NULL) = (state = 'exhausted'::text))),
+    CONSTRAINT delivery_exceptions_check4 CHECK (((covered_by IS NOT NULL) = (state = 'covered'::text))),
+    CONSTRAINT delivery_exceptions_check5 CHECK (((NOT free) OR (state = 'retrying'::text))),
     CONSTRAINT delivery_exceptions_failures_check CHECK ((failures >= 0)),
     CONSTRAINT delivery_exceptions_sequence_check CHECK ((sequence >= 1)),
-    CONSTRAINT delivery_exceptions_state_check CHECK ((state = ANY (ARRAY['sending'::text, 'retrying'::text, 'waiting'::text, 'exhausted'::text])))
+    CONSTRAINT delivery_exceptions_state_check CHECK ((state = ANY (ARRAY['sending'::text, 'retrying'::text, 'waiting'::text, 'exhausted'::text, 'covered'::text])))
 );
 
 CREATE TABLE public.deposits (
@@ -632,13 +717,19 @@ CREATE TABLE public.endpoint_cursors (
     matched_sequence bigint DEFAULT 0 NOT NULL,
     filter_revision bigint DEFAULT 1 NOT NULL,
     wakes bigint DEFAULT 0 NOT NULL,
+    drain_sequence bigint DEFAULT 0 NOT NULL,
     last_success_at timestamp with time zone,
     last_failure_at timestamp with time zone,
     last_failure text,
     CONSTRAINT endpoint_cursors_check CHECK (((matched_sequence >= 0) AND (matched_sequence <= sequence))),
+    CONSTRAINT endpoint_cursors_drain_sequence_check CHECK ((drain_sequence >= 0)),
     CONSTRAINT endpoint_cursors_sequence_check CHECK ((sequence >= 0))
 )
 WITH (fillfactor='50');
+
+COMMENT ON COLUMN public.endpoint_cursors.filter_revision IS 'raised by whatever changes what a settle may say: another filter, the end of an outage with a short drain, a loss';
+
+COMMENT ON COLUMN public.endpoint_cursors.drain_sequence IS 'the head of the log when the last outage ended, for an endpoint that is drained of the latest only';
 
 CREATE TABLE public.endpoint_filters (
     endpoint_id uuid NOT NULL,
@@ -696,6 +787,7 @@ CREATE TABLE public.endpoints (
     headers_sealed bytea,
     max_in_flight integer NOT NULL,
     rate_per_s integer,
+    drain text DEFAULT 'all'::text NOT NULL,
     state text DEFAULT 'active'::text NOT NULL,
     state_reason text,
     state_since timestamp with time zone NOT NULL,
@@ -717,6 +809,7 @@ CREATE TABLE public.endpoints (
     CONSTRAINT endpoints_check1 CHECK (((verification = 'pending'::text) OR ((challenge_at IS NULL) AND (verification_failure IS NULL)))),
     CONSTRAINT endpoints_check2 CHECK ((((warned_at IS NULL) = (warned_since IS NULL)) AND (warned_since <= warned_at))),
     CONSTRAINT endpoints_description_check CHECK ((length(description) <= 500)),
+    CONSTRAINT endpoints_drain_check CHECK ((drain = ANY (ARRAY['all'::text, 'latest_only'::text]))),
     CONSTRAINT endpoints_event_types_check CHECK (((cardinality(event_types) >= 1) AND (cardinality(event_types) <= 64))),
     CONSTRAINT endpoints_max_in_flight_check CHECK (((max_in_flight >= 1) AND (max_in_flight <= 1000))),
     CONSTRAINT endpoints_rate_per_s_check CHECK (((rate_per_s >= 1) AND (rate_per_s <= 10000))),
@@ -1082,6 +1175,8 @@ CREATE INDEX audit_trail_by_time ON public.audit_trail USING btree (at);
 CREATE INDEX delivery_attempts_by_time ON public.delivery_attempts USING btree (started_at);
 
 CREATE INDEX delivery_exceptions_by_state ON public.delivery_exceptions USING btree (endpoint_id, state, sequence);
+
+CREATE INDEX delivery_exceptions_covered ON public.delivery_exceptions USING btree (endpoint_id, covered_by, sequence) WHERE (state = 'covered'::text);
 
 CREATE INDEX delivery_exceptions_due ON public.delivery_exceptions USING btree (endpoint_id, retry_at) WHERE (state = ANY (ARRAY['sending'::text, 'retrying'::text]));
 

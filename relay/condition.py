@@ -12,6 +12,8 @@ from relay.model import EndpointState, Transition
 from relay.schedule import compute_probe_wait_s
 from relay.settings import RetrySettings
 
+RECOVERED = "endpoint.recovered"
+
 
 class Condition:
     """One endpoint's state. Each method that changes it returns the transition to write, or None."""
@@ -44,7 +46,7 @@ class Condition:
         return Transition(
             sources=(EndpointState.FAILING,),
             target=EndpointState.ACTIVE,
-            event_type="endpoint.recovered",
+            event_type=RECOVERED,
             reason="a delivery succeeded",
         )
 

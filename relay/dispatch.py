@@ -244,7 +244,13 @@ class Dispatcher:
                 seat.lane,
                 send.sequence,
                 seat.target.url,
-                seat.target.headers_for(send.event_id, send.body, prev_sequence=send.prev_sequence, now=now),
+                seat.target.headers_for(
+                    send.event_id,
+                    send.body,
+                    prev_sequence=send.prev_sequence,
+                    covers=send.covers,
+                    now=now,
+                ),
                 send.body,
                 seat.target.host,
             )
@@ -334,7 +340,7 @@ class Dispatcher:
                 self._touched[settlement.endpoint_id] = None
                 self._tell_exhausted(settlement)
         self._roster.lose_shards({one.shard: one.epoch for _, one in batch if one.shard in result.fenced})
-        for endpoint_id in result.stale:
+        for endpoint_id in result.stale | result.draining:
             self._roster.restart(endpoint_id)
 
     async def _settle_singly(self, batch: list[tuple[Lane, Settlement]], now: datetime) -> None:

@@ -17,15 +17,15 @@ from uuid import UUID
 from migrations.handles import Connection
 from migrations.ids import new_id
 from migrations.queries import load_queries
-from relay import log, signing
+from relay import drain, log, signing
 from relay.bodies import endpoint_fact
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
 from relay.keyring import OVERLAP_MAX_S, insert_key
 from relay.losses import Loss, read_losses
-from relay.model import shard_of
+from relay.model import Drain, shard_of
 from relay.ownership import must_prove, must_prove_again
 from relay.secretbox import SecretBox
-from relay.targets import decode_headers, encode_headers
+from relay.targets import open_headers, seal_headers
 from relay.terms import EndpointTerms, Rules, check_terms
 
 QUERIES = load_queries("relay", "endpoints.sql")
@@ -52,6 +52,7 @@ class Endpoint:
     header_names: tuple[str, ...]
     max_in_flight: int
     rate_per_s: int | None
+    drain: Drain
     public_key: str
     state: str
     state_reason: str | None
@@ -106,9 +107,10 @@ async def create_endpoint(
         terms.url,
         terms.description,
         None if terms.event_types is None else list(terms.event_types),
-        _seal_headers(box, terms.headers, endpoint_id),
+        seal_headers(terms.headers, box, endpoint_id),
         terms.max_in_flight,
         terms.rate_per_s,
+        terms.drain,
         start,
         now,
     )
@@ -159,15 +161,18 @@ async def change_endpoint(
     A URL at another host is asked for proof again. RequestFlawed, NotFound. An attempt under way may still go by the
     old terms.
     """
+    if "event_types" in changes:
+        await log.hold_oldest_sequence(conn, merchant_id)  # what a drain left out may be given back
     await lock_endpoint(conn, merchant_id, endpoint_id)
     row = await _load_row(conn, merchant_id, endpoint_id)
     before = EndpointTerms(
         url=row["url"],
         event_types=_tupled(row["event_types"]),
         description=row["description"],
-        headers=_open_headers(row, box),
+        headers=open_headers(row["headers_sealed"], box, endpoint_id),
         max_in_flight=row["max_in_flight"],
         rate_per_s=row["rate_per_s"],
+        drain=Drain(row["drain"]),
     )
     terms = replace(before, **changes)
     check_terms(terms, rules)
@@ -175,16 +180,17 @@ async def change_endpoint(
     if terms.event_types != before.event_types:
         await conn.execute(QUERIES.raise_filter_revision, endpoint_id)
         await conn.execute(QUERIES.insert_filter, endpoint_id, sequence, _listed(terms.event_types))
-        await conn.execute(QUERIES.forget_rows_ahead, endpoint_id, sequence)
+        await drain.begin_filter(conn, endpoint_id, behind_sequence=sequence, now=now)
     await conn.execute(
         QUERIES.change_endpoint,
         endpoint_id,
         terms.url,
         terms.description,
         _listed(terms.event_types),
-        _seal_headers(box, terms.headers, endpoint_id) if "headers" in changes else row["headers_sealed"],
+        seal_headers(terms.headers, box, endpoint_id) if "headers" in changes else row["headers_sealed"],
         terms.max_in_flight,
         terms.rate_per_s,
+        terms.drain,
         now,
     )
     if must_prove_again(before.url, terms.url, proven=row["verification"] == "verified") and must_prove(
@@ -253,9 +259,14 @@ async def pause_endpoint(
 async def resume_endpoint(
     conn: Connection, box: SecretBox, merchant_id: UUID, endpoint_id: UUID, *, now: datetime
 ) -> Endpoint:
-    """Go on where it stood, paused or failing; what waited for a retry gets one at once, at no cost. NotFound."""
+    """Go on where it stood, paused or failing; what waited for a retry gets one at once, at no cost. NotFound.
+
+    An endpoint that is drained of the latest only begins that drain.
+    """
     await lock_endpoint(conn, merchant_id, endpoint_id)
     version = await conn.fetchval(QUERIES.resume_endpoint, endpoint_id, now)
+    if version is not None:
+        await drain.begin_short_drains(conn, [endpoint_id], now=now)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
     endpoint = await load_endpoint(conn, box, merchant_id, endpoint_id)
     await _tell(conn, endpoint, version, "endpoint.resumed", "resumed by request", now)
@@ -317,15 +328,6 @@ async def _tell(
     await log.append(conn, [fact], now=now)
 
 
-def _seal_headers(box: SecretBox, headers: Mapping[str, str] | None, endpoint_id: UUID) -> bytes | None:
-    return box.seal(encode_headers(headers), owner=endpoint_id) if headers else None
-
-
-def _open_headers(row: Row, box: SecretBox) -> dict[str, str]:
-    sealed: bytes | None = row["headers_sealed"]
-    return {} if sealed is None else decode_headers(box.open(sealed, owner=row["endpoint_id"]))
-
-
 def _listed(types: Sequence[str] | None) -> list[str] | None:
     return None if types is None else list(types)
 
@@ -344,7 +346,8 @@ def _endpoint(row: Row, box: SecretBox) -> Endpoint:
     return Endpoint(
         **{name: row[name] for name in same},
         event_types=_tupled(row["event_types"]),
-        header_names=tuple(_open_headers(row, box)),
+        drain=Drain(row["drain"]),
+        header_names=tuple(open_headers(row["headers_sealed"], box, row["endpoint_id"])),
         public_key=signing.encode_public_key(row["public_key"]),
         losses=read_losses(row["losses"]),
     )

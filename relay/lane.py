@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from relay.condition import Condition
 from relay.model import (
     SAYS_NOTHING,
+    Covers,
     DueRow,
     EndpointState,
     ExceptionRow,
@@ -43,6 +44,7 @@ class _Flight:
     entry: Entry | None  # of the window, while no row has been made
     row: ExceptionRow | None
     probe: bool
+    covers: Covers | None
 
 
 class Lane:
@@ -62,6 +64,8 @@ class Lane:
             rate_per_s=config.rate_per_s,
             limit_start=settings.lane.in_flight_start,
         )
+        if position.draining:
+            self._pace.restart()
         self._due: deque[DueRow] = deque()
         self._flights: dict[int, _Flight] = {}
         self._fresh: dict[int, _Flight] = {}  # those that may yet become slow, oldest first
@@ -145,8 +149,8 @@ class Lane:
 
     def offer_events(self, events: Sequence[LogEvent], now: datetime) -> None:
         """Take what was read behind `window.position`, matched and unmatched alike."""
-        for entry in self.window.offer(events, self.troubles.blocked):
-            self.troubles.wait(entry, now)
+        for entry in self.window.offer(self.troubles.note_covers(events), self.troubles.blocked):
+            self.troubles.keep(entry, now)
         self.window.advance()
 
     def offer_rows(self, due: Sequence[DueRow], next_retry_at: datetime | None) -> None:
@@ -256,13 +260,14 @@ class Lane:
     def _start_entry(self, entry: Entry, now: datetime, *, probe: bool) -> Send:
         event = entry.event
         assert event.body is not None
-        flight = _Flight(now, event.body, entry, None, probe)
+        flight = _Flight(now, event.body, entry, None, probe, event.covers)
         if not probe:
             self._fresh[event.sequence] = flight
         return self._fly(flight, event, entry.prev_sequence)
 
     def _start_row(self, due: DueRow, now: datetime, *, probe: bool) -> Send:
-        return self._fly(_Flight(now, due.body, None, due.row, probe), due.row, due.row.prev_sequence)
+        flight = _Flight(now, due.body, None, due.row, probe, due.covers)
+        return self._fly(flight, due.row, due.row.prev_sequence)
 
     def _fly(self, flight: _Flight, event: LogEvent | ExceptionRow, prev_sequence: int) -> Send:
         assert event.sequence not in self._flights, "one attempt of a delivery at a time"
@@ -276,6 +281,7 @@ class Lane:
             prev_sequence,
             flight.body,
             flight.started_at,
+            flight.covers,
         )
 
     # --- outcomes --------------------------------------------------------------------------------------------------

@@ -30,9 +30,33 @@ def delivery_id_of(endpoint_id: UUID, event_id: UUID) -> UUID:
     return UUID(int=endpoint_id.int ^ event_id.int)
 
 
+class Drain(StrEnum):
+    """What an endpoint is given of what was told during an outage: all of it, or of each object the latest only."""
+
+    ALL = "all"
+    LATEST_ONLY = "latest_only"
+
+
+@dataclass(frozen=True, slots=True)
+class Covers:
+    """The first and the last sequence of the events of its object that one event stands for."""
+
+    first_sequence: int
+    last_sequence: int
+
+    def with_(self, other: Covers | None) -> Covers:
+        """Both as one."""
+        if other is None:
+            return self
+        first = min(self.first_sequence, other.first_sequence)
+        return Covers(first, max(self.last_sequence, other.last_sequence))
+
+
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """One event behind a cursor. `body` is None where the endpoint's filter does not match it."""
+    """One event behind a cursor. `body` is None where it is not to be sent: the endpoint's filter does not match it, or
+    the event `covered_by` stands for it. `covers` is what is written of those that it stands for itself.
+    """
 
     event_id: UUID
     sequence: int
@@ -41,6 +65,8 @@ class LogEvent:
     type: str
     created_at: datetime
     body: bytes | None
+    covered_by: int | None = None
+    covers: Covers | None = None
 
 
 class RowState(StrEnum):
@@ -50,13 +76,15 @@ class RowState(StrEnum):
     RETRYING = "retrying"  # due at retry_at
     WAITING = "waiting"  # behind an earlier version of the same object
     EXHAUSTED = "exhausted"  # the last retry failed
+    COVERED = "covered"  # left out after an outage: a newer event of its object stands for it
 
 
 @dataclass(frozen=True, slots=True)
 class ExceptionRow:
     """One delivery in trouble. `failures` counts what costs, `attempts` every try; `free` makes the next one cost nothing.
 
-    A `replay` stands beside the stream: it neither waits for it nor holds it up.
+    A `replay` stands beside the stream: it neither waits for it nor holds it up. `covered_by` is the sequence of what
+    stands for a covered one.
     """
 
     sequence: int
@@ -73,14 +101,16 @@ class ExceptionRow:
     free: bool
     replay: bool
     created_at: datetime
+    covered_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DueRow:
-    """A row whose time has come, with the bytes to send."""
+    """A row whose time has come, with the bytes to send and what it stands for."""
 
     row: ExceptionRow
     body: bytes
+    covers: Covers | None = None
 
 
 class OutcomeKind(StrEnum):
@@ -103,6 +133,16 @@ class OutcomeKind(StrEnum):
 
 SAYS_NOTHING = frozenset({OutcomeKind.UNSENT, OutcomeKind.INTERRUPTED})
 """What became of us, not of the endpoint: no attempt is used up, and nothing is held against it."""
+CONGESTED = frozenset(
+    {
+        OutcomeKind.TIMEOUT,
+        OutcomeKind.BROKEN,
+        OutcomeKind.UNREACHABLE,
+        OutcomeKind.TLS_FAILED,
+        OutcomeKind.GARBLED,
+    }
+)
+"""What an endpoint that gets too much may come to: less is in flight for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +275,7 @@ class LanePosition:
     """Where a lane begins: the cursor row, and the objects that have rows.
 
     `rowed` are the sequences beyond the cursor that have a row already: a failure is written before the cursor gets by.
+    `draining`: an outage left a backlog whose end is not passed yet.
     """
 
     cursor: int
@@ -244,6 +285,7 @@ class LanePosition:
     blocked: Mapping[str, Blocked]
     next_retry_at: datetime | None
     rowed: frozenset[int] = frozenset()
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,3 +298,4 @@ class Send:
     prev_sequence: int
     body: bytes
     started_at: datetime
+    covers: Covers | None = None

@@ -9,18 +9,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from relay.model import Outcome, OutcomeKind
+from relay.model import CONGESTED, Outcome, OutcomeKind
 from relay.settings import LaneSettings
 
-_CONGESTED = frozenset(
-    {
-        OutcomeKind.TIMEOUT,
-        OutcomeKind.BROKEN,
-        OutcomeKind.UNREACHABLE,
-        OutcomeKind.TLS_FAILED,
-        OutcomeKind.GARBLED,
-    }
-)
 RATE_BURST_S = 0.05
 """How much of a second's rate may go at once: sends are started in rounds, not one by one on a clock."""
 REST_FIRST_S = 1.0
@@ -109,7 +100,7 @@ class Pace:
             self.throttled(started_at, now, outcome.retry_after_s, bounds.throttle_rest_max_s)
         elif outcome.kind is OutcomeKind.UNSENT:
             self.detained(started_at, now, bounds.detained_rest_max_s)
-        elif outcome.kind in _CONGESTED:
+        elif outcome.kind in CONGESTED:
             self.congested(started_at, now)
 
     def succeeded(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from relay.model import AttemptRow, ExceptionRow, Freed, Health, Hurry, Transition
+from relay.model import AttemptRow, Covers, ExceptionRow, Freed, Health, Hurry, Transition
 
 
 @dataclass(slots=True)
@@ -39,6 +39,14 @@ class Pending:
     def speaks_of(self, sequence: int) -> bool:
         """The row of this sequence, as the database has it, is out of date."""
         return sequence in self.rows or sequence in self.closed
+
+    def find_covers(self) -> dict[int, Covers]:
+        """Sequence → what it stands for, as far as the rows here say."""
+        found: dict[int, Covers] = {}
+        for sequence, row in self.rows.items():
+            if row.covered_by is not None:
+                found[row.covered_by] = Covers(sequence, sequence).with_(found.get(row.covered_by))
+        return found
 
     def note_success(self, at: datetime) -> None:
         """Remember the newest success."""

@@ -60,7 +60,7 @@ async def retry_delivery(
             raise Conflict("an earlier version of the same object is being delivered first")
         case DeliveryState.RETRYING:
             await conn.execute(VIEWS.retry_row_now, found.endpoint_id, found.sequence, now)
-        case DeliveryState.EXHAUSTED | DeliveryState.DELIVERED:
+        case DeliveryState.EXHAUSTED | DeliveryState.DELIVERED | DeliveryState.COVERED:
             await _put_beside(conn, merchant_id, found, now)
         case DeliveryState.SENDING:
             pass

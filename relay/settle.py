@@ -13,8 +13,9 @@ from uuid import UUID
 
 from migrations.handles import Connection
 from migrations.queries import load_queries
-from relay import log
+from relay import drain, log
 from relay.bodies import RelayFact, endpoint_fact
+from relay.condition import RECOVERED
 from relay.model import EndpointState, Settlement, Transition
 from relay.storage import SettleResult
 
@@ -28,17 +29,20 @@ async def write_settlements(conn: Connection, batch: Sequence[Settlement], now: 
     held = {row["shard"] for row in rows}
     ours = [one for one in batch if one.shard in held]
     facts = [
-        fact
+        (one.endpoint_id, fact)
         for one in ours
         if one.transition is not None
         if (fact := await _move_state(conn, one, one.transition, now)) is not None
     ]
     moved = await _move_cursors(conn, ours)
     await _write_rows(conn, [one for one in ours if one.endpoint_id in moved], now)
-    await log.append(conn, facts, now=now)
+    recovered = [endpoint_id for endpoint_id, fact in facts if fact.type == RECOVERED]
+    draining = await drain.begin_short_drains(conn, recovered, now=now)
+    await log.append(conn, [fact for _, fact in facts], now=now)
     return SettleResult(
         fenced=frozenset(epochs.keys() - held),
         stale=frozenset(one.endpoint_id for one in ours if one.endpoint_id not in moved),
+        draining=frozenset(draining),
     )
 
 
@@ -92,7 +96,7 @@ async def _write_rows(conn: Connection, batch: Sequence[Settlement], now: dateti
         (
             one.endpoint_id, one.merchant_id, row.sequence, row.event_id, row.event_at, row.object_id, row.version,
             row.type, row.prev_sequence, row.state, row.failures, row.attempts, row.retry_at, row.free, row.replay,
-            row.created_at,
+            row.created_at, row.covered_by,
         )
         for one in batch
         for row in one.rows

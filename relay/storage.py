@@ -92,11 +92,13 @@ class ShardCensus:
 @dataclass(frozen=True, slots=True)
 class SettleResult:
     """What of a batch did not happen: `fenced` shards belong to somebody else now; `stale` endpoints were given
-    another filter or deleted, and their lanes must begin again from the cursor.
+    another filter or deleted, and their lanes must begin again from the cursor. So must those of `draining`
+    endpoints, of which everything was written: an outage ended, and rows were covered.
     """
 
     fenced: frozenset[int] = frozenset()
     stale: frozenset[UUID] = frozenset()
+    draining: frozenset[UUID] = frozenset()
 
 
 class RelayStore(Protocol):
@@ -139,7 +141,9 @@ class RelayStore(Protocol):
         ...
 
     async def load_events(self, reads: Sequence[ReadBehind]) -> dict[UUID, list[LogEvent]]:
-        """Endpoint → the events behind its place, without holes; the body only of those its filter matches."""
+        """Endpoint → the events behind its place, without holes; the body only of those its filter matches and nothing
+        newer covers. While an outage is drained of the latest only, each says what covers it, or what rows it covers.
+        """
         ...
 
     async def load_due_rows(self, endpoint_id: UUID, now: datetime, limit: int) -> DueRows:
@@ -159,7 +163,8 @@ class RelayStore(Protocol):
     async def settle(self, batch: Sequence[Settlement], *, now: datetime) -> SettleResult:
         """Write these settlements in one transaction, each only if its shard still has its epoch and its endpoint
         its filter. Writing one twice changes nothing. Transitions are told in the merchant's log, in the same
-        transaction. SettlementRefused where an invariant would break: then nothing of the batch was written.
+        transaction. An endpoint that became active again and is drained of the latest only begins that drain in it.
+        SettlementRefused where an invariant would break: then nothing of the batch was written.
         """
         ...
 

@@ -21,6 +21,7 @@ from migrations.weather import PASSING
 from relay import log
 from relay.model import (
     Blocked,
+    Covers,
     DueRow,
     EndpointState,
     ExceptionRow,
@@ -161,6 +162,7 @@ class PostgresRelayStore:
                 blocked=blocked[row["endpoint_id"]],
                 next_retry_at=row["next_retry_at"],
                 rowed=frozenset(rowed[row["endpoint_id"]]),
+                draining=row["draining"],
             )
             for row in rows
         }
@@ -180,7 +182,8 @@ class PostgresRelayStore:
                 [read.limit for read in reads],
             )
         found: dict[UUID, list[LogEvent]] = {}
-        for endpoint_id, *event in rows:
+        for endpoint_id, *event, covers_first, covers_last in rows:
+            event.append(None if covers_first is None else Covers(covers_first, covers_last))
             found.setdefault(endpoint_id, []).append(LogEvent(*event))
         return found
 
@@ -229,10 +232,12 @@ async def load_endpoint_records(
 
 
 def _due_row(row: asyncpg.Record) -> DueRow:
-    sequence, event_id, object_id, version, type_, event_at, prev_sequence, state, *rest, body = row
+    sequence, event_id, object_id, version, type_, event_at, prev_sequence, state, *rest = row
+    *rest, body, first, last = rest
     return DueRow(
         ExceptionRow(
             sequence, event_id, object_id, version, type_, event_at, prev_sequence, RowState(state), *rest
         ),
         body,
+        None if first is None else Covers(first, last),
     )

@@ -21,7 +21,7 @@ from relay import signing
 from relay.addresses import host_of, names_this_machine
 from relay.errors import Flaw, SecretUnreadable
 from relay.hosts import ANY_HOST
-from relay.model import delivery_id_of
+from relay.model import Covers, delivery_id_of
 from relay.secretbox import SecretBox
 from relay.storage import EndpointRecord
 
@@ -52,7 +52,13 @@ class Target:
     host: str = ANY_HOST  # as attempts to it are counted
 
     def headers_for(
-        self, event_id: UUID, body: bytes, *, prev_sequence: int | None, now: datetime
+        self,
+        event_id: UUID,
+        body: bytes,
+        *,
+        prev_sequence: int | None,
+        covers: Covers | None = None,
+        now: datetime,
     ) -> dict[str, str]:
         """All headers of an attempt made at `now`; a test has no `prev_sequence`."""
         webhook_id = encode_id("evt", event_id)
@@ -74,20 +80,19 @@ class Target:
         }
         if prev_sequence is not None:
             headers["chainbell-prev-sequence"] = str(prev_sequence)
+        if covers is not None:
+            headers["chainbell-covers"] = f"{covers.first_sequence}-{covers.last_sequence}"
         return headers
 
 
 def open_target(record: EndpointRecord, box: SecretBox) -> Target:
     """Open what an endpoint keeps sealed; SecretUnreadable if that cannot be done."""
     owner = record.endpoint_id
-    headers: dict[str, str] = {}
-    if record.headers_sealed is not None:
-        headers = decode_headers(box.open(record.headers_sealed, owner=owner))
     return Target(
         endpoint_id=owner,
         url=record.url,
         host=ANY_HOST if names_this_machine(host := host_of(record.url)) else host,
-        headers=headers,
+        headers=open_headers(record.headers_sealed, box, owner),
         secrets=tuple((box.open(one.sealed, owner=owner), one.expires_at) for one in record.secrets),
         signing_keys=tuple(
             (_open_key(box.open(one.sealed, owner=owner)), one.expires_at) for one in record.signing_keys
@@ -101,14 +106,16 @@ def _open_key(seed: bytes) -> Ed25519PrivateKey:
     return signing.signing_key_from_seed(seed)
 
 
-def encode_headers(headers: Mapping[str, str]) -> bytes:
-    """Custom headers as they are sealed."""
-    return msgspec.json.encode(dict(headers))
+def seal_headers(headers: Mapping[str, str] | None, box: SecretBox, endpoint_id: UUID) -> bytes | None:
+    """Custom headers as they are kept; None where there are none."""
+    return box.seal(msgspec.json.encode(dict(headers)), owner=endpoint_id) if headers else None
 
 
-def decode_headers(plain: bytes) -> dict[str, str]:
-    """What `encode_headers` wrote."""
-    return msgspec.json.decode(plain, type=dict[str, str])
+def open_headers(sealed: bytes | None, box: SecretBox, endpoint_id: UUID) -> dict[str, str]:
+    """What `seal_headers` kept; SecretUnreadable."""
+    if sealed is None:
+        return {}
+    return msgspec.json.decode(box.open(sealed, owner=endpoint_id), type=dict[str, str])
 
 
 def is_ours(name: str) -> bool:

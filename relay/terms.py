@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from relay.addresses import HTTPS_PORT, judge_url
 from relay.errors import Flaw, RequestFlawed
+from relay.model import Drain
 from relay.targets import find_header_flaws
 
 EVENT_TYPES_MAX = 64
@@ -42,6 +43,7 @@ class EndpointTerms:
     headers: Mapping[str, str] | None = None
     max_in_flight: int = MAX_IN_FLIGHT_DEFAULT
     rate_per_s: int | None = None
+    drain: Drain = Drain.ALL
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from relay.model import SAYS_NOTHING, AttemptRow, Blocked, ExceptionRow, Freed, Hurry, Outcome, RowState
+from relay.model import (
+    SAYS_NOTHING,
+    AttemptRow,
+    Blocked,
+    Covers,
+    ExceptionRow,
+    Freed,
+    Hurry,
+    LogEvent,
+    Outcome,
+    RowState,
+)
 from relay.pending import Pending
 from relay.schedule import REVERSAL, Delivered, Exhausted, RetryLater, Verdict, decide
 from relay.settings import RetrySettings
@@ -97,6 +108,27 @@ class Troubles:
                 self.due_by(retry_at)
                 if counts and not row.replay:
                     self._mark_failed(row.object_id)
+
+    def note_covers(self, events: Iterable[LogEvent]) -> list[LogEvent]:
+        """Complete what each of these stands for, by what no row in the store says yet."""
+        unwritten = self.pending.find_covers()
+        noted: list[LogEvent] = []
+        for event in events:
+            if event.covered_by is not None:
+                own = Covers(event.sequence, event.sequence)
+                unwritten[event.covered_by] = own.with_(unwritten.get(event.covered_by))
+            elif event.sequence in unwritten:
+                event = replace(event, covers=unwritten[event.sequence].with_(event.covers))  # noqa: PLW2901
+            noted.append(event)
+        return noted
+
+    def keep(self, entry: Entry, now: datetime) -> None:
+        """One that is read and not to be sent yet, or not at all: it gets a row."""
+        if entry.event.covered_by is None:
+            self.wait(entry, now)
+        else:
+            covered = row_of(entry, RowState.COVERED, now)
+            self.pending.put(replace(covered, covered_by=entry.event.covered_by))
 
     def wait(self, entry: Entry, now: datetime) -> None:
         """A later version of an object that has rows: it gets one, too."""

@@ -36,11 +36,15 @@ class DeliveryState(StrEnum):
     WAITING = "waiting"
     EXHAUSTED = "exhausted"
     DELIVERED = "delivered"
+    COVERED = "covered"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event to one endpoint. `attempts` counts what was kept: a first try that simply succeeded is not."""
+    """One event to one endpoint. `attempts` counts what was kept: a first try that simply succeeded is not.
+
+    `covered_by` is the sequence of the event that stands for a covered one.
+    """
 
     delivery_id: UUID
     endpoint_id: UUID
@@ -54,6 +58,7 @@ class Delivery:
     attempts: int
     retry_at: datetime | None
     exhausted_at: datetime | None
+    covered_by: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,4 +170,5 @@ def _delivery(row: _Row, endpoint_id: UUID) -> Delivery:
         attempts=row["attempts"],
         retry_at=row["retry_at"],
         exhausted_at=row["exhausted_at"],
+        covered_by=row["covered_by"],
     )

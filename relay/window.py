@@ -48,18 +48,24 @@ class Window:
         return len(self._entries)
 
     def offer(self, events: Iterable[LogEvent], blocked: Mapping[str, Blocked]) -> list[Entry]:
-        """Take events read behind `position`, without a hole; returns those of `blocked` objects, settled, for rows."""
+        """Take events read behind `position`, without a hole; returns those that get rows, settled: what belongs to
+        `blocked` objects, and what something newer covers.
+        """
         behind: list[Entry] = []
         for event in events:
             assert event.sequence == self.position + 1, "a log is read without holes"
             self.position = event.sequence
-            if event.body is None:
-                self._entries.append(Entry(event, 0, settled=True))
-                continue
             # Told before a crash, by a row that is gone: the cursor had not come so far.
             behind_it = blocked.get(event.object_id)
             was_told = behind_it is not None and event.sequence < behind_it.first_sequence
             has_row = event.sequence in self._rowed
+            if event.body is None:
+                # What is covered is not there for `chainbell-prev-sequence`: a receiver would wait for it.
+                unsent = Entry(event, self._matched_read, settled=True)
+                self._entries.append(unsent)
+                if event.covered_by is not None and not (has_row or was_told):
+                    behind.append(unsent)
+                continue
             entry = Entry(event, self._matched_read, settled=has_row or behind_it is not None)
             self._matched_read = event.sequence
             self._entries.append(entry)

@@ -163,6 +163,7 @@ def _delivery(delivery: Delivery) -> DeliveryObject:
         attempt_count=delivery.attempts,
         retry_at=None if delivery.retry_at is None else format_time(delivery.retry_at),
         exhausted_at=None if delivery.exhausted_at is None else format_time(delivery.exhausted_at),
+        covered_by_sequence=delivery.covered_by,
     )
 
 

@@ -25,6 +25,7 @@ from indexer.events import format_time
 from migrations.ids import encode_id
 from relay import endpoints, keyring
 from relay.endpoints import Endpoint
+from relay.model import Drain
 from relay.terms import EndpointTerms, Rules
 
 
@@ -44,6 +45,7 @@ async def post_endpoint(call: Call) -> Answer:
         headers=body.headers,
         max_in_flight=body.max_in_flight,
         rate_per_s=body.rate_per_s,
+        drain=Drain(body.drain),
     )
     async with database_weather(), call.pool.acquire() as conn, conn.transaction():
         endpoint, secret = await endpoints.create_endpoint(
@@ -95,6 +97,8 @@ async def patch_endpoint(call: Call) -> Answer:
     }
     if given.get("event_types") is not None:
         given["event_types"] = tuple(dict.fromkeys(given["event_types"]))
+    if "drain" in given:
+        given["drain"] = Drain(given["drain"])
     async with acting_on(call, "endpoint-changed", describe_terms(given)) as conn:
         endpoint = await endpoints.change_endpoint(
             conn,
@@ -172,6 +176,7 @@ def view_endpoint(endpoint: Endpoint) -> EndpointObject:
         header_names=list(endpoint.header_names),
         max_in_flight=endpoint.max_in_flight,
         rate_per_s=endpoint.rate_per_s,
+        drain=endpoint.drain.value,
         public_key=endpoint.public_key,
         state=endpoint.state,
         state_reason=endpoint.state_reason,

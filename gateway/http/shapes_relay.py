@@ -30,6 +30,8 @@ InFlight = Annotated[int, Meta(ge=1, le=MAX_IN_FLIGHT_MAX)]
 Rate = Annotated[int, Meta(ge=1, le=RATE_PER_S_MAX)]
 Place = Annotated[int, Meta(ge=0, le=HEIGHT_MAX)]
 Headers = dict[str, str]
+DrainMode = Literal["all", "latest_only"]
+DeliveryStateName = Literal["delivered", "pending", "sending", "retrying", "waiting", "exhausted", "covered"]
 
 
 class EventHead(Given, frozen=True):
@@ -51,6 +53,7 @@ class NewEndpoint(Strict, frozen=True):
     headers: Headers | None = None
     max_in_flight: InFlight = MAX_IN_FLIGHT_DEFAULT
     rate_per_s: Rate | None = None
+    drain: DrainMode = "all"
     from_sequence: Place | None = None
 
 
@@ -63,6 +66,7 @@ class EndpointChanges(Strict, frozen=True):
     headers: Headers | UnsetType | None = UNSET
     max_in_flight: InFlight | UnsetType = UNSET
     rate_per_s: Rate | UnsetType | None = UNSET
+    drain: DrainMode | UnsetType = UNSET
 
 
 class RotateSecret(Strict, frozen=True):
@@ -120,6 +124,7 @@ class EndpointObject(Given, frozen=True):
     header_names: list[str]
     max_in_flight: int
     rate_per_s: int | None
+    drain: DrainMode
     public_key: str
     state: str
     state_reason: str | None
@@ -174,13 +179,16 @@ class EndpointPage(Given, frozen=True):
 class DeliveryQuery(Strict, frozen=True):
     """`GET /v1/endpoints/{endpoint_id}/deliveries`."""
 
-    state: Literal["delivered", "pending", "sending", "retrying", "waiting", "exhausted"] | None = None
+    state: DeliveryStateName | None = None
     limit: Limit = 50
     after: Cursor | None = None
 
 
 class DeliveryObject(Given, frozen=True):
-    """One event to one endpoint. A first try that simply succeeded is not counted among the attempts kept."""
+    """One event to one endpoint. A first try that simply succeeded is not counted among the attempts kept.
+
+    `covered_by_sequence` names the event that stands for a covered one.
+    """
 
     id: str
     endpoint_id: str
@@ -190,10 +198,11 @@ class DeliveryObject(Given, frozen=True):
     object_id: str
     version: int
     event_at: str
-    state: Literal["delivered", "pending", "sending", "retrying", "waiting", "exhausted"]
+    state: DeliveryStateName
     attempt_count: int
     retry_at: str | None
     exhausted_at: str | None
+    covered_by_sequence: int | None
 
 
 class AttemptObject(Given, frozen=True):

@@ -390,6 +390,7 @@ create table endpoints (
   headers_sealed bytea,
   max_in_flight integer not null check (max_in_flight between 1 and 1000),
   rate_per_s integer check (rate_per_s between 1 and 10000),
+  drain text not null default 'all' check (drain in ('all', 'latest_only')),
   state text not null default 'active' check (state in ('active', 'failing', 'paused')),
   state_reason text,
   state_since timestamptz not null,
@@ -463,13 +464,20 @@ create table endpoint_cursors (
   matched_sequence bigint not null default 0,
   filter_revision bigint not null default 1,
   wakes bigint not null default 0,
+  drain_sequence bigint not null default 0 check (drain_sequence >= 0),
   last_success_at timestamptz,
   last_failure_at timestamptz,
   last_failure text,
   check (matched_sequence between 0 and sequence)
 ) with (fillfactor = 50);
 
--- Deliveries in trouble: failed, slow, behind one that failed, or out of tries. No row means: see the cursor.
+comment on column endpoint_cursors.filter_revision is
+  'raised by whatever changes what a settle may say: another filter, the end of an outage with a short drain, a loss';
+comment on column endpoint_cursors.drain_sequence is
+  'the head of the log when the last outage ended, for an endpoint that is drained of the latest only';
+
+-- Deliveries in trouble: failed, slow, behind one that failed, out of tries, or left out because the delivery
+-- `covered_by` says the same and more. No row means: see the cursor.
 create table delivery_exceptions (
   endpoint_id uuid not null references endpoints,
   sequence bigint not null check (sequence >= 1),
@@ -480,7 +488,7 @@ create table delivery_exceptions (
   version bigint not null,
   type text not null,
   prev_sequence bigint not null check (prev_sequence >= 0 and prev_sequence < sequence),
-  state text not null check (state in ('sending', 'retrying', 'waiting', 'exhausted')),
+  state text not null check (state in ('sending', 'retrying', 'waiting', 'exhausted', 'covered')),
   failures smallint not null default 0 check (failures >= 0),
   attempts integer not null default 0 check (attempts >= 0),
   retry_at timestamptz,
@@ -488,9 +496,11 @@ create table delivery_exceptions (
   replay boolean not null default false,
   created_at timestamptz not null,
   exhausted_at timestamptz,
+  covered_by bigint check (covered_by > sequence),
   primary key (endpoint_id, sequence),
   check ((retry_at is not null) = (state in ('sending', 'retrying'))),
   check ((exhausted_at is not null) = (state = 'exhausted')),
+  check ((covered_by is not null) = (state = 'covered')),
   check (not free or state = 'retrying')
 );
 -- Of one object only the oldest is tried: this is the ordering promise as a constraint.
@@ -501,6 +511,8 @@ where state in ('sending', 'retrying');
 create index delivery_exceptions_waiting on delivery_exceptions (endpoint_id, object_id, replay, sequence)
 where state = 'waiting';
 create index delivery_exceptions_by_state on delivery_exceptions (endpoint_id, state, sequence);
+create index delivery_exceptions_covered on delivery_exceptions (endpoint_id, covered_by, sequence)
+where state = 'covered';
 
 -- Tries of deliveries that had trouble. A first try that simply succeeded leaves no row.
 create table delivery_attempts (
@@ -568,7 +580,7 @@ create table endpoint_losses (
 );
 
 -- The oldest event that each endpoint still has to be given, by what needs it, and the day of that event. It and all that
--- follows stays. An exhausted delivery needs nothing: nobody will try it unless asked.
+-- follows stays. An exhausted delivery needs nothing, nor does a covered one: nobody will try it unless asked.
 create view endpoint_needs as
 select p.endpoint_id, p.merchant_id, need.kind, need.sequence, told.day
 from endpoints p
@@ -687,4 +699,89 @@ exception
   when undefined_table then
     return true;  -- another worker was faster
 end
+$$;
+
+-- The short drain looks at an object in stretches: 256 versions and 100 days (UTC), whichever ends first. That bounds what
+-- is read for one event, what one event can stand for, and how many partitions a statement opens.
+create function versions_stretch(version bigint) returns bigint language sql immutable as $$
+  select version / 256
+$$;
+
+create function days_stretch(moment timestamptz) returns integer language sql immutable as $$
+  select (day_of(moment) - date '2000-01-01') / 100
+$$;
+
+-- For deliveries of endpoints, each by its object, version and moment: the event of it and all later ones of its stretch that
+-- began on a day up to the end of the outage. The four arrays belong together.
+create function events_from_version(endpoint_ids uuid[], object_ids text[], versions bigint[], moments timestamptz[])
+returns table (endpoint_id uuid, object_id text, version bigint, sequence bigint, type text, created_at timestamptz)
+language plpgsql set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  one record;
+begin
+  for one in
+    select d.day, array_agg(a.endpoint_id) as endpoint_ids, array_agg(p.merchant_id) as merchant_ids,
+      array_agg(a.object_id) as object_ids, array_agg(a.version) as versions
+    from (
+      select k.endpoint_id, k.object_id, min(k.version) as version, min(k.told_at) as told_at
+      from unnest(endpoint_ids, object_ids, versions, moments) as k (endpoint_id, object_id, version, told_at)
+      group by k.endpoint_id, k.object_id, versions_stretch(k.version), days_stretch(k.told_at)
+    ) a
+    join endpoints p
+    on p.endpoint_id = a.endpoint_id
+    join endpoint_cursors c
+    on c.endpoint_id = a.endpoint_id
+    join event_days d
+    on d.merchant_id = p.merchant_id and d.day >= day_of(a.told_at) and d.first_sequence <= c.drain_sequence
+      and days_stretch(starts_of_day(d.day)) = days_stretch(a.told_at)
+    group by d.day
+  loop
+    return query
+    select r.endpoint_id, r.object_id, e.version, e.sequence, e.type, e.created_at
+    from unnest(one.endpoint_ids, one.merchant_ids, one.object_ids, one.versions)
+      as r (endpoint_id, merchant_id, object_id, version)
+    cross join lateral (
+      select l.version, l.sequence, l.type, l.created_at
+      from events l
+      where l.merchant_id = r.merchant_id and l.object_id = r.object_id
+        and l.version >= r.version and l.version < (versions_stretch(r.version) + 1) * 256
+        and l.created_at >= starts_of_day(one.day) and l.created_at < starts_of_day(one.day + 1)
+      offset 0  -- asked once for each of the above
+    ) e;
+  end loop;
+end
+$$;
+
+-- The rule of the short drain: which event stands for which, among the deliveries asked for and what came after them. The
+-- newest of the same object stands for one that is superseded, if it matches the filter, was told by the end of the outage, and
+-- comes before the next event that takes credit back. Such an event is never left out and never stands for another,
+-- so what is told last before it is told, too; it counts even where the filter leaves it out. Not named here: nothing
+-- stands for it, it is delivered.
+create function covering_sequences(endpoint_ids uuid[], object_ids text[], versions bigint[], moments timestamptz[])
+returns table (endpoint_id uuid, sequence bigint, covered_by bigint) language sql as $$
+  select w.endpoint_id, w.sequence, w.newest
+  from (
+    select o.endpoint_id, o.sequence, o.takes_back,
+      max(o.sequence) filter (
+        where not o.takes_back and o.sequence <= c.drain_sequence
+          and (p.event_types is null or o.type = any(p.event_types))
+      ) over (
+        partition by o.endpoint_id, o.object_id, versions_stretch(o.version), days_stretch(o.created_at), o.taken_back
+      ) as newest
+    from (
+      select l.*, b.takes_back,
+        count(*) filter (where b.takes_back) over (
+          partition by l.endpoint_id, l.object_id, versions_stretch(l.version), days_stretch(l.created_at)
+          order by l.version
+        ) as taken_back
+      from events_from_version(endpoint_ids, object_ids, versions, moments) l
+      cross join lateral (select l.type in ('deposit.reversed', 'deposit.amended') as takes_back) b
+    ) o
+    join endpoints p
+    on p.endpoint_id = o.endpoint_id
+    join endpoint_cursors c
+    on c.endpoint_id = o.endpoint_id
+  ) w
+  where not w.takes_back and w.newest > w.sequence
 $$;

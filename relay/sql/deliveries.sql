@@ -7,6 +7,7 @@ where merchant_id = any($1::uuid[]);
 
 -- name: load_positions :many
 select c.endpoint_id, c.sequence, c.matched_sequence, c.filter_revision, c.wakes,
+  c.drain_sequence > 0 and c.drain_sequence >= c.sequence as draining,
   (
     select min(x.retry_at)
     from delivery_exceptions x
@@ -31,10 +32,40 @@ from delivery_exceptions
 where endpoint_id = any($1::uuid[]) and state in ('sending', 'retrying', 'waiting') and not replay
 group by endpoint_id, object_id;
 
+-- What the filter leaves out has no body here, nor has what a drain leaves out. Without a drain nothing is asked for it.
 -- name: load_events_behind :many
-select endpoint_id, event_id, sequence, object_id, version, type, created_at, body
-from events_behind($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[])
-order by endpoint_id, sequence;
+with behind as materialized (
+  select b.*, b.sequence <= c.drain_sequence as drains,
+    b.sequence <= c.drain_sequence and p.drain = 'latest_only' and b.body is not null as coverable
+  from events_behind($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) b
+  join endpoints p
+  on p.endpoint_id = b.endpoint_id
+  left join endpoint_cursors c
+  on c.endpoint_id = b.endpoint_id
+),
+asked as (
+  select array_agg(endpoint_id) as endpoint_ids, array_agg(object_id) as object_ids, array_agg(version) as versions,
+    array_agg(created_at) as moments
+  from behind
+  where coverable
+  having count(*) > 0
+),
+covered as (
+  select v.*
+  from asked
+  cross join lateral covering_sequences(asked.endpoint_ids, asked.object_ids, asked.versions, asked.moments) v
+)
+select b.endpoint_id, b.event_id, b.sequence, b.object_id, b.version, b.type, b.created_at,
+  case when v.covered_by is null then b.body end as body, v.covered_by, w.covers_first, w.covers_last
+from behind b
+left join covered v
+on v.endpoint_id = b.endpoint_id and v.sequence = b.sequence and b.coverable
+cross join lateral (
+  select min(x.sequence) as covers_first, max(x.sequence) as covers_last
+  from delivery_exceptions x
+  where b.drains and x.endpoint_id = b.endpoint_id and x.covered_by = b.sequence and x.state = 'covered'
+) w
+order by b.endpoint_id, b.sequence;
 
 -- name: load_due_rows :many
 with due as materialized (
@@ -50,11 +81,16 @@ asked as (
   group by merchant_id
 )
 select x.sequence, x.event_id, x.object_id, x.version, x.type, x.event_at, x.prev_sequence, x.state,
-  x.failures, x.attempts, x.retry_at, x.free, x.replay, x.created_at, e.body
+  x.failures, x.attempts, x.retry_at, x.free, x.replay, x.created_at, x.covered_by, e.body, w.covers_first, w.covers_last
 from asked
 cross join lateral event_bodies(asked.merchant_id, asked.sequences, asked.moments) e
 join due x
 on x.sequence = e.sequence
+cross join lateral (
+  select min(y.sequence) as covers_first, max(y.sequence) as covers_last
+  from delivery_exceptions y
+  where y.endpoint_id = x.endpoint_id and y.covered_by = x.sequence and y.state = 'covered'
+) w
 order by x.retry_at, x.sequence;
 
 -- name: load_next_retry_at :one
@@ -64,7 +100,7 @@ where endpoint_id = $1 and state in ('sending', 'retrying') and retry_at > $2;
 
 -- name: load_oldest_row :one
 select x.sequence, x.event_id, x.object_id, x.version, x.type, x.event_at, x.prev_sequence, x.state,
-  x.failures, x.attempts, x.retry_at, x.free, x.replay, x.created_at, e.body
+  x.failures, x.attempts, x.retry_at, x.free, x.replay, x.created_at, x.covered_by, e.body, w.covers_first, w.covers_last
 from (
   select *
   from delivery_exceptions
@@ -72,7 +108,12 @@ from (
   order by sequence
   limit 1
 ) x
-cross join lateral event_bodies(x.merchant_id, array[x.sequence], array[x.event_at]) e;
+cross join lateral event_bodies(x.merchant_id, array[x.sequence], array[x.event_at]) e
+cross join lateral (
+  select min(y.sequence) as covers_first, max(y.sequence) as covers_last
+  from delivery_exceptions y
+  where y.endpoint_id = x.endpoint_id and y.covered_by = x.sequence and y.state = 'covered'
+) w;
 
 -- Who settles must still hold the shard: a takeover waits for this transaction, or this one finds a newer epoch.
 -- name: lock_settling_shards :many
@@ -114,23 +155,23 @@ where x.endpoint_id = closed.endpoint_id and x.sequence = closed.sequence;
 -- name: upsert_rows :exec
 insert into delivery_exceptions (
   endpoint_id, merchant_id, sequence, event_id, event_at, object_id, version, type, prev_sequence,
-  state, failures, attempts, retry_at, free, replay, created_at, exhausted_at
+  state, failures, attempts, retry_at, free, replay, created_at, covered_by, exhausted_at
 )
 select endpoint_id, merchant_id, sequence, event_id, event_at, object_id, version, type, prev_sequence,
-  state, failures, attempts, retry_at, free, replay, created_at,
-  case when state = 'exhausted' then $17::timestamptz end
+  state, failures, attempts, retry_at, free, replay, created_at, covered_by,
+  case when state = 'exhausted' then $18::timestamptz end
 from unnest(
   $1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::timestamptz[], $6::text[], $7::bigint[], $8::text[],
   $9::bigint[], $10::text[], $11::smallint[], $12::integer[], $13::timestamptz[], $14::boolean[], $15::boolean[],
-  $16::timestamptz[]
+  $16::timestamptz[], $17::bigint[]
 ) as new (
   endpoint_id, merchant_id, sequence, event_id, event_at, object_id, version, type, prev_sequence,
-  state, failures, attempts, retry_at, free, replay, created_at
+  state, failures, attempts, retry_at, free, replay, created_at, covered_by
 )
 order by endpoint_id, state <> 'exhausted', sequence
 on conflict (endpoint_id, sequence) do update
 set state = excluded.state, failures = excluded.failures, attempts = excluded.attempts,
-  retry_at = excluded.retry_at, free = excluded.free,
+  retry_at = excluded.retry_at, free = excluded.free, covered_by = excluded.covered_by,
   exhausted_at = case
     when excluded.state = 'exhausted' then coalesce(delivery_exceptions.exhausted_at, excluded.exhausted_at)
   end;
@@ -213,7 +254,7 @@ where endpoint_id = $1 and state = 'exhausted' and sequence > $2 and sequence <=
 order by sequence
 limit $5;
 
--- A delivery that already has a row is only brought forward: it keeps its order and, unless it was exhausted, its count.
+-- A delivery that already has a row is only brought forward: it keeps its order and, unless it was over, its count.
 -- name: insert_replay_rows :exec
 insert into delivery_exceptions (
   endpoint_id, merchant_id, sequence, event_id, event_at, object_id, version, type, prev_sequence,
@@ -226,8 +267,8 @@ select $1, $2, new.sequence, new.event_id, new.event_at, new.object_id, new.vers
 from unnest($3::bigint[], $4::uuid[], $5::timestamptz[], $6::text[], $7::bigint[], $8::text[], $9::bigint[])
   as new (sequence, event_id, event_at, object_id, version, type, prev_sequence)
 on conflict (endpoint_id, sequence) do update
-set state = 'waiting', failures = 0, replay = true, exhausted_at = null
-where delivery_exceptions.state = 'exhausted';
+set state = 'waiting', failures = 0, replay = true, exhausted_at = null, covered_by = null
+where delivery_exceptions.state in ('exhausted', 'covered');
 
 -- name: hasten_replayed_rows :exec
 update delivery_exceptions

@@ -3,9 +3,9 @@
 -- name: insert_endpoint :exec
 insert into endpoints (
   endpoint_id, merchant_id, shard, url, description, event_types, headers_sealed, max_in_flight, rate_per_s,
-  state_since, start_sequence, created_at, updated_at
+  drain, state_since, start_sequence, created_at, updated_at
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $10, $11, $11);
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $11, $12, $12);
 
 -- name: insert_cursor :exec
 insert into endpoint_cursors (endpoint_id, sequence)
@@ -137,19 +137,13 @@ for update;
 -- name: change_endpoint :exec
 update endpoints
 set url = $2, description = $3, event_types = $4, headers_sealed = $5, max_in_flight = $6, rate_per_s = $7,
-  updated_at = $8, revision = revision + 1
+  drain = $8, updated_at = $9, revision = revision + 1
 where endpoint_id = $1;
 
 -- name: raise_filter_revision :exec
 update endpoint_cursors
 set filter_revision = filter_revision + 1
 where endpoint_id = $1;
-
--- Another filter holds behind the endpoint's place: what is there is read again, in its order. A failure is written before
--- the cursor gets by, and its row would overtake what matches only now.
--- name: forget_rows_ahead :exec
-delete from delivery_exceptions
-where endpoint_id = $1 and sequence > $2 and state <> 'exhausted' and not replay;
 
 -- name: touch_endpoint :exec
 update endpoints

@@ -31,6 +31,7 @@ from ours
 where c.endpoint_id = ours.endpoint_id
 returning c.endpoint_id, ours.after_sequence, ours.last_sequence;
 
+-- What was covered goes without a word: what stands for it was delivered, is still to come, or is lost itself.
 -- name: delete_lost_rows :many
 with gone as (
   delete from delivery_exceptions x
@@ -41,6 +42,7 @@ with gone as (
 select endpoint_id, object_id, replay, state = 'exhausted' as exhausted, min(sequence) as first_sequence,
   max(sequence) as last_sequence, count(*) as events
 from gone
+where state <> 'covered'
 group by endpoint_id, object_id, replay, state = 'exhausted';
 
 -- name: pass_lost_replays :many

@@ -6,7 +6,7 @@ select d.*
 from (
   select e.sequence, e.event_id, e.type, e.object_id, e.version, e.created_at,
     coalesce(x.state, case when e.sequence <= c.sequence then 'delivered' else 'pending' end) as state,
-    coalesce(x.attempts, 0) as attempts, x.retry_at, x.exhausted_at
+    coalesce(x.attempts, 0) as attempts, x.retry_at, x.exhausted_at, x.covered_by
   from endpoint_cursors c
   join endpoints p
   on p.endpoint_id = c.endpoint_id
@@ -29,7 +29,7 @@ limit $4;
 
 -- name: load_deliveries_by_state :many
 select x.sequence, x.event_id, x.type, x.object_id, x.version, x.event_at as created_at, x.state, x.attempts,
-  x.retry_at, x.exhausted_at
+  x.retry_at, x.exhausted_at, x.covered_by
 from delivery_exceptions x
 where x.endpoint_id = $1 and x.state = $3 and x.sequence > $2
 order by x.sequence
@@ -47,7 +47,7 @@ select candidate.endpoint_id, e.merchant_id, e.sequence, e.event_id, e.type, e.o
       where a.endpoint_id = candidate.endpoint_id and a.sequence = e.sequence
     )
   ) as attempts,
-  x.retry_at, x.exhausted_at
+  x.retry_at, x.exhausted_at, x.covered_by
 from unnest($2::uuid[], $3::uuid[]) as candidate (endpoint_id, event_id)
 join events_with_ids($3, $4::date[], 1) e
 on e.event_id = candidate.event_id and e.merchant_id = $1

@@ -68,6 +68,7 @@ BAD = [
     ({"url": URL, "headers": {"X": "a\nb"}}, "/headers/X"),
     ({"url": URL, "max_in_flight": 0}, "/max_in_flight"),
     ({"url": URL, "rate_per_s": -1}, "/rate_per_s"),
+    ({"url": URL, "drain": "newest"}, "/drain"),
     ({"url": URL, "from_sequence": 99}, "/from_sequence"),
     ({"url": URL, "descripton": "x"}, "/descripton"),
 ]
@@ -120,6 +121,20 @@ async def test_a_challenge_that_is_echoed_verifies_and_anything_else_says_what_c
         assert (again["verification"], again["failure"]) == ("verified", "not_echoed")  # what is proven stays
         assert (await world.call("GET", path, key=key)).json["verification_failure"] is None
         assert (await world.call("POST", "/v1/endpoints/end_unknown/verify", key=key)).status == 404
+
+
+async def test_how_an_outage_is_drained_is_all_until_asked_otherwise(world: World, key: str) -> None:
+    assert (await create(world, key))["drain"] == "all"
+    made = await create(world, key, drain="latest_only", rate_per_s=5)
+    path = f"/v1/endpoints/{made['id']}"
+    assert (await world.call("GET", path, key=key)).json["drain"] == "latest_only"
+    assert (await world.call("PATCH", path, {"rate_per_s": 6}, key=key)).json["drain"] == "latest_only"
+    assert (await world.call("PATCH", path, {"drain": "all"}, key=key)).json["drain"] == "all"
+    for wrong in ("", None, "none", ["all"]):
+        reply = await world.call("PATCH", path, {"drain": wrong}, key=key)
+        assert (reply.status, reply.pointers) == (422, ["/drain"]), reply.body
+    listed = await world.call("GET", f"{path}/deliveries?state=covered", key=key)
+    assert (listed.status, listed.json["items"]) == (200, [])
 
 
 async def test_pause_resume_rotate_and_delete_do_what_they_say(world: World, key: str) -> None:

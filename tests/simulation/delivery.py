@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from relay.addresses import host_of
 from relay.dispatch import Attempt, Dispatcher
 from relay.metrics import RelayMetrics
+from relay.model import Covers
 from relay.roster import Roster
 from relay.secretbox import SecretBox
 from relay.settings import LaneSettings, RelaySettings, RetrySettings
@@ -50,7 +51,13 @@ class UnsignedTarget:
         self.host = host_of(record.url)
 
     def headers_for(
-        self, event_id: UUID, body: bytes, *, prev_sequence: int | None, now: datetime
+        self,
+        event_id: UUID,
+        body: bytes,
+        *,
+        prev_sequence: int | None,
+        covers: Covers | None = None,
+        now: datetime,
     ) -> dict[str, str]:
         """Only what an order could be checked by."""
         return {"chainbell-prev-sequence": str(prev_sequence)}

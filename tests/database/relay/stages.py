@@ -13,7 +13,7 @@ from uuid import UUID
 from migrations.handles import Pool
 from relay import endpoints, log
 from relay.bodies import Published, RelayFact
-from relay.model import ExceptionRow, RowState
+from relay.model import Drain, ExceptionRow, RowState
 from relay.secretbox import SecretBox
 from relay.storage import RelayStore, SealedSecret
 from relay.store import PostgresRelayStore
@@ -23,7 +23,9 @@ from tests.properties.relay.memory import MemoryStore, StoredReplay
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 MERCHANT = UUID(int=5)
 BOX = SecretBox([bytes(32)])
-RULES = Rules({"deposit.included", "deposit.final", "deposit.reversed"}, allow_private_networks=False)
+RULES = Rules(
+    {"deposit.included", "deposit.final", "deposit.reversed", "deposit.amended"}, allow_private_networks=False
+)
 
 
 def facts_of(*told: tuple[str, int, str], merchant: UUID = MERCHANT) -> list[RelayFact]:
@@ -35,7 +37,9 @@ class Stage(Protocol):
     def store(self) -> RelayStore: ...
 
     async def publish(self, facts: Sequence[RelayFact]) -> list[Published]: ...
-    async def endpoint(self, *, event_types: tuple[str, ...] | None = None) -> UUID: ...
+    async def endpoint(
+        self, *, event_types: tuple[str, ...] | None = None, drain: Drain = Drain.ALL
+    ) -> UUID: ...
     async def set_filter(self, endpoint_id: UUID, event_types: tuple[str, ...] | None) -> None: ...
     async def replay(self, endpoint_id: UUID, sequence: int, sequence_last: int) -> None: ...
     async def rows(self, endpoint_id: UUID) -> dict[int, ExceptionRow]: ...
@@ -53,7 +57,7 @@ class MemoryStage:
     async def publish(self, facts: Sequence[RelayFact]) -> list[Published]:
         return self.store.publish(facts, NOW)
 
-    async def endpoint(self, *, event_types: tuple[str, ...] | None = None) -> UUID:
+    async def endpoint(self, *, event_types: tuple[str, ...] | None = None, drain: Drain = Drain.ALL) -> UUID:
         self._made += 1
         endpoint_id = UUID(int=(self._made << 64) + self._made)
         self.store.add_endpoint(
@@ -62,11 +66,12 @@ class MemoryStage:
             event_types=None if event_types is None else frozenset(event_types),
             sealed=SealedSecret(b"", None),
             signing_key_sealed=b"",
+            drain=drain,
         )
         return endpoint_id
 
     async def set_filter(self, endpoint_id: UUID, event_types: tuple[str, ...] | None) -> None:
-        self.store.set_filter(endpoint_id, None if event_types is None else frozenset(event_types))
+        self.store.set_filter(endpoint_id, None if event_types is None else frozenset(event_types), NOW)
 
     async def replay(self, endpoint_id: UUID, sequence: int, sequence_last: int) -> None:
         self.store.endpoints[endpoint_id].replays.append(StoredReplay(sequence, sequence_last, 0))
@@ -97,8 +102,8 @@ class PostgresStage:
         async with self.pool.acquire() as conn, conn.transaction():
             return await log.append(conn, facts, now=NOW)
 
-    async def endpoint(self, *, event_types: tuple[str, ...] | None = None) -> UUID:
-        terms = EndpointTerms(url="https://receiver.example/", event_types=event_types)
+    async def endpoint(self, *, event_types: tuple[str, ...] | None = None, drain: Drain = Drain.ALL) -> UUID:
+        terms = EndpointTerms(url="https://receiver.example/", event_types=event_types, drain=drain)
         async with self.pool.acquire() as conn, conn.transaction():
             made, _ = await endpoints.create_endpoint(conn, BOX, MERCHANT, terms, rules=RULES, now=NOW)
         return made.endpoint_id
@@ -122,7 +127,7 @@ class PostgresStage:
         async with self.pool.acquire() as conn:
             rows = await conn.fetch(
                 """select sequence, event_id, object_id, version, type, event_at, prev_sequence, state, failures,
-                attempts, retry_at, free, replay, created_at
+                attempts, retry_at, free, replay, created_at, covered_by
                 from delivery_exceptions where endpoint_id = $1 order by sequence""",
                 endpoint_id,
             )

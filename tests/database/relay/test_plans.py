@@ -11,8 +11,9 @@ from migrations.handles import Connection
 from migrations.queries import load_queries
 from relay import log
 
-DELIVERIES, LOG, VIEWS, TREE, CHECKPOINTS = (
-    load_queries("relay", f"{name}.sql") for name in ("deliveries", "log", "views", "tree", "checkpoints")
+DELIVERIES, DRAIN, LOG, VIEWS, TREE, CHECKPOINTS = (
+    load_queries("relay", f"{name}.sql")
+    for name in ("deliveries", "drain", "log", "views", "tree", "checkpoints")
 )
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 LARGE = {
@@ -49,14 +50,15 @@ async def fill(conn: Connection) -> None:
         select day_of(created_at), merchant_id, min(sequence) from events group by 1, 2"""
     )
     await conn.execute(
-        """insert into endpoints (endpoint_id, merchant_id, shard, url, max_in_flight,
+        """insert into endpoints (endpoint_id, merchant_id, shard, url, max_in_flight, drain,
           state_since, start_sequence, created_at, updated_at)
-        select merchant_id, merchant_id, 3, 'https://x.example/', 8, $1, 0, $1, $1
+        select merchant_id, merchant_id, 3, 'https://x.example/', 8, 'latest_only', $1, 0, $1, $1
         from merchant_logs""",
         NOW,
     )
     await conn.execute(
-        "insert into endpoint_cursors (endpoint_id, sequence) select endpoint_id, 400 from endpoints"
+        """insert into endpoint_cursors (endpoint_id, sequence, drain_sequence)
+        select endpoint_id, 400, 500 from endpoints"""
     )
     await conn.execute("insert into endpoint_filters select endpoint_id, 0, null from endpoints")
     await conn.execute(
@@ -104,6 +106,9 @@ def questions() -> dict[str, tuple[str, list[object]]]:
             DELIVERIES.move_cursors,
             [one, [1], [401], [401], [None], [None], [None], [None]],
         ),
+        "what is superseded": (DRAIN.load_superseded_rows, [one]),
+        "covering rows": (DRAIN.cover_rows, [one, [7], [57]]),
+        "uncovering rows": (DRAIN.uncover_passed_rows, [ENDPOINT, 400]),
         "pull": (LOG.load_events_after, [MERCHANT, 300, 350, None, 50]),
         "pull by type": (LOG.load_events_after, [MERCHANT, 300, 500, ["deposit.final"], 50]),
         "one event": (LOG.load_event, [UUID(int=9), MERCHANT, DAYS]),

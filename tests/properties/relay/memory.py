@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from relay.bodies import LogHead, Published, RelayFact, compute_events, endpoint_fact
+from relay.condition import RECOVERED
 from relay.model import (
     AttemptRow,
     Blocked,
+    Drain,
     DueRow,
     EndpointState,
     ExceptionRow,
@@ -37,6 +39,7 @@ from relay.storage import (
     ShardLease,
     StoreUnavailable,
 )
+from tests.properties.relay.covering import OVER, begin_filter, cover_rows, find_covering, find_covers
 
 T = TypeVar("T")
 HEADS = frozenset({RowState.SENDING, RowState.RETRYING})
@@ -71,6 +74,8 @@ class StoredEndpoint:
     attempts: dict[tuple[int, int], AttemptRow] = field(default_factory=dict)
     replays: list[StoredReplay] = field(default_factory=list)
     filters: list[tuple[int, frozenset[str] | None]] = field(default_factory=list)
+    drain: Drain = Drain.ALL
+    drain_sequence: int = 0
 
     def wanted(self, event: Published) -> bool:
         """The filter that held at this event's place matched it."""
@@ -117,6 +122,7 @@ class MemoryStore:
         sealed: SealedSecret,
         signing_key_sealed: bytes,
         max_in_flight: int = 32,
+        drain: Drain = Drain.ALL,
     ) -> None:
         start = self.heads.get(merchant_id, LogHead()).sequence
         record = EndpointRecord(
@@ -137,7 +143,7 @@ class MemoryStore:
             replaying=False,
         )
         self.endpoints[endpoint_id] = StoredEndpoint(
-            record, event_types, start, filters=[(start, event_types)]
+            record, event_types, start, filters=[(start, event_types)], drain=drain
         )
 
     def change(self, endpoint_id: UUID, **changes: Any) -> None:
@@ -145,17 +151,34 @@ class MemoryStore:
         stored = self.endpoints[endpoint_id]
         stored.record = replace(stored.record, revision=stored.record.revision + 1, **changes)
 
-    def set_filter(self, endpoint_id: UUID, event_types: frozenset[str] | None) -> None:
+    def resume(self, endpoint_id: UUID, now: datetime) -> None:
+        """As a merchant's command would: what waits gets a try, and an outage is over."""
+        stored = self.endpoints[endpoint_id]
+        if stored.record.state is not EndpointState.ACTIVE:
+            self.change(endpoint_id, state=EndpointState.ACTIVE, wakes=stored.record.wakes + 1)
+            self.begin_short_drain(stored, now)
+
+    def begin_short_drain(self, stored: StoredEndpoint, now: datetime) -> bool:
+        merchant_id = stored.record.merchant_id
+        if stored.drain is Drain.ALL or merchant_id not in self.heads:
+            return False
+        stored.drain_sequence = self.heads[merchant_id].sequence
+        stored.record = replace(stored.record, filter_revision=stored.record.filter_revision + 1)
+        log, told_by = self.events.get(merchant_id, []), stored.drain_sequence
+        freed = cover_rows(stored.rows, log, stored.event_types, cursor=stored.cursor, told_by=told_by)
+        for object_id in freed:
+            promote(stored, object_id, now, replay_=False)
+        check_constraints(stored)
+        return True
+
+    def set_filter(self, endpoint_id: UUID, event_types: frozenset[str] | None, now: datetime) -> None:
         stored = self.endpoints[endpoint_id]
         stored.event_types = event_types
         stored.filters = [one for one in stored.filters if one[0] != stored.cursor] + [
             (stored.cursor, event_types)
         ]
-        stored.rows = {
-            sequence: row
-            for sequence, row in stored.rows.items()
-            if sequence <= stored.cursor or row.state is RowState.EXHAUSTED or row.replay
-        }
+        for object_id in begin_filter(stored.rows, cursor=stored.cursor):
+            promote(stored, object_id, now, replay_=False)
         self.change(endpoint_id, filter_revision=stored.record.filter_revision + 1)
 
     def event_at(self, merchant_id: UUID, sequence: int) -> Published:
@@ -239,7 +262,7 @@ class MemoryStore:
                 continue
             blocked: dict[str, Blocked] = {}
             for row in stored.rows.values():
-                if row.replay or row.state is RowState.EXHAUSTED:
+                if row.replay or row.state in OVER:
                     continue
                 one = blocked.setdefault(row.object_id, Blocked(0, first_sequence=row.sequence))
                 one.first_sequence = min(one.first_sequence, row.sequence)
@@ -256,6 +279,7 @@ class MemoryStore:
                 blocked=blocked,
                 next_retry_at=min(due, default=None),
                 rowed=frozenset(sequence for sequence in stored.rows if sequence > stored.cursor),
+                draining=0 < stored.drain_sequence >= stored.cursor,
             )
         self.fault("load_positions", True)
         return found
@@ -272,20 +296,22 @@ class MemoryStore:
             events = self.events.get(read.merchant_id, [])[read.after_sequence :][: read.limit]
             if stored is None or not events:
                 continue
-            found[read.endpoint_id] = [
-                LogEvent(
-                    one.event_id,
-                    one.sequence,
-                    one.object_id,
-                    one.version,
-                    one.type,
-                    one.created_at,
-                    one.body if self.matches(stored, one) else None,
-                )
-                for one in events
-            ]
+            found[read.endpoint_id] = [self._read(stored, one) for one in events]
         self.fault("load_events", True)
         return found
+
+    def _read(self, stored: StoredEndpoint, one: Published) -> LogEvent:
+        matches, told_by = self.matches(stored, one), stored.drain_sequence
+        newest = covers = None
+        if one.sequence <= told_by:
+            covers = find_covers(stored.rows.values(), one.sequence)
+            if matches and stored.drain is Drain.LATEST_ONLY:
+                newest = find_covering(one, self.events[one.merchant_id], stored.event_types, told_by)
+        return LogEvent(
+            one.event_id, one.sequence, one.object_id, one.version, one.type, one.created_at,
+            one.body if matches and newest is None else None,
+            None if newest is None else newest.sequence, covers,
+        )  # fmt: skip
 
     async def load_due_rows(self, endpoint_id: UUID, now: datetime, limit: int) -> DueRows:
         self.fault("load_due_rows", False)
@@ -316,7 +342,8 @@ class MemoryStore:
 
     def _due(self, endpoint_id: UUID, row: ExceptionRow) -> DueRow:
         merchant_id = self.endpoints[endpoint_id].record.merchant_id
-        return DueRow(row, self.event_at(merchant_id, row.sequence).body)
+        covers = find_covers(self._rows(endpoint_id), row.sequence)
+        return DueRow(row, self.event_at(merchant_id, row.sequence).body, covers)
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -347,7 +374,7 @@ class MemoryStore:
         if row is not None and row.state is RowState.RETRYING:
             assert row.retry_at is not None
             stored.rows[event.sequence] = replace(row, retry_at=min(row.retry_at, now))
-        if row is not None and row.state is not RowState.EXHAUSTED:
+        if row is not None and row.state not in OVER:
             return
         attempts = max(
             (number for sequence, number in stored.attempts if sequence == event.sequence), default=0
@@ -361,7 +388,7 @@ class MemoryStore:
     async def settle(self, batch: Sequence[Settlement], *, now: datetime) -> SettleResult:
         self.fault("settle", False)
         saved = copy.deepcopy((self.endpoints, self.events, self.heads))
-        fenced, stale = set(), set()
+        fenced, stale, draining = set(), set(), set()
         try:
             facts: list[RelayFact] = []
             for one in batch:
@@ -369,19 +396,22 @@ class MemoryStore:
                     fenced.add(one.shard)
                     continue
                 stored = self.endpoints.get(one.endpoint_id)
-                if stored is not None:
-                    facts += move_state(stored, one, now)
+                told = [] if stored is None else move_state(stored, one, now)
+                facts += told
                 if stored is None or stored.record.filter_revision != one.filter_revision:
                     stale.add(one.endpoint_id)
-                    continue
-                write_rows(stored, one, now)
-                check_constraints(stored)
+                else:
+                    write_rows(stored, one, now)
+                    check_constraints(stored)
+                recovered = any(fact.type == RECOVERED for fact in told)
+                if stored is not None and recovered and self.begin_short_drain(stored, now):
+                    draining.add(one.endpoint_id)
             self.publish(facts, now)
         except AssertionError:
             self.endpoints, self.events, self.heads = saved
             raise
         self.fault("settle", True)
-        return SettleResult(frozenset(fenced), frozenset(stale))
+        return SettleResult(frozenset(fenced), frozenset(stale), frozenset(draining))
 
 
 def move_state(stored: StoredEndpoint, one: Settlement, now: datetime) -> list[RelayFact]:
@@ -455,6 +485,7 @@ def check_constraints(stored: StoredEndpoint) -> None:
     for row in stored.rows.values():
         assert (row.retry_at is not None) == (row.state in HEADS), row
         assert not row.free or row.state is RowState.RETRYING, row
+        assert (row.covered_by is not None) == (row.state is RowState.COVERED), row
         assert 0 <= row.prev_sequence < row.sequence, row
         if row.state is RowState.WAITING:
             assert (row.object_id, row.replay) in heads, f"nothing will ever move {row}"

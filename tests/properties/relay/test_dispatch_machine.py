@@ -16,24 +16,28 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from prometheus_client import CollectorRegistry
 
-from relay.bodies import RelayFact
+from relay.bodies import Published, RelayFact
 from relay.dispatch import Attempt, Dispatcher
 from relay.metrics import RelayMetrics
-from relay.model import EndpointState, Outcome, OutcomeKind, RowState
+from relay.model import Drain, EndpointState, Outcome, OutcomeKind, RowState
 from relay.roster import Roster
 from relay.schedule import REVERSAL
 from relay.secretbox import SecretBox
 from relay.settings import LaneSettings, RelaySettings, RetrySettings
 from relay.shards import Shards
 from relay.storage import SealedSecret, StoreUnavailable
+from tests.properties.relay.covering import OVER, TAKES_BACK
 from tests.properties.relay.memory import MemoryStore, StoredReplay, drive, promote
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 MERCHANTS = (UUID(int=1 << 70), UUID(int=2 << 70))
-ENDPOINTS = (UUID(int=(3 << 70) + 1), UUID(int=(4 << 70) + 1), UUID(int=(5 << 70) + 2))
-OWNER_OF = dict(zip(ENDPOINTS, (MERCHANTS[0], MERCHANTS[0], MERCHANTS[1]), strict=True))
+ENDPOINTS = (
+    UUID(int=(3 << 70) + 1), UUID(int=(4 << 70) + 1), UUID(int=(5 << 70) + 2), UUID(int=(6 << 70) + 2)
+)  # fmt: skip
+OWNER_OF = dict(zip(ENDPOINTS, (MERCHANTS[0], MERCHANTS[0], MERCHANTS[1], MERCHANTS[1]), strict=True))
+LATEST_ONLY = {ENDPOINTS[1], ENDPOINTS[3]}
 OBJECTS = ("dep_a", "dep_b", "dep_c", "dep_d")
-TYPES = ("deposit.included", "deposit.confirmed", REVERSAL)
+TYPES = ("deposit.included", "deposit.confirmed", REVERSAL, "deposit.amended")
 SETTINGS = RelaySettings(
     retry=RetrySettings(schedule_s=(5, 600, 7200), failing_objects_max=2, jitter=0.0),
     lane=LaneSettings(window_events_max=12, read_ahead_min=4, in_flight_start=2, due_rows_max=3),
@@ -73,6 +77,7 @@ class RelayMachine(RuleBasedStateMachine):
                 event_types=frozenset({"deposit.included", REVERSAL, "endpoint.failing"})
                 if endpoint_id == ENDPOINTS[1]
                 else None,
+                drain=Drain.LATEST_ONLY if endpoint_id in LATEST_ONLY else Drain.ALL,
             )
         self._begin_worker()
 
@@ -130,6 +135,7 @@ class RelayMachine(RuleBasedStateMachine):
             row = stored.rows.get(attempt.sequence)
             if row is None or not row.replay:
                 self._check_order(endpoint_id, attempt.sequence)
+            self._check_covers(endpoint_id, event, attempt.headers.get("chainbell-covers"))
             assert (
                 stored.record.merchant_id not in self.store.disabled
                 or not self.roster.is_current(attempt.lane)
@@ -148,10 +154,25 @@ class RelayMachine(RuleBasedStateMachine):
             if earlier.object_id != events[sequence - 1].object_id or not stored.wanted(earlier):
                 continue
             rows = [rows[earlier.sequence] for rows in kept if earlier.sequence in rows]
-            over = any(row.state is RowState.EXHAUSTED or row.replay for row in rows)
+            over = any(row.state in OVER or row.replay for row in rows)
             assert over or earlier.sequence in self.delivered[endpoint_id], (
                 f"{sequence} overtook {earlier.sequence}"
             )
+
+    def _check_covers(self, endpoint_id: UUID, event: Published, header: str | None) -> None:
+        """The header names all that was written as covered by this event, and no take-back lies in between."""
+        stored = self.store.endpoints[endpoint_id]
+        covered = [row.sequence for row in stored.rows.values() if row.covered_by == event.sequence]
+        if header is None:
+            assert not covered, f"{event.sequence} does not say that it covers {covered}"
+            return
+        first, last = map(int, header.split("-"))
+        assert first <= min(covered, default=first)
+        assert max(covered, default=last) <= last < event.sequence
+        log = self.store.events[stored.record.merchant_id]
+        assert log[first - 1].object_id == log[last - 1].object_id == event.object_id
+        between = [one for one in log[first - 1 : event.sequence] if one.object_id == event.object_id]
+        assert not TAKES_BACK & {one.type for one in between}, "something was covered over a take-back"
 
     # --- what happens ----------------------------------------------------------------------------------------------
 
@@ -236,9 +257,12 @@ class RelayMachine(RuleBasedStateMachine):
 
     @rule(endpoint_id=st.sampled_from(ENDPOINTS))
     def resume(self, endpoint_id: UUID) -> None:
-        record = self.store.endpoints[endpoint_id].record
-        if record.state is not EndpointState.ACTIVE:
-            self.store.change(endpoint_id, state=EndpointState.ACTIVE, wakes=record.wakes + 1)
+        self.store.resume(endpoint_id, self.now)
+
+    @rule(endpoint_id=st.sampled_from(ENDPOINTS), drain=st.sampled_from(Drain))
+    def change_the_drain(self, endpoint_id: UUID, drain: Drain) -> None:
+        self.store.endpoints[endpoint_id].drain = drain
+        self.store.change(endpoint_id)
 
     @rule(merchant=st.sampled_from(MERCHANTS), enabled=st.booleans())
     def enable(self, merchant: UUID, enabled: bool) -> None:
@@ -253,7 +277,7 @@ class RelayMachine(RuleBasedStateMachine):
         types=st.none() | st.frozensets(st.sampled_from(TYPES), min_size=1),
     )
     def change_the_filter(self, endpoint_id: UUID, types: frozenset[str] | None) -> None:
-        self.store.set_filter(endpoint_id, types)
+        self.store.set_filter(endpoint_id, types, self.now)
 
     @rule(endpoint_id=st.sampled_from(ENDPOINTS), begin=st.integers(1, 20), length=st.integers(0, 10))
     def replay(self, endpoint_id: UUID, begin: int, length: int) -> None:
@@ -272,6 +296,22 @@ class RelayMachine(RuleBasedStateMachine):
             promote(stored, event.object_id, self.now, replay_=True)
             self.store.change(endpoint_id)
 
+    @rule(
+        endpoint_id=st.sampled_from(sorted(LATEST_ONLY)),
+        told=st.lists(
+            st.tuples(st.sampled_from(OBJECTS[:2]), st.sampled_from(TYPES[:2])), min_size=2, max_size=8
+        ),
+        reached=st.booleans(),
+    )
+    def go_through_an_outage(self, endpoint_id: UUID, told: list[tuple[str, str]], reached: bool) -> None:
+        """Much is told about little while an endpoint is away, and sometimes the relay has read some of it before."""
+        if reached:
+            self.publish(OWNER_OF[endpoint_id], told[:3])
+            self._work()
+        self.pause(endpoint_id)
+        self.publish(OWNER_OF[endpoint_id], told)
+        self.resume(endpoint_id)
+
     # --- the laws --------------------------------------------------------------------------------------------------
 
     @invariant()
@@ -280,6 +320,29 @@ class RelayMachine(RuleBasedStateMachine):
             for event in self.store.events.get(stored.record.merchant_id, [])[: stored.cursor]:
                 if stored.wanted(event) and event.sequence not in self.delivered[endpoint_id]:
                     assert event.sequence in stored.rows, f"{event.sequence} was passed and lost"
+
+    @invariant()
+    def what_covers_was_told_or_is_to_come(self) -> None:
+        for endpoint_id, stored in self.store.endpoints.items():
+            for row in stored.rows.values():
+                if row.covered_by is None:
+                    continue
+                newest = self.store.event_at(stored.record.merchant_id, row.covered_by)
+                told = row.covered_by in self.delivered[endpoint_id]
+                kept = stored.rows.get(row.covered_by)
+                to_come = row.covered_by > stored.cursor and stored.wanted(newest)
+                assert told or kept is not None or to_come, f"nothing stands for {row}"
+                assert kept is None or told or kept.state is not RowState.COVERED, f"{row} and {kept}"
+                assert newest.object_id == row.object_id
+
+    @invariant()
+    def what_takes_back_is_never_covered_nor_what_was_told_before_it(self) -> None:
+        for stored in self.store.endpoints.values():
+            for row in stored.rows.values():
+                if row.covered_by is not None:
+                    log = self.store.events[stored.record.merchant_id]
+                    versions = [one for one in log[: row.covered_by] if one.object_id == row.object_id]
+                    assert not TAKES_BACK & {one.type for one in versions if one.version >= row.version}
 
     @invariant()
     def what_is_in_flight_is_bounded_and_counted(self) -> None:
@@ -303,7 +366,7 @@ class RelayMachine(RuleBasedStateMachine):
                 continue  # it begins again, once it knows
             rows: dict[str, int] = {}
             for row in stored.rows.values():
-                if not row.replay and row.state is not RowState.EXHAUSTED:
+                if not row.replay and row.state not in OVER:
                     rows[row.object_id] = rows.get(row.object_id, 0) + 1
             assert {name: one.rows for name, one in seat.lane.troubles.blocked.items()} == rows
             assert seat.lane.window.cursor == stored.cursor
@@ -351,11 +414,11 @@ class RelayMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Everybody is well again: in the end everything was delivered, or is exhausted and kept."""
-        for endpoint_id in ENDPOINTS:
-            self.resume(endpoint_id)
         for merchant in MERCHANTS:
             self.enable(merchant, True)
         for _ in range(400):
+            for endpoint_id in ENDPOINTS:
+                self.resume(endpoint_id)  # also one whose 410 is written only now
             self.wait(2000.0)
             self._work()
             while self.flying:
@@ -368,15 +431,28 @@ class RelayMachine(RuleBasedStateMachine):
         for endpoint_id, stored in self.store.endpoints.items():
             head = self.store.heads.get(stored.record.merchant_id)
             assert stored.cursor == (head.sequence if head else 0), endpoint_id
-            assert {row.state for row in stored.rows.values()} <= {RowState.EXHAUSTED}
+            assert {row.state for row in stored.rows.values()} <= OVER
             assert not stored.replays
+            self._check_what_the_receiver_ends_up_with(endpoint_id)
         self.a_cursor_passes_only_what_was_delivered_or_kept()
+        self.what_covers_was_told_or_is_to_come()
+
+    def _check_what_the_receiver_ends_up_with(self, endpoint_id: UUID) -> None:
+        """Applying by (object, version), it has what it would have of everything; it heard of every take-back."""
+        stored = self.store.endpoints[endpoint_id]
+        exhausted = {sequence for sequence, row in stored.rows.items() if row.state is RowState.EXHAUSTED}
+        heard = self.delivered[endpoint_id] | exhausted
+        newest: dict[str, int] = {}
+        for event in filter(stored.wanted, self.store.events.get(stored.record.merchant_id, [])):
+            newest[event.object_id] = event.sequence
+            assert event.type not in TAKES_BACK or event.sequence in heard, f"{event.sequence} was kept quiet"
+        assert set(newest.values()) <= heard
 
     def _all_done(self) -> bool:
         return all(
             stored.cursor == self.store.heads[stored.record.merchant_id].sequence
             and not stored.replays
-            and all(row.state is RowState.EXHAUSTED for row in stored.rows.values())
+            and all(row.state in OVER for row in stored.rows.values())
             for stored in self.store.endpoints.values()
             if stored.record.merchant_id in self.store.heads
         )

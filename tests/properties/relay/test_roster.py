@@ -80,7 +80,7 @@ def test_a_lane_begins_again_only_after_the_old_one_is_empty() -> None:
     bench.tell("dep_a", "dep_a")
     bench.load()
     (first,) = bench.start()
-    bench.store.set_filter(endpoint, frozenset({"deposit.included"}))
+    bench.store.set_filter(endpoint, frozenset({"deposit.included"}), NOW)
     for _ in range(3):
         bench.load()
         assert bench.start() == []
@@ -99,7 +99,7 @@ def test_what_was_learnt_under_an_old_filter_is_not_written() -> None:
     bench.load()
     for attempt in bench.start():
         bench.dispatcher.finish(attempt, OK, NOW)
-    bench.store.set_filter(endpoint, None)
+    bench.store.set_filter(endpoint, None, NOW)
     drive(bench.dispatcher.step_settle(NOW))
     assert bench.store.endpoints[endpoint].cursor == 0
     assert bench.roster.seats == {}
