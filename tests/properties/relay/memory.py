@@ -305,7 +305,7 @@ class MemoryStore:
         newest = covers = None
         if one.sequence <= told_by:
             covers = find_covers(stored.rows.values(), one.sequence)
-            if matches and stored.drain is Drain.LATEST_ONLY:
+            if matches:
                 newest = find_covering(one, self.events[one.merchant_id], stored.event_types, told_by)
         return LogEvent(
             one.event_id, one.sequence, one.object_id, one.version, one.type, one.created_at,
