@@ -109,7 +109,8 @@ class Lane:
         target = max(bounds.read_ahead_min, 2 * self._pace.limit)
         if window.unsent * 2 > target:
             return 0
-        return max(0, min(target - window.unsent, bounds.window_events_max - len(window)))
+        repeatable = window.position - self._cursor_written  # answered counts until it is written
+        return max(0, min(target - window.unsent, bounds.window_events_max - repeatable))
 
     def wants_rows(self, now: datetime) -> int:
         """How many due rows to load now; 0 for none."""

@@ -30,9 +30,8 @@ class RetrySettings:
 class LaneSettings:
     """How one endpoint is fed."""
 
-    window_events_max: int = (
-        512  # events between the cursor and what was read: the duplicates a crash can make
-    )
+    window_events_max: int = 512
+    """Events between the written cursor and what was read: what a crash can repeat."""
     read_ahead_min: int = 32
     slow_after_s: float = 1.0  # an attempt this old becomes a row, and the cursor passes it
     in_flight_start: int = 4

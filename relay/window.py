@@ -44,9 +44,6 @@ class Window:
         self._queues: dict[str, deque[Entry]] = {}
         self._ready: deque[Entry] = deque()
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def offer(self, events: Iterable[LogEvent], blocked: Mapping[str, Blocked]) -> list[Entry]:
         """Take events read behind `position`, without a hole; returns those that get rows, settled: what belongs to
         `blocked` objects, and what something newer covers.

@@ -15,6 +15,21 @@ from relay import audit
 from tests.relay_live.receiver import Received, Receiver
 from tests.relay_live.shop import Shop
 
+DISK_FULL = (
+    "create sequence refused",  # counts what is rolled back, too
+    """create function refuse() returns trigger language plpgsql as $$
+    begin
+      perform nextval('refused');
+      raise exception 'planted' using errcode = 'disk_full';
+    end $$""",
+    "create trigger disk_full before update on endpoint_cursors for each statement execute function refuse()",
+)
+
+
+async def count_refused(shop: Shop) -> int:
+    (row,) = await shop.fetch("select case when is_called then last_value else 0 end as count from refused")
+    return int(row["count"])
+
 
 @asynccontextmanager
 async def worker_process(
@@ -76,6 +91,27 @@ async def test_killed_again_and_again_under_load_it_loses_nothing_and_changes_no
     assert {one.event["sequence"] for one in receiver.received} == set(bodies)
     assert all(one.body == bodies[one.event["sequence"]] for one in receiver.received)
     assert receiver.forged == []
+
+
+async def test_while_nothing_can_be_written_no_more_is_sent_than_a_crash_may_repeat(
+    shop: Shop, receiver: Receiver
+) -> None:
+    window_events_max = shop.settings.lane.window_events_max
+    endpoint = await shop.endpoint(receiver, max_in_flight=200)
+    total = 3 * window_events_max
+    await shop.publish(*[f"dep_{number}" for number in range(total)])
+    for statement in DISK_FULL:
+        await shop.fetch(statement)
+    async with shop.relay():
+        await receiver.until_received(window_events_max, timeout_s=30)
+        refused_before = await count_refused(shop)
+        async with asyncio.timeout(30):
+            while await count_refused(shop) < refused_before + 3:  # noqa: ASYNC110  # the database counts
+                await asyncio.sleep(0.02)
+        assert sorted(receiver.sequences) == list(range(1, window_events_max + 1))
+        await shop.fetch("drop trigger disk_full on endpoint_cursors")
+        await shop.settled(endpoint, total, timeout_s=30)
+    assert sorted(receiver.sequences) == list(range(1, total + 1))
 
 
 async def test_two_workers_share_the_endpoints_and_send_everything_once(shop: Shop) -> None:

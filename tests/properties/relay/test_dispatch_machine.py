@@ -136,6 +136,9 @@ class RelayMachine(RuleBasedStateMachine):
             if row is None or not row.replay:
                 self._check_order(endpoint_id, attempt.sequence)
             self._check_covers(endpoint_id, event, attempt.headers.get("chainbell-covers"))
+            if row is None and self.roster.is_current(attempt.lane):
+                ahead = attempt.sequence - stored.cursor
+                assert ahead <= SETTINGS.lane.window_events_max, "a crash would repeat more than it may"
             assert (
                 stored.record.merchant_id not in self.store.disabled
                 or not self.roster.is_current(attempt.lane)

@@ -164,6 +164,24 @@ def test_what_is_read_ahead_and_in_flight_is_bounded() -> None:
     assert it.wants_events(10) == 0
 
 
+def test_what_was_answered_and_is_not_yet_written_counts_as_read_ahead() -> None:
+    """A crash repeats it, whether the answer came or not."""
+    settings = RelaySettings(lane=LaneSettings(window_events_max=6, read_ahead_min=4, in_flight_start=4))
+    it = lane(settings)
+    it.offer_events(events(*"abcd"), NOW)
+    for send in it.start(NOW, 4):
+        it.finish(send.sequence, OK, NOW, 0.5)
+    assert it.wants_events(100) == 2
+    it.offer_events(events(*"ef", start=5), NOW)
+    for send in it.start(NOW, 4):
+        it.finish(send.sequence, OK, NOW, 0.5)
+    assert it.collect() is not None
+    it.refused()
+    assert it.wants_events(100) == 0
+    assert settle(it).cursor == 6
+    assert it.wants_events(100) == 6
+
+
 def test_more_failing_objects_than_allowed_make_the_endpoint_failing_and_freeze_it() -> None:
     it = lane()
     it.offer_events(events(*"abcde"), NOW)
