@@ -102,15 +102,15 @@ class Lane:
         return self.state is EndpointState.ACTIVE and self.config.enabled and not self.closing
 
     def wants_events(self, head_sequence: int) -> int:
-        """How many events behind `window.position` to read now; 0 for none."""
+        """How many events behind `window.position` to read now; 0 for none. What is read and unwritten, a crash repeats."""
         window, bounds = self.window, self._settings.lane
         if not self.open or window.position >= head_sequence:
             return 0
-        target = max(bounds.read_ahead_min, 2 * self._pace.limit)
-        if window.unsent * 2 > target:
+        wanted = max(bounds.read_ahead_min, 2 * self._pace.limit)
+        if window.unsent * 2 > wanted:
             return 0
-        repeatable = window.position - self._cursor_written  # answered counts until it is written
-        return max(0, min(target - window.unsent, bounds.window_events_max - repeatable))
+        position_max = self._cursor_written + bounds.window_events_max
+        return max(0, min(wanted - window.unsent, position_max - window.position))
 
     def wants_rows(self, now: datetime) -> int:
         """How many due rows to load now; 0 for none."""
@@ -137,11 +137,8 @@ class Lane:
         if not self.config.enabled or self.closing:
             return None
         if self.state is EndpointState.FAILING:
-            return (
-                None
-                if self._flights
-                else max(self.condition.probe_at or now, self._pace.resting_until or now)
-            )
+            probe_at = max(self.condition.probe_at or now, self._pace.resting_until or now)
+            return None if self._flights else probe_at
         if self._due or self.window.has_ready:
             return self._pace.opens_at(now)
         return self.troubles.next_retry_at if self.open else None

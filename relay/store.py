@@ -52,8 +52,8 @@ ENDPOINTS_CHANNEL = "chainbell_endpoints"
 """The channel on which a changed endpoint is told: its id, in hex."""
 CHANNELS = (log.CHANNEL, ENDPOINTS_CHANNEL)
 LISTENER_CHECK_S = 20.0
-WORKER_SEEN_LEASES = 2
-"""A worker not seen for this many leases does not count any more."""
+WORKER_KEPT_LEASES = 4
+"""Whoever was not seen for one lease has none and no share; for this many, it is forgotten."""
 
 
 class PostgresRelayStore:
@@ -101,12 +101,11 @@ class PostgresRelayStore:
 
     async def renew_leases(self, worker_id: UUID, lease_s: float) -> ShardCensus:
         async with self.connection() as conn, conn.transaction():
-            seen_s = lease_s * WORKER_SEEN_LEASES
             await conn.execute(SHARDS_SQL.note_worker, worker_id)
-            await conn.execute(SHARDS_SQL.forget_lost_workers, seen_s * WORKER_SEEN_LEASES)
+            await conn.execute(SHARDS_SQL.forget_lost_workers, lease_s * WORKER_KEPT_LEASES)
             held = await conn.fetch(SHARDS_SQL.extend_leases, worker_id, lease_s)
             free = await conn.fetch(SHARDS_SQL.load_free_shards)
-            workers = await conn.fetchval(SHARDS_SQL.count_workers, seen_s)
+            workers = await conn.fetchval(SHARDS_SQL.count_workers, lease_s)
         return ShardCensus(
             tuple(sorted((ShardLease(*row) for row in held), key=lambda lease: lease.shard)),
             tuple(row["shard"] for row in free),

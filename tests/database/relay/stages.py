@@ -5,6 +5,7 @@ Lives here: `MemoryStage` and `PostgresStage`. Does not live here: the questions
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -47,6 +48,7 @@ class Stage(Protocol):
     async def attempts(self, endpoint_id: UUID) -> list[tuple[int, int]]: ...
     async def event_types(self) -> list[str]: ...
     async def take_shard(self, shard: int) -> None: ...
+    async def wait(self, seconds: float) -> None: ...
 
 
 class MemoryStage:
@@ -91,6 +93,9 @@ class MemoryStage:
 
     async def take_shard(self, shard: int) -> None:
         self.store.shards[shard].epoch += 1
+
+    async def wait(self, seconds: float) -> None:
+        self.store.now_s += seconds
 
 
 class PostgresStage:
@@ -161,3 +166,6 @@ class PostgresStage:
     async def take_shard(self, shard: int) -> None:
         async with self.pool.acquire() as conn:
             await conn.execute("update relay_shards set epoch = epoch + 1 where shard = $1", shard)
+
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -331,6 +331,16 @@ async def test_shards_are_leased_with_epochs_and_taken_over_when_free(stage: Sta
     assert [lease.shard for lease in census.held] == [1, 2]
 
 
+async def test_a_worker_whose_lease_has_ended_keeps_no_share(stage: Stage) -> None:
+    """Whoever is left takes all of its shards, not only those that are more than its share."""
+    one, other = UUID(int=1), UUID(int=2)
+    await stage.store.renew_leases(one, 0.05)
+    await stage.store.claim_shards(one, range(64), 0.05)
+    await stage.wait(0.06)
+    census = await stage.store.renew_leases(other, 0.05)
+    assert (census.held, len(census.free), census.workers) == ((), 64, 1)
+
+
 async def test_two_heads_of_one_object_are_refused_whole(pool: Pool) -> None:
     stage = PostgresStage(pool)
     endpoint = await stage.endpoint()

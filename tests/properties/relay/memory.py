@@ -198,7 +198,7 @@ class MemoryStore:
         census = ShardCensus(
             held=tuple(ShardLease(n, one.epoch) for n, one in self.shards.items() if one.owner == worker_id),
             free=tuple(n for n, one in self.shards.items() if self._is_free(one)),
-            workers=sum(seen_s > self.now_s - 2 * lease_s for seen_s in self.workers.values()),
+            workers=sum(seen_s > self.now_s - lease_s for seen_s in self.workers.values()),
         )
         self.fault("renew_leases", True)
         return census

@@ -157,6 +157,21 @@ def test_two_workers_come_to_hold_an_equal_share_without_losing_what_is_under_wa
     assert not set(one.shards.epochs) & set(two.shards.epochs)
 
 
+def test_whoever_is_left_takes_all_shards_of_the_dead_once_their_lease_has_ended() -> None:
+    one = Bench()
+    one.load()
+    two = Bench(one.store, worker=2)
+    for each in (two, one, two):
+        each.load()
+    assert (len(one.shards.epochs), len(two.shards.epochs)) == (32, 32)
+    one.store.now_s += 6
+    two.load()
+    assert len(two.shards.epochs) == 32
+    one.store.now_s += 5
+    two.load()
+    assert len(two.shards.epochs) == 64
+
+
 def test_an_endpoint_whose_secret_does_not_open_is_reported_once_and_not_sent_to() -> None:
     bench = Bench()
     strange = bench.endpoint(1, box=SecretBox([b"x" * 32]))
