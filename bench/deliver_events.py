@@ -78,9 +78,9 @@ class Run:
     statements: int
 
 
-async def fill(pool: Pool, scene: str, deliveries: int, port: int) -> None:
+async def fill(pool: Pool, shape: tuple[int, int], deliveries: int, port: int) -> None:
     """Logs with enough events for so many deliveries, and endpoints that begin at the first of them."""
-    merchants, each = SCENES[scene]
+    merchants, each = shape
     box, now = SecretBox([KEY]), datetime.now(UTC)
     per_merchant = deliveries // (merchants * each)
     for number in range(merchants):
@@ -232,7 +232,7 @@ async def measure(scene: str, name: str, deliveries: int) -> Run:
     """One sender in a process of its own, on a database of its own, with a receiver of its own."""
     async with start_receiver() as (port, receiver), new_database() as (own, postmaster):
         pool = await open_pool(own, size=4, application_name="bench")
-        await fill(pool, scene, deliveries, port)
+        await fill(pool, SCENES[scene], deliveries, port)
         await pool.execute("vacuum analyze")
         postgres_before_s = cpu_s([postmaster])
         process = await asyncio.create_subprocess_exec(

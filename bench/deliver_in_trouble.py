@@ -111,6 +111,7 @@ class Stage:
     pool: Pool
     port: int
     relay_pid: int
+    postmaster_pid: int
 
     def url(self, path: str, number: int) -> str:
         """Where the receiver behaves as `path` says."""
@@ -142,10 +143,10 @@ class Stage:
 @asynccontextmanager
 async def open_stage() -> AsyncIterator[Stage]:
     """Empty."""
-    async with start_receiver() as (port, _), new_database() as (dsn, _):
+    async with start_receiver() as (port, _), new_database() as (dsn, postmaster):
         pool = await open_pool(dsn, size=4, application_name="bench")
         async with child("bench.deliver_events", "--child", "relay", "--dsn", dsn) as relay:
-            yield Stage(dsn, pool, port, relay.pid)
+            yield Stage(dsn, pool, port, relay.pid, postmaster)
         await pool.close()
 
 
