@@ -330,7 +330,7 @@ class PostgresWorld:
                 network.source.now += 1
                 if await self._is_caught_up(network):
                     break
-                await self._decide_halt(network, chance=1)
+                await self._work(network, self._decide_halt(network, chance=1))
                 await self._work(network, self._follow(network))
                 await self._work(network, self._read_history(network))
             else:
