@@ -11,7 +11,6 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from uuid import UUID
 
 import structlog
@@ -312,7 +311,9 @@ class Dispatcher:
         Never while `step_feed` runs: what was read and what is written must not overtake each other.
         """
         batch: list[tuple[Lane, Settlement]] = []
-        for endpoint_id in list(islice(self._dirty, SETTLE_LANES_MAX)):  # oldest first: none waits for ever
+        for endpoint_id in list(self._dirty):  # oldest first: none waits for ever
+            if len(batch) == SETTLE_LANES_MAX:
+                break
             del self._dirty[endpoint_id]
             seat = self._roster.seats.get(endpoint_id)
             if seat is not None and (settlement := seat.lane.collect()) is not None:

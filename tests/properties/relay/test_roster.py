@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
 from prometheus_client import CollectorRegistry
 
+from relay import dispatch
 from relay.bodies import RelayFact
 from relay.dispatch import Attempt, Dispatcher
 from relay.metrics import RelayMetrics
@@ -170,6 +172,27 @@ def test_whoever_is_left_takes_all_shards_of_the_dead_once_their_lease_has_ended
     one.store.now_s += 5
     two.load()
     assert len(two.shards.epochs) == 64
+
+
+def test_of_more_lanes_than_one_settle_takes_those_that_wait_longest_are_written_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatch, "SETTLE_LANES_MAX", 2)
+    bench = Bench()
+    endpoints = [bench.endpoint(number) for number in range(4)]
+    bench.tell(*[f"dep_{number}" for number in range(8)])
+    bench.load()
+    attempts: dict[UUID, list[Attempt]] = {one: [] for one in endpoints}
+    for attempt in bench.start():
+        attempts[attempt.lane.config.endpoint_id].append(attempt)
+    drive(bench.dispatcher.step_settle(NOW))  # nothing to write yet
+    written = []
+    for turn in (endpoints, endpoints[2:], endpoints[:2]):
+        for endpoint in turn:
+            bench.dispatcher.finish(attempts[endpoint].pop(0), OK, NOW)
+        drive(bench.dispatcher.step_settle(NOW))
+        written.append([bench.store.endpoints[endpoint].cursor for endpoint in endpoints])
+    assert written == [[1, 1, 0, 0], [1, 1, 2, 2], [2, 2, 2, 2]]
 
 
 def test_an_endpoint_whose_secret_does_not_open_is_reported_once_and_not_sent_to() -> None:
