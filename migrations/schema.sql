@@ -727,7 +727,7 @@ CREATE TABLE public.endpoint_cursors (
 )
 WITH (fillfactor='50');
 
-COMMENT ON COLUMN public.endpoint_cursors.filter_revision IS 'raised by whatever changes what a settle may say: another filter, the end of an outage with a short drain, a loss';
+COMMENT ON COLUMN public.endpoint_cursors.filter_revision IS 'raised by whatever changes what a settle may say: another filter, an outage or a short drain that ends, a loss';
 
 COMMENT ON COLUMN public.endpoint_cursors.drain_sequence IS 'the head of the log when the last outage ended, for an endpoint that is drained of the latest only';
 

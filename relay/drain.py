@@ -42,13 +42,14 @@ async def begin_short_drains(conn: Connection, endpoints: Collection[UUID], *, n
     return draining
 
 
-async def begin_filter(conn: Connection, endpoint_id: UUID, *, behind_sequence: int, now: datetime) -> None:
-    """Let another filter decide about everything behind `behind_sequence`, the endpoint's place, whatever became of it.
+async def begin_terms(conn: Connection, endpoint_id: UUID, *, behind_sequence: int, now: datetime) -> None:
+    """Let other terms decide about everything behind `behind_sequence`, the endpoint's place, whatever became of it.
 
-    What something behind the place was to stand for is delivered itself: an event of some day may be needed again. The
-    caller holds retention and the cursor, and has raised its filter revision.
+    What something behind the place was to stand for is delivered itself, if nothing later of its object was tried: an
+    event of some day may be needed again. The caller holds retention and the cursor, and has raised its filter revision.
     """
     await conn.execute(QUERIES.forget_rows_ahead, endpoint_id, behind_sequence)
+    await conn.execute(QUERIES.hand_over_covered_rows, endpoint_id, behind_sequence)
     freed = await conn.fetch(QUERIES.uncover_passed_rows, endpoint_id, behind_sequence)
     await _promote(conn, [(row["endpoint_id"], row["object_id"]) for row in freed], now)
 

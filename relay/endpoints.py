@@ -156,12 +156,13 @@ async def change_endpoint(
     rules: Rules,
     now: datetime,
 ) -> Endpoint:
-    """Change some of EndpointTerms, by field name. A new filter holds from the endpoint's place in the log on.
+    """Change some of EndpointTerms, by field name. A new filter, and the end of a short drain, hold from the
+    endpoint's place in the log on.
 
     A URL at another host is asked for proof again. RequestFlawed, NotFound. An attempt under way may still go by the
     old terms.
     """
-    if "event_types" in changes:
+    if "event_types" in changes or "drain" in changes:
         await log.hold_oldest_sequence(conn, merchant_id)  # what a drain left out may be given back
     await lock_endpoint(conn, merchant_id, endpoint_id)
     row = await _load_row(conn, merchant_id, endpoint_id)
@@ -178,9 +179,12 @@ async def change_endpoint(
     check_terms(terms, rules)
     sequence = await conn.fetchval(QUERIES.lock_cursor, endpoint_id)
     if terms.event_types != before.event_types:
-        await conn.execute(QUERIES.raise_filter_revision, endpoint_id)
         await conn.execute(QUERIES.insert_filter, endpoint_id, sequence, _listed(terms.event_types))
-        await drain.begin_filter(conn, endpoint_id, behind_sequence=sequence, now=now)
+    if terms.event_types != before.event_types or (
+        terms.drain is Drain.ALL and before.drain is not Drain.ALL
+    ):
+        await conn.execute(QUERIES.raise_filter_revision, endpoint_id)
+        await drain.begin_terms(conn, endpoint_id, behind_sequence=sequence, now=now)
     await conn.execute(
         QUERIES.change_endpoint,
         endpoint_id,

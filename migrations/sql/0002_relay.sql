@@ -472,7 +472,7 @@ create table endpoint_cursors (
 ) with (fillfactor = 50);
 
 comment on column endpoint_cursors.filter_revision is
-  'raised by whatever changes what a settle may say: another filter, the end of an outage with a short drain, a loss';
+  'raised by whatever changes what a settle may say: another filter, an outage or a short drain that ends, a loss';
 comment on column endpoint_cursors.drain_sequence is
   'the head of the log when the last outage ended, for an endpoint that is drained of the latest only';
 

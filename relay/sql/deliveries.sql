@@ -32,13 +32,14 @@ from delivery_exceptions
 where endpoint_id = any($1::uuid[]) and state in ('sending', 'retrying', 'waiting') and not replay
 group by endpoint_id, object_id;
 
--- What the filter leaves out has no body here, nor has what a drain leaves out. Without a drain nothing is asked for it. A
--- drain that has begun goes on as it began, whatever the endpoint is set to: half of it undone would lose the order.
+-- What the filter leaves out has no body here, nor has what a drain leaves out. Without a drain nothing is asked for it.
 -- name: load_events_behind :many
 with behind as materialized (
   select b.*, b.sequence <= c.drain_sequence as drains,
-    b.sequence <= c.drain_sequence and b.body is not null as coverable
+    b.sequence <= c.drain_sequence and p.drain = 'latest_only' and b.body is not null as coverable
   from events_behind($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) b
+  join endpoints p
+  on p.endpoint_id = b.endpoint_id
   left join endpoint_cursors c
   on c.endpoint_id = b.endpoint_id
 ),

@@ -61,8 +61,23 @@ where x.endpoint_id = newer.endpoint_id and x.sequence = newer.sequence;
 delete from delivery_exceptions
 where endpoint_id = $1 and sequence > $2 and state <> 'exhausted' and not replay;
 
--- What was to stand for these may not match that filter: they are delivered themselves. Not where something later of their
--- object is exhausted: that was tried, and they would come after it.
+-- What was to stand for these may not match that filter. Where something later of their object has a row, they would come
+-- after what was tried: it stands for them now.
+-- name: hand_over_covered_rows :exec
+update delivery_exceptions x
+set covered_by = later.sequence
+from (
+  select y.sequence as covered, max(b.sequence) as sequence
+  from delivery_exceptions y
+  join delivery_exceptions b
+  on b.endpoint_id = y.endpoint_id and b.object_id = y.object_id and b.sequence > y.sequence and b.sequence < y.covered_by
+    and b.state <> 'covered' and not b.replay
+  where y.endpoint_id = $1 and y.state = 'covered' and y.covered_by > $2
+  group by y.sequence
+) later
+where x.endpoint_id = $1 and x.sequence = later.covered;
+
+-- The others are delivered themselves. Not where something later is exhausted, ahead of the cursor: that was tried, too.
 -- name: uncover_passed_rows :many
 update delivery_exceptions x
 set state = 'waiting', covered_by = null
@@ -71,6 +86,6 @@ where x.endpoint_id = $1 and x.state = 'covered' and x.covered_by > $2
     select
     from delivery_exceptions b
     where b.endpoint_id = x.endpoint_id and b.object_id = x.object_id and b.sequence > x.sequence
-      and b.state = 'exhausted' and not b.replay
+      and b.state <> 'covered' and not b.replay
   )
 returning x.endpoint_id, x.object_id;

@@ -16,7 +16,8 @@ from indexer.identity import MerchantId
 from relay.bodies import CREDITED, LogHead, RelayFact, compute_events
 from relay.model import EndpointState, RowState, Settlement, shard_of
 from relay.storage import SealedSecret, SettleResult
-from tests.properties.relay.memory import MemoryStore, StoredShard, check_heads, move_state, write_rows
+from tests.properties.relay.constraints import check_heads
+from tests.properties.relay.memory import MemoryStore, StoredShard, move_state, write_rows
 from tests.simulation.log import MerchantLogs
 from tests.simulation.receivers import Receiver
 from tests.simulation.troubles import Tally, Trouble
@@ -84,7 +85,7 @@ class RelayRows(MemoryStore):
                 stale.add(one.endpoint_id)
                 continue
             write_rows(stored, one, now)
-            check_heads(stored)
+            check_heads(stored.rows.values())
             assert 0 <= stored.matched <= stored.cursor
         self.tell(facts, now)
         self.fault("settle", True)

@@ -42,6 +42,7 @@ class Stage(Protocol):
         self, *, event_types: tuple[str, ...] | None = None, drain: Drain = Drain.ALL
     ) -> UUID: ...
     async def set_filter(self, endpoint_id: UUID, event_types: tuple[str, ...] | None) -> None: ...
+    async def set_drain(self, endpoint_id: UUID, drain: Drain) -> None: ...
     async def replay(self, endpoint_id: UUID, sequence: int, sequence_last: int) -> None: ...
     async def rows(self, endpoint_id: UUID) -> dict[int, ExceptionRow]: ...
     async def cursor(self, endpoint_id: UUID) -> tuple[int, int]: ...
@@ -74,6 +75,9 @@ class MemoryStage:
 
     async def set_filter(self, endpoint_id: UUID, event_types: tuple[str, ...] | None) -> None:
         self.store.set_filter(endpoint_id, None if event_types is None else frozenset(event_types), NOW)
+
+    async def set_drain(self, endpoint_id: UUID, drain: Drain) -> None:
+        self.store.set_drain(endpoint_id, drain, NOW)
 
     async def replay(self, endpoint_id: UUID, sequence: int, sequence_last: int) -> None:
         self.store.endpoints[endpoint_id].replays.append(StoredReplay(sequence, sequence_last, 0))
@@ -114,8 +118,13 @@ class PostgresStage:
         return made.endpoint_id
 
     async def set_filter(self, endpoint_id: UUID, event_types: tuple[str, ...] | None) -> None:
+        await self._change(endpoint_id, event_types=event_types)
+
+    async def set_drain(self, endpoint_id: UUID, drain: Drain) -> None:
+        await self._change(endpoint_id, drain=drain)
+
+    async def _change(self, endpoint_id: UUID, **changes: object) -> None:
         async with self.pool.acquire() as conn, conn.transaction():
-            changes = {"event_types": event_types}
             await endpoints.change_endpoint(conn, BOX, MERCHANT, endpoint_id, changes, rules=RULES, now=NOW)
 
     async def replay(self, endpoint_id: UUID, sequence: int, sequence_last: int) -> None:

@@ -137,17 +137,13 @@ async def test_resuming_what_was_not_paused_begins_no_drain(outage: Outage) -> N
     assert await outage.conn.fetchval("select drain_sequence from endpoint_cursors") == 0
 
 
-async def test_an_endpoint_that_is_to_get_everything_gets_it_from_the_next_outage_on(outage: Outage) -> None:
-    """A drain that has begun goes on: what was delivered meanwhile must not come before what it covers."""
+async def test_an_endpoint_that_is_to_get_everything_again_covers_nothing_more(outage: Outage) -> None:
     endpoint_id = await outage.create()
     await outage.tell(OLD, ("dep_a", 1, INCLUDED), ("dep_a", 2, FINAL))
     await outage.go_through_a_pause(endpoint_id)
-    assert (await outage.change(endpoint_id, drain=Drain.ALL)).drain is Drain.ALL
     assert [one.covered_by for one in await outage.read(endpoint_id)][:2] == [2, None]
-    told = await outage.tell(OLD, ("dep_a", 3, INCLUDED), ("dep_a", 4, FINAL))
-    await outage.go_through_a_pause(endpoint_id)
-    read = {one.event_id: one.covered_by for one in await outage.read(endpoint_id)}
-    assert [read[one.event_id] for one in told] == [None, None]
+    assert (await outage.change(endpoint_id, drain=Drain.ALL)).drain is Drain.ALL
+    assert [one.covered_by for one in await outage.read(endpoint_id)][:2] == [None, None]
 
 
 async def test_the_newest_covers_over_days_whether_they_have_partitions_or_not(outage: Outage) -> None:

@@ -251,6 +251,39 @@ async def test_another_filter_gives_nothing_back_behind_what_was_tried_until_the
     }
 
 
+async def test_another_filter_lets_what_is_being_tried_stand_for_what_came_before(stage: Stage) -> None:
+    endpoint = await stage.endpoint(drain=Drain.LATEST_ONLY)
+    told = await stage.publish(
+        facts_of(("a", 1, INCLUDED), ("a", 2, INCLUDED), ("a", 3, INCLUDED), ("a", 4, FINAL))
+    )
+    rows = (row(told[0], RowState.COVERED, covered_by=4), row(told[1]), row(told[2], RowState.WAITING))
+    failed = Settlement(endpoint, MERCHANT, shard_of(endpoint), 0, 1, 0, 3, 3, rows=rows)
+    await stage.store.settle([failed], now=NOW)
+    await stage.set_filter(endpoint, (INCLUDED,))
+    found = await stage.rows(endpoint)
+    assert {one.sequence: (one.state, one.covered_by) for one in found.values()} == {
+        1: (RowState.COVERED, 3),
+        2: (RowState.RETRYING, None),
+        3: (RowState.WAITING, None),
+    }
+
+
+async def test_who_asks_for_everything_again_gets_what_was_covered_by_something_to_come(stage: Stage) -> None:
+    endpoint = await stage.endpoint(drain=Drain.LATEST_ONLY)
+    told = await stage.publish(
+        facts_of(("a", 1, INCLUDED), ("b", 1, INCLUDED), ("b", 2, FINAL), ("a", 2, INCLUDED), ("a", 3, FINAL))
+    )
+    rows = [row(told[0]), row(told[1]), row(told[2], RowState.WAITING)]
+    await go_through_an_outage(stage, endpoint, 3, rows)
+    assert await covered(stage, endpoint) == {1: 5, 2: 3}
+    await stage.set_drain(endpoint, Drain.ALL)
+    assert await covered(stage, endpoint) == {2: 3}
+    assert (await stage.rows(endpoint))[1].state is RowState.RETRYING
+    assert [one.covered_by for one in (await read(stage, endpoint, 3))[:2]] == [None, None]
+    (record,) = await stage.store.load_endpoints(endpoints=[endpoint])
+    assert record.filter_revision == 3, "the lane begins again, before it passes what was covered ahead"
+
+
 async def test_what_the_cursor_passed_under_another_filter_covers_nothing(stage: Stage) -> None:
     endpoint = await stage.endpoint(event_types=(INCLUDED,), drain=Drain.LATEST_ONLY)
     told = await stage.publish(facts_of(("a", 1, INCLUDED), ("a", 2, FINAL)))

@@ -76,25 +76,28 @@ def cover_rows(
     return {rows[sequence].object_id for sequence in covered}
 
 
-def begin_filter(rows: dict[int, ExceptionRow], *, cursor: int) -> set[str]:
-    """Forget what lies ahead of the cursor, give back what that was to stand for; returns the objects of the latter."""
+def begin_terms(rows: dict[int, ExceptionRow], *, cursor: int) -> set[str]:
+    """Forget what lies ahead of the cursor, give back what that was to stand for; returns the objects of the latter.
+
+    Where something later of its object has a row, it is not given back: it would come after what was tried.
+    """
     for row in list(rows.values()):
         if row.sequence > cursor and row.state is not RowState.EXHAUSTED and not row.replay:
             del rows[row.sequence]
-
-    def later_was_tried(row: ExceptionRow) -> bool:
-        """Something of its object is exhausted that lies behind it."""
-        exhausted = (one for one in rows.values() if one.state is RowState.EXHAUSTED and not one.replay)
-        return any(one.object_id == row.object_id and one.sequence > row.sequence for one in exhausted)
-
-    found = [
-        row
-        for row in rows.values()
-        if row.covered_by is not None and row.covered_by > cursor and not later_was_tried(row)
-    ]
-    for row in found:
-        rows[row.sequence] = replace(row, state=RowState.WAITING, covered_by=None)
-    return {row.object_id for row in found}
+    freed: set[str] = set()
+    for row in [row for row in rows.values() if row.covered_by is not None and row.covered_by > cursor]:
+        assert row.covered_by is not None
+        mine = [one for one in rows.values() if one.object_id == row.object_id and not one.replay]
+        later = [
+            one.sequence for one in mine if one.sequence > row.sequence and one.state is not RowState.COVERED
+        ]
+        before = [sequence for sequence in later if sequence < row.covered_by]
+        if before:
+            rows[row.sequence] = replace(row, covered_by=max(before))
+        elif not later:
+            freed.add(row.object_id)
+            rows[row.sequence] = replace(row, state=RowState.WAITING, covered_by=None)
+    return freed
 
 
 def find_covers(rows: Collection[ExceptionRow], sequence: int) -> Covers | None:

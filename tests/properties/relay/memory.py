@@ -39,10 +39,10 @@ from relay.storage import (
     ShardLease,
     StoreUnavailable,
 )
-from tests.properties.relay.covering import OVER, begin_filter, cover_rows, find_covering, find_covers
+from tests.properties.relay.constraints import HEADS, check_constraints, check_heads
+from tests.properties.relay.covering import OVER, begin_terms, cover_rows, find_covering, find_covers
 
 T = TypeVar("T")
-HEADS = frozenset({RowState.SENDING, RowState.RETRYING})
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -168,7 +168,7 @@ class MemoryStore:
         freed = cover_rows(stored.rows, log, stored.event_types, cursor=stored.cursor, told_by=told_by)
         for object_id in freed:
             promote(stored, object_id, now, replay_=False)
-        check_constraints(stored)
+        check_constraints(stored.rows.values(), cursor=stored.cursor, matched=stored.matched)
         return True
 
     def set_filter(self, endpoint_id: UUID, event_types: frozenset[str] | None, now: datetime) -> None:
@@ -177,9 +177,20 @@ class MemoryStore:
         stored.filters = [one for one in stored.filters if one[0] != stored.cursor] + [
             (stored.cursor, event_types)
         ]
-        for object_id in begin_filter(stored.rows, cursor=stored.cursor):
+        self._read_again(stored, now)
+
+    def set_drain(self, endpoint_id: UUID, drain: Drain, now: datetime) -> None:
+        stored = self.endpoints[endpoint_id]
+        before, stored.drain = stored.drain, drain
+        if drain is Drain.ALL and before is not Drain.ALL:
+            self._read_again(stored, now)
+        else:
+            self.change(endpoint_id)
+
+    def _read_again(self, stored: StoredEndpoint, now: datetime) -> None:
+        for object_id in begin_terms(stored.rows, cursor=stored.cursor):
             promote(stored, object_id, now, replay_=False)
-        self.change(endpoint_id, filter_revision=stored.record.filter_revision + 1)
+        self.change(stored.record.endpoint_id, filter_revision=stored.record.filter_revision + 1)
 
     def event_at(self, merchant_id: UUID, sequence: int) -> Published:
         return self.events[merchant_id][sequence - 1]
@@ -305,7 +316,7 @@ class MemoryStore:
         newest = covers = None
         if one.sequence <= told_by:
             covers = find_covers(stored.rows.values(), one.sequence)
-            if matches:
+            if matches and stored.drain is Drain.LATEST_ONLY:
                 newest = find_covering(one, self.events[one.merchant_id], stored.event_types, told_by)
         return LogEvent(
             one.event_id, one.sequence, one.object_id, one.version, one.type, one.created_at,
@@ -364,7 +375,7 @@ class MemoryStore:
         replay.sequence = last
         if last == replay.sequence_last:
             stored.replays.pop(0)
-        check_constraints(stored)
+        check_constraints(stored.rows.values(), cursor=stored.cursor, matched=stored.matched)
         self.fault("advance_replay", True)
         return bool(stored.replays)
 
@@ -402,7 +413,7 @@ class MemoryStore:
                     stale.add(one.endpoint_id)
                 else:
                     write_rows(stored, one, now)
-                    check_constraints(stored)
+                    check_constraints(stored.rows.values(), cursor=stored.cursor, matched=stored.matched)
                 recovered = any(fact.type == RECOVERED for fact in told)
                 if stored is not None and recovered and self.begin_short_drain(stored, now):
                     draining.add(one.endpoint_id)
@@ -443,7 +454,7 @@ def write_rows(stored: StoredEndpoint, one: Settlement, now: datetime) -> None:
         stored.rows.pop(sequence, None)
     for row in sorted(one.rows, key=lambda row: (row.state is not RowState.EXHAUSTED, row.sequence)):
         stored.rows[row.sequence] = row
-        check_heads(stored)
+        check_heads(stored.rows.values())
     for freed in one.freed:
         promote(stored, freed.object_id, now, replay_=freed.replay)
     for hurry in one.hurries:
@@ -470,31 +481,6 @@ def promote(stored: StoredEndpoint, object_id: str, now: datetime, *, replay_: b
     if waiting and not any(row.state in HEADS for row in mine):
         first = min(waiting, key=lambda row: row.sequence)
         stored.rows[first.sequence] = replace(first, state=RowState.RETRYING, retry_at=now)
-
-
-def check_heads(stored: StoredEndpoint) -> None:
-    heads = [(row.object_id, row.replay) for row in stored.rows.values() if row.state in HEADS]
-    assert len(heads) == len(set(heads)), "two heads of one object"
-
-
-def check_constraints(stored: StoredEndpoint) -> None:
-    """What the tables would refuse, and what a stuck row looks like."""
-    check_heads(stored)
-    assert 0 <= stored.matched <= stored.cursor
-    heads = {(row.object_id, row.replay) for row in stored.rows.values() if row.state in HEADS}
-    for row in stored.rows.values():
-        assert (row.retry_at is not None) == (row.state in HEADS), row
-        assert not row.free or row.state is RowState.RETRYING, row
-        assert (row.covered_by is not None) == (row.state is RowState.COVERED), row
-        assert 0 <= row.prev_sequence < row.sequence, row
-        if row.state is RowState.WAITING:
-            assert (row.object_id, row.replay) in heads, f"nothing will ever move {row}"
-            first = min(
-                one.sequence
-                for one in stored.rows.values()
-                if one.object_id == row.object_id and one.replay == row.replay and one.state in HEADS
-            )
-            assert first < row.sequence or row.replay, f"{row} overtook its head"
 
 
 __all__ = ["MemoryStore", "StoreUnavailable", "drive"]

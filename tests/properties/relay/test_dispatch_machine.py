@@ -264,8 +264,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     @rule(endpoint_id=st.sampled_from(ENDPOINTS), drain=st.sampled_from(Drain))
     def change_the_drain(self, endpoint_id: UUID, drain: Drain) -> None:
-        self.store.endpoints[endpoint_id].drain = drain
-        self.store.change(endpoint_id)
+        self.store.set_drain(endpoint_id, drain, self.now)
 
     @rule(merchant=st.sampled_from(MERCHANTS), enabled=st.booleans())
     def enable(self, merchant: UUID, enabled: bool) -> None:
