@@ -12,8 +12,11 @@ PYTHON_CANDIDATES := $(PYTHON) python3.12 python3.11 python3.13 python3.14 pytho
 VENV := .venv
 RUN := $(VENV)/bin/python
 WORKERS ?= 4
-BENCH ?= $(patsubst bench/%.py,%,$(shell grep -l __main__ bench/*.py))
-LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 \
+PEERS := bench/peers
+# Without its peers, which are installed by their own command only, this one is left out.
+BENCH ?= $(filter-out $(if $(wildcard $(PEERS)/.venv/.ready),,deliver_with_peers),\
+	$(patsubst bench/%.py,%,$(shell grep -l __main__ bench/*.py)))
+LOCK := $(VENV)/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-header --no-emit-index-url --no-annotate
 
 .PHONY: help
@@ -95,6 +98,21 @@ simulate: setup ## thousands of seeded schedules against the laws (ARGS="--sched
 bench: setup ## measure the hot paths, each against its floor (BENCH=follow_blocks chooses one)
 	@for name in $(BENCH); do echo "== $$name"; $(RUN) -m bench.$$name $(ARGS); done
 
+.PHONY: peers
+peers: setup $(PEERS)/.venv/.ready $(PEERS)/node_modules/.ready ## install, below bench/peers, what the relay is measured beside
+
+$(PEERS)/.venv/.ready: $(PEERS)/requirements.lock
+	@echo "packages  $<, by hash"
+	@$(RUN) -m venv --clear $(PEERS)/.venv
+	@$(PEERS)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --only-binary :all: \
+	  --require-hashes -r $<
+	@touch $@
+
+$(PEERS)/node_modules/.ready: $(PEERS)/package-lock.json $(PEERS)/package.json $(PEERS)/.npmrc
+	@echo "node      $<, by hash"
+	@cd $(PEERS) && npm ci --silent --ignore-scripts
+	@touch $@
+
 .PHONY: format
 format: setup ## rewrite the code as `make check` wants it
 	$(VENV)/bin/ruff check --fix .
@@ -103,10 +121,13 @@ format: setup ## rewrite the code as `make check` wants it
 # --- files that are written by a program and kept in the tree --------------------------------------------------
 
 .PHONY: lock
-lock: $(VENV)/.ready ## resolve pyproject.toml and package.json again into the lock files (UPGRADE=1 takes newer versions)
-	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements.lock
-	$(LOCK) $(if $(UPGRADE),--upgrade) --extra dev --output-file requirements-dev.lock
+lock: $(VENV)/.ready ## resolve everything that is declared again into the lock files (UPGRADE=1 takes newer versions)
+	$(LOCK) pyproject.toml $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+	$(LOCK) pyproject.toml $(if $(UPGRADE),--upgrade) --extra dev --output-file requirements-dev.lock
+	$(LOCK) $(PEERS)/requirements.in $(if $(UPGRADE),--upgrade) --constraint requirements.lock \
+	  --output-file $(PEERS)/requirements.lock
 	npm install --package-lock-only --ignore-scripts --silent
+	cd $(PEERS) && npm install --package-lock-only --ignore-scripts --silent
 
 .PHONY: schema
 schema: $(VENV)/.ready ## write migrations/schema.sql, the golden schema, from the migrations
@@ -118,5 +139,5 @@ openapi: $(VENV)/.ready ## write gateway/http/openapi.json, the golden descripti
 
 .PHONY: clean
 clean: ## remove what tools left behind; .venv and node_modules too
-	rm -rf $(VENV) node_modules dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules $(PEERS)/.venv $(PEERS)/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

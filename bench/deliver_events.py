@@ -142,7 +142,7 @@ async def run_relay(dsn: str) -> None:
 async def run_bare(dsn: str) -> None:
     """Sign and post every body once to each of its endpoints, remembering nothing."""
     conn = await connect(dsn, application_name="bench-bare")
-    jobs = [job async for job in _load_jobs(conn)]
+    jobs = [job async for job in load_jobs(conn)]
     await conn.close()
     collect_rarely()
     jobs_left = iter(jobs)
@@ -160,7 +160,7 @@ async def run_bare(dsn: str) -> None:
                 group.create_task(post())
 
 
-async def _load_jobs(conn: Connection) -> AsyncIterator[tuple[Target, UUID, bytes]]:
+async def load_jobs(conn: Connection) -> AsyncIterator[tuple[Target, UUID, bytes]]:
     """Endpoint by turns, as a loop over all of them would go."""
     rows = await conn.fetch("select endpoint_id, merchant_id, url from endpoints order by endpoint_id")
     key, secret = signing.signing_key_from_seed(os.urandom(32)), os.urandom(24)
@@ -200,9 +200,11 @@ async def start_receiver() -> AsyncIterator[tuple[int, int]]:
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdin is not None
-    yield int(await process.stdout.readline()), process.pid
-    process.stdin.close()
-    await process.wait()
+    try:
+        yield int(await process.stdout.readline()), process.pid
+    finally:
+        process.stdin.close()
+        await process.wait()
 
 
 async def ask_receiver(port: int) -> Told:

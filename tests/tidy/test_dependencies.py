@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
 from tests.tidy import tree
 
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+PEERS = "bench/peers/"
+LOCKS = ("requirements.lock", "requirements-dev.lock", PEERS + "requirements.lock")
 LOCK_LINE = re.compile(
     r"^([a-z0-9][a-z0-9._-]*==[^\s;]+( ; [^\\]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?)$", re.IGNORECASE
 )
@@ -50,9 +53,10 @@ def test_locks_hold_everything_that_is_declared() -> None:
     assert not locked("requirements.lock") - locked("requirements-dev.lock")
 
 
-def test_the_node_lock_holds_integrity_and_no_address() -> None:
-    packages = json.loads(tree.text("package-lock.json"))["packages"]
-    assert "omit-lockfile-registry-resolved=true" in tree.text(".npmrc").splitlines()
+@pytest.mark.parametrize("folder", ["", PEERS])
+def test_the_node_locks_hold_integrity_and_no_address(folder: str) -> None:
+    packages = json.loads(tree.text(folder + "package-lock.json"))["packages"]
+    assert "omit-lockfile-registry-resolved=true" in tree.text(folder + ".npmrc").splitlines()
     for path, entry in packages.items():
         assert "resolved" not in entry, path
         assert path == "" or entry["integrity"].startswith("sha512-"), path
@@ -61,7 +65,8 @@ def test_the_node_lock_holds_integrity_and_no_address() -> None:
 def test_every_dependency_has_its_line_in_the_decisions() -> None:
     reasons = "\n".join(tree.text(path) for path in tree.files() if path.startswith("docs/decisions/"))
     argued = set(re.findall(r"^\| `([^`]+)` \| \S", reasons, flags=re.MULTILINE))
-    node = json.loads(tree.text("package.json"))
-    wanted = declared() | set(node["dependencies"]) | set(node["devDependencies"])
+    node = [json.loads(tree.text(folder + "package.json")) for folder in ("", PEERS)]
+    wanted = declared() | {name_of(one) for one in tree.text(PEERS + "requirements.in").split()}
+    wanted |= {name for one in node for name in one["dependencies"] | one.get("devDependencies", {})}
     assert not wanted - argued, "add a row to docs/decisions/0001-dependencies.md"
     assert not argued - wanted, "a row stands there for something that is gone"
