@@ -15,7 +15,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -141,10 +141,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage() -> AsyncIterator[Stage]:
-    """Empty."""
+async def open_stage(prepare: Callable[[Pool, int], Awaitable[None]] | None = None) -> AsyncIterator[Stage]:
+    """Empty, or with what `prepare` made of the database and the receiver's port before the relay begins."""
     async with start_receiver() as (port, _), new_database() as (dsn, postmaster):
         pool = await open_pool(dsn, size=4, application_name="bench")
+        if prepare is not None:
+            await prepare(pool, port)
         async with child("bench.deliver_events", "--child", "relay", "--dsn", dsn) as relay:
             yield Stage(dsn, pool, port, relay.pid, postmaster)
         await pool.close()

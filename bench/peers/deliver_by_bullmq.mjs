@@ -1,8 +1,7 @@
 // The sender one builds from BullMQ and undici: a job for each delivery, signed and posted as the relay does.
 //
-// Lives here: filling a queue (`enqueue`, jobs from a file) and working on it (`work`, until standard input ends). The first line
-// of standard input says where Redis listens, with what to sign, and how many jobs are worked on at once. Does not live here: the
-// Redis server and what is measured (stores.py, deliver_with_peers.py).
+// Lives here: filling a queue (`enqueue`) and working on it (`work`, until standard input ends), as the first line of standard
+// input says (assignment.py). Does not live here: the Redis server (stores.py), and what is measured (deliver_with_peers.py).
 
 import { createHmac, createPrivateKey, sign } from "node:crypto";
 import { createReadStream } from "node:fs";

@@ -27,7 +27,7 @@ class Inspector:
     requests: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
 
     def check(self, jobs_path: Path, keys: Keys) -> int:
-        """Each job came once, its body and both signatures good by themselves; how many. AssertionError, WebhookInvalid."""
+        """How many came: each job once, with its body, each signature good by itself. AssertionError or WebhookInvalid."""
         secret = signing.encode_secret(keys.secret_bytes)
         key = signing.signing_key_from_seed(keys.seed_bytes)
         public_key = signing.encode_public_key(signing.public_bytes(key))

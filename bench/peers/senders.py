@@ -13,6 +13,7 @@ import os
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 
@@ -80,14 +81,28 @@ async def enqueue(program: str, told: Assignment) -> int:
         return int(await process.stdout.readline())
 
 
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """The processes that work on one store."""
+
+    processes: Sequence[asyncio.subprocess.Process]
+
+    @property
+    def pids(self) -> Sequence[int]:
+        return [process.pid for process in self.processes]
+
+    def assert_alive(self) -> None:
+        """Without them nothing would ever be settled."""
+        ended = [process.returncode for process in self.processes if process.returncode is not None]
+        assert not ended, f"a sender ended by itself: {ended}"
+
+
 @asynccontextmanager
-async def work(program: str, told: Assignment) -> AsyncIterator[Sequence[int]]:
-    """Process ids of senders that work for as long as anybody is inside this."""
+async def work(program: str, told: Assignment) -> AsyncIterator[Senders]:
+    """They work for as long as anybody is inside this."""
     async with AsyncExitStack() as stack:
-        started = [
-            await stack.enter_async_context(_start(program, told)) for _ in range(told.tuning.processes)
-        ]
-        yield [process.pid for process in started]
+        count = told.tuning.processes
+        yield Senders([await stack.enter_async_context(_start(program, told)) for _ in range(count)])
 
 
 @asynccontextmanager
