@@ -56,7 +56,8 @@ async def append(conn: Connection, facts: Sequence[Fact], *, now: datetime) -> l
     if not facts:
         return []
     merchants = list({fact.merchant_id: None for fact in facts})
-    rows = await conn.fetch(QUERIES.lock_merchant_logs, merchants)
+    await conn.execute(QUERIES.lock_merchant_logs, merchants)
+    rows = await conn.fetch(QUERIES.load_locked_heads, merchants)
     heads = {
         row["merchant_id"]: LogHead(row["log_epoch"], row["sequence"], row["head_hash"], row["head_at"])
         for row in rows

@@ -1,13 +1,19 @@
 -- The event log: appending, reading for merchants, epochs, partitions, audit.
 -- Locking comes last in every transaction, by id in one statement: two chains that pay the same merchants never deadlock.
 
--- name: lock_merchant_logs :many
+-- An update that changes nothing would lock as well, and leave a dead version of every head behind.
+-- name: lock_merchant_logs :exec
 insert into merchant_logs (merchant_id, log_epoch)
 select merchant_id, coalesce((select max(log_epoch) from log_epochs), 1)
 from unnest($1::uuid[]) as asked (merchant_id)
 order by merchant_id
 on conflict (merchant_id) do update set sequence = merchant_logs.sequence
-returning merchant_id, log_epoch, sequence, head_hash, head_at;
+where false;
+
+-- name: load_locked_heads :many
+select merchant_id, log_epoch, sequence, head_hash, head_at
+from merchant_logs
+where merchant_id = any($1::uuid[]);
 
 -- name: load_event_ids :many
 select event_id

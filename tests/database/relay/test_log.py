@@ -180,6 +180,16 @@ async def test_partitions_can_be_made_while_facts_are_published(conn: Connection
     assert await audit.verify_log(conn, MERCHANT) == []
 
 
+async def test_a_publication_leaves_one_dead_version_of_a_head_behind_and_not_two(conn: Connection) -> None:
+    """While somebody keeps a transaction open, every reader of heads wades through them."""
+    await publish(conn, fact(1))
+    updated = "select pg_stat_get_xact_tuples_updated('merchant_logs'::regclass)"
+    async with conn.transaction():
+        before = await conn.fetchval(updated)
+        await log.append(conn, [fact(2), fact(3)], now=NOW)
+        assert await conn.fetchval(updated) - before == 1
+
+
 async def test_the_clock_of_a_log_never_runs_backwards(conn: Connection) -> None:
     (first,) = await publish(conn, fact(1), now=NOW)
     (second,) = await publish(conn, fact(2), now=NOW - timedelta(hours=1))
