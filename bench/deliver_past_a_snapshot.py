@@ -1,10 +1,10 @@
-"""Whether a transaction that somebody leaves open slows deliveries: by thirds of its time and after, beside the same without.
+"""What a transaction costs that somebody leaves open: deliveries by thirds of its time and after, beside the same without.
 
 A stranger's connection writes a row and keeps its snapshot, so that PostgreSQL can remove no dead row version anywhere.
 `steady`: two hundred endpoints to which events are published at a fixed rate. `twenty`: twenty endpoints of two merchants
-whose logs hold more than can be delivered, so the load is full all the time. Of each third, and of a while as long after the
-stranger left: deliveries a second, ages where the rate is fixed, and what PostgreSQL computes for one delivery. Publisher,
-receiver, relay and PostgreSQL (fsync on) share the machine, each in a process of its own.
+whose logs hold more than can be delivered, so the load is full all the time. Of each third, and of a while as long after
+the stranger left: deliveries a second, ages where the rate is fixed, and what PostgreSQL computes for one delivery, its
+publication included. Publisher, receiver, relay and PostgreSQL (fsync on) share the machine, each in a process of its own.
 
     .venv/bin/python -m bench.deliver_past_a_snapshot [--seconds 180] [--runs 1] [--rate 500] [--scenes steady twenty]
 """
