@@ -245,7 +245,7 @@ async def until_terminated(work: Coroutine[Any, Any, None]) -> None:
     """SIGTERM as Ctrl-C: whatever was started is stopped."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel, "SIGTERM")
     await work
 
 
@@ -261,10 +261,7 @@ def main() -> None:
     if missing := senders.explain_what_is_missing():
         sys.exit(f"deliver_with_peers: {missing}")
     work = sweep if arguments.sweep else run_all
-    try:
-        uvloop.run(until_terminated(work(share_of(arguments.events, 1.0), arguments.runs)))
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        sys.exit("deliver_with_peers: interrupted; what it started has ended")
+    uvloop.run(until_terminated(work(share_of(arguments.events, 1.0), arguments.runs)))
 
 
 if __name__ == "__main__":
