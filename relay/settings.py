@@ -56,7 +56,7 @@ class RelaySettings:
     endpoint_share: float = 0.1  # of in_flight_max, for any one endpoint
     poll_interval_s: float = 0.2  # the fallback of LISTEN
     refresh_interval_s: float = 1.0  # the fallback of notices about changed endpoints
-    settle_delay_s: float = 0.004  # how long outcomes are gathered before they are written together
+    settle_delay_s: float = 0.01  # how long outcomes are gathered before they are written together
     lease_s: float = 15.0
     stop_timeout_s: float = 8.0  # of the 10 s a stop may take
     attempts_kept_days: int = 90
