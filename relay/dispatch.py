@@ -153,7 +153,7 @@ class Dispatcher:
                 await self._advance_replay(seat, now)
             if limit := lane.wants_rows(now):
                 due = await self._store.load_due_rows(endpoint_id, now, limit)
-                lane.offer_rows(due.rows, due.next_retry_at)
+                lane.offer_rows(due.rows, due.look_again_at(now))
             if lane.wants_probe(now) and not self.stopping and self._hosts.free(seat.target.host):
                 probing.append((seat, await self._store.load_oldest_row(endpoint_id)))
             limit = lane.wants_events(self._heads.get(seat.merchant_id, 0))
