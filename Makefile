@@ -14,7 +14,7 @@ RUN := $(VENV)/bin/python
 WORKERS ?= 4
 PEERS := bench/peers
 # Without its peers, which are installed by their own command only, this one is left out.
-BENCH ?= $(filter-out $(if $(wildcard $(PEERS)/.venv/.ready),,deliver_with_peers),\
+BENCH ?= $(filter-out receiver $(if $(wildcard $(PEERS)/.venv/.ready),,deliver_with_peers),\
 	$(patsubst bench/%.py,%,$(shell grep -l __main__ bench/*.py)))
 LOCK := $(VENV)/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-header --no-emit-index-url --no-annotate

@@ -73,7 +73,7 @@ PEERS = {
         durability="fsync before every answer, for all commands read at once", lacks=BULLMQ_LACKS,
     ),
     "procrastinate": Peer(
-        "procrastinate", start_postgres, Tuning(2, 8, 10), PROCRASTINATE_SWEEP, 0.25,
+        "procrastinate", start_postgres, Tuning(2, 4, 10), PROCRASTINATE_SWEEP, 0.25,
         durability="fsync as a job is fetched, and as it has succeeded; a crash leaves jobs in work until a task retries them",
         lacks=f"{LACKED_BY_ALL}; order could be had by a lock on each object, which is not measured",
     ),
