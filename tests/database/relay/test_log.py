@@ -290,3 +290,24 @@ async def test_the_audit_continues_from_the_leaves_of_dropped_days(conn: Connect
     assert [one.fault for one in await audit.verify_log(conn, MERCHANT)] == [
         "1 of the events before it left no leaf"
     ]
+
+
+async def test_an_audit_begins_again_when_a_day_went_while_it_read(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publish(conn, fact(1), fact(2))
+    await publish(conn, fact(3), now=NOW + timedelta(days=20))
+    await log.make_partitions(conn, now=NOW)
+    verify_tree, calls = audit.verify_tree, 0
+
+    async def late(own: Connection, merchant_id: UUID) -> list[audit.LogFault]:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            return await verify_tree(own, merchant_id)
+        assert await prune(own, RelaySettings(retention_days=10), NOW + timedelta(days=20)) is Pruned.DONE
+        return [audit.LogFault(merchant_id, 1, "event 1 of the log is missing")]
+
+    monkeypatch.setattr(audit, "verify_tree", late)
+    audited = await audit.audit_log(conn, MERCHANT)
+    assert (audited.events, audited.faults, calls) == (3, (), 2)
