@@ -20,21 +20,20 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import aiohttp
-import asyncpg
 import psutil
 import uvloop
 from prometheus_client import CollectorRegistry
 
 from bench.report import print_table, write_result
 from gateway.collector import collect_rarely
-from migrations.connect import connect, open_pool, set_codecs
+from migrations.connect import connect, open_pool
 from migrations.embedded import embedded_database
 from migrations.handles import Connection, Pool
 from migrations.runner import migrate
@@ -126,11 +125,10 @@ async def run_relay(dsn: str) -> None:
         nonlocal statements
         statements += 1
 
-    async def prepare(conn: Connection) -> None:
-        await set_codecs(conn)
-        conn.add_query_logger(count)
-
-    pool = await asyncpg.create_pool(dsn, min_size=2, max_size=10, init=prepare)
+    pool = await open_pool(dsn, size=10, application_name="bench-relay", resets=False)
+    async with AsyncExitStack() as stack:  # borrow each once
+        for conn in [await stack.enter_async_context(pool.acquire()) for _ in range(pool.get_max_size())]:
+            conn.add_query_logger(count)
     service = RelayService(pool, SecretBox([KEY]), SETTINGS, registry=CollectorRegistry(), on_alert=no_alert)
     collect_rarely()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), service.stop)

@@ -150,7 +150,7 @@ async def open_house(
         for migration in await migrate_database(dsn, application_name=application_name):
             _log.info("migrated", migration=migration.filename)
         async with database_weather():
-            pool = await open_pool(dsn, size=POOL_SIZE, application_name=application_name)
+            pool = await open_pool(dsn, size=POOL_SIZE, application_name=application_name, resets=False)
         try:
             faces = Faces(settings.chains, lambda: load_known_chains(pool))
             await faces.refresh()

@@ -23,6 +23,20 @@ async def test_the_pool_says_who_it_is_and_limits_every_wait(database_url: str) 
     }
 
 
+@pytest.mark.parametrize("resets", [True, False])
+async def test_a_transaction_left_open_is_rolled_back_before_the_next_borrower(
+    database_url: str, resets: bool
+) -> None:
+    async with await open_pool(database_url, size=1, application_name="test", resets=resets) as pool:
+        async with pool.acquire() as conn:
+            await conn.execute("set statement_timeout = '5s'")
+            await conn.execute("begin; create table left_open (number int)")
+        assert await pool.fetchval("select to_regclass('left_open')") is None
+        assert await pool.fetchval("select pg_current_xact_id_if_assigned()") is None
+        kept = await pool.fetchval("select current_setting('statement_timeout')")
+        assert kept == ("1min" if resets else "5s"), "only where the session is reset, too"
+
+
 async def test_json_columns_are_python_values_also_by_copy(database_url: str) -> None:
     value = {"a": [1, None, "ü"], "n": 10**30}
     conn = await connect(database_url, application_name="test")
