@@ -25,10 +25,10 @@ from relay.roster import Roster, Seat
 from relay.settings import RelaySettings
 from relay.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefused
 
-"""Told what an operator should know: a kind in kebab-case, and fields. Must not wait."""
-
 QUANTUM = 8
 """Attempts one lane may start before the next one has its turn."""
+ROUND = 64
+"""Attempts one round may start before answers are read: what waits for its answer no longer than needed costs least."""
 READ_EVENTS_MAX = 4_000
 SETTLE_LANES_MAX = 500
 REPLAY_BATCH = 100
@@ -77,6 +77,7 @@ class Dispatcher:
         self._timed: dict[UUID, datetime] = {}
         self._hosts = Hosts(settings.host_in_flight_max)
         self._share = max(1, int(settings.in_flight_max * settings.endpoint_share))
+        self.cut_short = False
         self.in_flight = 0
         self.stopping = False
 
@@ -204,7 +205,8 @@ class Dispatcher:
         if self.stopping or not self._roster.may_send(now):
             return []
         attempts: list[Attempt] = []
-        budget = self._settings.in_flight_max - self.in_flight
+        allowed = self._settings.in_flight_max - self.in_flight
+        budget = min(allowed, ROUND)
         while budget > 0 and self._runnable:
             endpoint_id = next(iter(self._runnable))
             del self._runnable[endpoint_id]
@@ -227,6 +229,7 @@ class Dispatcher:
             budget -= len(sends)
             attempts += self._attempts(seat, sends, now)
             self._call_next(self._hosts.leave(endpoint_id))
+        self.cut_short = bool(self._runnable) and len(attempts) < allowed
         return attempts
 
     def _call_next(self, host: str | None) -> None:
@@ -273,7 +276,7 @@ class Dispatcher:
     @property
     def has_work(self) -> bool:
         """A step would find something to do at once."""
-        return bool(self._touched)
+        return bool(self._touched) or self.cut_short
 
     def finish(self, attempt: Attempt, outcome: Outcome, now: datetime) -> None:
         """Take the outcome of an attempt. A lane that is not ours any more only forgets it."""

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from yarl import URL
 
 from relay.addresses import HTTPS_PORT, judge_address, judge_url
 from relay.excerpts import hide_secrets
@@ -60,6 +61,7 @@ class Egress:
         self._judge = lru_cache(URLS_REMEMBERED_MAX)(
             partial(judge_url, allow_private_networks=allow_private_networks, allowed_ports=allowed_ports)
         )
+        self._parse = lru_cache(URLS_REMEMBERED_MAX)(URL)
         self._name_servers = name_servers
         self._session: aiohttp.ClientSession | None = None
         self._resolver: VettingResolver | None = None
@@ -137,7 +139,7 @@ class Egress:
             made_new.set(fresh := _Fresh())
             try:
                 async with self._session.post(
-                    url, data=body, headers=headers, allow_redirects=False
+                    self._parse(url), data=body, headers=headers, allow_redirects=False
                 ) as response:
                     return response.status, response.headers, await _read_excerpt(response, deadline)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):

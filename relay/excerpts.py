@@ -25,6 +25,8 @@ _KEPT_CONTROLS = frozenset("\t\n")
 
 def hide_secrets(excerpt: bytes, headers: Mapping[str, str]) -> bytes:
     """The excerpt without the values of those of the sent `headers` that are the merchant's own."""
+    if not excerpt:
+        return excerpt
     secrets: set[bytes] = set()
     for name, value in headers.items():
         if not is_ours(name):  # a scheme before the secret (`Bearer …`) may be left out where it is repeated

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from relay.model import Outcome
+from relay.model import Outcome, OutcomeKind
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
 
@@ -23,6 +23,7 @@ class RelayMetrics:
             ["outcome"],
             registry=registry,
         )
+        self._attempts_by_kind = {kind: self.attempts.labels(kind.value) for kind in OutcomeKind}
         self.attempt_seconds = Histogram(
             "chainbell_relay_attempt_seconds", "Duration of one try", buckets=_SECONDS, registry=registry
         )
@@ -54,5 +55,5 @@ class RelayMetrics:
 
     def note_attempt(self, outcome: Outcome) -> None:
         """Count one finished attempt."""
-        self.attempts.labels(outcome.kind.value).inc()
+        self._attempts_by_kind[outcome.kind].inc()
         self.attempt_seconds.observe(outcome.duration_ms / 1000)

@@ -92,8 +92,18 @@ class Roster:
         leaving = set(change.leaving)
         for seat in self.seats.values():
             seat.lane.closing = self._closed or seat.shard in leaving
+        await self.step_release()
+
+    @property
+    def leaving(self) -> bool:
+        """Somebody else should have some of our shards."""
+        return bool(self._shards.leaving)
+
+    async def step_release(self) -> None:
+        """Give back the shards we should leave whose lanes are empty by now: until then their endpoints wait."""
         busy = {seat.shard for seat in self.seats.values() if seat.lane.in_flight or seat.lane.dirty}
-        await self.release(leaving - busy)
+        busy.update(lane.config.shard for lane in self._draining.values())
+        await self.release(self._shards.leaving - busy)
 
     async def release(self, shards: Collection[int]) -> None:
         """Give back these shards, whose lanes must be empty."""

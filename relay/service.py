@@ -34,7 +34,7 @@ from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
 from relay.shards import Shards
 from relay.storage import HeadSequences, StoreUnavailable
-from relay.store import ENDPOINTS_CHANNEL, PostgresRelayStore
+from relay.store import ENDPOINTS_CHANNEL, SHARDS_CHANNEL, PostgresRelayStore
 from relay.worker import Worker
 
 HOUSEKEEPING_INTERVAL_S = 3600.0
@@ -90,7 +90,7 @@ class RelayService:
             self._store,
             self._roster,
             settings,
-            chance=random.SystemRandom().random,
+            chance=random.Random().random,  # noqa: S311  # what spreads retries is no secret
             metrics=self._metrics,
             on_alert=on_alert,
         )
@@ -155,11 +155,11 @@ class RelayService:
     def _launch(self, attempts: Iterable[Attempt]) -> None:
         assert self._send_group is not None
         for attempt in attempts:
-            task = self._send_group.create_task(self._send(attempt))
-            self._sends.add(task)
-            task.add_done_callback(self._sends.discard)
+            self._sends.add(self._send_group.create_task(self._send(attempt)))
 
     async def _send(self, attempt: Attempt) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         outcome = Outcome(OutcomeKind.INTERRUPTED, 0)
         try:
             outcome = await self._egress.post(attempt.url, attempt.headers, attempt.body, now=utc_now())
@@ -170,6 +170,7 @@ class RelayService:
             _log.exception("attempt-failed-unexpectedly")
             outcome = Outcome(OutcomeKind.GARBLED, 0)
         finally:
+            self._sends.discard(task)
             self._dispatcher.finish(attempt, outcome, utc_now())
             self._worker.wake()
 
@@ -185,7 +186,9 @@ class RelayService:
 
     def _take_notice(self, channel: str, payload: str) -> None:
         try:
-            if not payload:
+            if channel == SHARDS_CHANNEL:
+                self._worker.look_at_shards()
+            elif not payload:
                 self._worker.look_around()
             elif channel == ENDPOINTS_CHANNEL:
                 self._take_endpoint_notice(UUID(hex=payload))

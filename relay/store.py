@@ -50,7 +50,9 @@ SHARDS_SQL = load_queries("relay", "shards.sql")
 
 ENDPOINTS_CHANNEL = "chainbell_endpoints"
 """The channel on which a changed endpoint is told: its id, in hex."""
-CHANNELS = (log.CHANNEL, ENDPOINTS_CHANNEL)
+SHARDS_CHANNEL = "chainbell_shards"
+"""The channel on which workers hear that shards are free, or that one of them came or went; without a payload."""
+CHANNELS = (log.CHANNEL, ENDPOINTS_CHANNEL, SHARDS_CHANNEL)
 LISTENER_CHECK_S = 20.0
 WORKER_KEPT_LEASES = 4
 """Whoever was not seen for one lease has none and no share; for this many, it is forgotten."""
@@ -101,7 +103,8 @@ class PostgresRelayStore:
 
     async def renew_leases(self, worker_id: UUID, lease_s: float) -> ShardCensus:
         async with self.connection() as conn, conn.transaction():
-            await conn.execute(SHARDS_SQL.note_worker, worker_id)
+            if await conn.fetchval(SHARDS_SQL.note_worker, worker_id):
+                await conn.execute(SHARDS_SQL.notify_shards)
             await conn.execute(SHARDS_SQL.forget_lost_workers, lease_s * WORKER_KEPT_LEASES)
             held = await conn.fetch(SHARDS_SQL.extend_leases, worker_id, lease_s)
             free = await conn.fetch(SHARDS_SQL.load_free_shards)
@@ -118,13 +121,15 @@ class PostgresRelayStore:
         return sorted((ShardLease(*row) for row in rows), key=lambda lease: lease.shard)
 
     async def release_shards(self, worker_id: UUID, shards: Sequence[int]) -> None:
-        async with self.connection() as conn:
+        async with self.connection() as conn, conn.transaction():
             await conn.execute(SHARDS_SQL.release_held_shards, worker_id, shards)
+            await conn.execute(SHARDS_SQL.notify_shards)
 
     async def forget_worker(self, worker_id: UUID) -> None:
         """This worker stops: the others need not leave room for it."""
-        async with self.connection() as conn:
+        async with self.connection() as conn, conn.transaction():
             await conn.execute(SHARDS_SQL.forget_worker, worker_id)
+            await conn.execute(SHARDS_SQL.notify_shards)
 
     async def load_endpoints(
         self, *, shards: Collection[int] = (), endpoints: Collection[UUID] = ()

@@ -8,7 +8,8 @@ when which step is due, and the orderly end. Does not live here: the steps (`ros
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import structlog
@@ -21,6 +22,8 @@ from relay.storage import StoreUnavailable
 RENEWALS_PER_LEASE = 3
 BACKOFF_S = 0.5
 COMPLAIN_EVERY_S = 60.0
+FEED_INTERVAL_S = 0.01
+"""While there is more to send than a round may start, no more is read than this often: reads of many lanes cost little."""
 SET_BACK_S = 2.0
 """A clock that falls so far behind the time that passed was set; what drifts is slewed by less."""
 
@@ -46,6 +49,7 @@ class Worker:
         self._launch = launch
         self._news = asyncio.Event()
         self._lease_due = self._refresh_due = self._poll_due = self._complain_due = 0.0
+        self._feed_due = 0.0
         self._settle_due: float | None = None
         self._ahead_s: float | None = None
 
@@ -56,6 +60,11 @@ class Worker:
     def look_around(self) -> None:
         """Notices may have been missed: look at everything."""
         self._refresh_due = self._poll_due = 0.0
+        self._news.set()
+
+    def look_at_shards(self) -> None:
+        """Some are free, or another worker came or went."""
+        self._lease_due = 0.0
         self._news.set()
 
     async def run(self) -> None:
@@ -75,11 +84,13 @@ class Worker:
         self._watch_clock(loop_s)
         stopping = self._dispatcher.stopping
         if loop_s >= self._lease_due and not stopping:
-            await self._roster.step_leases(self._clock())
             self._lease_due = loop_s + self._settings.lease_s / RENEWALS_PER_LEASE
+            with self._again_if_it_fails():
+                await self._roster.step_leases(self._clock())
         if loop_s >= self._refresh_due and not stopping:
-            await self._roster.step_revisions()
             self._refresh_due = loop_s + self._settings.refresh_interval_s
+            with self._again_if_it_fails():
+                await self._roster.step_revisions()
         if self._roster.asked and not stopping:
             await self._roster.step_load()
         if loop_s >= self._poll_due:
@@ -88,10 +99,22 @@ class Worker:
             self._dispatcher.measure()
             self._poll_due = loop_s + self._settings.poll_interval_s
         if not stopping:
-            probes = await self._dispatcher.step_feed(self._clock())
-            self._launch(probes)
+            if loop_s >= self._feed_due or not self._dispatcher.cut_short:
+                self._launch(await self._dispatcher.step_feed(self._clock()))
+                self._feed_due = loop_s + FEED_INTERVAL_S
             self._launch(self._dispatcher.start(self._clock()))
         await self._settle(loop_s)
+        if self._roster.leaving and not stopping:
+            await self._roster.step_release()
+
+    @contextmanager
+    def _again_if_it_fails(self) -> Iterator[None]:
+        """What was due is due again. The next time is set before, so that a notice on the way makes it earlier."""
+        try:
+            yield
+        except BaseException:
+            self._lease_due = self._refresh_due = 0.0
+            raise
 
     def _watch_clock(self, loop_s: float) -> None:
         """Notice that the clock was set back. Set forward, waits are over early, which harms nobody."""

@@ -1,9 +1,14 @@
 -- Who sends for which endpoints: leases by the database's clock, each with an epoch.
 
--- name: note_worker :exec
+-- name: note_worker :one
 insert into relay_workers (worker_id, seen_at)
 values ($1, clock_timestamp())
-on conflict (worker_id) do update set seen_at = excluded.seen_at;
+on conflict (worker_id) do update set seen_at = excluded.seen_at
+returning xmax = 0 as joined;
+
+-- Shards are free, or workers came or went: everybody looks at once, not when the lease is to be renewed.
+-- name: notify_shards :exec
+select pg_notify('chainbell_shards', '');
 
 -- name: forget_lost_workers :exec
 delete from relay_workers
