@@ -228,34 +228,23 @@ def _family(pid: int) -> Iterator[psutil.Process]:
     yield from parent.children(recursive=True)
 
 
-async def measure(scene: str, name: str, deliveries: int) -> Run:
-    """One sender in a process of its own, on a database of its own, with a receiver of its own."""
+async def measure(scene: str, name: str, deliveries: int, processes: int = 1) -> Run:
+    """One sender in processes of its own, on a database of its own, with a receiver of its own."""
     async with start_receiver() as (port, receiver), new_database() as (own, postmaster):
         pool = await open_pool(own, size=4, application_name="bench")
         await fill(pool, SCENES[scene], deliveries, port)
         await pool.execute("vacuum analyze")
         postgres_before_s = cpu_s([postmaster])
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.deliver_events", "--child", name, "--dsn", own,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        assert process.stdout is not None
-        assert process.stdin is not None
+        senders = [await _start_sender(name, own) for _ in range(processes)]
         if name == "relay":
             await _until_settled(pool)
             ended_s = time.monotonic()
-            spent_s = cpu_s([process.pid])
-            process.stdin.close()
-            statements = json.loads(await process.stdout.readline())["statements"]
-            await process.wait()
+            spent_s = cpu_s([sender.pid for sender in senders])
+            statements = sum([await _stop_relay(sender) for sender in senders])
             told = await ask_receiver(port)
         else:
             statements = 0
-            spent_s = 0.0
-            while process.returncode is None:
-                with contextlib.suppress(psutil.NoSuchProcess, TimeoutError):
-                    spent_s = max(spent_s, cpu_s([process.pid]))
-                    await asyncio.wait_for(process.wait(), 0.1)
+            spent_s = await _await_bare(*senders)
             told = await ask_receiver(port)
             ended_s = told.last_s
         assert told.distinct == deliveries, told
@@ -265,6 +254,33 @@ async def measure(scene: str, name: str, deliveries: int) -> Run:
         )  # fmt: skip
         await pool.close()
         return run
+
+
+async def _start_sender(name: str, dsn: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.deliver_events", "--child", name, "--dsn", dsn,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def _stop_relay(process: asyncio.subprocess.Process) -> int:
+    """How many statements it sent."""
+    assert process.stdout is not None
+    assert process.stdin is not None
+    process.stdin.close()
+    statements: int = json.loads(await process.stdout.readline())["statements"]
+    await process.wait()
+    return statements
+
+
+async def _await_bare(process: asyncio.subprocess.Process) -> float:
+    """The CPU seconds it took."""
+    spent_s = 0.0
+    while process.returncode is None:
+        with contextlib.suppress(psutil.NoSuchProcess, TimeoutError):
+            spent_s = max(spent_s, cpu_s([process.pid]))
+            await asyncio.wait_for(process.wait(), 0.1)
+    return spent_s
 
 
 async def _until_settled(pool: Pool) -> None:

@@ -40,11 +40,15 @@ from bench.report import print_table, write_result
 from relay import signing
 
 RELAY = "relay"
+RELAYS = {RELAY: 2, "relay, one process": 1}
+"""Processes in that role. Ratios are to the first, which is tuned as the peers are."""
 PATIENCE_S = 300.0
 INSPECTED = 1_000
 LACKED_BY_ALL = "order of an object's events, turns between endpoints, a guard of private addresses"
 BULLMQ_LACKS = f"{LACKED_BY_ALL}, one transaction with the data that an event tells of"
-BULLMQ_SWEEP = tuple(Tuning(1, 1, concurrency) for concurrency in (25, 50, 100, 200, 400))
+BULLMQ_SWEEP = tuple(
+    Tuning(processes, 1, concurrency) for processes in (1, 2) for concurrency in (25, 50, 100, 200, 400)
+)
 PROCRASTINATE_SWEEP = (
     Tuning(1, 1, 20), Tuning(1, 4, 10), Tuning(1, 8, 10), Tuning(1, 16, 10), Tuning(2, 4, 10), Tuning(2, 8, 10),
 )  # fmt: skip
@@ -78,6 +82,7 @@ PEERS = {
         lacks=f"{LACKED_BY_ALL}; order could be had by a lock on each object, which is not measured",
     ),
 }  # fmt: skip
+SUBJECTS = (*RELAYS, *PEERS)
 RELAY_DURABILITY = "fsync of every batch of settled deliveries; a crash repeats some and loses none"
 
 
@@ -157,11 +162,11 @@ async def _until_settled(store: Store, working: senders.Senders) -> None:
             await asyncio.sleep(0.02)
 
 
-async def measure_relay(scene: str, deliveries: int) -> Measured:
+async def measure_relay(name: str, scene: str, deliveries: int) -> Measured:
     """As `deliver_events` does."""
-    run = await measure(scene, RELAY, deliveries)
+    run = await measure(scene, RELAY, deliveries, RELAYS[name])
     return Measured(
-        RELAY, scene, deliveries, run.wall_s, run.cpu_s, run.receiver_cpu_s, run.postgres_cpu_s, run.repeats
+        name, scene, deliveries, run.wall_s, run.cpu_s, run.receiver_cpu_s, run.postgres_cpu_s, run.repeats
     )
 
 
@@ -177,23 +182,22 @@ async def run_all(deliveries: int, runs: int) -> None:
         await inspect(peer)
     print(f"  signatures and bodies of {INSPECTED} deliveries verified for each peer", flush=True)
     found: list[Measured] = []
-    for number, scene, name in itertools.product(range(runs), SCENES, (RELAY, *PEERS)):
-        if name == RELAY:
-            one = await measure_relay(scene, deliveries)
+    for number, scene, name in itertools.product(range(runs), SCENES, SUBJECTS):
+        if name in RELAYS:
+            one = await measure_relay(name, scene, deliveries)
         else:
             part = share_of(deliveries, PEERS[name].share)
             one = await measure_peer(name, scene, part, PEERS[name].tuning)
         found.append(one)
         spent = f"cpu {one.cpu_s:.1f} + {one.receiver_cpu_s:.1f} + {one.store_cpu_s:.1f} s"
         print(f"  run {number + 1}: {scene:<9} {name:<17} {one.per_s:8.0f} deliveries/s, {spent}", flush=True)
-    summary = {
-        f"{name}, {scene}": _summarise(found, name, scene) for scene in SCENES for name in (RELAY, *PEERS)
-    }
+    summary = {f"{name}, {scene}": _summarise(found, name, scene) for scene in SCENES for name in SUBJECTS}
     write_result(
         "deliver_with_peers",
         {
             "deliveries": deliveries,
             "versions": senders.describe_versions(),
+            "relay_processes": RELAYS,
             "tunings": {name: asdict(peer.tuning) for name, peer in PEERS.items()},
             "subjects": summary,
             "runs": [asdict(one) for one in found],
@@ -217,8 +221,8 @@ def _summarise(found: Sequence[Measured], name: str, scene: str) -> dict[str, An
         "per_s": round(median_of(name)),
         "relay_ratio": round(median_of(RELAY) / median_of(name), 2),
         "cpu_ms_each": round(1000 * cpu_s_each, 3),
-        "durability": RELAY_DURABILITY if name == RELAY else PEERS[name].durability,
-        "lacks": "" if name == RELAY else PEERS[name].lacks,
+        "durability": RELAY_DURABILITY if name in RELAYS else PEERS[name].durability,
+        "lacks": "" if name in RELAYS else PEERS[name].lacks,
         "repeats_max": max(one.repeats for one in runs),
     }
 

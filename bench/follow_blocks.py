@@ -174,7 +174,8 @@ async def run_follow(
     conn = await connect(dsn, application_name="bench-reset")
     try:
         await conn.execute(
-            "truncate chains, blocks, left_blocks, assets, addresses, deposits, rescans, chain_status, events, merchant_logs"
+            """truncate chains, blocks, left_blocks, assets, addresses, deposits, rescans, chain_status, events,
+            merchant_logs, log_locks"""
         )
         async with open_desk(dsn, url, token, verified=verified, start=first - 1) as (desk, source):
             follower = Follower(desk, source)

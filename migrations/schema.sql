@@ -51,6 +51,25 @@ CREATE FUNCTION public.default_has_events_of(day date) RETURNS boolean
   )
 $$;
 
+CREATE FUNCTION public.drain_sequences(endpoint_ids uuid[]) RETURNS TABLE(endpoint_id uuid, drain_sequence bigint)
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+  one uuid;
+begin
+  foreach one in array endpoint_ids loop
+    return query
+    select c.endpoint_id, c.drain_sequence
+    from endpoint_cursors c
+    where c.endpoint_id = one
+    order by c.sequence desc
+    limit 1;
+  end loop;
+end
+$$;
+
 CREATE FUNCTION public.drop_retired_partition() RETURNS boolean
     LANGUAGE plpgsql
     SET lock_timeout TO '100ms'
@@ -368,6 +387,66 @@ begin
 exception
   when lock_not_available then
     return 'busy';
+end
+$$;
+
+CREATE FUNCTION public.move_cursors(endpoint_ids uuid[], filter_revisions bigint[], sequences_before bigint[], sequences bigint[], matched bigint[], successes timestamp with time zone[], failures timestamp with time zone[], failures_named text[], wakes_seen bigint[]) RETURNS SETOF uuid
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  i integer;
+begin
+  for i in
+    select k.position
+    from unnest(endpoint_ids) with ordinality as k (endpoint_id, position)
+    order by k.endpoint_id
+  loop
+    update endpoint_cursors c
+    set sequence = greatest(c.sequence, sequences[i]),
+      matched_sequence = greatest(c.matched_sequence, matched[i]),
+      last_success_at = coalesce(successes[i], c.last_success_at),
+      last_failure_at = coalesce(failures[i], c.last_failure_at),
+      last_failure = coalesce(failures_named[i], c.last_failure),
+      wakes = coalesce(wakes_seen[i], c.wakes)
+    where c.endpoint_id = endpoint_ids[i] and c.sequence >= sequences_before[i]
+      and c.filter_revision = filter_revisions[i];
+    if found then
+      return next endpoint_ids[i];
+    end if;
+  end loop;
+end
+$$;
+
+CREATE FUNCTION public.move_heads(merchant_ids uuid[], sequences_before bigint[], sequences bigint[], hashes bytea[], moments timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+  for i in 1 .. cardinality(merchant_ids) loop
+    update merchant_logs m
+    set sequence = sequences[i], head_hash = hashes[i], head_at = moments[i]
+    where m.merchant_id = merchant_ids[i] and m.sequence = sequences_before[i];
+  end loop;
+end
+$$;
+
+CREATE FUNCTION public.newest_heads(merchant_ids uuid[]) RETURNS TABLE(merchant_id uuid, log_epoch integer, sequence bigint, head_hash bytea, head_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+declare
+  one uuid;
+begin
+  foreach one in array merchant_ids loop
+    return query
+    select m.merchant_id, m.log_epoch, m.sequence, m.head_hash, m.head_at
+    from merchant_logs m
+    where m.merchant_id = one
+    order by m.sequence desc
+    limit 1;
+  end loop;
 end
 $$;
 
@@ -853,8 +932,7 @@ CREATE TABLE public.merchant_logs (
     CONSTRAINT merchant_logs_head_hash_check CHECK ((octet_length(head_hash) = 32)),
     CONSTRAINT merchant_logs_log_epoch_check CHECK ((log_epoch >= 1)),
     CONSTRAINT merchant_logs_sequence_check CHECK ((sequence >= 0))
-)
-WITH (fillfactor='50');
+);
 
 COMMENT ON COLUMN public.merchant_logs.epoch_after IS 'behind so many events the epoch began; more than 0 after a restore';
 
@@ -988,6 +1066,10 @@ CREATE TABLE public.log_keys (
     CONSTRAINT log_keys_verify_key_check CHECK ((octet_length(verify_key) = 32))
 );
 
+CREATE TABLE public.log_locks (
+    merchant_id uuid NOT NULL
+);
+
 CREATE TABLE public.log_nodes (
     merchant_id uuid NOT NULL,
     level smallint NOT NULL,
@@ -1086,7 +1168,7 @@ ALTER TABLE ONLY public.disabled_merchants
     ADD CONSTRAINT disabled_merchants_pkey PRIMARY KEY (merchant_id);
 
 ALTER TABLE ONLY public.endpoint_cursors
-    ADD CONSTRAINT endpoint_cursors_pkey PRIMARY KEY (endpoint_id);
+    ADD CONSTRAINT endpoint_cursors_pkey PRIMARY KEY (endpoint_id, sequence);
 
 ALTER TABLE ONLY public.endpoint_filters
     ADD CONSTRAINT endpoint_filters_pkey PRIMARY KEY (endpoint_id, after_sequence);
@@ -1133,11 +1215,14 @@ ALTER TABLE ONLY public.log_epochs
 ALTER TABLE ONLY public.log_keys
     ADD CONSTRAINT log_keys_pkey PRIMARY KEY (merchant_id);
 
+ALTER TABLE ONLY public.log_locks
+    ADD CONSTRAINT log_locks_pkey PRIMARY KEY (merchant_id);
+
 ALTER TABLE ONLY public.log_nodes
     ADD CONSTRAINT log_nodes_pkey PRIMARY KEY (merchant_id, level, "position");
 
 ALTER TABLE ONLY public.merchant_logs
-    ADD CONSTRAINT merchant_logs_pkey PRIMARY KEY (merchant_id);
+    ADD CONSTRAINT merchant_logs_pkey PRIMARY KEY (merchant_id, sequence);
 
 ALTER TABLE ONLY public.merchants
     ADD CONSTRAINT merchants_pkey PRIMARY KEY (id);

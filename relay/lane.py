@@ -358,6 +358,7 @@ class Lane:
             epoch=self.config.epoch,
             filter_revision=self._filter_revision,
             wakes_seen=self._wakes,
+            cursor_before=self._cursor_written,  # what could not be written may stand all the same, further on
             cursor=self.window.cursor,
             matched=self.window.matched,
             closed=tuple(sorted(pending.closed)),

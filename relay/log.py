@@ -82,6 +82,7 @@ async def append(conn: Connection, facts: Sequence[Fact], *, now: datetime) -> l
         [head.head_at for head in after.values()],
         encode_notice({merchant_id: head.sequence for merchant_id, head in after.items()}),
         *_begun_days(events, heads),
+        [heads[merchant_id].sequence for merchant_id in after],
     )
     return events
 
@@ -256,6 +257,7 @@ async def raise_epochs(conn: Connection) -> None:
 
     After a restore. Restoring the same backup again starts another one.
     """
+    await conn.execute(QUERIES.lock_all_logs)
     await conn.execute(QUERIES.raise_log_epochs)
 
 

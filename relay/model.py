@@ -219,7 +219,8 @@ class Settlement:
 
     Applied in this order: `closed` rows are deleted, `rows` inserted or replaced, objects `freed`, `hurries` applied,
     the cursor set. `wakes` not None gives every retrying row a free try at once and remembers that number. `transition`
-    was decided when the endpoint had been woken `wakes_seen` times, and counts only while that is so.
+    was decided when the endpoint had been woken `wakes_seen` times, and counts only while that is so. The cursor was at
+    `cursor_before` when it was written or read last; since then it may have moved on, never back.
     """
 
     endpoint_id: UUID
@@ -239,6 +240,7 @@ class Settlement:
     transition: Transition | None = None
     wakes: int | None = None
     free_all: bool = False
+    cursor_before: int = 0
 
 
 @dataclass(slots=True)

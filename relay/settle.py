@@ -78,6 +78,7 @@ async def _move_cursors(conn: Connection, batch: Sequence[Settlement]) -> set[UU
         QUERIES.move_cursors,
         [one.endpoint_id for one in batch],
         [one.filter_revision for one in batch],
+        [one.cursor_before for one in batch],
         [one.cursor for one in batch],
         [one.matched for one in batch],
         [one.health.success_at for one in batch],

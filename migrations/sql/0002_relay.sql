@@ -1,18 +1,63 @@
 -- How merchants are told: the event log, endpoints, one cursor each, and rows for trouble only.
 -- Owned by the relay. Bodies and hashes are raw bytes; a sequence counts per merchant from 1.
--- Locks are taken in this order: relay_shards, endpoints, endpoint_cursors, delivery_exceptions, log_keys, merchant_logs.
+-- Locks are taken in this order: relay_shards, endpoints, endpoint_cursors, delivery_exceptions, log_keys, log_locks,
+-- merchant_logs.
+--
+-- What moves with every event (a log's head, an endpoint's cursor) has its place in its key. Whoever knows the place finds
+-- its one version by it; under the merchant or the endpoint alone stand all that vacuum could not remove yet, and while
+-- somebody keeps a transaction open that is each one of that time (docs/decisions/0008-cursors-under-a-held-snapshot.md).
 
--- The head of each merchant's log. Appending locks these rows, by id, as the last thing before events are written.
+-- One row for each log, written once. Appending locks these rows, by id, as the last thing before events are written.
+create table log_locks (
+  merchant_id uuid primary key
+);
+
+-- The head of each merchant's log: one row for each lock above.
 create table merchant_logs (
-  merchant_id uuid primary key,
+  merchant_id uuid not null,
   log_epoch integer not null default 1 check (log_epoch >= 1),
   epoch_after bigint not null default 0 check (epoch_after >= 0),
   sequence bigint not null default 0 check (sequence >= 0),
   head_hash bytea not null default decode(repeat('00', 32), 'hex') check (octet_length(head_hash) = 32),
   head_at timestamptz,
   check ((sequence = 0) = (head_at is null)),
-  check (epoch_after <= sequence)
-) with (fillfactor = 50);
+  check (epoch_after <= sequence),
+  primary key (merchant_id, sequence)
+);
+
+-- The heads of these logs: the highest of each is its only one. Written as a loop, and without scans of the whole table, so
+-- that the plan made while the table is small still asks for one key when dead versions have made it large.
+create function newest_heads(merchant_ids uuid[])
+returns table (merchant_id uuid, log_epoch integer, sequence bigint, head_hash bytea, head_at timestamptz)
+language plpgsql stable set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  one uuid;
+begin
+  foreach one in array merchant_ids loop
+    return query
+    select m.merchant_id, m.log_epoch, m.sequence, m.head_hash, m.head_at
+    from merchant_logs m
+    where m.merchant_id = one
+    order by m.sequence desc
+    limit 1;
+  end loop;
+end
+$$;
+
+-- Moves heads from where they are known to be; the caller holds their locks.
+create function move_heads(
+  merchant_ids uuid[], sequences_before bigint[], sequences bigint[], hashes bytea[], moments timestamptz[]
+)
+returns void language plpgsql set enable_seqscan = off as $$
+begin
+  for i in 1 .. cardinality(merchant_ids) loop
+    update merchant_logs m
+    set sequence = sequences[i], head_hash = hashes[i], head_at = moments[i]
+    where m.merchant_id = merchant_ids[i] and m.sequence = sequences_before[i];
+  end loop;
+end
+$$;
 
 comment on column merchant_logs.epoch_after is 'behind so many events the epoch began; more than 0 after a restore';
 
@@ -459,7 +504,7 @@ create table endpoint_filters (
 
 -- An endpoint's place in its merchant's log: everything up to `sequence` is delivered, unmatched, or has a row below.
 create table endpoint_cursors (
-  endpoint_id uuid primary key references endpoints,
+  endpoint_id uuid not null references endpoints,
   sequence bigint not null check (sequence >= 0),
   matched_sequence bigint not null default 0,
   filter_revision bigint not null default 1,
@@ -468,8 +513,58 @@ create table endpoint_cursors (
   last_success_at timestamptz,
   last_failure_at timestamptz,
   last_failure text,
-  check (matched_sequence between 0 and sequence)
+  check (matched_sequence between 0 and sequence),
+  primary key (endpoint_id, sequence)
 ) with (fillfactor = 50);
+
+-- Moves cursors from where they were, or further on, and returns whose: those whose filter changed stay. In the order of
+-- endpoints, which is that of their locks. In the form of `newest_heads`, for its reason.
+create function move_cursors(
+  endpoint_ids uuid[], filter_revisions bigint[], sequences_before bigint[], sequences bigint[], matched bigint[],
+  successes timestamptz[], failures timestamptz[], failures_named text[], wakes_seen bigint[]
+)
+returns setof uuid language plpgsql set enable_seqscan = off as $$
+declare
+  i integer;
+begin
+  for i in
+    select k.position
+    from unnest(endpoint_ids) with ordinality as k (endpoint_id, position)
+    order by k.endpoint_id
+  loop
+    update endpoint_cursors c
+    set sequence = greatest(c.sequence, sequences[i]),
+      matched_sequence = greatest(c.matched_sequence, matched[i]),
+      last_success_at = coalesce(successes[i], c.last_success_at),
+      last_failure_at = coalesce(failures[i], c.last_failure_at),
+      last_failure = coalesce(failures_named[i], c.last_failure),
+      wakes = coalesce(wakes_seen[i], c.wakes)
+    where c.endpoint_id = endpoint_ids[i] and c.sequence >= sequences_before[i]
+      and c.filter_revision = filter_revisions[i];
+    if found then
+      return next endpoint_ids[i];
+    end if;
+  end loop;
+end
+$$;
+
+-- Up to where each of these endpoints is drained; in the form of `newest_heads`, for its reason.
+create function drain_sequences(endpoint_ids uuid[])
+returns table (endpoint_id uuid, drain_sequence bigint) language plpgsql stable set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  one uuid;
+begin
+  foreach one in array endpoint_ids loop
+    return query
+    select c.endpoint_id, c.drain_sequence
+    from endpoint_cursors c
+    where c.endpoint_id = one
+    order by c.sequence desc
+    limit 1;
+  end loop;
+end
+$$;
 
 comment on column endpoint_cursors.filter_revision is
   'raised by whatever changes what a settle may say: another filter, an outage or a short drain that ends, a loss';

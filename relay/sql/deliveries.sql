@@ -2,8 +2,7 @@
 
 -- name: load_heads :many
 select merchant_id, sequence
-from merchant_logs
-where merchant_id = any($1::uuid[]);
+from newest_heads($1);
 
 -- name: load_positions :many
 select c.endpoint_id, c.sequence, c.matched_sequence, c.filter_revision, c.wakes,
@@ -40,7 +39,7 @@ with behind as materialized (
   from events_behind($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) b
   join endpoints p
   on p.endpoint_id = b.endpoint_id
-  left join endpoint_cursors c
+  left join drain_sequences($1::uuid[]) c
   on c.endpoint_id = b.endpoint_id
 ),
 asked as (
@@ -133,18 +132,10 @@ returning version;
 
 -- A cursor is the lock of everything its endpoint's rows hold; one whose filter changed stays where it is.
 -- name: move_cursors :many
-update endpoint_cursors c
-set sequence = greatest(c.sequence, s.sequence),
-  matched_sequence = greatest(c.matched_sequence, s.matched_sequence),
-  last_success_at = coalesce(s.success_at, c.last_success_at),
-  last_failure_at = coalesce(s.failure_at, c.last_failure_at),
-  last_failure = coalesce(s.failure, c.last_failure),
-  wakes = coalesce(s.wakes, c.wakes)
-from unnest(
-  $1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::bigint[]
-) as s (endpoint_id, filter_revision, sequence, matched_sequence, success_at, failure_at, failure, wakes)
-where c.endpoint_id = s.endpoint_id and c.filter_revision = s.filter_revision
-returning c.endpoint_id;
+select move_cursors(
+  $1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::timestamptz[], $8::text[],
+  $9::bigint[]
+) as endpoint_id;
 
 -- name: delete_closed_rows :exec
 delete from delivery_exceptions x

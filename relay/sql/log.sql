@@ -1,19 +1,25 @@
 -- The event log: appending, reading for merchants, epochs, partitions, audit.
 -- Locking comes last in every transaction, by id in one statement: two chains that pay the same merchants never deadlock.
 
--- An update that changes nothing would lock as well, and leave a dead version of every head behind.
+-- Locks without writing; what is returned is what was not there before, and gets a log.
 -- name: lock_merchant_logs :exec
+with made as (
+  insert into log_locks (merchant_id)
+  select merchant_id
+  from unnest($1::uuid[]) as asked (merchant_id)
+  order by merchant_id
+  on conflict (merchant_id) do update set merchant_id = log_locks.merchant_id
+  where false
+  returning merchant_id
+)
 insert into merchant_logs (merchant_id, log_epoch)
 select merchant_id, coalesce((select max(log_epoch) from log_epochs), 1)
-from unnest($1::uuid[]) as asked (merchant_id)
-order by merchant_id
-on conflict (merchant_id) do update set sequence = merchant_logs.sequence
-where false;
+from made
+where not exists (select from merchant_logs m where m.merchant_id = made.merchant_id);
 
 -- name: load_locked_heads :many
 select merchant_id, log_epoch, sequence, head_hash, head_at
-from merchant_logs
-where merchant_id = any($1::uuid[]);
+from newest_heads($1);
 
 -- name: load_event_ids :many
 select event_id
@@ -40,15 +46,9 @@ begun as (
   insert into event_days (merchant_id, day, first_sequence)
   select merchant_id, day, first_sequence
   from unnest($16::uuid[], $17::date[], $18::bigint[]) as new (merchant_id, day, first_sequence)
-),
-moved as (
-  update merchant_logs m
-  set sequence = head.sequence, head_hash = head.head_hash, head_at = head.head_at
-  from unnest($11::uuid[], $12::bigint[], $13::bytea[], $14::timestamptz[])
-    as head (merchant_id, sequence, head_hash, head_at)
-  where m.merchant_id = head.merchant_id
 )
-select pg_notify('chainbell_events', $15);
+select move_heads($11::uuid[], $19::bigint[], $12::bigint[], $13::bytea[], $14::timestamptz[]),
+  pg_notify('chainbell_events', $15);
 
 -- name: load_events_after :many
 select sequence, event_id, type, body
@@ -67,8 +67,7 @@ order by sequence;
 
 -- name: load_head :one
 select log_epoch, sequence, head_hash, head_at
-from merchant_logs
-where merchant_id = $1;
+from newest_heads(array[$1::uuid]);
 
 -- name: load_newest_epoch :one
 select coalesce(max(log_epoch), 1)
@@ -106,6 +105,12 @@ select least($2::bigint + $3::bigint, (
 -- Whoever begins to need events that are kept holds this until it commits; retention takes it alone.
 -- name: hold_retention :exec
 select pg_advisory_xact_lock_shared(hashtext('chainbell-events-retention'));
+
+-- name: lock_all_logs :exec
+select
+from log_locks
+order by merchant_id
+for update;
 
 -- One epoch for all logs, also those that nothing was told in yet. Its number comes from the clock, in seconds since the
 -- beginning of 2026, so that two restores of one backup begin two epochs.

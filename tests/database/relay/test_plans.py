@@ -104,7 +104,7 @@ def questions() -> dict[str, tuple[str, list[object]]]:
         "closing": (DELIVERIES.delete_closed_rows, [one, [7]]),
         "cursors": (
             DELIVERIES.move_cursors,
-            [one, [1], [401], [401], [None], [None], [None], [None]],
+            [one, [1], [400], [401], [401], [None], [None], [None], [None]],
         ),
         "what is superseded": (DRAIN.load_superseded_rows, [one]),
         "covering rows": (DRAIN.cover_rows, [one, [7], [57]]),

@@ -409,7 +409,8 @@ class MemoryStore:
                 stored = self.endpoints.get(one.endpoint_id)
                 told = [] if stored is None else move_state(stored, one, now)
                 facts += told
-                if stored is None or stored.record.filter_revision != one.filter_revision:
+                moved = stored is not None and stored.cursor < one.cursor_before
+                if stored is None or stored.record.filter_revision != one.filter_revision or moved:
                     stale.add(one.endpoint_id)
                 else:
                     write_rows(stored, one, now)
