@@ -3,7 +3,9 @@
 BullMQ with undici on Redis (its file written through each second, and always), and procrastinate with aiohttp on PostgreSQL
 (fsync on): a job for each delivery, retries configured, both signatures made. Queues are filled before the clock runs, as the
 relay's log is; it runs from the first request received until the last delivery is settled in the store. `one` and `thousand`
-are the scenes of `deliver_events`. Before that, each peer's requests are verified. `--sweep` is how the peers were tuned.
+are the scenes of `deliver_events`. The relay runs in two processes, which share endpoints (so `one` is worked on by one of
+them), and once more in one; a second process makes BullMQ slower on two cores: it signs in threads, beside its Redis.
+Before that, each peer's requests are verified. `--sweep` is how the peers were tuned.
 
     make peers
     .venv/bin/python -m bench.deliver_with_peers [--events 40000] [--runs 5] [--sweep]

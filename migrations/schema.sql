@@ -54,6 +54,7 @@ $$;
 CREATE FUNCTION public.drain_sequences(endpoint_ids uuid[]) RETURNS TABLE(endpoint_id uuid, drain_sequence bigint)
     LANGUAGE plpgsql STABLE
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -393,6 +394,7 @@ $$;
 CREATE FUNCTION public.move_cursors(endpoint_ids uuid[], filter_revisions bigint[], sequences_before bigint[], sequences bigint[], matched bigint[], successes timestamp with time zone[], failures timestamp with time zone[], failures_named text[], wakes_seen bigint[]) RETURNS SETOF uuid
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     AS $$
 declare
   i integer;
@@ -421,6 +423,7 @@ $$;
 CREATE FUNCTION public.move_heads(merchant_ids uuid[], sequences_before bigint[], sequences bigint[], hashes bytea[], moments timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     AS $$
 begin
   for i in 1 .. cardinality(merchant_ids) loop
@@ -434,6 +437,7 @@ $$;
 CREATE FUNCTION public.newest_heads(merchant_ids uuid[]) RETURNS TABLE(merchant_id uuid, log_epoch integer, sequence bigint, head_hash bytea, head_at timestamp with time zone)
     LANGUAGE plpgsql STABLE
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     AS $$
 #variable_conflict use_column
 declare

@@ -86,19 +86,17 @@ class Dispatcher:
     def wake(self, heads: HeadSequences) -> bool:
         """Some logs grew. True if an endpoint of ours may have something to send."""
         known = self._roster.merchants
-        ours = [merchant_id for merchant_id in heads if merchant_id in known]
-        for merchant_id in ours:
-            self._heads[merchant_id] = max(self._heads.get(merchant_id, 0), heads[merchant_id])
-            self._touch(known[merchant_id])
+        ours = {merchant_id: sequence for merchant_id, sequence in heads.items() if merchant_id in known}
+        self._note_heads(ours)
+        self._touch(endpoint_id for merchant_id in ours for endpoint_id in known[merchant_id])
         return bool(ours)
 
     def ask_again(self, merchants: Iterable[UUID]) -> bool:
         """Somebody says that these logs grew; the database says how far. True if an endpoint of ours is concerned."""
         known = self._roster.merchants
         ours = [merchant_id for merchant_id in merchants if merchant_id in known]
-        for merchant_id in ours:
-            self._asked_heads.add(merchant_id)
-            self._touch(known[merchant_id])
+        self._asked_heads.update(ours)
+        self._touch(endpoint_id for merchant_id in ours for endpoint_id in known[merchant_id])
         return bool(ours)
 
     def touch_all(self) -> None:
@@ -114,6 +112,11 @@ class Dispatcher:
             seat.lane.forget_times()
             self._dirty[seat.endpoint_id] = None
         self.touch_all()
+
+    def _note_heads(self, heads: HeadSequences) -> None:
+        """Logs only grow: what was read before a wake-up does not undo it."""
+        for merchant_id, sequence in heads.items():
+            self._heads[merchant_id] = max(self._heads.get(merchant_id, 0), sequence)
 
     def _touch(self, endpoints: Iterable[UUID]) -> None:
         for endpoint_id in endpoints:
@@ -137,9 +140,8 @@ class Dispatcher:
         self._asked_heads.update(seat.merchant_id for seat in fresh)
         self._touch(seat.endpoint_id for seat in fresh)
         if self._asked_heads:
-            heads = await self._store.load_heads(self._asked_heads)
-            self._asked_heads.clear()
-            self._heads |= heads
+            asked, self._asked_heads = self._asked_heads, set()  # where that fails, the poll asks for all
+            self._note_heads(await self._store.load_heads(asked))
 
     async def _feed(self, touched: list[UUID], now: datetime) -> list[Attempt]:
         reads: list[ReadBehind] = []

@@ -23,6 +23,20 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 STEPS = 300
 WARM_STEPS = 10
 """So many until every plan is made, and kept, while the tables are small."""
+OTHERS = 200
+"""Merchants to whom nothing happens: what the planner knows of the tables is mostly about them."""
+OTHER_ENDPOINTS = """
+with made as (
+  insert into endpoints (endpoint_id, merchant_id, shard, url, max_in_flight, state_since, start_sequence, created_at, updated_at)
+  select merchant_id, merchant_id, 3, 'https://x.example/', 8, now(), 0, now(), now()
+  from merchant_logs
+  where merchant_id not in (select merchant_id from endpoints)
+  returning endpoint_id
+)
+insert into endpoint_cursors (endpoint_id, sequence)
+select endpoint_id, 1
+from made
+"""
 LOOKED_AT = """
 select sum(pg_stat_get_xact_blocks_fetched(c.oid) + pg_stat_get_xact_tuples_returned(c.oid)) as looked_at,
   sum(pg_stat_get_xact_numscans(c.oid)) filter (where c.relkind = 'r') as whole_tables
@@ -31,10 +45,13 @@ where c.relname ~ '^(merchant_logs|log_locks|endpoint_cursors)(_pkey)?$'
 """
 
 
+def fact_of(merchant_id: UUID, number: int) -> RelayFact:
+    return RelayFact(merchant_id, f"dep_{number}", 1, "deposit.included", {}, NOW)
+
+
 async def take_step(conn: Connection, store: PostgresRelayStore, endpoint_id: UUID, sequence: int) -> None:
     """One event is told, read and settled, in the caller's transaction."""
-    fact = RelayFact(MERCHANT, f"dep_{sequence}", 1, "deposit.included", {}, NOW)
-    (told,) = await log.append(conn, [fact], now=NOW)
+    (told,) = await log.append(conn, [fact_of(MERCHANT, sequence)], now=NOW)
     assert told.sequence == sequence
     assert await store.load_heads([MERCHANT]) == {MERCHANT: sequence}
     read = await store.load_events([ReadBehind(endpoint_id, MERCHANT, sequence - 1, 10)])
@@ -44,6 +61,14 @@ async def take_step(conn: Connection, store: PostgresRelayStore, endpoint_id: UU
         health=Health(success_at=NOW), cursor_before=sequence - 1,
     )  # fmt: skip
     assert not (await store.settle([made], now=NOW)).stale
+
+
+async def let_tables_grow(conn: Connection) -> None:
+    """As if something had happened to the others, too; and, as autovacuum does, let the plans be made anew for that."""
+    for _ in range(100):
+        await conn.execute("update merchant_logs set head_at = head_at where merchant_id <> $1", MERCHANT)
+        await conn.execute("update endpoint_cursors set wakes = wakes where sequence = 1")
+    await conn.execute("vacuum analyze merchant_logs, endpoint_cursors")
 
 
 class OnePool:
@@ -70,6 +95,8 @@ async def test_a_step_looks_at_no_more_rows_however_long_somebody_keeps_a_transa
     await log.make_partitions(conn, now=NOW)
     async with conn.transaction():
         await take_step(conn, store, endpoint_id, 1)
+        await log.append(conn, [fact_of(UUID(int=1_000 + number), 1) for number in range(OTHERS)], now=NOW)
+        await conn.execute(OTHER_ENDPOINTS)
     await conn.execute("vacuum analyze")  # now it is known how small they are: the plans are made for that
     stranger = await connect(database_url, application_name="test")
     transaction = stranger.transaction(isolation="repeatable_read")
@@ -88,7 +115,11 @@ async def test_a_step_looks_at_no_more_rows_however_long_somebody_keeps_a_transa
         )
         return int(after["looked_at"] - before["looked_at"])
 
-    counted = [await count_looked_at(sequence) for sequence in range(2, STEPS + 2)]
+    counted = []
+    for sequence in range(2, STEPS + 2):
+        if sequence == STEPS // 2:
+            await let_tables_grow(conn)
+        counted.append(await count_looked_at(sequence))
     await transaction.rollback()
     await stranger.close()
     # The depth of an index grows by one with a hundred times as many rows.

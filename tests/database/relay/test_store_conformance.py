@@ -64,7 +64,8 @@ async def test_a_settle_finds_a_cursor_that_moved_on_and_none_that_is_not_so_far
     again = await stage.store.settle([settlement(endpoint, 5, cursor_before=2)], now=NOW)
     assert (again.stale, await stage.cursor(endpoint)) == (frozenset(), (5, 5))
     ahead = await stage.store.settle([settlement(endpoint, 8, cursor_before=6)], now=NOW)
-    assert (ahead.stale, await stage.cursor(endpoint)) == ({endpoint}, (5, 5))
+    assert ahead.stale == {endpoint}
+    assert await stage.cursor(endpoint) == (5, 5)
 
 
 async def test_events_behind_a_place_come_in_order_with_bodies_where_the_filter_matches(stage: Stage) -> None:

@@ -1,0 +1,34 @@
+"""Wake-ups that come while the store is asked: what is known of a log never goes back to an older answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from tests.properties.relay.memory import MemoryStore
+from tests.properties.relay.test_roster import MERCHANT, Bench
+
+
+class InterruptedStore(MemoryStore):
+    """Something is told, and its wake-up heard, after the heads were read and before they are returned."""
+
+    bench: Bench | None = None
+
+    async def load_heads(self, merchants: Collection[UUID]) -> dict[UUID, int]:
+        heads = await super().load_heads(merchants)
+        bench, self.bench = self.bench, None
+        if bench is not None:
+            bench.tell("dep_b")
+            assert bench.dispatcher.wake({MERCHANT: self.heads[MERCHANT].sequence})
+        return heads
+
+
+def test_a_wake_up_is_not_undone_by_heads_that_were_read_before_it() -> None:
+    store = InterruptedStore()
+    bench = Bench(store)
+    bench.endpoint(1)
+    bench.tell("dep_a")
+    bench.load()
+    assert [attempt.sequence for attempt in bench.start()] == [1]
+    store.bench = bench
+    assert [attempt.sequence for attempt in bench.start()] == [2]
