@@ -26,6 +26,7 @@ import aiohttp
 from yarl import URL
 
 from relay.addresses import HTTPS_PORT, judge_address, judge_url
+from relay.deadlines import Deadlines
 from relay.excerpts import hide_secrets
 from relay.model import Outcome, OutcomeKind
 from relay.names import AddressForbidden, VettingResolver
@@ -55,7 +56,7 @@ class Egress:
     ) -> None:
         self._proxy = parse_proxy_url(proxy_url) if proxy_url else None
         self._tunnels: Tunnels | None = None
-        self._timeout_s = timeout_s
+        self._deadlines = Deadlines(timeout_s)
         self._allow_private_networks = allow_private_networks
         # What is configured may be stricter than when the endpoint was made; a few thousand URLs are judged once.
         self._judge = lru_cache(URLS_REMEMBERED_MAX)(
@@ -100,6 +101,7 @@ class Egress:
         assert self._resolver is not None
         await self._session.close()
         await self._resolver.close()
+        self._deadlines.close()
         if self._proxy_names is not None:
             await self._proxy_names.close()
 
@@ -114,9 +116,9 @@ class Egress:
         if self._judge(url) is not None:
             return ended(OutcomeKind.FORBIDDEN)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            with self._deadlines.limit() as limit:
                 status, answer_headers, excerpt = await self._exchange(
-                    url, headers, body, deadline=started + self._timeout_s
+                    url, headers, body, deadline=limit.due_s
                 )
         except TimeoutError:
             return ended(await self._blame(OutcomeKind.TIMEOUT))

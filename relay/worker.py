@@ -22,8 +22,10 @@ from relay.storage import StoreUnavailable
 RENEWALS_PER_LEASE = 3
 BACKOFF_S = 0.5
 COMPLAIN_EVERY_S = 60.0
-FEED_INTERVAL_S = 0.01
+FEED_INTERVAL_S = 0.02
 """While there is more to send than a round may start, no more is read than this often: reads of many lanes cost little."""
+LOADED_PATIENCE = 2
+"""While that is so, outcomes are gathered so many times as long: statements are for more of them, and nobody waits for one."""
 SET_BACK_S = 2.0
 """A clock that falls so far behind the time that passed was set; what drifts is slewed by less."""
 
@@ -129,7 +131,8 @@ class Worker:
         if not self._dispatcher.dirty:
             self._settle_due = None
         elif self._settle_due is None and not self._dispatcher.stopping:
-            self._settle_due = loop_s + self._settings.settle_delay_s
+            patience = LOADED_PATIENCE if self._dispatcher.cut_short else 1
+            self._settle_due = loop_s + patience * self._settings.settle_delay_s
         elif self._dispatcher.stopping or (self._settle_due is not None and loop_s >= self._settle_due):
             self._settle_due = None
             await self._dispatcher.step_settle(self._clock())
