@@ -24,7 +24,7 @@ BACKOFF_S = 0.5
 COMPLAIN_EVERY_S = 60.0
 FEED_INTERVAL_S = 0.02
 """While there is more to send than a round may start, no more is read than this often: reads of many lanes cost little."""
-LOADED_PATIENCE = 2
+LOADED_PATIENCE = 3
 """While that is so, outcomes are gathered so many times as long: statements are for more of them, and nobody waits for one."""
 SET_BACK_S = 2.0
 """A clock that falls so far behind the time that passed was set; what drifts is slewed by less."""
