@@ -204,6 +204,7 @@ class Dispatcher:
 
     def start(self, now: datetime) -> list[Attempt]:
         """The attempts to make now; lanes take turns, none more than its share, and no host more than it may get."""
+        self.cut_short = False
         if self.stopping or not self._roster.may_send(now):
             return []
         attempts: list[Attempt] = []
