@@ -30,7 +30,7 @@ from migrations.handles import Pool
 
 FULL_SHAPE = (2, 10)
 """Merchants, and endpoints of each."""
-FULL_PER_S_MAX = 8_000
+FULL_PER_S_MAX = 15_000
 """More than two cores deliver: the logs hold so many for each second."""
 STEADY_ENDPOINTS = 200
 WARMING_S = 5.0
