@@ -430,6 +430,9 @@ begin
     update merchant_logs m
     set sequence = sequences[i], head_hash = hashes[i], head_at = moments[i]
     where m.merchant_id = merchant_ids[i] and m.sequence = sequences_before[i];
+    if not found then
+      raise exception 'the head of a log is not where it was while it was locked';
+    end if;
   end loop;
 end
 $$;

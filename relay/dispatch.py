@@ -28,7 +28,7 @@ from relay.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefus
 QUANTUM = 8
 """Attempts one lane may start before the next one has its turn."""
 ROUND = 64
-"""Attempts one round may start before answers are read: what waits for its answer no longer than needed costs least."""
+"""Attempts one round may start before answers are read: the fewer are under way at once, the less each of them costs."""
 READ_EVENTS_MAX = 4_000
 SETTLE_LANES_MAX = 500
 REPLAY_BATCH = 100
@@ -77,7 +77,7 @@ class Dispatcher:
         self._timed: dict[UUID, datetime] = {}
         self._hosts = Hosts(settings.host_in_flight_max)
         self._share = max(1, int(settings.in_flight_max * settings.endpoint_share))
-        self.cut_short = False
+        self.cut_short = False  # the last round left something that may start
         self.in_flight = 0
         self.stopping = False
 

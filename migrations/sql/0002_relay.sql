@@ -29,8 +29,8 @@ create table merchant_logs (
 -- that the plan made while the table is small still asks for one key when dead versions have made it large.
 create function newest_heads(merchant_ids uuid[])
 returns table (merchant_id uuid, log_epoch integer, sequence bigint, head_hash bytea, head_at timestamptz)
-language plpgsql stable set enable_seqscan = off
-  set enable_bitmapscan = off as $$
+language plpgsql stable
+set enable_seqscan = off set enable_bitmapscan = off as $$
 #variable_conflict use_column
 declare
   one uuid;
@@ -50,13 +50,16 @@ $$;
 create function move_heads(
   merchant_ids uuid[], sequences_before bigint[], sequences bigint[], hashes bytea[], moments timestamptz[]
 )
-returns void language plpgsql set enable_seqscan = off
-  set enable_bitmapscan = off as $$
+returns void language plpgsql
+set enable_seqscan = off set enable_bitmapscan = off as $$
 begin
   for i in 1 .. cardinality(merchant_ids) loop
     update merchant_logs m
     set sequence = sequences[i], head_hash = hashes[i], head_at = moments[i]
     where m.merchant_id = merchant_ids[i] and m.sequence = sequences_before[i];
+    if not found then
+      raise exception 'the head of a log is not where it was while it was locked';
+    end if;
   end loop;
 end
 $$;
@@ -525,8 +528,8 @@ create function move_cursors(
   endpoint_ids uuid[], filter_revisions bigint[], sequences_before bigint[], sequences bigint[], matched bigint[],
   successes timestamptz[], failures timestamptz[], failures_named text[], wakes_seen bigint[]
 )
-returns setof uuid language plpgsql set enable_seqscan = off
-  set enable_bitmapscan = off as $$
+returns setof uuid language plpgsql
+set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
   i integer;
 begin
@@ -553,8 +556,8 @@ $$;
 
 -- Up to where each of these endpoints is drained; in the form of `newest_heads`, for its reason.
 create function drain_sequences(endpoint_ids uuid[])
-returns table (endpoint_id uuid, drain_sequence bigint) language plpgsql stable set enable_seqscan = off
-  set enable_bitmapscan = off as $$
+returns table (endpoint_id uuid, drain_sequence bigint) language plpgsql stable
+set enable_seqscan = off set enable_bitmapscan = off as $$
 #variable_conflict use_column
 declare
   one uuid;

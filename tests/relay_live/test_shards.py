@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.relay_live.receiver import Receiver
+from aiohttp import web
+
+from tests.relay_live.receiver import Received, Receiver
 from tests.relay_live.shop import Shop
 
 LONG_LEASE_S = 600.0
@@ -39,3 +41,27 @@ async def test_a_worker_that_joins_or_leaves_is_answered_at_once(shop: Shop, rec
     assert not await shop.fetch(HOLDERS, 64), "the last one gave everything back"
     assert len(receiver.received) == 3 * 50 * ENDPOINTS, "nothing was sent by two"
     assert receiver.forged == []
+
+
+async def test_a_shard_changes_hands_as_soon_as_nothing_of_it_is_under_way(
+    shop: Shop, receiver: Receiver
+) -> None:
+    answer = asyncio.Event()
+
+    async def hold(_received: Received) -> web.StreamResponse:
+        await answer.wait()
+        return web.Response(status=204)
+
+    receiver.answer = hold
+    made = [await shop.endpoint(receiver) for _ in range(4 * ENDPOINTS)]
+    await shop.publish("dep_a")
+    async with shop.relay(lease_s=LONG_LEASE_S, attempt_timeout_s=60.0):
+        await receiver.until(lambda: len(receiver.received) == len(made), timeout_s=20)
+        async with shop.relay(lease_s=LONG_LEASE_S):
+            async with asyncio.timeout(20):
+                while not await shop.fetch("select from relay_workers having count(*) = 2"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            assert not await shop.fetch(HOLDERS, 32), "what is under way is not taken away"
+            answer.set()
+            await until_held(shop, 2)
+    assert len(receiver.received) == len(made), "nothing was sent by two"

@@ -221,6 +221,23 @@ def test_a_deleted_endpoint_is_sent_nothing_more() -> None:
     assert bench.roster.merchants == {}
 
 
+def test_a_shard_is_not_given_away_while_a_lane_that_begins_again_still_sends() -> None:
+    bench = Bench()
+    endpoint = bench.endpoint(40)  # and its shard
+    bench.tell("dep_a")
+    bench.load()
+    (first,) = bench.start()
+    bench.store.set_filter(endpoint, frozenset({"deposit.included"}), NOW)
+    bench.load()
+    assert endpoint not in bench.roster.seats
+    drive(bench.store.renew_leases(UUID(int=2), 10.0))
+    drive(bench.roster.step_leases(NOW))
+    assert set(range(32)) | {40} == bench.shards.epochs.keys()
+    bench.dispatcher.finish(first, OK, NOW)
+    drive(bench.roster.step_release())
+    assert set(range(32)) == bench.shards.epochs.keys()
+
+
 def test_a_share_is_rounded_up_and_only_the_surplus_is_released() -> None:
     held = tuple(ShardLease(n, 1) for n in range(40))
     share = decide_share(ShardCensus(held, free=tuple(range(40, 64)), workers=2))
