@@ -121,14 +121,18 @@ def names_this_machine(host: str) -> bool:
         return False
 
 
+def is_numeric(host: str) -> bool:
+    """Whether resolvers may read this host as an IPv4 address, in whatever spelling; a name it is not."""
+    return _NUMERIC_LABEL.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
+
+
 def _judge_host(parts: SplitResult, *, allow_private_networks: bool) -> str | None:
     host = parts.hostname or ""
     if "[" in parts.netloc:
         if "%" in host:
             return "an address with a zone is not accepted"
         return None if allow_private_networks else _as_sentence(judge_address(host))
-    last_label = host.rstrip(".").rpartition(".")[2]
-    if _NUMERIC_LABEL.fullmatch(last_label):
+    if is_numeric(host):
         if not _is_canonical_v4(host):
             return "an IPv4 address is written as four decimal numbers"
         return None if allow_private_networks else _as_sentence(judge_address(host))
