@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from relay.addresses import is_numeric
 from relay.names import AddressForbidden, VettingResolver
 from relay.requests import Place
-from relay.tls import make_context
+from relay.tls import HandshakeCut, make_context
 from relay.tunnel import TargetUnreachable, Tunnels
 from relay.wire import Wire
 
@@ -53,6 +53,9 @@ class Dialer:
                 ssl=self._context if place.secure else None,
                 server_hostname=place.host if place.secure else None,
             )
+        except ConnectionError as error:
+            sock.close()
+            raise HandshakeCut from error
         except BaseException:
             sock.close()
             raise

@@ -28,7 +28,7 @@ from relay.kept import Kept, Owner
 from relay.model import Outcome, OutcomeKind
 from relay.names import AddressForbidden, VettingResolver
 from relay.requests import Place, encode_request, parse_place
-from relay.tls import explain_tls
+from relay.tls import CertificateWanted, explain_tls
 from relay.tunnel import ProxyFailed, Tunnels, parse_proxy_url
 from relay.wire import SpokeUnasked, WentStale, Wire
 
@@ -209,7 +209,7 @@ def _kind_of(error: Exception) -> OutcomeKind:
             return OutcomeKind.UNSENT
         case AddressForbidden():
             return OutcomeKind.FORBIDDEN
-        case ssl.SSLError():
+        case ssl.SSLError() | CertificateWanted():
             return OutcomeKind.TLS_FAILED
         case SpokeUnasked() | ValueError():
             return OutcomeKind.GARBLED

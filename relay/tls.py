@@ -14,6 +14,7 @@ NOT_TLS = "the server does not speak TLS at this port"
 NOTHING_IN_COMMON = "the server has no TLS settings in common with us"
 NO_SUCH_NAME = "the server has no certificate for this name"
 WEAK = "the server's keys or signatures are too weak"
+CUT = "the server ended the connection during the TLS handshake"
 UNTRUSTED = "the certificate is not trusted"
 
 _OF_CERTIFICATE = {
@@ -27,6 +28,7 @@ _OF_CERTIFICATE = {
     62: "the certificate is for another host",
     64: "the certificate is for another address",
 }
+_HANDSHAKE, _CERTIFICATE_REQUEST = 22, 13
 _WEAK_CODES = frozenset({66, 67, 68})
 _OF_REASON = {
     "CERTIFICATE_REQUIRED": CLIENT_CERTIFICATE,
@@ -52,16 +54,38 @@ _OF_REASON = {
 }
 
 
+class HandshakeCut(ConnectionError):
+    """The connection ended before its handshake did."""
+
+
+class CertificateWanted(ConnectionError):
+    """The server asked for a client certificate, got none, and left."""
+
+
 class _Telling(ssl.SSLObject):
-    """Says of a handshake that failed how far it had come: a refusal after all was agreed is about our certificate."""
+    """Remembers whether the server asked for our certificate: often it then says no more than that it goes."""
+
+    asked_for_ours = False
 
     def do_handshake(self) -> None:
         try:
             super().do_handshake()
         except ssl.SSLError as error:
-            if self.cipher() is not None:
+            if self.asked_for_ours:
                 error.add_note(CLIENT_CERTIFICATE)
             raise
+
+
+def _note_message(
+    tls: ssl.SSLObject, direction: str, _version: int, kind: int, message: int, _data: bytes
+) -> None:
+    if direction == "read" and kind == _HANDSHAKE and message == _CERTIFICATE_REQUEST:
+        tls.asked_for_ours = True  # type: ignore[attr-defined]  # it is a _Telling
+
+
+def has_asked_for_ours(tls: ssl.SSLObject | None) -> bool:
+    """Whether the other end of a connection of ours asked for a client certificate."""
+    return isinstance(tls, _Telling) and tls.asked_for_ours
 
 
 def make_context() -> ssl.SSLContext:
@@ -69,6 +93,8 @@ def make_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslobject_class = _Telling
+    if hasattr(context, "_msg_callback"):  # meant for debugging; without it, fewer words
+        context._msg_callback = _note_message  # noqa: SLF001  # nothing public says it
     return context
 
 
@@ -77,7 +103,9 @@ def explain_tls(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return WEAK if error.verify_code in _WEAK_CODES else _OF_CERTIFICATE.get(error.verify_code, UNTRUSTED)
     if not isinstance(error, ssl.SSLError):
-        return ""
+        if isinstance(error, CertificateWanted):
+            return CLIENT_CERTIFICATE
+        return CUT if isinstance(error, HandshakeCut) else ""
     _, _, alert = (error.reason or "").rpartition("_ALERT_")
     words = _OF_REASON.get(alert, "")
     if words is NOTHING_IN_COMMON and CLIENT_CERTIFICATE in getattr(error, "__notes__", ()):

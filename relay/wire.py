@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import cast
 
 from relay.answer import AnswerReader
+from relay.tls import CertificateWanted, has_asked_for_ours
 
 ANSWER_GRACE_S = 2.0
 """The status decides; this long at most we wait for what follows it, within the deadline."""
@@ -97,7 +98,7 @@ class Wire(asyncio.Protocol):
                         await self._stir()
         self.spoke_unasked = self.spoke_unasked or reader.overlong
         if not reader.begun:
-            raise (WentStale() if was_used else self._error or ConnectionResetError())
+            raise WentStale() if was_used else self._why_lost()
         if reader.status is not None and reader.status < 300:
             await self._see_it_taken()
         return reader
@@ -107,7 +108,7 @@ class Wire(asyncio.Protocol):
         if self._lost:
             if was_used:
                 raise WentStale
-            raise SpokeUnasked if self.spoke_unasked else self._error or ConnectionResetError()
+            raise self._why_lost()
         if self._secure and not was_used:
             return
         try:
@@ -119,6 +120,14 @@ class Wire(asyncio.Protocol):
         if was_used:
             raise WentStale
         raise SpokeUnasked if waiting else ConnectionResetError
+
+    def _why_lost(self) -> Exception:
+        assert self._transport is not None
+        if self.spoke_unasked:
+            return SpokeUnasked()
+        if has_asked_for_ours(self._transport.get_extra_info("ssl_object")):
+            return CertificateWanted()
+        return self._error or ConnectionResetError()
 
     async def _see_it_taken(self) -> None:
         """A success counts once the receiver has all of what it says it took."""
@@ -163,7 +172,6 @@ class Wire(asyncio.Protocol):
             return
         if not self._taken and self._note_taken() >= self._request_bytes and not reader.begun:
             self.spoke_unasked = True
-            self._error = SpokeUnasked()
             reader.end()
             self._stop_listening()
             return

@@ -50,7 +50,10 @@ class Raw:
 
 @asynccontextmanager
 async def raw_server(
-    behave: Callable[[Talk, Raw], Awaitable[None]], *, context: ssl.SSLContext | None = None
+    behave: Callable[[Talk, Raw], Awaitable[None]],
+    *,
+    context: ssl.SSLContext | None = None,
+    place: str = "127.0.0.1",
 ) -> AsyncIterator[Raw]:
     """Serve `behave` for each connection until the block ends."""
     raw = Raw(secure=context is not None)
@@ -65,7 +68,7 @@ async def raw_server(
         finally:
             writer.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(serve, place, 0, ssl=context)
     raw.port = server.sockets[0].getsockname()[1]
     try:
         yield raw

@@ -1,11 +1,17 @@
-"""A certificate authority of the test's own, and servers' contexts signed by it.
+"""A certificate authority of the test's own, servers' contexts signed by it, and a server that says why it refuses.
 
-Lives here: `Authority`. Does not live here: what is served (`raw.py`).
+Lives here: `Authority`, and `serve_tls`, a thread with blocking sockets, because asyncio's own server hangs up where others send
+an alert. Does not live here: what is said inside (`raw.py`).
 """
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -50,8 +56,12 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if newest < ssl.TLSVersion.TLSv1_2 and newest is not ssl.TLSVersion.MAXIMUM_SUPPORTED:
             context.set_ciphers("ALL:@SECLEVEL=0")
-            context.minimum_version = ssl.TLSVersion.TLSv1
-        context.maximum_version = newest
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # it is old on purpose
+                context.minimum_version = ssl.TLSVersion.TLSv1
+                context.maximum_version = newest
+        else:
+            context.maximum_version = newest
         context.load_cert_chain(place)
         if wants_certificate:
             context.verify_mode = ssl.CERT_REQUIRED
@@ -87,3 +97,28 @@ class Authority:
                 shown = x509.DNSName(host)
             builder = builder.add_extension(x509.SubjectAlternativeName([shown]), critical=False)
         return builder.sign(alone or self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+@contextmanager
+def serve_tls(context: ssl.SSLContext, answer: bytes) -> Iterator[int]:
+    """A port where every connection gets a handshake, and one answer; until the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_serve, args=(listening, context, answer))
+        thread.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def _serve(listening: socket.socket, context: ssl.SSLContext, answer: bytes) -> None:
+    while True:
+        try:
+            sock, _ = listening.accept()
+        except OSError:
+            return
+        with sock, suppress(OSError):
+            sock.settimeout(5)
+            with context.wrap_socket(sock, server_side=True) as talk:
+                talk.recv(65_536)
+                talk.sendall(answer)
+                talk.recv(1)
