@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -15,7 +16,10 @@ import pytest
 
 from relay.egress import FILES_EXHAUSTED, Egress
 from relay.model import Outcome, OutcomeKind
+from relay.settings import LaneSettings
 from tests.relay_live.raw import Raw, Talk, raw_server
+from tests.relay_live.receiver import Receiver
+from tests.relay_live.shop import SETTINGS, Shop
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 
@@ -187,3 +191,18 @@ async def test_an_answer_that_drips_is_waited_for_by_its_status_alone() -> None:
     async with raw_server(drip) as raw, Egress(timeout_s=0.6, allow_private_networks=True) as egress:
         outcome = await egress.post(raw.url, {"a": "b"}, b"{}", now=NOW)
     assert outcome.kind is OutcomeKind.DELIVERED
+
+
+async def test_without_files_nothing_is_used_up_and_everything_goes_on_when_there_are_some(
+    shop: Shop, receiver: Receiver
+) -> None:
+    shop.settings = replace(SETTINGS, lane=LaneSettings(detained_rest_max_s=1))
+    endpoint = await shop.endpoint(receiver)
+    async with shop.relay():
+        with no_files_left():
+            await shop.publish("dep_a")
+            while (FILES_EXHAUSTED, {}) not in shop.alerts:  # noqa: ASYNC110  # an alert wakes nobody here
+                await asyncio.sleep(0.01)
+        await shop.settled(endpoint, 1)
+    assert await shop.fetch("select from delivery_attempts where outcome <> 'delivered'") == []
+    assert receiver.sequences == [1]

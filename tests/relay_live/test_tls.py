@@ -14,6 +14,7 @@ from relay.model import Outcome, OutcomeKind
 from tests.relay_live import hostile
 from tests.relay_live.proxy import serve_proxy
 from tests.relay_live.raw import Raw, Talk, raw_server
+from tests.relay_live.shop import Shop
 from tests.relay_live.tls import Authority, serve_tls
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
@@ -106,3 +107,13 @@ async def test_a_handshake_that_never_ends_is_cut_at_the_deadline() -> None:
         outcome = await egress.post(server.url.replace("http:", "https:"), {"a": "b"}, b"{}", now=NOW)
         assert asyncio.get_running_loop().time() - started < 5
     assert outcome.kind is OutcomeKind.TIMEOUT
+
+
+async def test_the_attempt_keeps_the_words(shop: Shop, authority: Authority) -> None:
+    with serve_tls(authority.server_context(wants_certificate=True), OK) as port:
+        endpoint = await shop.endpoint(f"https://localhost:{port}/")
+        await shop.publish("dep_a")
+        async with shop.relay():
+            await shop.until_row("exists (select from delivery_attempts)", endpoint)
+    (row,) = await shop.fetch("select outcome, detail from delivery_attempts where number = 1")
+    assert tuple(row) == ("tls_failed", tls.CLIENT_CERTIFICATE)
