@@ -355,3 +355,49 @@ async def test_retry_after_makes_a_503_a_throttle(receiver: Receiver) -> None:
     receiver.answer = answering(status=503, headers={"retry-after": moment})  # type: ignore[assignment]  # a test's shorthand
     outcome = await post(receiver.url)
     assert (outcome.kind, outcome.retry_after_s) == (OutcomeKind.THROTTLED, 30)
+
+
+async def test_one_look_up_serves_all_who_ask_for_its_name_meanwhile(receiver: Receiver) -> None:
+    async with (
+        serve_names({"shop.test": ["127.0.0.1"]}) as names,
+        way_out(timeout_s=5.0, name_servers=[names.place]) as egress,
+        asyncio.TaskGroup() as group,
+    ):
+        url = f"http://shop.test:{receiver.port}/"
+        tasks = [
+            group.create_task(egress.post(url, HEADERS, b"{}", now=NOW, owner=UUID(int=number)))
+            for number in range(50)
+        ]
+        assert {(await task).kind for task in tasks} == {OutcomeKind.DELIVERED}
+        assert len(names.asked) <= 4  # an A and an AAAA
+
+
+async def test_a_name_with_more_addresses_than_any_shop_has_none(receiver: Receiver) -> None:
+    many = [f"127.0.{number // 256}.{number % 256}" for number in range(1, 101)]
+    async with serve_names({"many.test": many, "few.test": ["127.0.0.1"]}) as names:
+        for host, kind in (("many", OutcomeKind.UNREACHABLE), ("few", OutcomeKind.DELIVERED)):
+            outcome = await post(f"http://{host}.test:{receiver.port}/", name_servers=[names.place])
+            assert outcome.kind is kind
+
+
+async def test_a_silent_address_is_passed_over_for_the_names_next_one(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.dial.NEXT_ADDRESS_S", 0.1)
+    with socket.socket() as full:  # takes no connection any more: whoever knocks waits
+        full.bind(("127.0.0.9", receiver.port))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.9", receiver.port))
+        async with (
+            serve_names({"two.test": ["127.0.0.9", "127.0.0.1"]}) as names,
+            way_out(timeout_s=5.0, name_servers=[names.place]) as egress,
+        ):
+            for _ in range(2):
+                outcome = await egress.post(f"http://two.test:{receiver.port}/", HEADERS, b"{}", now=NOW)
+                assert outcome.kind is OutcomeKind.DELIVERED
+            assert outcome.duration_ms < 100, "the one that answered is tried first from then on"
+        for one in waiting:
+            one.close()
