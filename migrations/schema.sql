@@ -709,6 +709,8 @@ CREATE TABLE public.delivery_attempts (
     outcome text NOT NULL,
     status_code smallint,
     excerpt bytea NOT NULL,
+    detail text DEFAULT ''::text NOT NULL,
+    CONSTRAINT delivery_attempts_detail_check CHECK ((length(detail) <= 200)),
     CONSTRAINT delivery_attempts_duration_ms_check CHECK ((duration_ms >= 0)),
     CONSTRAINT delivery_attempts_excerpt_check CHECK ((octet_length(excerpt) <= 4096)),
     CONSTRAINT delivery_attempts_number_check CHECK ((number >= 1)),

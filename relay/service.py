@@ -162,7 +162,13 @@ class RelayService:
         assert task is not None
         outcome = Outcome(OutcomeKind.INTERRUPTED, 0)
         try:
-            outcome = await self._egress.post(attempt.url, attempt.headers, attempt.body, now=utc_now())
+            outcome = await self._egress.post(
+                attempt.url,
+                attempt.headers,
+                attempt.body,
+                now=utc_now(),
+                owner=attempt.lane.config.endpoint_id,
+            )
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise
@@ -229,8 +235,8 @@ class RelayService:
     async def _ask(self, challenge: Challenge) -> None:
         try:
             reply = await send_challenge(self._egress, challenge, now=utc_now())
-            if reply.outcome.kind is OutcomeKind.UNSENT:
-                self._on_alert("proxy-failed", {})
+            if reply.outcome.alert:
+                self._on_alert(reply.outcome.alert, {})
             async with self._store.connection() as conn, conn.transaction():
                 await settle_challenge(conn, challenge, reply, now=utc_now())
         except StoreUnavailable:

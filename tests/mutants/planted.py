@@ -20,6 +20,7 @@ from tests.mutants.edits import (
     Edit,
     Planted,
 )
+from tests.mutants.planted_delivery import PLANTED_DELIVERY
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
 from tests.mutants.planted_storage import PLANTED_STORAGE
 
@@ -291,4 +292,5 @@ PLANTED = (
     ),
     *PLANTED_EVIDENCE,
     *PLANTED_STORAGE,
+    *PLANTED_DELIVERY,
 )
