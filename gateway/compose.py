@@ -58,6 +58,8 @@ STOP_TIMEOUT_S = 9.0
 
 POOL_SIZE = 20
 API_POOL_SIZE = 12
+API_ACQUIRE_TIMEOUT_S = 5.0
+"""A caller hears 503 and Retry-After after this; it is far above what a pool at work takes."""
 HOUSEKEEPING_INTERVAL_S = 3_600.0
 DISK_INTERVAL_S = 60.0
 DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
@@ -259,7 +261,12 @@ async def _follow(house: House, followed: Sequence[FollowedChain]) -> None:
 async def _serve(house: House) -> None:
     """The API on connections of its own: a flood of calls must not keep followers and deliveries waiting for one."""
     async with database_weather():
-        pool = await open_pool(house.dsn, size=API_POOL_SIZE, application_name="chainbell-api")
+        pool = await open_pool(
+            house.dsn,
+            size=API_POOL_SIZE,
+            application_name="chainbell-api",
+            acquire_timeout_s=API_ACQUIRE_TIMEOUT_S,
+        )
     try:
         async with _open_askers(house) as sources:
             services = _services(house, pool)
@@ -341,6 +348,7 @@ async def _keep_house(house: House) -> None:
 
 
 async def _forget_expired(pool: Pool) -> None:
+    await store.delete_abandoned_calls(pool)
     count = EXPIRED_BATCH
     while count == EXPIRED_BATCH:
         count = await store.delete_expired_answers(pool, now=read_clock())

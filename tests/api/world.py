@@ -201,9 +201,9 @@ async def start_line(settings: Settings, alias: str, pool: Pool) -> Line:
 
 
 @asynccontextmanager
-async def open_world(database_url: str, settings: Settings) -> AsyncIterator[World]:
+async def open_world(database_url: str, settings: Settings, *, pool_size: int = 12) -> AsyncIterator[World]:
     """Everything, stopped at the end."""
-    pool = await open_pool(database_url, size=12, application_name="test")
+    pool = await open_pool(database_url, size=pool_size, application_name="test")
     try:
         lines = {alias: await start_line(settings, alias, pool) for alias in settings.chains}
         faces = Faces(settings.chains, lambda: load_known_chains(pool))
