@@ -31,6 +31,7 @@ from gateway.compose_chains import build_chain, build_source, check_token_decima
 from gateway.config_table import ConfigInvalid
 from gateway.database import migrate_database, open_dsn
 from gateway.faces import Faces
+from gateway.files import FileShares, decide_shares, raise_file_limit
 from gateway.http.calls import Services
 from gateway.http.docs_page import DOCUMENTATION
 from gateway.http.operations import HEALTH, OPERATIONS
@@ -115,6 +116,7 @@ class House:
     shared: Shared
     grown: GrownLogs
     holder: str
+    files: FileShares
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -171,6 +173,7 @@ async def open_house(
                 shared=shared,
                 grown=GrownLogs(shared.wakes),
                 holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+                files=decide_shares(raise_file_limit()),
             )
         finally:
             await _close_pool(pool)
@@ -236,7 +239,7 @@ async def _work(house: House, followed: Sequence[FollowedChain]) -> None:
             if Role.GATEWAY in house.roles:
                 group.create_task(_serve(house), name="gateway")
             elif health_bind is not None:
-                health = run_health(_services(house, house.pool), HEALTH, health_bind)
+                health = run_health(_services(house, house.pool), HEALTH, health_bind, house.files)
                 group.create_task(health, name="health")
             _log.info("started", roles=sorted(house.roles), chains=[chain.alias for chain in house.chains])
             await house.stop.wait()
@@ -278,6 +281,7 @@ async def _serve(house: House) -> None:
                 admin_token=house.keys.admin_token,
                 observe=ApiMetrics(house.registry).note_call,
                 wakes=house.shared.wakes,
+                files=house.files,
             )
     finally:
         await _close_pool(pool)
