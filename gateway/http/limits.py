@@ -64,28 +64,29 @@ class Share:
         self.each_max = each_max
         self._what = what
         self._again = {"Retry-After": str(again_s)}
-        self._held: dict[Hashable, int] = {}
-        self._count = 0
+        self._held_by: dict[Hashable, int] = {}
+        self.held = 0
+        """By all together, now."""
 
     @contextmanager
     def hold(self, who: Hashable) -> Iterator[None]:
         """Count one while it lasts. Problem 429 where `who` has too many, 503 where all together have."""
-        held = self._held.get(who, 0)
+        held = self._held_by.get(who, 0)
         if held >= self.each_max:
             raise Problem(429, f"at most {self.each_max} {self._what} at once", headers=self._again)
-        if self._count >= self._most:
+        if self.held >= self._most:
             raise Problem(503, f"too many {self._what} at once", headers=self._again)
-        self._held[who] = held + 1
-        self._count += 1
+        self._held_by[who] = held + 1
+        self.held += 1
         try:
             yield
         finally:
-            self._count -= 1
-            left = self._held[who] - 1
+            self.held -= 1
+            left = self._held_by[who] - 1
             if left:
-                self._held[who] = left
+                self._held_by[who] = left
             else:
-                del self._held[who]
+                del self._held_by[who]
 
 
 def share_streams() -> Share:

@@ -7,6 +7,7 @@ their bounds (`connections`).
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
@@ -18,6 +19,8 @@ from gateway.http.connections import ClientConnection, Connections
 from gateway.settings import Bind, Network
 
 SHUTDOWN_TIMEOUT_S = 4.0
+QUEUE_MAX = 1_024
+"""Connections the system keeps for us until we accept them; they take no file of ours."""
 PLENTY_OF_FILES = FileShares()
 
 
@@ -60,6 +63,9 @@ class _Site(web.BaseSite):
             backlog=self._accepted_at_once,
             reuse_address=True,
         )
+        for listening in self._server.sockets:
+            with socket.fromfd(listening.fileno(), listening.family, listening.type) as same:
+                same.listen(QUEUE_MAX)
 
 
 @asynccontextmanager
