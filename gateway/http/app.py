@@ -19,7 +19,7 @@ from aiohttp import web
 from gateway.files import CONNECTIONS_MAX
 from gateway.http import shapes
 from gateway.http.auth import check_access
-from gateway.http.bodies import read_body, wait_to_be_asked
+from gateway.http.bodies import expect_bytes, read_body, wait_to_be_asked
 from gateway.http.calls import (
     NOBODY,
     Answer,
@@ -49,6 +49,7 @@ from gateway.settings import Secret
 from migrations.handles import Pool
 from migrations.ids import encode_id, new_id
 
+WITH_BODY = frozenset({"POST", "PATCH", "PUT"})
 STATUS_GONE = 499
 """Under which calls are counted whose client hung up before it had its answer."""
 
@@ -138,7 +139,8 @@ class Api:
         headers = await spend_call(self._services.limits, caller.key_id)
         check_access(caller, operation.access)
         share = self._shares.administrators if caller.is_admin else self._shares.merchants
-        with share.hold(caller.merchant_id):
+        size = expect_bytes(request) if request.method in WITH_BODY else 0
+        with share.hold(caller.merchant_id), self._shares.bodies.hold(caller.merchant_id, size):
             return await self._serve_known(request, operation, caller, place, headers)
 
     async def _serve_known(
@@ -150,7 +152,7 @@ class Api:
         headers: dict[str, str],
     ) -> web.StreamResponse:
         body = b""
-        if request.method in ("POST", "PATCH", "PUT"):
+        if request.method in WITH_BODY:
             with connection_of(request).awaiting_client():
                 body = await read_body(request)
         try:
@@ -209,7 +211,7 @@ class Api:
 
 
 def _decode(request: web.Request, operation: Operation, body: bytes) -> Any:
-    if request.method not in ("POST", "PATCH", "PUT"):
+    if request.method not in WITH_BODY:
         return None
     if body and request.content_type != "application/json" and "Content-Type" in request.headers:
         raise Problem(415, "a body is application/json")

@@ -22,6 +22,12 @@ BODY_PACE_BYTES_PER_S = 32 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+def expect_bytes(request: web.Request) -> int:
+    """How much memory a body may take; one that does not say its length, the most there can be."""
+    length = BODY_BYTES_MAX if request.content_length is None else request.content_length
+    return min(length, BODY_BYTES_MAX) if request.body_exists else 0
+
+
 async def read_body(request: web.Request) -> bytes:
     """The whole body. Problem 413, 415, 417, 408; ClientGone."""
     codings = ",".join(request.headers.getall("Content-Encoding", [])).strip().lower()

@@ -28,6 +28,9 @@ CALLS_MAX = 2_000
 """Merchants' calls under way, streams included: a bound on memory, far above what the database answers at once."""
 CALLS_EACH_MAX = 100
 """One merchant's: eight times the database's connections, and with a mebibyte for each body still little memory."""
+BODIES_BYTES_MAX = 512 * 1024 * 1024
+"""Of bodies that are being read or worked on, so that memory has a bound; one without a length counts as the largest."""
+BODIES_BYTES_EACH_MAX = BODIES_BYTES_MAX // 4
 ADMIN_CALLS_MAX = 32
 STRANGERS_MAX = 512
 """Calls that have shown no right key yet: each has sent a header and waits for one look into the database."""
@@ -69,20 +72,19 @@ class Share:
         """By all together, now."""
 
     @contextmanager
-    def hold(self, who: Hashable) -> Iterator[None]:
-        """Count one while it lasts. Problem 429 where `who` has too many, 503 where all together have."""
-        held = self._held_by.get(who, 0)
-        if held >= self.each_max:
+    def hold(self, who: Hashable, cost: int = 1) -> Iterator[None]:
+        """Count `cost` while it lasts. Problem 429 where `who` has too much, 503 where all together have."""
+        if self._held_by.get(who, 0) + cost > self.each_max:
             raise Problem(429, f"at most {self.each_max} {self._what} at once", headers=self._again)
-        if self.held >= self._most:
+        if self.held + cost > self._most:
             raise Problem(503, f"too many {self._what} at once", headers=self._again)
-        self._held_by[who] = held + 1
-        self.held += 1
+        self._held_by[who] = self._held_by.get(who, 0) + cost
+        self.held += cost
         try:
             yield
         finally:
-            self.held -= 1
-            left = self._held_by[who] - 1
+            self.held -= cost
+            left = self._held_by[who] - cost
             if left:
                 self._held_by[who] = left
             else:
@@ -101,6 +103,7 @@ class Shares:
         most = min(CALLS_MAX, connections * 3 // 4)
         each_max = min(CALLS_EACH_MAX, max(1, most // 4))
         self.merchants = Share(most=most, each_max=each_max, what="calls of a merchant")
+        self.bodies = Share(most=BODIES_BYTES_MAX, each_max=BODIES_BYTES_EACH_MAX, what="bytes of bodies")
         self.administrators = Share(
             most=ADMIN_CALLS_MAX, each_max=ADMIN_CALLS_MAX, what="calls of administrators"
         )
