@@ -1,7 +1,7 @@
 """What a planted bug is made of: edits of files, a name, and the law it breaks.
 
 Lives here: the two values, and the files that are edited. Does not live here: the bugs (`planted.py`,
-`planted_evidence.py`), planting them (`plant.py`).
+`planted_*.py`), planting them (`plant.py`).
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ class Edit:
 class Planted:
     """One bug; `law` is the design's number of the law it breaks, `name` a sentence for the table.
 
-    `on_database`: only a real database can notice it.
+    `on_database`: only a real database can notice it. `noticed_by`: the tests to ask, where it is not the simulation.
     """
 
     name: str
     law: int
     edits: tuple[Edit, ...]
     on_database: bool = False
+    noticed_by: tuple[str, ...] = ()
 
 
 CANONICAL, COMMIT, DEPOSITS = "indexer/canonical.py", "indexer/commit.py", "indexer/deposits.py"

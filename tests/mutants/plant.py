@@ -67,6 +67,8 @@ def judge(planted: Planted, schedules: int, seed: int) -> Verdict:
 def questions(planted: Planted, schedules: int, seed: int) -> list[tuple[str, list[str]]]:
     """Who is asked, in this order, and by which command."""
     pytest = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    if planted.noticed_by:
+        return [("tests", [*pytest, *planted.noticed_by])]
     if planted.on_database:
         return [
             ("database", [*pytest, "tests/database/indexer"]),
