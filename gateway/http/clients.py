@@ -10,12 +10,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-from gateway.settings import Network
-
 HOP_CHARACTERS_MAX = 64
 IPV6_PREFIX_BITS = 64
 """One home or one machine has that many addresses; counting each would count nothing."""
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 

@@ -26,7 +26,7 @@ POSTS = [one for one in OPERATIONS if one.method == "POST"]
 PING = next(one for one in POSTS if one.name == "test_endpoint")
 ABSENT = encode_id("dlv", UUID(int=7 << 76 | 2 << 62))
 EACH = 16
-ANSWERED_WITHIN_S = 60.0
+ANSWERED_WITHIN_S = 100.0
 EXAMPLES: dict[str, Any] = {"chain": "local", "address": WATCHED, "url": "https://shop.example/hook"}
 
 
@@ -60,6 +60,12 @@ async def post(world: World, operation: Operation, key: str, ids: dict[str, str]
     )
 
 
+async def check_ready(world: World) -> None:
+    """Ready, as far as the API is concerned."""
+    await world.report_heads()
+    assert (await world.call("GET", "/readyz")).status == 200
+
+
 async def test_every_post_at_once_with_keys_is_answered_from_two_connections(narrow: World) -> None:
     key = await narrow.create_merchant()
     (merchant,) = (await narrow.admin("GET", "/v1/merchants")).json["items"]
@@ -75,7 +81,7 @@ async def test_every_post_at_once_with_keys_is_answered_from_two_connections(nar
         assert {call.result().status for call in calls} <= {200, 201, 202, 404, 409, 422}
         replayed = await post(narrow, PING, key, ids, 0)
         assert replayed.headers["Idempotency-Replayed"] == "true"
-    assert (await narrow.call("GET", "/readyz")).status == 200
+    await check_ready(narrow)
 
 
 async def test_a_receiver_that_never_answers_keeps_no_connection_from_others(narrow: World) -> None:
@@ -91,7 +97,7 @@ async def test_a_receiver_that_never_answers_keeps_no_connection_from_others(nar
         ids = {"endpoint_id": made.json["id"]}
         pings = [group.create_task(post(narrow, PING, key, ids, number)) for number in range(EACH)]
         await receiver.until_received(EACH)
-        assert (await narrow.call("GET", "/readyz")).status == 200
+        await check_ready(narrow)
         assert (await narrow.call("GET", "/v1/endpoints", key=key)).status == 200
         repeated = await post(narrow, PING, key, ids, 0)
         assert repeated.status == 409
@@ -152,7 +158,7 @@ async def test_a_pool_in_which_nothing_comes_free_is_503_with_retry_after(
             assert reply.status == 503, reply.body
             assert reply.headers["Retry-After"]
         hold.set()
-    assert (await narrow.call("GET", "/readyz")).status == 200
+    await check_ready(narrow)
 
 
 async def keep_one(pool: Pool, held: asyncio.Semaphore, until: asyncio.Event) -> None:

@@ -37,6 +37,7 @@ async def proxied(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
 async def check_others_are_served(world: World, stranger: str) -> None:
     """Health, another merchant, and the operator."""
     assert (await world.call("GET", "/healthz")).status == 200
+    await world.report_heads()
     assert (await world.call("GET", "/readyz")).status == 200
     assert (await world.call("GET", "/v1/addresses", key=stranger)).status == 200
     assert (await world.call("GET", "/v1/merchants", key=ADMIN_TOKEN)).status == 200

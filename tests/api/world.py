@@ -39,6 +39,8 @@ from relay import log
 from relay.egress import Egress
 from relay.secretbox import SecretBox
 
+PATIENCE_S = 90.0
+"""For a connection: far above what a busy machine takes, and what is stuck is still told."""
 ADMIN_TOKEN = "an-admin-token-for-tests"
 CONFIG = """
 [relay]
@@ -208,7 +210,9 @@ async def open_world(
     database_url: str, settings: Settings, *, pool_size: int = 12, files: FileShares = PLENTY_OF_FILES
 ) -> AsyncIterator[World]:
     """Everything, stopped at the end."""
-    pool = await open_pool(database_url, size=pool_size, application_name="test")
+    pool = await open_pool(
+        database_url, size=pool_size, application_name="test", acquire_timeout_s=PATIENCE_S
+    )
     try:
         lines = {alias: await start_line(settings, alias, pool) for alias in settings.chains}
         faces = Faces(settings.chains, lambda: load_known_chains(pool))

@@ -33,7 +33,7 @@ PLANTED_EDGE = (
             Edit(
                 "migrations/pool.py",
                 "self._acquire_timeout_s if timeout is None else timeout)",
-                "timeout)  # type: ignore[arg-type]",
+                "timeout)",
             ),
         ),
         noticed_by=POOL_TESTS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 
@@ -15,6 +16,7 @@ from gateway.http.limits import FAILED_LOGINS, FAILED_SECRETS, Shares
 from gateway.http.logins import Logins
 from gateway.http.problem import Problem
 from gateway.settings import Secret
+from migrations.handles import Pool
 from migrations.ids import new_id
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,7 +50,8 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Keys:
 
 def open_logins(now_s: list[float]) -> Logins:
     """With a clock that stands still."""
-    return Logins(None, Secret("the-admin-token"), Shares().strangers, clock=lambda: now_s[0])  # type: ignore[arg-type]
+    no_pool = cast("Pool", None)  # asked by `Keys` only
+    return Logins(no_pool, Secret("the-admin-token"), Shares().strangers, clock=lambda: now_s[0])
 
 
 def wrong() -> str:
