@@ -32,9 +32,9 @@ BODIES_BYTES_MAX = 512 * 1024 * 1024
 """Of bodies that are being read or worked on, so that memory has a bound; one without a length counts as the largest."""
 BODIES_BYTES_EACH_MAX = BODIES_BYTES_MAX // 4
 ADMIN_CALLS_MAX = 32
-STRANGERS_MAX = 512
+STRANGERS_MAX = 1_024
 """Calls that have shown no right key yet: each has sent a header and waits for one look into the database."""
-STRANGERS_EACH_MAX = 128
+STRANGERS_EACH_MAX = 512
 HEALTH_CALLS_MAX = 64
 HEALTH_CALLS_EACH_MAX = 8
 """Load balancers and Prometheus; nobody else's calls count here, and one address can not take it all."""

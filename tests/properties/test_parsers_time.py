@@ -6,11 +6,14 @@ so that a busy machine changes nothing: a length that takes noticeable time is h
 
 from __future__ import annotations
 
+import ast
 import ipaddress
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -26,8 +29,10 @@ from gateway.http import auth, clients, cursors, decoding, events, idempotency
 from gateway.http.problem import Problem
 from gateway.http.shapes import AddressQuery, NewAddress, NewAddresses
 from gateway.http.shapes_relay import NewEndpoint
+from indexer.rows import decode_conflict_keys
 from migrations import ids, queries
 from relay import addresses, egress, excerpts, log, signing, targets, tunnel, verify, verify_log
+from tests.tidy import tree
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LENGTH_MIN, LENGTH_MAX = 512, 512 * 1024
@@ -108,6 +113,7 @@ PARSERS: dict[str, Parser] = {
     "challenge": in_bytes(verify.challenge_of),
     "checkpoint": verify_note,
     "configuration: encryption key": config.decode_encryption_key,
+    "conflict keys": in_bytes(decode_conflict_keys),
     "cursor": cursors.decode_cursor,
     "cursor: numbered": cursors.decode_numbered,
     "event": in_bytes(verify.read_event),
@@ -116,6 +122,7 @@ PARSERS: dict[str, Parser] = {
     "excerpt: shown": in_bytes(excerpts.show_excerpt),
     "forwarded": lambda text: clients.find_client("10.0.0.1", [], [text], TRUSTED),
     "forwarded for": lambda text: clients.find_client("10.0.0.1", [text], [], TRUSTED),
+    "hop of a proxy": clients.parse_hop,
     "header of a new block": heads.read_head,
     "headers of an endpoint": lambda text: targets.find_header_flaws({text: text, "X-A": text}),
     "id": lambda text: ids.decode_id("dep", text),
@@ -123,6 +130,9 @@ PARSERS: dict[str, Parser] = {
     "log line": observe.redact_value,
     "node: answer": in_bytes(lambda data: jsonrpc.decode_batch(data, CALLS)),
     "node: block": in_bytes(lambda data: rows.decode_block(msgspec.Raw(data))),
+    "node: address": rows.parse_address_row,
+    "node: header": in_bytes(lambda data: rows.decode_header(msgspec.Raw(data))),
+    "node: word": rows.parse_word,
     "node: quantity": rows.parse_quantity,
     "node: receipts": in_bytes(lambda data: rows.decode_receipts(msgspec.Raw(data))),
     "node: refusal": lambda text: refusals.classify_error("eth_call", -32_000, text),
@@ -142,6 +152,14 @@ PARSERS: dict[str, Parser] = {
     "url": lambda text: addresses.judge_url("https://" + text, allow_private_networks=False),
     "webhook": verify_webhook,
 }
+
+
+BY_ANOTHER = {
+    "parse_page": "our own files, read by tomllib",
+    "decode_after": "the same as decode_cursor",
+    "decode_trace": "frames are msgspec's, and their words rows.parse_*",
+}
+"""Parsers without a line of their own, and why."""
 
 
 def repeat(unit: str, *, first: str = "", last: str = "") -> Callable[[int], str]:
@@ -225,6 +243,27 @@ def find_growth(parse: Parser, make: Callable[[int], str]) -> float:
 def test_a_parser_takes_time_in_proportion(name: str) -> None:
     growth = {nasty: find_growth(PARSERS[name], make) for nasty, make in NASTY.items()}
     assert {nasty: ratio for nasty, ratio in growth.items() if ratio > RATIO_MAX} == {}
+
+
+def reads_text(node: ast.FunctionDef) -> bool:
+    """Whether a function is called as parsers are, and is given a text."""
+    first = next((one for one in node.args.args if one.arg != "self"), None)
+    if first is None or first.annotation is None or not node.name.startswith(("parse_", "decode_")):
+        return False
+    return bool(
+        {"str", "bytes", "Raw"} & set(re.findall(r"\w+", ast.unparse(first.annotation).split("[")[0]))
+    )
+
+
+def test_every_parser_of_a_text_is_in_the_table() -> None:
+    told = Path(__file__).read_text()
+    missing = [
+        f"{path}: give {node.name} a line in PARSERS"
+        for path in tree.python_files(*tree.ROOMS)
+        for node in ast.walk(tree.syntax(path))
+        if isinstance(node, ast.FunctionDef) and reads_text(node) and node.name not in told
+    ]
+    assert missing == []
 
 
 def test_what_looks_at_each_byte_for_each_byte_is_found() -> None:
