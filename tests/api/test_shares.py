@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from gateway.apikeys import new_api_key
 from gateway.files import FileShares
+from gateway.http import connections
 from gateway.http.limits import FAILED_LOGINS
 from migrations.ids import new_id
 from tests.api.sockets import connected, request, until
@@ -68,7 +70,10 @@ async def test_a_key_whose_bodies_never_come_keeps_nobody_out(small: World) -> N
         await check_others_are_served(small, stranger)
 
 
-async def test_idle_connections_keep_nobody_out_and_the_oldest_goes_first(small: World) -> None:
+async def test_idle_connections_keep_nobody_out_and_the_oldest_goes_first(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEADER_TIMEOUT_S", 3_600.0)  # nothing else may close them
     key = await small.create_merchant()
     async with connected(small.base_url, 150) as clients:
         await check_others_are_served(small, key)
