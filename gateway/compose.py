@@ -31,6 +31,7 @@ from gateway.compose_chains import build_chain, build_source, check_token_decima
 from gateway.config_table import ConfigInvalid
 from gateway.database import migrate_database, open_dsn
 from gateway.faces import Faces
+from gateway.files import FileShares, decide_shares, raise_file_limit
 from gateway.http.calls import Services
 from gateway.http.docs_page import DOCUMENTATION
 from gateway.http.operations import HEALTH, OPERATIONS
@@ -58,6 +59,8 @@ STOP_TIMEOUT_S = 9.0
 
 POOL_SIZE = 20
 API_POOL_SIZE = 12
+API_ACQUIRE_TIMEOUT_S = 5.0
+"""A caller hears 503 and Retry-After after this; it is far above what a pool at work takes."""
 HOUSEKEEPING_INTERVAL_S = 3_600.0
 DISK_INTERVAL_S = 60.0
 DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
@@ -113,6 +116,7 @@ class House:
     shared: Shared
     grown: GrownLogs
     holder: str
+    files: FileShares
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -169,6 +173,7 @@ async def open_house(
                 shared=shared,
                 grown=GrownLogs(shared.wakes),
                 holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+                files=decide_shares(raise_file_limit()),
             )
         finally:
             await _close_pool(pool)
@@ -234,7 +239,7 @@ async def _work(house: House, followed: Sequence[FollowedChain]) -> None:
             if Role.GATEWAY in house.roles:
                 group.create_task(_serve(house), name="gateway")
             elif health_bind is not None:
-                health = run_health(_services(house, house.pool), HEALTH, health_bind)
+                health = run_health(_services(house, house.pool), HEALTH, health_bind, house.files)
                 group.create_task(health, name="health")
             _log.info("started", roles=sorted(house.roles), chains=[chain.alias for chain in house.chains])
             await house.stop.wait()
@@ -259,7 +264,12 @@ async def _follow(house: House, followed: Sequence[FollowedChain]) -> None:
 async def _serve(house: House) -> None:
     """The API on connections of its own: a flood of calls must not keep followers and deliveries waiting for one."""
     async with database_weather():
-        pool = await open_pool(house.dsn, size=API_POOL_SIZE, application_name="chainbell-api")
+        pool = await open_pool(
+            house.dsn,
+            size=API_POOL_SIZE,
+            application_name="chainbell-api",
+            acquire_timeout_s=API_ACQUIRE_TIMEOUT_S,
+        )
     try:
         async with _open_askers(house) as sources:
             services = _services(house, pool)
@@ -271,6 +281,7 @@ async def _serve(house: House) -> None:
                 admin_token=house.keys.admin_token,
                 observe=ApiMetrics(house.registry).note_call,
                 wakes=house.shared.wakes,
+                files=house.files,
             )
     finally:
         await _close_pool(pool)
@@ -341,6 +352,7 @@ async def _keep_house(house: House) -> None:
 
 
 async def _forget_expired(pool: Pool) -> None:
+    await store.delete_abandoned_calls(pool)
     count = EXPIRED_BATCH
     while count == EXPIRED_BATCH:
         count = await store.delete_expired_answers(pool, now=read_clock())

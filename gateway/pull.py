@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 from uuid import UUID
 
 import aiohttp
@@ -29,6 +29,9 @@ ANSWER_TIMEOUT_S = 15.0
 DETAIL_CHARACTERS_MAX = 300
 _SECONDS = re.compile(r"[0-9]{1,2}")
 _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 
 class ServerAway(Exception):
@@ -105,8 +108,8 @@ class LogReader:
         """The last sequence of the log, 0 while it is empty. Raises ServerAway, ServerRefuses."""
         answer = await self._get("/v1/events/head", {}, wait_s=0)
         try:
-            return msgspec.json.decode(answer, type=_Head).sequence
-        except msgspec.DecodeError as error:
+            return _decode(answer, _Head).sequence
+        except ValueError as error:
             raise ServerAway(f"the server answers with something else than the log: {error}") from None
 
     async def fetch_after(self, sequence: int, *, types: str | None, wait_s: int) -> PulledPage:
@@ -147,14 +150,22 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
     return bytes(answer)
 
 
+def _decode(data: bytes, shape: type[Shape]) -> Shape:
+    """JSON of a shape; ValueError for anything else, also for what nests too deep for a decoder's stack."""
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except RecursionError:
+        raise ValueError("it nests without end") from None
+
+
 def decode_page(answer: bytes, *, after_sequence: int) -> PulledPage:
     """A page of the log with every event's bytes as they stand in it; ValueError for anything else."""
-    page = msgspec.json.decode(answer, type=_Page)
+    page = _decode(answer, _Page)
     events: list[PulledEvent] = []
     behind = after_sequence
     for item in page.items:
         body = bytes(item)
-        event = msgspec.json.decode(body, type=_Event)
+        event = _decode(body, _Event)
         if event.sequence <= behind:
             raise ValueError("its sequences do not ascend")
         behind = event.sequence
@@ -164,8 +175,8 @@ def decode_page(answer: bytes, *, after_sequence: int) -> PulledPage:
 
 def _refusal(status: int, answer: bytes, retry_after_s: int | None) -> ServerAway | ServerRefuses:
     try:
-        detail = msgspec.json.decode(answer, type=_Problem).detail
-    except msgspec.DecodeError:
+        detail = _decode(answer, _Problem).detail
+    except ValueError:
         detail = ""
     shown = "".join(one if one.isprintable() else "?" for one in detail[:DETAIL_CHARACTERS_MAX])
     said = f"the server answers {status}" + (f": {shown}" if shown else "")

@@ -6,6 +6,7 @@ live here: reading the file (`config`), finding or making the secrets that were 
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +35,8 @@ class Secret:
 
 NO_SECRET = Secret("")
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 
 class Role(StrEnum):
     """What a process does; one may do several."""
@@ -60,11 +63,14 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """`public_url` is how the outside calls this server, without a slash at its end."""
+    """`public_url` is how the outside calls this server, without a slash at its end. `trusted_proxies` are believed when
+    they say whose request they pass on.
+    """
 
     bind: Bind = Bind("127.0.0.1", 8480)
     public_url: str = "http://127.0.0.1:8480"
     health_bind: Bind | None = None
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from tenacity import (
 
 from migrations.errors import DatabaseUnreachable, SchemaBehind, ServerTooOld
 from migrations.handles import Connection, Pool
+from migrations.pool import BoundedPool
 from migrations.runner import pending
 
 SERVER_MAJOR_MIN = 14
@@ -34,6 +35,9 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 COMMAND_TIMEOUT_S = 65.0
 """The client gives up after the server should have: this one only catches a server that is gone."""
 CONNECT_TIMEOUT_S = 10.0
+ACQUIRE_TIMEOUT_S = 15.0
+"""Whoever waits for a connection of a pool waits no longer: above a connection's own making, so that a slow server is told
+from a pool in which nothing comes free. Steps begin again, and calls of the API end sooner (gateway.compose)."""
 FIRST_CONNECTION_PATIENCE_S = 30.0
 CONNECTIONS_KEPT_MIN = 2
 STATEMENTS_CACHED_MAX = 512
@@ -56,21 +60,24 @@ async def open_pool(
     application_name: str,
     patience_s: float = FIRST_CONNECTION_PATIENCE_S,
     resets: bool = True,
+    acquire_timeout_s: float = ACQUIRE_TIMEOUT_S,
 ) -> Pool:
     """A pool of at most `size` connections to a server and a schema this program can work with; the caller closes it.
 
     Retries the first connection for `patience_s`. Raises DatabaseUnreachable, ServerTooOld, SchemaBehind, SchemaNewer
     or another SchemaMismatch; what the server refuses for good (a wrong password) is asyncpg's own error. A connection
     that is given back is reset, by a statement of its own; without `resets` only an open transaction is rolled back, for
-    borrowers who leave nothing else behind (settings or locks of the session) and come many times a second.
+    borrowers who leave nothing else behind (settings or locks of the session) and come many times a second. Whoever waits
+    for a connection is told ConnectionsBusy after `acquire_timeout_s`.
     """
     conn = await connect(dsn, application_name=application_name, patience_s=patience_s)
     try:
         await check_schema(conn)
     finally:
         await conn.close()
-    return await asyncpg.create_pool(
+    return await BoundedPool(
         dsn,
+        acquire_timeout_s=acquire_timeout_s,
         min_size=min(CONNECTIONS_KEPT_MIN, size),
         max_size=size,
         init=set_codecs,

@@ -649,6 +649,15 @@ CREATE TABLE public.blocks (
     CONSTRAINT blocks_level_check CHECK ((level = ANY (ARRAY['full'::text, 'partial'::text, 'consistent'::text])))
 );
 
+CREATE TABLE public.calls_in_progress (
+    caller uuid NOT NULL,
+    path text NOT NULL,
+    key text NOT NULL,
+    claim uuid NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT calls_in_progress_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
 CREATE TABLE public.chain_status (
     chain text NOT NULL,
     alias text NOT NULL,
@@ -1151,6 +1160,9 @@ ALTER TABLE ONLY public.audit_trail
 
 ALTER TABLE ONLY public.blocks
     ADD CONSTRAINT blocks_pkey PRIMARY KEY (chain, height);
+
+ALTER TABLE ONLY public.calls_in_progress
+    ADD CONSTRAINT calls_in_progress_pkey PRIMARY KEY (caller, path, key);
 
 ALTER TABLE ONLY public.chain_status
     ADD CONSTRAINT chain_status_pkey PRIMARY KEY (chain);

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -18,22 +18,27 @@ import msgspec
 from gateway.http.problem import Flaw, Problem, unprocessable
 
 DEPTH_MAX = 32
-_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<at>.*?)`)?$", re.DOTALL)
+COMPLAINT_CHARACTERS_MAX = 300
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _MEMBER = re.compile(r"(?:unknown field|missing required field) `([^`]*)`")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive, and the end of the body ends a string, too: each byte is looked at once, whatever stands there.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def decode_body(body: bytes, shape: Any) -> Any:
     """A body as its type; Problem 400 for what is not JSON, 422 for JSON of another form."""
     try:
+        # To its end first: a wrong type at its beginning would be told before what is no JSON at all.
+        msgspec.json.decode(body, type=msgspec.Raw)
+        body.decode()
         value = _decoder(shape).decode(body)
     except msgspec.ValidationError as error:
         raise flawed(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, f"the body is not JSON: {error}") from None
     if b"\\u0000" in body:
-        _check_text(value, "")
+        _check_text(value)
     return value
 
 
@@ -87,14 +92,20 @@ def decode_query(pairs: Sequence[tuple[str, str]], shape: Any) -> Any:
 
 def flawed(error: msgspec.ValidationError, prefix: str = "") -> Problem:
     """422 from msgspec's complaint, with a pointer in front of it."""
-    found = _AT.match(str(error))
-    assert found is not None, "every text matches"
-    what, pointer = found["what"], prefix + _pointer(found["at"] or "$")
+    what, said, at = str(error).rpartition(" - at `")
+    if not said:  # of the whole body; the sentence stands behind what was not found
+        what, at = at, "$`"
+    what, pointer = _shorten(what), prefix + _pointer(at.removesuffix("`"))
     member = _MEMBER.search(what)
     if member is not None:
         pointer += "/" + _escape(member[1])
     detail = what.replace("`", "'")
     return Problem(422, f"{pointer or 'the body'}: {detail}", flaws=[Flaw(pointer, detail)])
+
+
+def _shorten(text: str) -> str:
+    """A complaint quotes what was sent, which may be as long as a body."""
+    return text if len(text) <= COMPLAINT_CHARACTERS_MAX else text[:COMPLAINT_CHARACTERS_MAX] + "…"
 
 
 def _pointer(at: str) -> str:
@@ -108,34 +119,43 @@ def _escape(part: str) -> str:
 
 
 def check_depth(body: bytes) -> None:
-    """Nesting costs a decoder its stack; nothing of ours nests so deep."""
+    """Problem 400 for nesting that costs a decoder its stack; nothing of ours nests so deep."""
     if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
         return
-    depth = 0
-    for byte in _STRING.sub(b"", body):
-        if byte in b"[{":
-            depth += 1
-            if depth > DEPTH_MAX:
-                raise Problem(400, f"the body nests deeper than {DEPTH_MAX} levels")
-        elif byte in b"]}":
-            depth -= 1
+    left = _STRING.sub(b"", body).translate(None, delete=_NO_BRACKET)
+    for _ in range(DEPTH_MAX):
+        left = left.replace(b"[]", b"").replace(b"{}", b"")
+    if left:
+        raise Problem(400, f"the body is not JSON, or nests deeper than {DEPTH_MAX} levels")
 
 
-def _check_text(value: Any, pointer: str) -> None:
+def _check_text(value: Any) -> None:
     """PostgreSQL holds every character but NUL."""
+    steps = _find_nul(value)
+    if steps is not None:
+        pointer = "".join(f"/{_escape(step)}" for step in reversed(steps))
+        raise unprocessable(pointer, "a text has no NUL character")
+
+
+def _find_nul(value: Any) -> list[str] | None:
+    """The steps to a text with a NUL, the last one first."""
+    children: Iterable[tuple[Any, Any]]
     match value:
-        case str() if "\0" in value:
-            raise Problem(
-                422, "a text has no NUL character", flaws=[Flaw(pointer, "a text has no NUL character")]
-            )
+        case str():
+            return [] if "\0" in value else None
         case msgspec.Struct():
-            _check_text(msgspec.structs.asdict(value), pointer)
+            return _find_nul(msgspec.structs.asdict(value))
         case Mapping():
-            for name, item in value.items():
-                _check_text(name, pointer)
-                _check_text(item, f"{pointer}/{_escape(str(name))}")
+            if any("\0" in name for name in value if isinstance(name, str)):
+                return []
+            children = value.items()
         case list() | tuple():
-            for index, item in enumerate(value):
-                _check_text(item, f"{pointer}/{index}")
+            children = enumerate(value)
         case _:
-            pass
+            return None
+    for step, child in children:
+        steps = _find_nul(child)
+        if steps is not None:
+            steps.append(str(step))
+            return steps
+    return None

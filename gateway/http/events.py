@@ -41,9 +41,9 @@ async def get_events(call: Call) -> Answer:
                 call.services, call.merchant_id, query.after_sequence, types, query.limit
             )
             left_s = deadline_s - asyncio.get_running_loop().time()
-            if events or left_s <= 0 or call.services.stop.is_set():
+            if events or left_s <= 0 or call.is_over:
                 break
-            await call.services.live.wait(call.merchant_id, left_s)
+            await call.services.live.wait(call.merchant_id, left_s, gone=call.gone)
     page = {
         "items": [msgspec.Raw(event.body) for event in events],
         "next": events[-1].sequence if events else None,
@@ -88,7 +88,7 @@ async def _stream(
     with held:
         yield b"retry: %d\n\n" % RECONNECT_MS
         comment_at_s = loop.time() + COMMENT_EVERY_S
-        while not services.stop.is_set():
+        while not call.is_over:
             try:
                 events, head = await _read(services, call.merchant_id, after, types, STREAM_BATCH)
             except (SequencePruned, DatabaseAway):
@@ -103,7 +103,7 @@ async def _stream(
                     return
                 yield b": still here\n\n"
                 comment_at_s = loop.time() + COMMENT_EVERY_S
-            await services.live.wait(call.merchant_id, comment_at_s - loop.time())
+            await services.live.wait(call.merchant_id, comment_at_s - loop.time(), gone=call.gone)
 
 
 def format_event(event: StoredEvent) -> bytes:

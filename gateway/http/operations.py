@@ -26,7 +26,7 @@ from gateway.http import (
     shapes_relay,
     trail,
 )
-from gateway.http.calls import AdminAccess, AnyKey, OpenAccess, Operation, Outcome
+from gateway.http.calls import AdminAccess, AnyKey, HealthAccess, OpenAccess, Operation, Outcome
 
 ADMIN = AdminAccess()
 GONE = Outcome(204, None, "Done; nothing to show.")
@@ -262,15 +262,15 @@ EXPLAIN = (
 
 HEALTH = (
     Operation(
-        "GET", "/healthz", "healthz", "Whether the process answers", OpenAccess(), health.get_healthz,
+        "GET", "/healthz", "healthz", "Whether the process answers", HealthAccess(), health.get_healthz,
         (Outcome(200, shapes.Health, "It does."),),
     ),
     Operation(
-        "GET", "/readyz", "readyz", "Whether it can do its work", OpenAccess(), health.get_readyz,
+        "GET", "/readyz", "readyz", "Whether it can do its work", HealthAccess(), health.get_readyz,
         (Outcome(200, shapes.Readiness, "It can."), Outcome(503, shapes.Readiness, "It can not now.")),
     ),
     Operation(
-        "GET", "/metrics", "metrics", "Prometheus' text", OpenAccess(), health.get_metrics,
+        "GET", "/metrics", "metrics", "Prometheus' text", HealthAccess(), health.get_metrics,
         (Outcome(200, "text/plain", "The numbers."),),
     ),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import urlsplit
 
-from gateway.http.app import BODY_BYTES_MAX
+from gateway.http.bodies import BODY_BYTES_MAX
 from gateway.http.limits import CALLS
 from gateway.ratelimits import LocalRateLimits
 from tests.api.world import ADMIN_TOKEN, WATCHED, Reply, World

@@ -21,6 +21,7 @@ from tests.mutants.edits import (
     Planted,
 )
 from tests.mutants.planted_delivery import PLANTED_DELIVERY
+from tests.mutants.planted_edge import PLANTED_EDGE
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
 from tests.mutants.planted_storage import PLANTED_STORAGE
 
@@ -290,6 +291,7 @@ PLANTED = (
             ),
         ),
     ),
+    *PLANTED_EDGE,
     *PLANTED_EVIDENCE,
     *PLANTED_STORAGE,
     *PLANTED_DELIVERY,
