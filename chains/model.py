@@ -9,7 +9,7 @@ family's business (`chains.families`); what a transfer means for a merchant is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
@@ -112,6 +112,11 @@ class TransferTable(Protocol):
 
     def at(self, index: int) -> Transfer:
         """The transfer whose recipient stands at `index`."""
+        ...
+
+    @property
+    def spends(self) -> Collection[ConflictKey]:
+        """Every key that this block used up, whether its transaction succeeded or not."""
         ...
 
     def spent_by(self, key: ConflictKey) -> TxHash | None:

@@ -11,6 +11,7 @@ import structlog
 from chains.errors import ChainError
 from indexer.backfill import BackfillOutcome, NothingPending, step_backfill
 from indexer.damping import Damper
+from indexer.events import Naming
 from indexer.storage import LeaseLost, Retryable
 from indexer.surroundings import FollowedChain, Surroundings
 from indexer.turn import Turn
@@ -52,17 +53,18 @@ async def run_backfill(around: Surroundings, chain: FollowedChain, turn: Turn) -
         failures = 0
         if damper.over():
             log.info("backfill-restored", chain=alias)
-        await _after(outcome, around, alias)
+        await _after(outcome, around, chain.desk.naming)
 
 
-async def _after(outcome: BackfillOutcome, around: Surroundings, alias: str) -> None:
+async def _after(outcome: BackfillOutcome, around: Surroundings, naming: Naming) -> None:
     match outcome:
         case NothingPending():
             await around.wait(IDLE_S)
         case outcome:
+            around.tell_repeats(naming, outcome.repeats)
             log.info(
                 "history-read",
-                chain=alias,
+                chain=naming.alias,
                 first=outcome.height_first,
                 last=outcome.height_last,
                 changes=len(outcome.changes),

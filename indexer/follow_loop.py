@@ -129,6 +129,7 @@ class FollowLoop:
     def _note_moved(self, moved: Moved) -> None:
         record = moved.record
         self._vitals.note_blocks(moved.applied_blocks)
+        self._around.tell_repeats(self._desk.naming, moved.repeats)
         self._around.observer.moved(
             self._alias,
             applied=moved.applied_blocks_count,
