@@ -42,13 +42,10 @@ async def run_backfill(around: Surroundings, chain: FollowedChain, turn: Turn) -
                 log.warning("backfill-failed", chain=alias, kind=kind, detail=str(error))
             await around.wait(min(0.5 * 2 ** min(failures, 5), FAILURE_WAIT_MAX_S))
             continue
-        except Exception as error:  # history's surprise must end neither the head's loop nor other chains
+        except Exception as error:  # noqa: BLE001  # history's surprise ends neither the head's loop nor other chains
             failures += 1
-            around.observer.failed(alias, f"backfill-{type(error).__name__}")
-            if damper.ripe("surprise"):
-                log.exception("backfill-broken", chain=alias)
-                around.alert("chain.broken", {"chain": alias, "kind": f"backfill-{type(error).__name__}"})
-            await around.wait(FAILURE_WAIT_MAX_S)
+            around.tell_surprise(alias, "backfill", error, damper)
+            await around.wait(min(0.5 * 2 ** min(failures, 5), FAILURE_WAIT_MAX_S))
             continue
         failures = 0
         if damper.over():

@@ -16,6 +16,7 @@ import structlog
 
 from chains.port import ChainSource
 from indexer.commit import ChainDesk
+from indexer.damping import Damper
 from indexer.events import Naming
 from indexer.moves import Repeat
 from indexer.status import DescribeProviders
@@ -87,6 +88,15 @@ class Surroundings:
     def now(self) -> datetime:
         """Aware UTC time; the only clock of the room."""
         return self.clock()
+
+    def tell_surprise(self, alias: str, stage: str, error: BaseException, damper: Damper) -> None:
+        """What nobody expected is counted, written down with its trace, and rings; once a minute for a stage."""
+        kind = type(error).__name__
+        kind = kind if stage == "step" else f"{stage}-{kind}"
+        self.observer.failed(alias, kind)
+        if damper.ripe(f"surprise-{stage}"):
+            log.error("chain-broken", chain=alias, stage=stage, exc_info=error)
+            self.alert("chain.broken", {"chain": alias, "kind": kind})
 
     def tell_repeats(self, naming: Naming, repeats: Sequence[Repeat]) -> None:
         """A second occurrence counts for nothing, and is never silence."""
