@@ -38,7 +38,7 @@ class IndexerService:
         turn = Turn(chain, holder=self._around.holder)
         async with asyncio.TaskGroup() as group:
             prefetch = Prefetch(group.create_task, batches_max=chain.desk.settings.prefetch_batches_max)
-            follower = Follower(chain.desk, chain.source, prefetch=prefetch)
+            follower = Follower(chain.desk, chain.source, prefetch=prefetch, spawn=group.create_task)
             loop = FollowLoop(self._around, chain, turn)
             backfill = group.create_task(
                 self._run(chain, "backfill", lambda: run_backfill(self._around, chain, turn)),
@@ -49,6 +49,7 @@ class IndexerService:
             )
             await self._run(chain, "follow", lambda: loop.run(follower))
             prefetch.forget()
+            follower.forget()
             backfill.cancel()
             hints.cancel()
         await turn.give_back()

@@ -15,7 +15,7 @@ from chains.model import Address
 from indexer.deposits import Deposit
 from indexer.identity import DepositId
 from indexer.reconcile import reconcile_policy
-from indexer.storage import MoveTransaction, Retryable
+from indexer.storage import MoveTransaction
 from indexer.store import PostgresMove
 from indexer.surroundings import FollowedChain
 from indexer.work_store import load_unsettled_page

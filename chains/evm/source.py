@@ -202,6 +202,9 @@ class EvmSource:
         """
         await self.heads.run()
 
+    def wake(self) -> None:
+        self._hinted.set()
+
     async def wait_for_hint(self, timeout_s: float) -> bool:
         try:
             async with asyncio.timeout(timeout_s):

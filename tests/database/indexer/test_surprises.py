@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -159,7 +160,7 @@ def break_method(part: Any, name: str) -> Callable[[Fault, pytest.MonkeyPatch], 
 
 def _of_one(part: Any, name: str, fault: Fault) -> Callable[..., Any]:
     usual = getattr(type(part), name)
-    is_async = asyncio.iscoroutinefunction(usual)
+    is_async = inspect.iscoroutinefunction(usual)
 
     async def broken(self: Any, *args: Any, **named: Any) -> Any:
         if self is part:
