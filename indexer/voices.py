@@ -48,12 +48,12 @@ class Agreement:
 class _Question:
     """What a provider holds at `asked`'s height; its answer is a block (a lower one: it is behind) or the failure.
 
-    `asked` was our own block there when it was asked; None where the question is about a fork.
+    `asked` was our own block there when it was asked or, `of_fork`, the branch's.
     """
 
     provider: Provider
-    height: int
-    asked: BlockRef | None
+    asked: BlockRef
+    of_fork: bool = False
     wakes: bool = False
     answer: BlockRef | Exception | None = None
     task: asyncio.Task[None] | None = None
@@ -104,13 +104,13 @@ class Voices:
         """
         applied = {header.height: header.hash for header in branch}
         questions = self._take(first)
-        await self._ask(self._source.second_opinions(first), record.tip.height, record.tip, wakes=wakes)
+        await self._ask(self._source.second_opinions(first), record.tip, wakes=wakes)
         await self._wait(patience_s)
         agreed, is_whole = record.agreed_height, False
         contradicting: Provider | None = None
         for question in questions + self._take(first):
             asked, answer = question.asked, question.answer
-            if asked is None or not isinstance(answer, BlockRef):
+            if question.of_fork or not isinstance(answer, BlockRef):
                 continue
             if await self._our_hash(record, asked.height, applied) != asked.hash:
                 continue
@@ -139,11 +139,14 @@ class Voices:
         for_branch: set[str] = set()
         for_ours: set[str] = set()
         questions = self._take(first)
-        await self._ask(self._source.second_opinions(first), height, None)
+        asked = BlockRef(height, branch_hash)
+        await self._ask(self._source.second_opinions(first), asked, of_fork=True)
         await self._wait(patience_s)
         for question in questions + self._take(first):
             answer, other = question.answer, question.provider
-            if question.height != height or not isinstance(answer, BlockRef) or answer.height != height:
+            if not question.of_fork or question.asked != asked:
+                continue  # it was asked before this fork was seen
+            if not isinstance(answer, BlockRef) or answer.height != height:
                 continue
             self.statements[other.name] = f"height {height}: 0x{answer.hash.hex()}"
             # Two providers of one operator are one voice.
@@ -158,13 +161,13 @@ class Voices:
         )
 
     async def _ask(
-        self, others: Sequence[Provider], height: int, asked: BlockRef | None, *, wakes: bool = False
+        self, others: Sequence[Provider], asked: BlockRef, *, of_fork: bool = False, wakes: bool = False
     ) -> None:
         """One question to everybody who owes none."""
         for other in others:
             if other.name in self._questions:
                 continue
-            question = _Question(other, height, asked, wakes)
+            question = _Question(other, asked, of_fork, wakes)
             if self._spawn is None:
                 await self._listen(question)
             else:
@@ -174,7 +177,7 @@ class Voices:
     async def _listen(self, question: _Question) -> None:
         """Hear one answer out, however long it takes; a failure is one too, and is raised by whoever takes it."""
         try:
-            question.answer = await _fetch_held(question.provider, question.height)
+            question.answer = await _fetch_held(question.provider, question.asked.height)
         except Exception as error:  # noqa: BLE001  # raised here it would end the TaskGroup
             question.answer = error
         if question.wakes and self._spawn is not None:
