@@ -125,7 +125,7 @@ def describe_providers(source: EvmSource) -> list[Mapping[str, Any]]:
         {
             "host": health.name,
             "operator": health.operator,
-            "head_height": None if health.head_height_max < 0 else health.head_height_max,
+            "head_height": None if health.head_height < 0 else health.head_height,
             "lag_blocks": health.lag_blocks,
             "failures": health.failures,
             "distrusted": health.distrusts > 0,

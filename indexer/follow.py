@@ -36,7 +36,7 @@ from indexer.evidence import (
     decide_evidence,
 )
 from indexer.evidence import Dispute as OpenDispute
-from indexer.finality import TagReport
+from indexer.finality import read_tags
 from indexer.forks import Branch, ForkSearch
 from indexer.halts import commit_halt
 from indexer.outcomes import (
@@ -198,7 +198,7 @@ class Follower:
         plan = MovePlan(
             expected_tip=record.tip,
             blocks=blocks,
-            tags=TagReport(report.safe, report.final, tip_is_theirs=tip_is_theirs),
+            tags=read_tags(report, tip_is_theirs=tip_is_theirs),
             agreed_height=self._agreed_without_asking(record),
             dispute=self._dispute_without_asking(),
         )
@@ -259,7 +259,7 @@ class Follower:
             return Idle()
         plan = MovePlan(
             expected_tip=record.tip,
-            tags=TagReport(report.safe, report.final, tip_is_theirs=False),
+            tags=read_tags(report, tip_is_theirs=False),
             agreed_height=agreed,
             dispute=dispute,
         )
@@ -362,7 +362,7 @@ class Follower:
             expected_tip=record.tip,
             blocks=blocks,
             fork=branch.fork,
-            tags=TagReport(report.safe, report.final, tip_is_theirs=True),
+            tags=read_tags(report, tip_is_theirs=True),
             agreed_height=agreed,
             dispute=Dispute.SETTLED,
             accept_final_above=branch.fork.hash == record.accepted_fork_hash,

@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 STATUS_EVERY_S = 1.0
 FAILURE_WAIT_MAX_S = 10.0
+HEIGHT_MAX = 2**62
+"""What anybody may claim and a database can hold."""
 
 
 class FollowLoop:
@@ -100,7 +102,7 @@ class FollowLoop:
         observer = self._around.observer
         match outcome:
             case Advanced(moved=moved, head_height=head_height):
-                self._vitals.head_height = head_height
+                self._vitals.head_height = min(head_height, HEIGHT_MAX)
                 self._note_moved(moved)
             case Rewound(moved=moved, fork=fork):
                 self._vitals.head_height = moved.record.tip.height

@@ -14,12 +14,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from chains.errors import Unreachable
 from chains.model import BlockHash
 from chains.port import Provider
 from chains.scripted.chain import ScriptedChain
 from chains.scripted.provider import ScriptedProvider
 from chains.scripted.source import ScriptedSource
-from indexer import voices
 from indexer.commit import ChainDesk
 from indexer.follow import Follower
 from indexer.outcomes import Advanced, Outcome, Rewound
@@ -122,7 +122,9 @@ async def test_a_silent_operator_delays_no_block_and_confirms_none() -> None:
             scene.chain.mine()
             assert isinstance(await scene.step(), Advanced), "one block, one step"
             assert scene.record.tip.hash == scene.chain.head.hash
-        assert scene.first.calls_count - requests == 2 * 20, "a head and a block each, and nothing asked twice"
+        assert scene.first.calls_count - requests == 2 * 20, (
+            "a head and a block each, and nothing asked twice"
+        )
         assert scene.record.agreed_height == agreed, "silence is no agreement"
         assert scene.record.disputed_fork_height is None, "and no contradiction"
         await scene.answers()
@@ -221,8 +223,8 @@ async def test_several_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     waits: list[float] = []
     usual = asyncio.wait
 
-    async def count(tasks: Sequence[asyncio.Task[None]], *, timeout: float) -> object:
-        waits.append(timeout)
+    async def count(tasks: Sequence[asyncio.Task[None]], **limit: float) -> object:
+        waits.append(limit["timeout"])
         return await usual(tasks, timeout=0)
 
     async with open_scene() as scene:
@@ -232,7 +234,7 @@ async def test_several_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
             for letter in "cd"
         ]
         scene.source._providers += more
-        monkeypatch.setattr(voices.asyncio, "wait", count)
+        monkeypatch.setattr(asyncio, "wait", count)
         scene.chain.reorg(1, (), ())
         await scene.step()
         await scene.step()
@@ -241,14 +243,16 @@ async def test_several_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
         assert [one.waiting for one in (scene.second, *more)] == [1, 1, 1]
 
 
-async def test_looking_at_another_side_is_given_up_after_a_block_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_looking_at_another_side_is_given_up_after_a_block_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with open_scene() as scene:
         monkeypatch.setattr(scene.follower, "_waits_at_most_s", 0.01)
         scene.second.gate.clear()
         scene.now += timedelta(seconds=60)
         await scene.step()
         scene.chain.mine()
-        with pytest.raises(voices.Unreachable, match="did not answer within"):
+        with pytest.raises(Unreachable, match="did not answer within"):
             await scene.step()
         assert isinstance(await scene.step(), Advanced)
 
