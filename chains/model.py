@@ -204,7 +204,8 @@ class Asset:
     """One asset a chain's followers look for.
 
     `contract` is None for the native coin.  Amounts below `min_base_units`
-    are recorded and not published.
+    are recorded and not published.  `decimals_are_trusted`: what the contract
+    says of them is not asked.
     """
 
     asset_id: AssetId
@@ -212,6 +213,7 @@ class Asset:
     decimals: int
     contract: Address | None
     min_base_units: int = 1
+    decimals_are_trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-from chains.model import ChainId
+from chains.model import AssetId, ChainId
 from chains.port import ChainSource
 from gateway import store
 from gateway.alerts import Bell
@@ -225,8 +225,10 @@ async def _open_chains(house: House, stack: AsyncExitStack) -> list[FollowedChai
         publish_noted = build_publish(house.grown, chain.alias)
         followed.append(await build_chain(chain, source, house.pool, publish_noted))
     async with asyncio.TaskGroup() as group:
-        for chain, source in zip(house.chains, sources, strict=True):
-            group.create_task(check_token_decimals(chain, source), name=f"decimals-{chain.alias}")
+        for chain, source, one in zip(house.chains, sources, followed, strict=True):
+            rows = await one.store.load_asset_rows(chain.follow.traits.chain)
+            check = check_token_decimals(chain, source, {AssetId(row.asset) for row in rows})
+            group.create_task(check, name=f"decimals-{chain.alias}")
     return followed
 
 

@@ -183,7 +183,7 @@ class FollowLoop:
                 self._settings.traits.chain,
                 self._alias,
                 self._vitals.head_height,
-                self._vitals.detail(record),
+                self._vitals.detail(record) | {"assets_held": dict(self._chain.assets_held)},
                 now,
             ),
         )

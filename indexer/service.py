@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from indexer.asset_watch import AssetWatch
 from indexer.backfill_loop import run_backfill
 from indexer.damping import Damper
 from indexer.follow import Follower
@@ -47,11 +48,14 @@ class IndexerService:
             hints = group.create_task(
                 self._run(chain, "hints", chain.source.run_hints), name=f"hints-{alias}"
             )
+            assets = AssetWatch(self._around, chain, turn)
+            watching = group.create_task(self._run(chain, "assets", assets.run), name=f"assets-{alias}")
             await self._run(chain, "follow", lambda: loop.run(follower))
             prefetch.forget()
             follower.forget()
             backfill.cancel()
             hints.cancel()
+            watching.cancel()
         await turn.give_back()
 
     async def _run(self, chain: FollowedChain, stage: str, work: Callable[[], Awaitable[object]]) -> None:

@@ -7,13 +7,14 @@ Handed in by the gateway's composition; the loops are `follow_loop` and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 import structlog
 
+from chains.model import AssetId
 from chains.port import ChainSource
 from indexer.commit import ChainDesk
 from indexer.damping import Damper
@@ -66,12 +67,18 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class FollowedChain:
-    """Everything one chain's loops need."""
+    """Everything one chain's loops need.
+
+    `judge_assets` says of listed assets whether their contracts fit them: None,
+    or what is wrong; `assets_held` are those that count no more because of it.
+    """
 
     desk: ChainDesk
     source: ChainSource
     store: PostgresFollowStore
     describe_providers: DescribeProviders
+    judge_assets: Callable[[], Awaitable[Mapping[AssetId, str | None]]] | None = None
+    assets_held: Mapping[AssetId, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

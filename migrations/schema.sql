@@ -610,7 +610,10 @@ CREATE TABLE public.assets (
     start_height bigint NOT NULL,
     pending_start bigint,
     listed boolean DEFAULT true NOT NULL,
+    held_reason text,
+    held_from_height bigint,
     CONSTRAINT assets_decimals_check CHECK (((decimals >= 0) AND (decimals <= 255))),
+    CONSTRAINT assets_held CHECK (((held_reason IS NULL) = (held_from_height IS NULL))),
     CONSTRAINT assets_pending_start_check CHECK ((pending_start >= 0))
 );
 

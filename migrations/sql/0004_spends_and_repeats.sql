@@ -41,3 +41,9 @@ create table deposit_repeats (
   primary key (deposit_id, height)
 );
 create index deposit_repeats_by_height on deposit_repeats (chain, height);
+
+-- An asset whose contract says other decimals than it was listed with counts no more until that is over.
+alter table assets
+  add column held_reason text,
+  add column held_from_height bigint,
+  add constraint assets_held check ((held_reason is null) = (held_from_height is null));
