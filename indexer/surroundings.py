@@ -60,6 +60,10 @@ class Observer(Protocol):
         """One step failed with this kind of weather."""
         ...
 
+    def surprised(self, alias: str, stage: str) -> None:
+        """One round of this stage ended with what nobody expected."""
+        ...
+
     def repeated(self, alias: str, count: int) -> None:
         """So many deposits turned out to stand in a second canonical block."""
         ...
@@ -101,6 +105,7 @@ class Surroundings:
         kind = type(error).__name__
         kind = kind if stage == "step" else f"{stage}-{kind}"
         self.observer.failed(alias, kind)
+        self.observer.surprised(alias, stage)
         if damper.ripe(f"surprise-{stage}"):
             log.error("chain-broken", chain=alias, stage=stage, exc_info=error)
             self.alert("chain.broken", {"chain": alias, "kind": kind})

@@ -62,6 +62,9 @@ class Operator:
         self.failures.append((alias, kind))
         self._meet("metrics of a failure", alias)
 
+    def surprised(self, alias: str, stage: str) -> None:
+        """Nobody counts."""
+
     def repeated(self, alias: str, count: int) -> None:
         """Nobody counts."""
 
