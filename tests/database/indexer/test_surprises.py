@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from chains.model import Block
 from chains.scripted.chain import ScriptedChain
 from chains.scripted.provider import ScriptedProvider
 from chains.scripted.source import ScriptedSource
@@ -203,6 +204,18 @@ def of_description(house: House, fault: Fault, patch: pytest.MonkeyPatch) -> Non
     house.sick.followed.describe_providers = describe
 
 
+def of_read_ahead(house: House, fault: Fault, patch: pytest.MonkeyPatch) -> None:
+    """The first block of all is asked for by the step itself; what is asked for above it is read ahead."""
+    usual, sick = ScriptedProvider.fetch_blocks, house.sick.provider
+
+    async def broken(self: ScriptedProvider, height_first: int, height_last: int) -> list[Block]:
+        if self is sick and height_first > 1:
+            fault.meet()
+        return await usual(self, height_first, height_last)
+
+    patch.setattr(ScriptedProvider, "fetch_blocks", broken)
+
+
 def source(house: House) -> Any:
     return house.sick.source
 
@@ -220,7 +233,7 @@ STAGES: dict[str, Plant] = {
     "waiting for a hint": of(source, "wait_for_hint"),
     "choice of a head": of(source, "fetch_head_hedged"),
     "head": of(provider, "fetch_head_report"),
-    "blocks that are read ahead": of(provider, "fetch_blocks"),
+    "blocks that are read ahead": of_read_ahead,
     "other opinions": of(source, "report_success"),
     "backfill": of(provider, "for_backfill"),
     "lease": of(store, "acquire_lease"),
@@ -301,7 +314,7 @@ async def test_whatever_it_is_blocks_that_are_read_ahead_raise_it_where_they_are
     monkeypatch.setattr(follow_loop, "FAILURE_WAIT_MAX_S", 0.05)
     async with open_house(database_url) as house:
         fault = Fault(surprise)
-        break_method(house.sick.provider, "fetch_blocks")(fault, monkeypatch)
+        of_read_ahead(house, fault, monkeypatch)
         service = IndexerService(house.around, [house.sick.followed, house.well.followed])
         async with asyncio.TaskGroup() as group:
             group.create_task(service.run())
