@@ -9,7 +9,7 @@ family's business (`chains.families`); what a transfer means for a merchant is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
@@ -114,6 +114,11 @@ class TransferTable(Protocol):
         """The transfer whose recipient stands at `index`."""
         ...
 
+    @property
+    def spends(self) -> Collection[ConflictKey]:
+        """Every key that this block used up, whether its transaction succeeded or not."""
+        ...
+
     def spent_by(self, key: ConflictKey) -> TxHash | None:
         """The transaction of this block that used up `key`, or None."""
         ...
@@ -199,7 +204,8 @@ class Asset:
     """One asset a chain's followers look for.
 
     `contract` is None for the native coin.  Amounts below `min_base_units`
-    are recorded and not published.
+    are recorded and not published.  `decimals_are_trusted`: what the contract
+    says of them is not asked.
     """
 
     asset_id: AssetId
@@ -207,6 +213,7 @@ class Asset:
     decimals: int
     contract: Address | None
     min_base_units: int = 1
+    decimals_are_trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

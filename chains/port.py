@@ -123,6 +123,10 @@ class ChainSource(Protocol):
         """Listen for new heads until cancelled; returns at once where only a timer wakes."""
         ...
 
+    def wake(self) -> None:
+        """Make `wait_for_hint` return: there is something to do without a new head."""
+        ...
+
     async def wait_for_hint(self, timeout_s: float) -> bool:
         """Return at a hint of a new head, or after `timeout_s`; True for a hint."""
         ...

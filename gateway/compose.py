@@ -22,7 +22,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-from chains.model import ChainId
+from chains.model import AssetId, ChainId
 from chains.port import ChainSource
 from gateway import store
 from gateway.alerts import Bell
@@ -44,6 +44,7 @@ from gateway.store import EXPIRED_BATCH, DatabaseAway, database_weather
 from gateway.wakes import GrownLogs
 from indexer.events import Fact
 from indexer.service import IndexerService
+from indexer.steady import run_steadily
 from indexer.surroundings import FollowedChain, Surroundings
 from migrations.connect import open_pool
 from migrations.embedded import keep_running
@@ -128,19 +129,33 @@ async def run_house(settings: Settings, roles: frozenset[Role], chains: Sequence
             followed = await _open_chains(house, stack)
             collect_rarely()
             async with asyncio.TaskGroup() as beside:
-                tasks = [
-                    beside.create_task(house.bell.run(), name="alerts"),
-                    beside.create_task(_keep_house(house), name="housekeeping"),
-                    beside.create_task(_watch_disk(house), name="disk"),
-                    beside.create_task(house.shared.run(), name="redis"),
-                ]
+                work: dict[str, Callable[[], Awaitable[None]]] = {
+                    "alerts": house.bell.run,
+                    "housekeeping": lambda: _keep_house(house),
+                    "disk": lambda: _watch_disk(house),
+                    "redis": house.shared.run,
+                }
                 if not settings.database_url:
-                    tasks.append(beside.create_task(keep_running(settings.data_dir), name="database"))
+                    work["database"] = lambda: keep_running(settings.data_dir)
+                tasks = [
+                    beside.create_task(run_steadily(one, _tell_surprise(house, name)), name=name)
+                    for name, one in work.items()
+                ]
                 await _work(house, followed)
                 await house.bell.drain(1.0)
                 for task in tasks:
                     task.cancel()
     _log.info("stopped")
+
+
+def _tell_surprise(house: House, name: str) -> Callable[[BaseException], None]:
+    """What nobody expected beside the work itself ends nothing: it is written down with its trace, and rings."""
+
+    def tell(error: BaseException) -> None:
+        _log.error("process-broken", part=name, exc_info=error)
+        house.bell.ring("process.broken", {"part": name, "kind": type(error).__name__})
+
+    return tell
 
 
 @asynccontextmanager
@@ -215,8 +230,10 @@ async def _open_chains(house: House, stack: AsyncExitStack) -> list[FollowedChai
         publish_noted = build_publish(house.grown, chain.alias)
         followed.append(await build_chain(chain, source, house.pool, publish_noted))
     async with asyncio.TaskGroup() as group:
-        for chain, source in zip(house.chains, sources, strict=True):
-            group.create_task(check_token_decimals(chain, source), name=f"decimals-{chain.alias}")
+        for chain, source, one in zip(house.chains, sources, followed, strict=True):
+            rows = await one.store.load_asset_rows(chain.follow.traits.chain)
+            check = check_token_decimals(chain, source, {AssetId(row.asset) for row in rows})
+            group.create_task(check, name=f"decimals-{chain.alias}")
     return followed
 
 

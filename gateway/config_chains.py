@@ -151,6 +151,7 @@ def _read_asset(table: Table, traits: ChainTraits) -> Asset | None:
     symbol = _read_symbol(table, "")
     decimals = table.take_count("decimals", -1, most=77)
     least = _read_amount(table, "min_base_units", 1, least=1)
+    is_trusted = table.take_flag("trust_decimals", default=False)
     table.refuse_the_rest()
     for name in ("symbol", "contract", "decimals"):
         if name not in table:
@@ -165,7 +166,7 @@ def _read_asset(table: Table, traits: ChainTraits) -> Asset | None:
     asset_id = AssetId(
         f"{traits.chain}/{_token_namespace(traits.family)}:{encode_identity(traits.family, contract)}"
     )
-    return Asset(asset_id, symbol, decimals, contract, least)
+    return Asset(asset_id, symbol, decimals, contract, least, decimals_are_trusted=is_trusted)
 
 
 def _token_namespace(family: Family) -> str:

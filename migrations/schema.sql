@@ -610,7 +610,10 @@ CREATE TABLE public.assets (
     start_height bigint NOT NULL,
     pending_start bigint,
     listed boolean DEFAULT true NOT NULL,
+    held_reason text,
+    held_from_height bigint,
     CONSTRAINT assets_decimals_check CHECK (((decimals >= 0) AND (decimals <= 255))),
+    CONSTRAINT assets_held CHECK (((held_reason IS NULL) = (held_from_height IS NULL))),
     CONSTRAINT assets_pending_start_check CHECK ((pending_start >= 0))
 );
 
@@ -755,6 +758,26 @@ CREATE TABLE public.delivery_exceptions (
     CONSTRAINT delivery_exceptions_failures_check CHECK ((failures >= 0)),
     CONSTRAINT delivery_exceptions_sequence_check CHECK ((sequence >= 1)),
     CONSTRAINT delivery_exceptions_state_check CHECK ((state = ANY (ARRAY['sending'::text, 'retrying'::text, 'waiting'::text, 'exhausted'::text, 'covered'::text])))
+);
+
+CREATE TABLE public.deposit_conflicts (
+    chain text NOT NULL,
+    key bytea NOT NULL,
+    deposit_id uuid NOT NULL,
+    CONSTRAINT deposit_conflicts_key_check CHECK (((octet_length(key) >= 1) AND (octet_length(key) <= 255)))
+);
+
+CREATE TABLE public.deposit_repeats (
+    deposit_id uuid NOT NULL,
+    chain text NOT NULL,
+    height bigint NOT NULL,
+    block_hash bytea NOT NULL,
+    block_time timestamp with time zone NOT NULL,
+    tx_index integer NOT NULL,
+    log_index integer,
+    sender bytea,
+    amount_base_units numeric(78,0) NOT NULL,
+    noticed_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.deposits (
@@ -1182,6 +1205,12 @@ ALTER TABLE ONLY public.delivery_attempts
 ALTER TABLE ONLY public.delivery_exceptions
     ADD CONSTRAINT delivery_exceptions_pkey PRIMARY KEY (endpoint_id, sequence);
 
+ALTER TABLE ONLY public.deposit_conflicts
+    ADD CONSTRAINT deposit_conflicts_pkey PRIMARY KEY (chain, key, deposit_id);
+
+ALTER TABLE ONLY public.deposit_repeats
+    ADD CONSTRAINT deposit_repeats_pkey PRIMARY KEY (deposit_id, height);
+
 ALTER TABLE ONLY public.deposits
     ADD CONSTRAINT deposits_pkey PRIMARY KEY (id);
 
@@ -1290,6 +1319,10 @@ CREATE UNIQUE INDEX delivery_exceptions_one_head ON public.delivery_exceptions U
 
 CREATE INDEX delivery_exceptions_waiting ON public.delivery_exceptions USING btree (endpoint_id, object_id, replay, sequence) WHERE (state = 'waiting'::text);
 
+CREATE INDEX deposit_conflicts_by_deposit ON public.deposit_conflicts USING btree (deposit_id);
+
+CREATE INDEX deposit_repeats_by_height ON public.deposit_repeats USING btree (chain, height);
+
 CREATE INDEX deposits_awaiting_depth ON public.deposits USING btree (chain, (((height + confirmations_required) - 1))) WHERE ((state = 'included'::text) AND (confirmed_by = 'depth'::text));
 
 CREATE INDEX deposits_awaiting_final ON public.deposits USING btree (chain, height) WHERE (state = ANY (ARRAY['included'::text, 'confirmed'::text]));
@@ -1303,8 +1336,6 @@ CREATE INDEX deposits_by_tx ON public.deposits USING btree (chain, tx_hash);
 CREATE INDEX deposits_in_blocks ON public.deposits USING btree (chain, height) WHERE (height IS NOT NULL);
 
 CREATE INDEX deposits_listing ON public.deposits USING btree (merchant_id, first_seen_at, id);
-
-CREATE INDEX deposits_off_chain ON public.deposits USING btree (chain, changed_at) WHERE (state = ANY (ARRAY['orphaned'::text, 'dropped'::text]));
 
 CREATE UNIQUE INDEX endpoint_keys_one_current ON public.endpoint_keys USING btree (endpoint_id) WHERE (valid_until IS NULL);
 
@@ -1350,6 +1381,18 @@ ALTER TABLE ONLY public.blocks
 
 ALTER TABLE ONLY public.delivery_exceptions
     ADD CONSTRAINT delivery_exceptions_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
+
+ALTER TABLE ONLY public.deposit_conflicts
+    ADD CONSTRAINT deposit_conflicts_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
+
+ALTER TABLE ONLY public.deposit_conflicts
+    ADD CONSTRAINT deposit_conflicts_deposit_id_fkey FOREIGN KEY (deposit_id) REFERENCES public.deposits(id);
+
+ALTER TABLE ONLY public.deposit_repeats
+    ADD CONSTRAINT deposit_repeats_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
+
+ALTER TABLE ONLY public.deposit_repeats
+    ADD CONSTRAINT deposit_repeats_deposit_id_fkey FOREIGN KEY (deposit_id) REFERENCES public.deposits(id);
 
 ALTER TABLE ONLY public.deposits
     ADD CONSTRAINT deposits_address_id_fkey FOREIGN KEY (address_id) REFERENCES public.addresses(id);

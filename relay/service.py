@@ -188,6 +188,8 @@ class RelayService:
                 await self._store.listen(self._take_notice, ready=self._worker.look_around)
             except StoreUnavailable as error:
                 _log.warning("relay-listener-lost", error=str(error))
+            except Exception:  # noqa: BLE001  # the worker looks around by itself; deliveries go on
+                _log.exception("relay-listener-broken")
             await asyncio.sleep(LISTEN_AGAIN_S)
 
     def _take_notice(self, channel: str, payload: str) -> None:
@@ -212,11 +214,17 @@ class RelayService:
     async def _run_challenges(self) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
-                with suppress(StoreUnavailable):  # the worker says so
-                    for challenge in await self._claim_challenges(CHALLENGES_MAX - len(self._asking)):
-                        task = group.create_task(self._ask(challenge))
-                        self._asking.add(task)
-                        task.add_done_callback(self._asking.discard)
+                try:
+                    claimed = await self._claim_challenges(CHALLENGES_MAX - len(self._asking))
+                except StoreUnavailable:
+                    claimed = []  # the worker says so
+                except Exception:  # noqa: BLE001  # as with housekeeping: deliveries go on
+                    _log.exception("relay-challenges-broken")
+                    claimed = []
+                for challenge in claimed:
+                    task = group.create_task(self._ask(challenge))
+                    self._asking.add(task)
+                    task.add_done_callback(self._asking.discard)
                 await asyncio.sleep(CHALLENGE_INTERVAL_S)
 
     async def _claim_challenges(self, room: int) -> list[Challenge]:

@@ -127,14 +127,18 @@ class EvmTransfers:
             conflict_keys=self._conflict_keys(position),
         )
 
-    def spent_by(self, key: ConflictKey) -> TxHash | None:
+    @property
+    def spends(self) -> Mapping[ConflictKey, TxHash]:
         if self._spends is None:
             self._spends = {
                 conflict_key: TxHash(parse_word(transaction.hash))
                 for transaction in self._transactions
                 if (conflict_key := compute_conflict_key(transaction)) is not None
             }
-        return self._spends.get(key)
+        return self._spends
+
+    def spent_by(self, key: ConflictKey) -> TxHash | None:
+        return self.spends.get(key)
 
     def _position_of(self, log: RawLog) -> int:
         # By hash: Ethermint counts the transactions of logs and of receipts differently.

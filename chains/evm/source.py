@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -20,7 +20,7 @@ from chains.evm.heads import HeadWatch
 from chains.evm.node import EvmNode, NetworkPin
 from chains.evm.provider import EvmProvider
 from chains.evm.rows import Verifier
-from chains.model import BlockHash, HeadReport
+from chains.model import AssetId, BlockHash, HeadReport
 from chains.port import Provider
 from chains.rpc.endpoints import EndpointBook, Health, compute_stale_after
 from chains.rpc.throttle import Budget, SharedBudget
@@ -195,12 +195,21 @@ class EvmSource:
 
         return await find_decimals_mismatches(self.choose_provider().node, self.traits.assets)
 
+    async def fetch_decimals(self) -> Mapping[AssetId, int]:
+        """What the contracts of listed tokens say of their decimals, where they say something."""
+        from chains.evm.tokens import fetch_decimals  # noqa: PLC0415  # as above
+
+        return await fetch_decimals(self.choose_provider().node, self.traits.assets)
+
     async def run_hints(self) -> None:
         """Listen for heads until cancelled; belongs in the follower's TaskGroup.
 
         Returns at once without a websocket endpoint: then the timer is all.
         """
         await self.heads.run()
+
+    def wake(self) -> None:
+        self._hinted.set()
 
     async def wait_for_hint(self, timeout_s: float) -> bool:
         try:

@@ -84,11 +84,11 @@ class Share:
             yield
         finally:
             self.held -= cost
-            left = self._held_by[who] - cost
-            if left:
+            left = self._held_by.get(who, 0) - cost
+            if left > 0:
                 self._held_by[who] = left
             else:
-                del self._held_by[who]
+                self._held_by.pop(who, None)  # it is not there while all that it holds costs nothing
 
 
 def share_streams() -> Share:

@@ -361,6 +361,7 @@ class ChainObject(Given, frozen=True):
     last_error: str | None
     reported_at: str | None
     moved_at: str | None
+    assets_held: dict[str, str] = {}
 
 
 class ChainList(Given, frozen=True):

@@ -118,3 +118,17 @@ async def test_a_trusted_proxy_may_hold_every_connection(proxied: World) -> None
         for client in clients:
             await client.send(request("GET", "/healthz"))
         assert {await client.status() for client in clients} == {200}
+
+
+async def test_calls_of_one_merchant_at_once_are_all_answered_and_keep_their_connections(
+    world: World,
+) -> None:
+    merchant = await world.create_merchant()
+    asked = request("GET", "/v1/addresses", key=merchant)
+    async with connected(world.base_url, AT_ONCE) as clients:
+        for _ in range(3):
+            for client in clients:
+                await client.send(asked)
+            for client in clients:
+                assert await client.status() == 200
+                await client.reader.readuntil(b"}")

@@ -23,6 +23,7 @@ from tests.mutants.edits import (
 from tests.mutants.planted_delivery import PLANTED_DELIVERY
 from tests.mutants.planted_edge import PLANTED_EDGE
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
+from tests.mutants.planted_following import PLANTED_FOLLOWING
 from tests.mutants.planted_storage import PLANTED_STORAGE
 
 PLANTED = (
@@ -293,6 +294,7 @@ PLANTED = (
     ),
     *PLANTED_EDGE,
     *PLANTED_EVIDENCE,
+    *PLANTED_FOLLOWING,
     *PLANTED_STORAGE,
     *PLANTED_DELIVERY,
 )

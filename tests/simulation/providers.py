@@ -284,6 +284,9 @@ class SimSource:
     async def run_hints(self) -> None:
         pass
 
+    def wake(self) -> None:
+        pass
+
     async def wait_for_hint(self, timeout_s: float) -> bool:
         return False
 

@@ -52,3 +52,15 @@ def test_with_few_files_no_merchant_has_all_of_the_calls() -> None:
     assert statuses == {429}
     with shares.merchants.hold("a", shares.merchants.each_max):
         assert refused_status(shares.merchants, "b", shares.merchants.each_max) is None
+
+
+def test_calls_that_cost_nothing_overlap_and_leave_nothing_behind() -> None:
+    share = Share(most=2, each_max=1, what="things")
+    first, second = share.hold("a", 0), share.hold("a", 0)
+    with second:
+        with first:
+            pass
+        with share.hold("a"):
+            assert refused_status(share, "a") == 429
+    assert share.held == 0
+    assert refused_status(share, "a") is None
