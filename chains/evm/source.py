@@ -72,7 +72,7 @@ class EvmSource:
     ) -> None:
         self.traits = traits
         self._clock = clock
-        self._pin = NetworkPin(traits.chain_number)
+        self._pin = NetworkPin(traits.chain_number, traits.identity)
         self._book = EndpointBook(compute_stale_after(traits.block_time_s))
         self._providers: dict[str, EvmProvider] = {}
         self._hinted = asyncio.Event()

@@ -96,7 +96,7 @@ def test_null_is_a_result() -> None:
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"invalid request"}}', NoBatches),
+        (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"invalid request"}}', Refused),
         (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"batch too large"}}', TooLarge),
         (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"message":"slow down"}}', Throttled),
         (b'{"jsonrpc":"2.0","id":1,"result":"0x1"}', NoBatches),
