@@ -8,16 +8,20 @@ deposit arrives, verified in full, by hash and while catching up.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from chains.errors import ChainError
+from chains.errors import ChainError, Inconsistent, Missing, Refused, Unreachable, WrongNetwork
 from chains.evm.receipts import ReceiptsForm
-from chains.model import VerificationLevel
+from chains.model import BlockHash, BlockRef, VerificationLevel
 from chains.rpc import batches
+from tests.faultproxy import faults
 from tests.faultproxy.fronts import (
+    Asked,
     Front,
+    Metered,
     allowing,
     answering_the_first,
     barring,
@@ -29,7 +33,7 @@ from tests.faultproxy.fronts import (
     rewritten,
     say,
 )
-from tests.live_evm.conftest import Faulty, paid_to
+from tests.live_evm.conftest import Faulty, MakeSource, paid_to
 
 pytestmark = pytest.mark.live
 
@@ -169,3 +173,188 @@ async def test_a_batch_limit_told_in_any_way_makes_batches_smaller(faulty: Fault
 @pytest.mark.parametrize("name", SHAPES)
 async def test_an_answer_is_paired_however_it_is_written(faulty: Faulty, name: str) -> None:
     await assert_understood(faulty, SHAPES[name])
+
+
+def at_genesis(answer: Any) -> Front:
+    """Block 0 is answered otherwise; everything else as it is."""
+    return per_call(
+        lambda call: answer if call["method"] == BY_NUMBER and call["params"][0] == "0x0" else None
+    )
+
+
+GENESIS: dict[str, Any] = {
+    "null": {"result": None},
+    "pruned": error(4444, "pruned history unavailable"),
+    "unknown": error(-32000, "block #0 not found"),
+    "denied": error(-32602, "only the last 128 blocks are served"),
+}
+
+
+@pytest.mark.parametrize("name", [*GENESIS, "the newest", "block 1"])
+async def test_a_node_without_its_genesis_says_what_to_configure_and_is_followed_by_it(
+    faulty: Faulty, make_source: MakeSource, name: str
+) -> None:
+    node = faulty.chain.node
+    other = {"the newest": "latest", "block 1": "0x1"}.get(name)
+    answer = GENESIS[name] if other is None else {"result": await node.call(BY_NUMBER, other, False)}
+    faulty.proxy.front = at_genesis(answer)
+    with pytest.raises(Refused, match=r"block 0, which tells its network.*identity = \{") as caught:
+        await faulty.provider.fetch_head_report()
+    assert not isinstance(caught.value, WrongNetwork)
+    known = BlockHash(bytes.fromhex((await node.block_hash(1))[2:]))
+    traits = replace(faulty.chain.traits(), identity=BlockRef(1, known))
+    source = make_source(traits, faulty.proxy.url)
+    assert await source.choose_provider().fetch_genesis_hash() == known
+    source.pin_genesis(known)
+    await faulty.chain.pay(5)
+    blocks = await source.choose_provider().fetch_blocks(1, 2)
+    assert paid_to(blocks[1]) == [("token", 5)]
+
+
+async def test_another_block_at_the_identity_height_is_another_network(
+    faulty: Faulty, make_source: MakeSource
+) -> None:
+    traits = replace(faulty.chain.traits(), identity=BlockRef(1, BlockHash(b"\x07" * 32)))
+    with pytest.raises(WrongNetwork, match="at height 1"):
+        await make_source(traits, faulty.proxy.url).choose_provider().fetch_head_report()
+
+
+async def test_an_empty_block_needs_neither_receipts_nor_trace(
+    faulty: Faulty, make_source: MakeSource
+) -> None:
+    await faulty.chain.node.mine(3)
+    refused = error(-32000, "genesis is not traceable")
+    faulty.proxy.front = per_call(lambda call: refused if call["method"] in (RECEIPTS, TRACE) else None)
+    provider = make_source(faulty.chain.traits(traces=True), faulty.proxy.url).choose_provider()
+    blocks = [*await provider.fetch_blocks(0, 0), *await provider.fetch_blocks(2, 4)]
+    (again,) = await provider.fetch_blocks_by_hash([blocks[-1].header.hash])
+    assert {block.level for block in [*blocks, again]} == {VerificationLevel.FULL}
+    assert faulty.proxy.calls["eth_getTransactionReceipt"] == 0
+    with pytest.raises(Refused, match="not traceable"):
+        await provider.fetch_blocks(1, 1)
+
+
+async def test_a_block_that_hides_its_transactions_is_not_taken_for_an_empty_one(
+    faulty: Faulty, make_source: MakeSource
+) -> None:
+    await faulty.chain.pay(5)
+    faulty.proxy.bend(BY_HASH, faults.no_transactions)
+    faulty.proxy.bend(RECEIPTS, faults.failing(-32000, "no"))
+    for profile in ("full", "agreement"):
+        provider = make_source(faulty.chain.traits(profile=profile), faulty.proxy.url).choose_provider()
+        text = await faulty.chain.node.block_hash(2)
+        with pytest.raises(Inconsistent):
+            await provider.fetch_blocks_by_hash([BlockHash(bytes.fromhex(text[2:]))])
+
+
+async def test_a_hole_in_the_chain_is_said_and_never_skipped(faulty: Faulty) -> None:
+    await faulty.chain.pay(5)
+    await faulty.chain.node.mine(3)
+    faulty.proxy.front = per_call(
+        lambda call: {"result": None} if call["params"][:1] == ["0x2"] and "Block" in call["method"] else None
+    )
+    await faulty.provider.fetch_head_report()
+    for fetch in (faulty.provider.fetch_blocks, faulty.provider.fetch_headers):
+        with pytest.raises(Missing, match=r"0x2|2.*head 5|head 5.*2"):
+            await fetch(1, 4)
+
+
+def limited_traces(size_max: int) -> Front:
+    """Traces of so many blocks at once; a larger batch is refused in a list of one."""
+
+    async def front(asked: Asked) -> Any:
+        if sum(call["method"] == TRACE for call in asked.calls) > size_max:
+            return say([{"jsonrpc": "2.0", "id": None} | error(-32000, "trace result exceeds the limit")])
+        return await plain(asked)
+
+    return front
+
+
+async def test_traces_are_asked_for_in_batches_as_small_as_the_node_wants(
+    faulty: Faulty, make_source: MakeSource
+) -> None:
+    for amount in range(1, 6):
+        await faulty.chain.pay(amount)
+    faulty.proxy.front = limited_traces(2)
+    provider = make_source(faulty.chain.traits(traces=True), faulty.proxy.url).choose_provider()
+    blocks = await forgiving(lambda: provider.fetch_blocks(1, 6))
+    assert [paid_to(block) for block in blocks[1:]] == [[("token", amount)] for amount in range(1, 6)]
+    usual = provider.node.abilities.block_bytes_usual
+    provider.node.abilities.block_bytes_usual = 1.0
+    await provider.fetch_blocks(2, 2)
+    untraced = make_source(faulty.chain.traits(), faulty.proxy.url).choose_provider()
+    untraced.node.abilities.block_bytes_usual = 1.0
+    await untraced.fetch_blocks(2, 2)
+    sizes = [one.node.abilities.block_bytes_usual for one in (provider, untraced)]
+    assert sizes[0] > sizes[1], "what a trace weighs is counted"
+    assert usual > 0
+
+
+async def test_an_error_without_an_id_to_a_single_call_is_that_calls(faulty: Faulty) -> None:
+    faulty.provider.node.batches.size.narrow(1)
+    faulty.proxy.front = rewritten(lambda answer: answer | {"id": None} if "error" in answer else answer)
+    faulty.proxy.bend(RECEIPTS, faults.failing(-32000, "not for you"))
+    assert paid_to(await faulty.paid_block()) == [("token", 1_500_000)]
+    assert faulty.provider.node.abilities.receipts.last_refusal.endswith("not for you (-32000)")
+
+
+@pytest.mark.parametrize("traces", [False, True])
+async def test_a_healthy_node_is_asked_no_more_than_it_takes(
+    faulty: Faulty, make_source: MakeSource, traces: bool
+) -> None:
+    provider = make_source(faulty.chain.traits(traces=traces), faulty.proxy.url).choose_provider()
+    await faulty.chain.pay(5)
+    await provider.fetch_head_report()
+    text = await faulty.chain.node.block_hash(2)
+    faulty.proxy.calls.clear()
+    exchanges = faulty.proxy.http_exchanges
+    await provider.fetch_blocks_by_hash([BlockHash(bytes.fromhex(text[2:]))])
+    assert faulty.proxy.calls == {BY_HASH: 1, RECEIPTS: 1} | ({TRACE: 1} if traces else {})
+    assert faulty.proxy.http_exchanges == exchanges + 1
+    faulty.proxy.calls.clear()
+    await provider.fetch_blocks(0, 2)
+    assert faulty.proxy.calls == {BY_NUMBER: 3, RECEIPTS: 3} | ({TRACE: 2} if traces else {}), (
+        "block 0 is empty and needs no trace"
+    )
+
+
+async def test_twenty_calls_a_second_without_batches_still_catch_up(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "PAUSE_S", 1.0)
+    for amount in range(1, 16):
+        await faulty.chain.pay(amount)
+    metered = Metered(20, lambda _: say(error(-32005, "rate limit exceeded") | {"id": None}, 429))
+    faulty.proxy.front = metered
+    provider = faulty.provider
+    blocks = await provider.fetch_blocks(1, 16)
+    assert [paid_to(block) for block in blocks[1:]] == [[("token", amount)] for amount in range(1, 16)]
+    assert 1 <= metered.refused <= 3
+    assert faulty.proxy.calls[BY_NUMBER] == 16 + 1, "what was answered is not asked for again"
+    assert provider.node.budget.rate_per_s <= 20
+
+
+async def test_receipts_of_a_window_that_broke_off_are_not_asked_for_again(faulty: Faulty) -> None:
+    for amount in range(1, 7):
+        await faulty.chain.pay(amount)
+    faulty.provider.node.batches.size.narrow(1)
+    faulty.proxy.bend(RECEIPTS, faults.failing(-32601, "the method does not exist"))
+    faulty.proxy.bend(
+        "eth_getTransactionReceipt", faults.failing(-32603, "upstream lost"), times=1, when=after_calls(4)
+    )
+    with pytest.raises(Unreachable):
+        await faulty.provider.fetch_blocks(2, 7)
+    blocks = await faulty.provider.fetch_blocks(2, 7)
+    assert [paid_to(block) for block in blocks] == [[("token", amount)] for amount in range(1, 7)]
+    assert faulty.proxy.calls["eth_getTransactionReceipt"] == 6 + 1
+
+
+def after_calls(count: int) -> Any:
+    """True from the call after so many on."""
+    seen = [0]
+
+    def is_due(_params: list[Any]) -> bool:
+        seen[0] += 1
+        return seen[0] > count
+
+    return is_due
