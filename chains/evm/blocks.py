@@ -153,7 +153,7 @@ async def _fetch_rows(node: EvmNode, lane: Lane, reading: Reading, references: S
     rows: list[_Rows] = []
     for position, reference in enumerate(references):
         raw_block, *others = outcomes[position * width : (position + 1) * width]
-        block = decode_block(_expect(raw_block, describe_block(node, reference), reference))
+        block = decode_block(_expect(raw_block, describe_block(node, reference)))
         receipts: RawReceipts | ChainError | None = None
         if form is not ReceiptsForm.BY_TRANSACTION:
             receipts = read_receipts(others.pop(0), block)
@@ -208,7 +208,7 @@ async def _complete_traces(node: EvmNode, lane: Lane, reading: Reading, rows: Se
             row.trace = outcome
     for row in rows:
         assert row.trace is not None, "every block with transactions was asked for"
-        row.trace = _expect(row.trace, "trace of block", row.block.hash)
+        row.trace = _expect(row.trace, f"trace of block {row.block.hash}")
 
 
 def _is_answered(outcome: Outcome | None) -> bool:
@@ -240,10 +240,10 @@ def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: _
 
 
 def describe_block(node: EvmNode, reference: str) -> str:
-    """What is lacking where a block is not held: a height below the node's own head is a hole, not lag."""
+    """A block that is not held: at a height below the node's own head that is a hole, not lag."""
     if len(reference) == HASH_TEXT_LENGTH or int(reference, 16) > node.head_height:
-        return "block"
-    return f"block (though it claims the head {node.head_height})"
+        return f"block {reference}"
+    return f"block {int(reference, 16)}, though it claims the head {node.head_height}"
 
 
 def _is_mixed(rows: _Rows) -> bool:
@@ -261,10 +261,10 @@ def _trace_call(block_hash: str) -> Call:
     return Call(TRACE_METHOD, (block_hash, TRACE_OPTIONS))
 
 
-def _expect(outcome: Outcome, what: str, reference: str) -> Raw:
+def _expect(outcome: Outcome, what: str) -> Raw:
     raw = expect_result(outcome)
     if is_null(raw):
-        raise Missing(f"does not hold the {what} {reference}")
+        raise Missing(f"does not hold the {what}")
     return raw
 
 

@@ -119,10 +119,10 @@ class EvmNode:
             await self._ensure_identity(lane, patient=patient)
         except ChainError as error:
             self.forget_identity()
-            raise name_provider(error, self.name) from None
+            raise self._name(error) from None
         for outcome in outcomes:
             if isinstance(outcome, ChainError):
-                name_provider(outcome, self.name)
+                self._name(outcome)
         return outcomes
 
     async def fetch_genesis_hash(self, lane: Lane) -> BlockHash:
@@ -142,6 +142,11 @@ class EvmNode:
         if number != self.pin.chain_number:
             self.forget_identity()
             raise WrongNetwork(f"serves chain {number}, not {self.pin.chain_number}", provider=self.name)
+
+    def _name(self, error: ChainError) -> ChainError:
+        if not error.provider:
+            error.detail = self._transport.redact(error.detail)
+        return name_provider(error, self.name)
 
     async def _ensure_identity(self, lane: Lane, *, patient: bool = False) -> None:
         if self._is_identified():

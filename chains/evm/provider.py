@@ -110,7 +110,7 @@ class EvmProvider:
     def _read_header(self, height: int, outcome: Outcome) -> Header:
         raw = expect_result(outcome)
         if is_null(raw):
-            raise Missing(f"does not hold the {describe_block(self.node, hex(height))} {height}")
+            raise Missing(f"does not hold the {describe_block(self.node, hex(height))}")
         header = decode_header(raw)
         if header.height != height:
             raise Inconsistent(f"answered height {height} with block {header.height}")

@@ -205,27 +205,24 @@ class HttpTransport:
         if status == 413:
             raise TooLarge("HTTP 413", provider=self.name)
         kind = Unreachable if status >= 500 or status in (408, 425) else Refused
-        words = b"" if content.lstrip()[:1] == b"<" else self._redact(content)
-        error = classify_text(f"HTTP {status}", words, kind)
-        raise error
+        words = b"" if content.lstrip()[:1] == b"<" else content[: 4 * DETAIL_LENGTH_MAX]
+        raise classify_text(f"HTTP {status}", words, kind)
 
-    def _redact(self, content: bytes) -> bytes:
-        """The beginning of a stranger's words, without what they may repeat of our URL and headers."""
-        text = content[: 4 * DETAIL_LENGTH_MAX].decode("utf-8", "replace")
+    def redact(self, text: str) -> str:
+        """A stranger's words without what they may repeat of our URL and headers."""
         url = self._url
-        secrets = [
+        secrets = {
             *url.parts,
             *url.query.values(),
             url.user,
             url.password,
             url.raw_path_qs,
             *self._headers.values(),
-        ]
-        for secret in sorted(
-            {one for one in secrets if one and len(one) >= SECRET_LENGTH_MIN}, key=len, reverse=True
-        ):
+        }
+        long_enough = (one for one in secrets if one and len(one) >= SECRET_LENGTH_MIN)
+        for secret in sorted(long_enough, key=len, reverse=True):
             text = text.replace(secret, "…")
-        return text.encode()
+        return text
 
     def _check_content(self, content: bytes) -> None:
         opening = content[:512].lstrip()[:1]

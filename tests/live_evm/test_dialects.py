@@ -255,7 +255,7 @@ async def test_a_hole_in_the_chain_is_said_and_never_skipped(faulty: Faulty) -> 
     )
     await faulty.provider.fetch_head_report()
     for fetch in (faulty.provider.fetch_blocks, faulty.provider.fetch_headers):
-        with pytest.raises(Missing, match=r"0x2|2.*head 5|head 5.*2"):
+        with pytest.raises(Missing, match="does not hold the block 2, though it claims the head 5"):
             await fetch(1, 4)
 
 
