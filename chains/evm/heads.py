@@ -95,6 +95,7 @@ class HeadWatch:
     ) -> None:
         self.subscribed_to = ""
         self.hints_count = 0
+        self.last_trouble = ""
         self._endpoints = list(endpoints)
         self._on_hint = on_hint
         self._silence_s = silence_s or max(SILENCE_BLOCKS * block_time_s, SILENCE_MIN_S)
@@ -121,6 +122,7 @@ class HeadWatch:
         try:
             await self._listen(endpoint)
         except HeadsLost as lost:
+            self.last_trouble = str(lost)
             if not self._is_lost:
                 self._log.warning("heads-lost", provider=endpoint.host, reason=str(lost))
             self._is_lost = True
