@@ -61,13 +61,28 @@ class Reading:
     completeness: Completeness
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Rows:
+    """The raw answers about one block; `trace` None where none was asked for."""
+
+    block: RawBlock
+    receipts: RawReceipts
+    trace: Raw | None
+
+
+@dataclass(slots=True)
+class _Draft:
     """The answers about one block while they are completed; None where something was not asked for yet."""
 
     block: RawBlock
     receipts: RawReceipts | ChainError | None
     trace: Outcome | None
+
+    def finish(self) -> _Rows:
+        """The complete answers."""
+        assert isinstance(self.receipts, list), "receipts are complete, or were raised for"
+        assert not isinstance(self.trace, ChainError), "a refused trace was raised for"
+        return _Rows(self.block, self.receipts, self.trace)
 
 
 def believe_consistent(_block: RawBlock, _receipts: RawReceipts) -> VerificationLevel:
@@ -150,65 +165,68 @@ async def _fetch_rows(node: EvmNode, lane: Lane, reading: Reading, references: S
             calls.append(_trace_call(reference))
     outcomes = await node.ask(calls, lane, patient=True)
     width = len(calls) // len(references)
-    rows: list[_Rows] = []
+    drafts: list[_Draft] = []
     for position, reference in enumerate(references):
         raw_block, *others = outcomes[position * width : (position + 1) * width]
         block = decode_block(_expect(raw_block, describe_block(node, reference)))
         receipts: RawReceipts | ChainError | None = None
         if form is not ReceiptsForm.BY_TRANSACTION:
             receipts = read_receipts(others.pop(0), block)
-        rows.append(_Rows(block, receipts, others[0] if others else None))
-    await _complete_receipts(node, lane, reading, rows, may_reshape=by_hash and form is ReceiptsForm.BY_HASH)
-    await _complete_traces(node, lane, reading, rows)
-    for row in rows:
-        _note_size(node.abilities, row)
+        drafts.append(_Draft(block, receipts, others[0] if others else None))
+    await _complete_receipts(
+        node, lane, reading, drafts, may_reshape=by_hash and form is ReceiptsForm.BY_HASH
+    )
+    await _complete_traces(node, lane, reading, drafts)
+    rows = [draft.finish() for draft in drafts]
+    for one in rows:
+        _note_size(node.abilities, one)
     return rows
 
 
 async def _complete_receipts(
-    node: EvmNode, lane: Lane, reading: Reading, rows: Sequence[_Rows], *, may_reshape: bool
+    node: EvmNode, lane: Lane, reading: Reading, drafts: Sequence[_Draft], *, may_reshape: bool
 ) -> None:
     """Receipts that were refused while their block is there, by another way of the same node."""
     way = node.abilities.receipts
-    for row in rows:
-        if not isinstance(row.receipts, list) and is_without_receipts(reading.rules, row.block):
-            row.receipts, row.block.receipts_raw = [], (EMPTY_LIST,)
-    lacking = [row for row in rows if not isinstance(row.receipts, list)]
-    refusals = [row.receipts for row in lacking if isinstance(row.receipts, ChainError)]
-    if any(isinstance(row.receipts, list) and row.receipts for row in rows):
+    for draft in drafts:
+        if not isinstance(draft.receipts, list) and is_without_receipts(reading.rules, draft.block):
+            draft.receipts, draft.block.receipts_raw = [], (EMPTY_LIST,)
+    lacking = [draft for draft in drafts if not isinstance(draft.receipts, list)]
+    refusals = [draft.receipts for draft in lacking if isinstance(draft.receipts, ChainError)]
+    if any(isinstance(draft.receipts, list) and draft.receipts for draft in drafts):
         way.note_given()
     if not lacking:
         return
     if may_reshape and any(is_form_refused(refusal) for refusal in refusals):
-        calls = [receipts_call(ReceiptsForm.BY_OBJECT, row.block.hash, by_hash=True) for row in lacking]
-        for row, outcome in zip(lacking, await node.ask(calls, lane, patient=True), strict=True):
-            row.receipts = read_receipts(outcome, row.block)
-        if all(isinstance(row.receipts, list) for row in lacking):
+        calls = [receipts_call(ReceiptsForm.BY_OBJECT, draft.block.hash, by_hash=True) for draft in lacking]
+        for draft, outcome in zip(lacking, await node.ask(calls, lane, patient=True), strict=True):
+            draft.receipts = read_receipts(outcome, draft.block)
+        if all(isinstance(draft.receipts, list) for draft in lacking):
             way.form = ReceiptsForm.BY_OBJECT
             return
-    found = await fetch_one_by_one(node, lane, reading.rules, [row.block for row in lacking])
-    for row, receipts in zip(lacking, found, strict=True):
-        row.receipts = receipts
+    found = await fetch_one_by_one(node, lane, reading.rules, [draft.block for draft in lacking])
+    for draft, receipts in zip(lacking, found, strict=True):
+        draft.receipts = receipts
         way.note_block_by_transaction()
     if refusals:
         way.note_refused(refusals[0])
 
 
-async def _complete_traces(node: EvmNode, lane: Lane, reading: Reading, rows: Sequence[_Rows]) -> None:
+async def _complete_traces(node: EvmNode, lane: Lane, reading: Reading, drafts: Sequence[_Draft]) -> None:
     """The traces of blocks in which something ran; nothing moved in the others, whether traced or not."""
     if not reading.traits.traces:
         return
-    for row in rows:
-        if not row.block.transactions and not _is_answered(row.trace):
-            row.trace = EMPTY_LIST
-    untraced = [row for row in rows if row.trace is None]
+    for draft in drafts:
+        if not draft.block.transactions and not _is_answered(draft.trace):
+            draft.trace = EMPTY_LIST
+    untraced = [draft for draft in drafts if draft.trace is None]
     if untraced:
-        calls = [_trace_call(row.block.hash) for row in untraced]
-        for row, outcome in zip(untraced, await node.ask(calls, lane, patient=True), strict=True):
-            row.trace = outcome
-    for row in rows:
-        assert row.trace is not None, "every block with transactions was asked for"
-        row.trace = _expect(row.trace, f"trace of block {row.block.hash}")
+        calls = [_trace_call(draft.block.hash) for draft in untraced]
+        for draft, outcome in zip(untraced, await node.ask(calls, lane, patient=True), strict=True):
+            draft.trace = outcome
+    for draft in drafts:
+        assert draft.trace is not None, "every block with transactions was asked for"
+        draft.trace = _expect(draft.trace, f"trace of block {draft.block.hash}")
 
 
 def _is_answered(outcome: Outcome | None) -> bool:
@@ -218,14 +236,13 @@ def _is_answered(outcome: Outcome | None) -> bool:
 def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: _Rows) -> Block:
     """Check the rows of one block, then say what moved in it."""
     block, receipts = rows.block, rows.receipts
-    assert isinstance(receipts, list), "receipts are complete, or were raised for"
     check_block(reading.rules, asked_hash, block, receipts)
     try:
         level = reading.verifier(block, receipts)
     except (ValueError, KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
         raise Inconsistent(f"block {block.hash} cannot be verified: {error}") from error
     block.raw, block.receipts_raw = Raw(), ()
-    trace = decode_trace(rows.trace, block, receipts) if isinstance(rows.trace, Raw) else None
+    trace = None if rows.trace is None else decode_trace(rows.trace, block, receipts)
     decoded = decode_transfers(reading.assets, block, receipts, () if trace is None else trace.moves)
     return Block(
         header=compute_header(block),
@@ -248,8 +265,7 @@ def describe_block(node: EvmNode, reference: str) -> str:
 
 def _is_mixed(rows: _Rows) -> bool:
     """Whether receipts asked for by height belong to another fork's block."""
-    receipts = rows.receipts if isinstance(rows.receipts, list) else []
-    return any(receipt.block_hash != rows.block.hash for receipt in receipts[:1])
+    return any(receipt.block_hash != rows.block.hash for receipt in rows.receipts[:1])
 
 
 def _block_call(reference: str) -> Call:
@@ -275,7 +291,7 @@ def _window_blocks(abilities: Abilities) -> int:
 def _note_size(abilities: Abilities, rows: _Rows) -> None:
     # Quick to believe in larger blocks, slow to believe in smaller ones.
     answers = [rows.block.raw, *rows.block.receipts_raw]
-    if isinstance(rows.trace, Raw):
+    if rows.trace is not None:
         answers.append(rows.trace)
     size_bytes = max(1024, sum(memoryview(answer).nbytes for answer in answers))
     weight = 0.5 if size_bytes > abilities.block_bytes_usual else 0.05

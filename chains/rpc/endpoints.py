@@ -22,6 +22,9 @@ DISTRUST_MAX_S = 3_600.0
 MISSING_FREE = 3
 """So many answers in a row that a block is not held yet are ordinary lag."""
 
+HEAD_FALL_BLOCKS_MAX = 1_024
+"""A head that falls further was an absurd claim; machines behind one name differ by less."""
+
 LAG_BLOCKS_MAX = 3
 STALE_MIN_S = 30.0
 STALE_BLOCKS = 10
@@ -123,6 +126,9 @@ class EndpointBook:
         honest ones look late.  One whose head stands still is asked last.
         """
         health = self.healths[name]
+        if head_height < health.head_height_max - HEAD_FALL_BLOCKS_MAX:
+            # Nobody was ever up there: left standing, it would stand still for ever.
+            health.head_height_max = -1
         if head_height > health.head_height_max:
             health.head_height_max = head_height
             health.head_advanced_at_s = now_s

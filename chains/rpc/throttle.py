@@ -27,6 +27,7 @@ RATE_UNLIMITED_PER_S = 5_000.0
 SHRINK_BY = 0.5
 GROW_BY = 0.05
 GROW_NEAR_LIMIT_BY = 0.002
+GROW_NEAR_LIMIT_PER_S = 0.5
 LIMIT_NEAR_FROM, LIMIT_NEAR_TO = 0.8, 1.25
 """Around a rate that was refused it climbs slowly: a node that counts per second refuses it again each time."""
 
@@ -151,7 +152,7 @@ class Budget:
         if refused_per_s is not None and (
             LIMIT_NEAR_FROM * refused_per_s <= self._rate <= LIMIT_NEAR_TO * refused_per_s
         ):
-            return max(self._rate * GROW_NEAR_LIMIT_BY, 0.02)
+            return max(self._rate * GROW_NEAR_LIMIT_BY, GROW_NEAR_LIMIT_PER_S / self._rate)
         return max(self._rate * GROW_BY, 0.5)
 
     def _shrink(self) -> None:

@@ -126,6 +126,16 @@ def test_a_boasted_head_does_not_make_the_honest_ones_late() -> None:
     assert one.choose_order(1) == ["a", "b", "c"]
 
 
+def test_one_absurd_head_is_forgotten_with_the_next_honest_one() -> None:
+    one = book()
+    one.record_head("a", 10**9, 0)
+    for second in range(0, 100, 10):
+        one.record_head("a", 100 + second, second)
+        one.record_head("b", 100 + second, second)
+    assert one.choose_order(95) == ["a", "b", "c"], "it is not late for ever"
+    assert one.healths["a"].head_height_max == 190
+
+
 def test_a_slow_chain_may_stand_still_for_longer() -> None:
     assert compute_stale_after(0.25) == 30
     assert compute_stale_after(12) == 120
