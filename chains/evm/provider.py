@@ -33,6 +33,9 @@ from chains.traits import FinalByTag
 HEAD_DEADLINE_S = 10.0
 """A head that takes longer is no news; whole blocks may (`transport`)."""
 
+OPINION_HEADERS_MAX = 8
+"""Few headers are an opinion, for which nobody waits; many are a search, which a refused rate should not undo."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvmProvider:
@@ -84,7 +87,8 @@ class EvmProvider:
         heights = range(height_first, height_last + 1)
         calls = [Call("eth_getBlockByNumber", (hex(height), False)) for height in heights]
         with self._blamed():
-            outcomes = await self.node.ask(calls, self.lane, patient=True) if calls else []
+            patient = len(calls) > OPINION_HEADERS_MAX
+            outcomes = await self.node.ask(calls, self.lane, patient=patient) if calls else []
             return [
                 self._read_header(height, outcome) for height, outcome in zip(heights, outcomes, strict=True)
             ]

@@ -22,6 +22,7 @@ from tests.mutants.planted import PLANTED
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("chains", "indexer", "relay", "gateway", "migrations", "tests", "pyproject.toml")
+ANVIL = [path.parent for path in ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")]
 SECONDS_MAX = 600
 POSTGRES_SCHEDULES = "40"
 
@@ -67,6 +68,8 @@ def judge(planted: Planted, schedules: int, seed: int) -> Verdict:
 def questions(planted: Planted, schedules: int, seed: int) -> list[tuple[str, list[str]]]:
     """Who is asked, in this order, and by which command."""
     pytest = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    if planted.asks:
+        return [("tests", [*pytest, *planted.asks])]
     if planted.on_database:
         return [
             ("database", [*pytest, "tests/database/indexer"]),
@@ -84,6 +87,7 @@ def complaint_of(command: list[str], tree: Path) -> str | None:
     environment = {
         **os.environ,
         "PYTHONPATH": str(tree),
+        "PATH": os.pathsep.join([*map(str, ANVIL), os.environ.get("PATH", "")]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "CHAINBELL_POSTGRES_SCHEDULES": POSTGRES_SCHEDULES,
     }
