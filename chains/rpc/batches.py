@@ -93,6 +93,7 @@ class Batches:
         self._id_next = 1
         self._failed_in_a_row = self._failed_calls = 0
         self._own_words: set[str] = set()
+        self.asked_apart: set[tuple[str, str]] = set()
 
     async def ask(
         self, calls: Sequence[Call], lane: Lane, *, deadline_s: float | None = None, patient: bool = False
@@ -167,7 +168,9 @@ class _Asking:
         self._refused_alone = 0
         self._doubts: list[_Doubt] = []
         self._outcomes: list[Outcome | None] = [None] * len(calls)
-        self.parts: deque[Sequence[int]] = deque([range(len(calls))] if calls else [])
+        together = [index for index, call in enumerate(calls) if _tag_of(call) not in batches.asked_apart]
+        apart = [[index] for index, call in enumerate(calls) if _tag_of(call) in batches.asked_apart]
+        self.parts: deque[Sequence[int]] = deque(part for part in (together, *apart) if part)
 
     def collect(self) -> list[Outcome]:
         """All outcomes, when no part is left."""
@@ -217,6 +220,9 @@ class _Asking:
             if self._refused_alone >= min(REFUSED_ALONE_MAX, len(self._calls)) and not self._answered:
                 raise error
             self._put(part[0], error)
+            tag = _tag_of(self._calls[part[0]])
+            if self._doubts and tag[1]:
+                self._batches.asked_apart.add(tag)
         elif isinstance(error, NoBatches | TooLarge):
             self._shrink(part, 1 if isinstance(error, NoBatches) else len(part) // 2)
         else:
@@ -283,6 +289,12 @@ class _Asking:
                 self._doubts.remove(doubt)
                 if not doubt.is_excused:
                     self._batches.size.narrow(doubt.size // 2)
+
+
+def _tag_of(call: Call) -> tuple[str, str]:
+    """A call for a block by tag, as every head is: one that costs a whole batch is asked apart from then on."""
+    first = call.params[0] if call.params else ""
+    return call.method, first if isinstance(first, str) and not first.startswith("0x") else ""
 
 
 def _words_of(error: ChainError) -> str:

@@ -35,6 +35,7 @@ _Kind = type[ChainError]
 
 # Ordered: the first that matches decides, so the narrow stand before the wide.
 _WORDINGS: tuple[tuple[_Kind, str], ...] = (
+    (TooLarge, r"batch.{0,40}(?:more than|over|above|greater)"),
     (NoBatches, r"batch.*(?:not (?:supported|allowed|enabled)|disabled)"),
     (TooLarge, r"batch.*(?:too (?:large|many|big|long)|limit|exceed|maximum|max)"),
     (
@@ -44,13 +45,20 @@ _WORDINGS: tuple[tuple[_Kind, str], ...] = (
     (TooLarge, r"(?:response|result|content|payload|body).{0,30}(?:too large|too big|size exceed|exceeds)"),
     (TooLarge, r"query returned more than|(?:max|maximum) response size|request entity too large"),
     (Throttled, r"too many requests|rate.?limit|requests? per (?:second|minute|day)"),
-    (Throttled, r"throughput|compute units"),
+    (
+        Throttled,
+        r"throughput|compute units|\brps\b|(?:calls?|requests?|req) ?(?:/|per) ?(?:s|sec|second|min)\b",
+    ),
+    (Throttled, r"(?:rate|requests?) (?:limit )?(?:limit|exceeded|reached)|/ ?second"),
     (Throttled, r"(?:quota|capacity|credits?|daily|monthly).{0,40}(?:exceed|exhaust|reach|limit)"),
     (UnknownMethod, r"method.{0,80}(?:not found|not supported|unsupported|does not exist)"),
     (UnknownMethod, r"method.{0,80}(?:not available|not allowed)"),
     (UnknownMethod, r"(?:unsupported|unknown|unavailable|no such) method|not (?:yet )?implemented"),
     (UnknownMethod, r"method.{0,80}(?:white|allow)-?list"),
-    (Refused, r"(?:free|current|your) (?:tier|plan)|paid (?:tier|plan)|upgrade (?:to|your)"),
+    (
+        Refused,
+        r"(?:not (?:available|supported|allowed|included|enabled)|requires).{0,60}(?:tier|plan|add-?on)",
+    ),
     (Refused, r"pruned|history.{0,30}(?:unavailable|not available)|missing trie node|archive"),
     (Refused, r"state.{0,40}(?:not available|unavailable)|old data not available"),
     (Missing, r"(?:header|block|receipts?|resource|transaction).{0,90}not (?:be )?found"),

@@ -7,6 +7,7 @@ deposit arrives, verified in full, by hash and while catching up.
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -14,11 +15,13 @@ from typing import Any
 import pytest
 
 from chains.errors import ChainError, Inconsistent, Missing, Refused, Unreachable, WrongNetwork
-from chains.evm.receipts import ReceiptsForm
+from chains.evm.receipts import STATE_SYNC_PREFIX, ReceiptsForm
+from chains.evm.verify.hashing import compute_keccak
 from chains.model import BlockHash, BlockRef, VerificationLevel
 from chains.rpc import batches
 from tests.faultproxy import faults
 from tests.faultproxy.fronts import (
+    Answer,
     Asked,
     Front,
     Metered,
@@ -52,7 +55,16 @@ def without(key: str) -> Any:
     return lambda answer: {name: value for name, value in answer.items() if name != key}
 
 
+def cut_receipts(answer: Answer) -> Answer:
+    """A list of receipts ends after the first."""
+    result = answer.get("result")
+    if isinstance(result, list) and result and "cumulativeGasUsed" in result[0]:
+        return answer | {"result": result[:1]}
+    return answer
+
+
 NO_RECEIPTS: dict[str, Front] = {
+    "a list that is cut": rewritten(cut_receipts),
     "no such method": refusing(RECEIPTS, error(-32601, "the method does not exist/is not available")),
     "not whitelisted": refusing(RECEIPTS, error(-32001, "rpc method is not whitelisted")),
     "free tier": refusing(
@@ -104,6 +116,16 @@ FEW: dict[str, Front] = {
         1, lambda _: say({"jsonrpc": "2.0", "id": None} | error(-32600, "Invalid Request"))
     ),
     "no batches, in words": allowing(1, lambda _: say("batch is not supported", 405, "text/plain")),
+    "objects one after the other": allowing(
+        1, lambda asked: say("".join(json.dumps({"id": call["id"], "result": None}) for call in asked.calls))
+    ),
+    "an empty body": allowing(3, lambda _: say("", 204)),
+    "more than three": allowing(
+        3,
+        lambda asked: say(
+            error(31, "Batch of more than 3 requests are not allowed on free tier") | {"id": 0}, 500
+        ),
+    ),
     "no batches, only the first": allowing(1, lambda _: say({"jsonrpc": "2.0", "id": 1, "result": "0x7a69"})),
     "an empty list": allowing(3, lambda _: say([])),
 }
@@ -166,7 +188,7 @@ async def test_block_receipts_refused_for_any_reason_are_asked_for_one_by_one(
 async def test_a_batch_limit_told_in_any_way_makes_batches_smaller(faulty: Faulty, name: str) -> None:
     await assert_understood(faulty, FEW[name])
     size = faulty.provider.node.batches.size.calls_max
-    assert size == 1 if "no batches" in name else 1 <= size <= 3
+    assert size == 1 if "no batches" in name else 1 <= size <= 3, size
     assert faulty.provider.node.abilities.receipts.choose_form() is ReceiptsForm.BY_HASH
 
 
@@ -358,3 +380,69 @@ def after_calls(count: int) -> Any:
         return seen[0] > count
 
     return is_due
+
+
+async def test_a_tag_that_costs_the_whole_batch_is_asked_apart(faulty: Faulty) -> None:
+    async def front(asked: Asked) -> Any:
+        if any(call["params"][:1] == ["safe"] for call in asked.calls):
+            return say("unknown block tag", 400, "text/plain")
+        return await plain(asked)
+
+    await faulty.chain.node.mine(3)
+    faulty.proxy.front = front
+    for _ in range(2):
+        report = await faulty.provider.fetch_head_report()
+        assert report.safe is None
+        assert report.final is not None
+    exchanges = faulty.proxy.http_exchanges
+    await faulty.provider.fetch_head_report()
+    assert faulty.proxy.http_exchanges == exchanges + 2, "the head, and the tag alone"
+    assert faulty.provider.node.batches.size.calls_max == batches.BATCH_CALLS_MAX
+
+
+async def test_calls_of_a_batch_that_are_throttled_are_asked_again_and_no_others(faulty: Faulty) -> None:
+    for amount in range(1, 6):
+        await faulty.chain.pay(amount)
+
+    async def front(asked: Asked) -> Any:
+        rest = error(429, "Your app has exceeded its compute units per second capacity")
+        answers = [await asked.answer_one(call) for call in asked.calls[:4]]
+        answers += [{"id": call["id"]} | rest for call in asked.calls[4:]]
+        return say(answers if asked.batched else answers[0])
+
+    faulty.proxy.front = front
+    blocks = await faulty.provider.fetch_blocks(2, 6)
+    assert [paid_to(block) for block in blocks] == [[("token", amount)] for amount in range(1, 6)]
+    assert faulty.proxy.calls[BY_NUMBER] + faulty.proxy.calls[RECEIPTS] == 10 + 1
+
+
+async def test_a_node_that_closes_after_every_answer_is_followed(faulty: Faulty) -> None:
+    async def front(asked: Asked) -> Any:
+        response = await plain(asked)
+        response.force_close()
+        return response
+
+    await assert_understood(faulty, front)
+
+
+async def test_bridge_receipts_that_no_list_names_are_asked_for_too(
+    faulty: Faulty, make_source: MakeSource
+) -> None:
+    paid = await faulty.chain.pay(5)
+    text = await faulty.chain.node.block_hash(2)
+    bridge = "0x" + compute_keccak(STATE_SYNC_PREFIX + (2).to_bytes(8, "big") + bytes.fromhex(text[2:])).hex()
+    receipt = await faulty.chain.node.call("eth_getTransactionReceipt", paid)
+    place = {"transactionHash": bridge, "transactionIndex": "0x1"}
+    (log,) = receipt["logs"]
+    synced = receipt | place | {"logs": [log | place | {"logIndex": "0x1"}]}
+
+    def instead(call: dict[str, Any]) -> Answer | None:
+        if call["method"] == RECEIPTS:
+            return error(-32601, "the method does not exist")
+        return {"result": synced} if call["params"] == [bridge] else None
+
+    faulty.proxy.front = per_call(instead)
+    provider = make_source(faulty.chain.traits(profile="polygon"), faulty.proxy.url).choose_provider()
+    before, block = await provider.fetch_blocks(1, 2)
+    assert paid_to(block) == [("token", 5), ("token", 5)]
+    assert paid_to(before) == [], "and a block without one is complete without one"

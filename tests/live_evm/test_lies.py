@@ -35,7 +35,6 @@ async def test_an_honest_node_passes_with_every_check_made(faulty: Faulty) -> No
 
 
 LIES: dict[str, tuple[str, Bend]] = {
-    "receipts are short": ("eth_getBlockReceipts", faults.short_receipts),
     "transactions are gone": ("eth_getBlockByHash", faults.no_transactions),
     "a log is missing": ("eth_getBlockReceipts", faults.missing_log),
     "a log is missing with a gap": ("eth_getBlockReceipts", faults.gap_in_logs),

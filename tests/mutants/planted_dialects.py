@@ -110,6 +110,14 @@ PLANTED_DIALECTS = (
         ),
     ),
     _dialect(
+        "bridge receipts that no list names are left out",
+        Edit(
+            RECEIPTS,
+            "    return listed if listed and listed[-1] == bridge else [*listed, bridge]\n",
+            "    return listed\n",
+        ),
+    ),
+    _dialect(
         "another block than the asked one tells the network",
         Edit(NODE, "        if shown.height != height:\n", "        if False:\n"),
     ),
