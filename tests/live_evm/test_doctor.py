@@ -6,13 +6,17 @@ The real checks on a real node behind fronts; how the fronts are understood is
 
 from __future__ import annotations
 
+import http
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import websockets.asyncio.server as ws
+from websockets.http11 import Response
 
 from chains.rpc import batches
+from gateway import checks_chains
 from gateway.checks import Finding, Grade
 from gateway.checks_chains import check_chain
 from gateway.config import load_settings
@@ -144,3 +148,25 @@ async def test_a_rate_too_small_for_the_chain_is_told(faulty: Faulty, tmp_path: 
     (told,) = [one for one in findings if one.check.endswith(" rate")]
     assert told.grade is Grade.WARN
     assert "about 40 calls a second; this chain takes 75.0" in told.found
+
+
+async def test_a_websocket_that_is_forbidden_is_told_with_its_status(
+    faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks_chains, "HINT_TIMEOUT_S", 0.5)
+
+    def forbid(socket: ws.ServerConnection, _request: object) -> Response:
+        return socket.respond(http.HTTPStatus.FORBIDDEN, "no websockets in your plan")
+
+    async with ws.serve(lambda socket: socket.close(), "127.0.0.1", 0, process_request=forbid) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        more = CHAIN.format(url=f'{faulty.proxy.url}", "ws://127.0.0.1:{port}', more="", chain_id=31337)
+        file = tmp_path / "chainbell.toml"
+        file.write_text(more.replace("block_time_s = 86400", "block_time_s = 0.1"))
+        findings = await check_chain(
+            load_settings(file, environment={}).chains["local"], None, now=datetime.now(UTC)
+        )
+    (told,) = [one for one in findings if one.check.endswith("(ws)")]
+    assert told.grade is Grade.WARN
+    assert "HTTP 403" in told.found
+    assert "timer finds blocks" in told.advice
