@@ -138,7 +138,7 @@ class EvmNode:
 
     def check_chain_number(self, raw: Raw) -> None:
         """Compare an `eth_chainId` answer with the pin; raises `WrongNetwork`."""
-        number = parse_quantity(_decode_text(raw))
+        number = _decode_number(raw)
         if number != self.pin.chain_number:
             self.forget_identity()
             raise WrongNetwork(f"serves chain {number}, not {self.pin.chain_number}", provider=self.name)
@@ -193,8 +193,10 @@ def name_provider(error: ChainError, provider: str) -> ChainError:
     return error
 
 
-def _decode_text(raw: Raw) -> str:
+def _decode_number(raw: Raw) -> int:
+    """A quantity, as hex text or, as some write it, as a number."""
     try:
-        return msgspec.json.decode(raw, type=str)
+        found = msgspec.json.decode(raw, type=str | int)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise Inconsistent("not a text where a quantity was due") from None
+        raise Inconsistent("not a quantity where its chain id was due") from None
+    return found if isinstance(found, int) else parse_quantity(found)

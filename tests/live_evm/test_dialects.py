@@ -151,6 +151,37 @@ async def with_mark(asked: Any) -> Any:
 SHAPES["a byte order mark"] = with_mark
 
 
+async def in_a_list(asked: Asked) -> Any:
+    """Single calls are answered like batches of one."""
+    return say(await asked.answer_all())
+
+
+async def all_at_once(asked: Asked) -> Any:
+    """Several habits of one node: three calls a batch, no ids as numbers, no block receipts, a chain id as a number."""
+    if len(asked.calls) > 3:
+        return say("[]", 400)
+    answers = [answer | {"id": str(answer["id"])} for answer in await asked.answer_all()]
+    for call, answer in zip(asked.calls, answers, strict=True):
+        if call["method"] == RECEIPTS:
+            answer.pop("result", None)
+            answer["error"] = {"code": "-32001", "message": None, "data": "not on this plan"}
+        elif call["method"] == "eth_chainId":
+            answer["result"] = int(answer["result"], 16)
+    return say(answers[::-1] if asked.batched else answers[0])
+
+
+async def one_by_one_and_no_receipts(asked: Asked) -> Any:
+    """Neither batches nor block receipts, both told by a status alone."""
+    if asked.batched or asked.calls[0]["method"] == RECEIPTS:
+        return say("", 403, "text/plain")
+    return await plain(asked)
+
+
+SHAPES["single calls in a list"] = in_a_list
+SHAPES["all at once"] = all_at_once
+SHAPES["one by one and no receipts"] = one_by_one_and_no_receipts
+
+
 async def assert_understood(faulty: Faulty, front: Front) -> None:
     """A deposit arrives by hash and by height, proven; what else is mined stays what it is."""
     await faulty.chain.pay(5, mine=False)
@@ -446,3 +477,20 @@ async def test_bridge_receipts_that_no_list_names_are_asked_for_too(
     before, block = await provider.fetch_blocks(1, 2)
     assert paid_to(block) == [("token", 5), ("token", 5)]
     assert paid_to(before) == [], "and a block without one is complete without one"
+
+
+async def test_a_batch_larger_than_a_second_of_the_rate_is_not_sent_for_ever(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "PAUSE_S", 1.0)
+    for amount in range(1, 9):
+        await faulty.chain.pay(amount)
+    metered = Metered(
+        12, lambda _: say(error(-32005, "rate limit exceeded") | {"id": None}, 429), batches=True
+    )
+    faulty.proxy.front = metered
+    for _ in range(20):  # what was sent before
+        faulty.provider.node.budget.record_success(0.01, 1)
+    blocks = await faulty.provider.fetch_blocks(2, 9)
+    assert [paid_to(block) for block in blocks] == [[("token", amount)] for amount in range(1, 9)]
+    assert metered.refused <= 4
