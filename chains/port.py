@@ -41,7 +41,7 @@ class Provider(Protocol):
         ...
 
     async def fetch_genesis_hash(self) -> BlockHash:
-        """The hash of block 0: with the network's number, which chain this is."""
+        """The hash of block 0, or of the configured identity block: with the network's number, which chain this is."""
         ...
 
     async def fetch_head_report(self) -> HeadReport:
@@ -108,7 +108,7 @@ class ChainSource(Protocol):
         ...
 
     def pin_genesis(self, genesis_hash: BlockHash) -> None:
-        """From now on a provider with another block 0 is refused as `WrongNetwork`."""
+        """From now on a provider with another identity block is refused as `WrongNetwork`."""
         ...
 
     def report_success(self, provider: Provider) -> None:

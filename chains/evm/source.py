@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import structlog
+
 from chains.errors import ChainError, Unreachable
 from chains.evm.blocks import believe_consistent, compute_reading
 from chains.evm.heads import HeadWatch
@@ -29,6 +31,8 @@ from chains.traits import ChainTraits
 
 if TYPE_CHECKING:
     from chains.evm.tokens import DecimalsMismatch
+
+_log = structlog.get_logger(__name__)
 
 HEDGE_SAMPLES = 64
 HEDGE_MIN_S = 0.1
@@ -72,7 +76,7 @@ class EvmSource:
     ) -> None:
         self.traits = traits
         self._clock = clock
-        self._pin = NetworkPin(traits.chain_number)
+        self._pin = NetworkPin(traits.chain_number, traits.identity)
         self._book = EndpointBook(compute_stale_after(traits.block_time_s))
         self._providers: dict[str, EvmProvider] = {}
         self._hinted = asyncio.Event()
@@ -142,6 +146,9 @@ class EvmSource:
         self._book.record_failure(provider.name, error, self._clock())
 
     def pin_genesis(self, genesis_hash: BlockHash) -> None:
+        identity = self.traits.identity
+        if identity is not None and identity.hash != genesis_hash:
+            _log.warning("identity-is-not-the-pinned-one", chain=self.traits.alias, height=identity.height)
         self._pin.genesis_hash = genesis_hash
         for provider in self._providers.values():
             provider.node.forget_identity()

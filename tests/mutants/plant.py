@@ -22,6 +22,7 @@ from tests.mutants.planted import PLANTED
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("chains", "indexer", "relay", "gateway", "migrations", "tests", "pyproject.toml")
+ANVIL = [path.parent for path in ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")]
 SECONDS_MAX = 600
 POSTGRES_SCHEDULES = "40"
 
@@ -86,6 +87,7 @@ def complaint_of(command: list[str], tree: Path) -> str | None:
     environment = {
         **os.environ,
         "PYTHONPATH": str(tree),
+        "PATH": os.pathsep.join([*map(str, ANVIL), os.environ.get("PATH", "")]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "CHAINBELL_POSTGRES_SCHEDULES": POSTGRES_SCHEDULES,
     }

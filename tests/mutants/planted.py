@@ -21,6 +21,7 @@ from tests.mutants.edits import (
     Planted,
 )
 from tests.mutants.planted_delivery import PLANTED_DELIVERY
+from tests.mutants.planted_dialects import PLANTED_DIALECTS
 from tests.mutants.planted_edge import PLANTED_EDGE
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
 from tests.mutants.planted_following import PLANTED_FOLLOWING
@@ -293,6 +294,7 @@ PLANTED = (
         ),
     ),
     *PLANTED_EDGE,
+    *PLANTED_DIALECTS,
     *PLANTED_EVIDENCE,
     *PLANTED_FOLLOWING,
     *PLANTED_STORAGE,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chains.model import BlockHash, BlockRef
 from chains.traits import FinalAtDepth, FinalByTag
 from gateway.config import find_config, load_settings
 from gateway.config_table import ConfigInvalid
@@ -240,6 +241,30 @@ def test_endpoints_as_tables_keep_operator_budget_and_headers(tmp_path: Path) ->
     (endpoint,) = chain.endpoints
     assert (endpoint.operator_name, endpoint.requests_per_s) == ("me", 5)
     assert endpoint.headers == {"Authorization": "Bearer x"}
+
+
+def test_an_identity_block_is_a_height_and_a_hash(tmp_path: Path) -> None:
+    text = LOCAL + 'identity = { height = 12, hash = "0x' + "Ab" * 32 + '" }'
+    traits = load(tmp_path, text).chains["local"].follow.traits
+    assert traits.identity == BlockRef(12, BlockHash(b"\xab" * 32))
+    assert load(tmp_path, LOCAL).chains["local"].follow.traits.identity is None
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ("{ height = 12 }", "chains.local.identity.hash: must be given"),
+        ('{ hash = "0x00" }', "chains.local.identity.height: must be given"),
+        ('{ height = 1, hash = "0x00" }', "chains.local.identity.hash: a block hash is 0x and exactly 64"),
+        ('{ height = -1, hash = "0x00" }', "chains.local.identity.height: a number from 0"),
+        ('{ height = 1, hash = "0x00", number = 1 }', "chains.local.identity.number: unknown key"),
+        ('"0x00"', "chains.local.identity: a table is wanted"),
+    ],
+)
+def test_half_an_identity_block_is_none(tmp_path: Path, block: str, said: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(tmp_path, f"{LOCAL}identity = {block}")
+    assert said in str(caught.value)
 
 
 def test_health_bind_is_read_inside_http_and_at_the_top(tmp_path: Path) -> None:
