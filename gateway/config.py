@@ -25,6 +25,7 @@ from gateway.settings import (
     Bind,
     ChainSettings,
     HttpSettings,
+    ReadyWhen,
     Secret,
     SecretSettings,
     Settings,
@@ -119,8 +120,9 @@ def _read_http(table: Table) -> HttpSettings:
     # The page of the contract shows this key below [http], after a blank line; some will read it as a top key.
     health = _read_bind(section, "health_bind")
     outer = _read_bind(table, "health_bind")
+    ready_when = section.take_choice("ready_when", ReadyWhen.EVERY_CHAIN, list(ReadyWhen))
     section.refuse_the_rest()
-    return HttpSettings(bind, public, health or outer)
+    return HttpSettings(bind, public, health or outer, ReadyWhen(ready_when))
 
 
 def _has_host(url: str) -> bool:

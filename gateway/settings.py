@@ -43,6 +43,14 @@ class Role(StrEnum):
     GATEWAY = "gateway"
 
 
+class ReadyWhen(StrEnum):
+    """What `/readyz` waits for besides a database that takes writes."""
+
+    EVERY_CHAIN = "every_chain"
+    ANY_CHAIN = "any_chain"
+    DATABASE = "database"
+
+
 ALL_ROLES = frozenset(Role)
 
 
@@ -65,6 +73,7 @@ class HttpSettings:
     bind: Bind = Bind("127.0.0.1", 8480)
     public_url: str = "http://127.0.0.1:8480"
     health_bind: Bind | None = None
+    ready_when: ReadyWhen = ReadyWhen.EVERY_CHAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,18 +69,37 @@ async def open_pool(
         await check_schema(conn)
     finally:
         await conn.close()
-    return await asyncpg.create_pool(
+
+    async def reset(conn: Connection) -> None:
+        """What asyncpg asks before a connection goes back; it has ended a transaction left open before."""
+        if resets:
+            await conn.execute(conn.get_reset_query())
+        if not may_write(conn):
+            await pool.expire_connections()
+
+    pool = await asyncpg.create_pool(
         dsn,
         min_size=min(CONNECTIONS_KEPT_MIN, size),
         max_size=size,
         init=set_codecs,
-        reset=None if resets else _reset_nothing,
+        reset=reset,
         **_options(application_name),
     )
+    return pool
 
 
-async def _reset_nothing(_conn: Connection) -> None:
-    """What asyncpg asks before a connection goes back; it has ended a transaction left open before."""
+def may_write(conn: Connection) -> bool:
+    """Whether the server takes writes from this session, as it said last: it tells every change by itself.
+
+    A session may stay read-only when the server is not any more, or be one with a server that was made a standby; so no pool
+    keeps any connection that was made before that was seen.
+    """
+    said = conn.get_settings()
+    return (
+        getattr(said, "in_hot_standby", "off")
+        == getattr(said, "default_transaction_read_only", "off")
+        == "off"
+    )
 
 
 async def connect(

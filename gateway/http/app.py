@@ -75,7 +75,8 @@ class Api:
         """The aiohttp application."""
         app = web.Application(middlewares=[self._edge], client_max_size=BODY_BYTES_MAX)
         for operation in self._operations:
-            app.router.add_route(operation.method, operation.path, self._bind(operation))
+            for method in operation.methods:
+                app.router.add_route(method, operation.path, self._bind(operation))
         return app
 
     @web.middleware
@@ -231,7 +232,7 @@ async def _stream(answer: Stream, request: web.Request, headers: dict[str, str])
         chunk = await anext(chunks, None)  # a refusal comes here, while it can still be the answer
         await response.prepare(request)
         try:
-            while chunk is not None:
+            while chunk is not None and request.method != "HEAD":
                 async with asyncio.timeout(STREAM_WRITE_TIMEOUT_S):
                     await response.write(chunk)
                 chunk = await anext(chunks, None)

@@ -30,7 +30,8 @@ DESCRIPTION = """\
 Deposits on blockchains, told by signed webhooks that are never lost.
 
 Every answer that is not a success is a problem document (RFC 9457). Every POST takes an `Idempotency-Key`: the same call
-again gives the first answer again for 24 hours. Lists are oldest first; `next` is the cursor of the page behind.
+again gives the first answer again for 24 hours. Lists are oldest first; `next` is the cursor of the page behind. Every GET
+can be asked by HEAD.
 """
 
 
