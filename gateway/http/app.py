@@ -14,14 +14,13 @@ from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 import structlog
 from aiohttp import web
 
 from gateway.http import shapes
 from gateway.http.auth import check_access, identify
 from gateway.http.calls import NOBODY, Answer, Call, Caller, OpenAccess, Operation, Services, Stream
-from gateway.http.decoding import check_depth, choose_shape, decode_body, decode_query
+from gateway.http.decoding import check_depth, choose_shape, decode_body, decode_query, may_be_left_out
 from gateway.http.idempotency import (
     KeyedCall,
     answer_once,
@@ -198,15 +197,9 @@ def _decode(request: web.Request, operation: Operation, body: bytes) -> Any:
         raise Problem(415, "a body is application/json")
     check_depth(body)
     shape = operation.body
-    if shape is None or (not body and _is_optional(shape)):
+    if shape is None or (not body and may_be_left_out(shape)):
         return decode_body(body or b"{}", shape or shapes.Nothing)
     return decode_body(body, choose_shape(shape, body))
-
-
-def _is_optional(shape: Any) -> bool:
-    """Whether an empty object says everything it must."""
-    fields = msgspec.structs.fields(shape) if isinstance(shape, type) else ()
-    return isinstance(shape, type) and not any(field.required for field in fields)
 
 
 def _respond(answer: Answer, request_id: str, headers: dict[str, str]) -> web.StreamResponse:

@@ -45,6 +45,12 @@ def members_of(shape: Any) -> tuple[Any, ...]:
     return shape.__args__ if isinstance(shape, types.UnionType) else (shape,)
 
 
+def may_be_left_out(shape: Any) -> bool:
+    """Whether an empty object says everything a body must, so that no body does, too."""
+    fields = msgspec.structs.fields(shape) if isinstance(shape, type) else ()
+    return isinstance(shape, type) and not any(field.required for field in fields)
+
+
 def choose_shape(shape: Any, body: bytes) -> Any:
     """Of several shapes, the last whose required members are all there; the first where that is none."""
     first, *others = members_of(shape)
