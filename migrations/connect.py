@@ -22,6 +22,7 @@ from tenacity import (
 
 from migrations.errors import DatabaseUnreachable, SchemaBehind, ServerTooOld
 from migrations.handles import Connection, Pool
+from migrations.pooler import check_sessions, refused_start
 from migrations.runner import pending
 
 SERVER_MAJOR_MIN = 14
@@ -110,7 +111,7 @@ async def connect(
 ) -> asyncpg.Connection[asyncpg.Record]:
     """One connection with the same limits and codecs as the pool's, whatever the schema; the caller closes it.
 
-    Raises DatabaseUnreachable after `patience_s`, and ServerTooOld.
+    Raises DatabaseUnreachable after `patience_s`, ServerTooOld, and PoolerBetween.
     """
     attempts = AsyncRetrying(
         retry=retry_if_exception_type(_NOT_YET),
@@ -128,6 +129,8 @@ async def connect(
             f"the database did not answer within {patience_s:g} s ({_describe(error)}): check that PostgreSQL runs, "
             "and `database.url`"
         ) from error
+    except asyncpg.ProtocolViolationError as error:
+        raise refused_start(error) from error
     major = conn.get_server_version().major
     if major < SERVER_MAJOR_MIN:
         await conn.close()
@@ -135,7 +138,12 @@ async def connect(
             f"the server is PostgreSQL {major}; at least {SERVER_MAJOR_MIN} is needed: upgrade it, or leave "
             "`database.url` empty to use the embedded one"
         )
-    await set_codecs(conn)
+    try:
+        await check_sessions(conn, lambda: asyncpg.connect(dsn, **_options(application_name)))
+        await set_codecs(conn)
+    except BaseException:
+        conn.terminate()
+        raise
     return conn
 
 

@@ -123,7 +123,7 @@ def read_types(text: str | None) -> list[str] | None:
 
 
 def _read_last_event_id(text: str | None) -> int | None:
-    if not text:
+    if text is None:
         return None
     if not _SEQUENCE.fullmatch(text):
         raise Problem(400, "Last-Event-ID is the sequence of an event")
