@@ -22,13 +22,14 @@ class Edit:
 class Planted:
     """One bug; `law` is the design's number of the law it breaks, `name` a sentence for the table.
 
-    `on_database`: only a real database can notice it.
+    `on_database`: only a real database can notice it. `asks`: the tests that must, where it is none of the usual ones.
     """
 
     name: str
     law: int
     edits: tuple[Edit, ...]
     on_database: bool = False
+    asks: tuple[str, ...] = ()
 
 
 CANONICAL, COMMIT, DEPOSITS = "indexer/canonical.py", "indexer/commit.py", "indexer/deposits.py"

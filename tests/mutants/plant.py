@@ -67,6 +67,8 @@ def judge(planted: Planted, schedules: int, seed: int) -> Verdict:
 def questions(planted: Planted, schedules: int, seed: int) -> list[tuple[str, list[str]]]:
     """Who is asked, in this order, and by which command."""
     pytest = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    if planted.asks:
+        return [("tests", [*pytest, *planted.asks])]
     if planted.on_database:
         return [
             ("database", [*pytest, "tests/database/indexer"]),

@@ -20,6 +20,7 @@ from tests.mutants.edits import (
     Edit,
     Planted,
 )
+from tests.mutants.planted_api import PLANTED_API
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
 from tests.mutants.planted_storage import PLANTED_STORAGE
 
@@ -289,6 +290,7 @@ PLANTED = (
             ),
         ),
     ),
+    *PLANTED_API,
     *PLANTED_EVIDENCE,
     *PLANTED_STORAGE,
 )
