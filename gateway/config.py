@@ -26,6 +26,7 @@ from gateway.settings import (
     ChainSettings,
     HttpSettings,
     Network,
+    ReadyWhen,
     Secret,
     SecretSettings,
     Settings,
@@ -122,8 +123,9 @@ def _read_http(table: Table) -> HttpSettings:
     health = _read_bind(section, "health_bind")
     outer = _read_bind(table, "health_bind")
     trusted = _read_networks(section, "trusted_proxies")
+    ready_when = section.take_choice("ready_when", ReadyWhen.EVERY_CHAIN, list(ReadyWhen))
     section.refuse_the_rest()
-    return HttpSettings(bind, public, health or outer, trusted)
+    return HttpSettings(bind, public, health or outer, trusted, ReadyWhen(ready_when))
 
 
 def _read_networks(table: Table, name: str) -> tuple[Network, ...]:

@@ -46,6 +46,14 @@ class ServerRefuses(Exception):
     """The server will answer the same again: a wrong key, a type that does not exist, events kept no longer."""
 
 
+class LogShorter(ServerRefuses):
+    """The log ends before the place that was asked for; `head_sequence` is where."""
+
+    def __init__(self, message: str, head_sequence: int) -> None:
+        super().__init__(message)
+        self.head_sequence = head_sequence
+
+
 @dataclass(frozen=True, slots=True)
 class PulledEvent:
     """One event; `body` is the exact bytes every webhook of it has."""
@@ -58,7 +66,7 @@ class PulledEvent:
 
 @dataclass(frozen=True, slots=True)
 class PulledPage:
-    """Events ascending, and where the log ended when they were read."""
+    """Events ascending, and where the log ended when they were read: before the place that was asked for, perhaps."""
 
     events: tuple[PulledEvent, ...]
     head_sequence: int
@@ -81,6 +89,7 @@ class _Event(msgspec.Struct):
 
 class _Problem(msgspec.Struct):
     detail: str = ""
+    head_sequence: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class LogReader:
@@ -117,7 +126,10 @@ class LogReader:
         query = {"after_sequence": str(sequence), "limit": str(PAGE_EVENTS), "wait": str(wait_s)}
         if types is not None:
             query["types"] = types
-        answer = await self._get("/v1/events", query, wait_s=wait_s)
+        try:
+            answer = await self._get("/v1/events", query, wait_s=wait_s)
+        except LogShorter as shorter:
+            return PulledPage((), shorter.head_sequence)
         try:
             return decode_page(answer, after_sequence=sequence)
         except ValueError as error:
@@ -175,11 +187,13 @@ def decode_page(answer: bytes, *, after_sequence: int) -> PulledPage:
 
 def _refusal(status: int, answer: bytes, retry_after_s: int | None) -> ServerAway | ServerRefuses:
     try:
-        detail = _decode(answer, _Problem).detail
+        problem = _decode(answer, _Problem)
     except ValueError:
-        detail = ""
-    shown = "".join(one if one.isprintable() else "?" for one in detail[:DETAIL_CHARACTERS_MAX])
+        problem = _Problem()
+    shown = "".join(one if one.isprintable() else "?" for one in problem.detail[:DETAIL_CHARACTERS_MAX])
     said = f"the server answers {status}" + (f": {shown}" if shown else "")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
         return ServerAway(said, retry_after_s)
+    if status == HTTPStatus.CONFLICT and problem.head_sequence is not None:
+        return LogShorter(said, problem.head_sequence)
     return ServerRefuses(said)

@@ -46,6 +46,14 @@ class Role(StrEnum):
     GATEWAY = "gateway"
 
 
+class ReadyWhen(StrEnum):
+    """What `/readyz` waits for besides a database that takes writes."""
+
+    EVERY_CHAIN = "every_chain"
+    ANY_CHAIN = "any_chain"
+    DATABASE = "database"
+
+
 ALL_ROLES = frozenset(Role)
 
 
@@ -71,6 +79,7 @@ class HttpSettings:
     public_url: str = "http://127.0.0.1:8480"
     health_bind: Bind | None = None
     trusted_proxies: tuple[Network, ...] = ()
+    ready_when: ReadyWhen = ReadyWhen.EVERY_CHAIN
 
 
 @dataclass(frozen=True, slots=True)

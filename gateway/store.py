@@ -279,10 +279,11 @@ async def list_audit_of(
     return [(number, AuditEntry(*entry)) for number, *entry in rows]
 
 
-async def ping(db: Connection | Pool) -> None:
-    """Raise DatabaseAway unless the database answers."""
+async def load_is_writable(db: Connection | Pool) -> bool:
+    """False where the database takes no writes: a standby, or one that is set to read only."""
     async with database_weather():
-        await db.fetchval(_CALLS["ping"])
+        writable: bool = await db.fetchval(_CALLS["load_is_writable"])
+    return writable
 
 
 async def load_database_time(db: Connection | Pool) -> datetime:

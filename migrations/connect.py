@@ -23,6 +23,7 @@ from tenacity import (
 from migrations.errors import DatabaseUnreachable, SchemaBehind, ServerTooOld
 from migrations.handles import Connection, Pool
 from migrations.pool import BoundedPool
+from migrations.pooler import check_sessions, refused_start
 from migrations.runner import pending
 
 SERVER_MAJOR_MIN = 14
@@ -75,19 +76,38 @@ async def open_pool(
         await check_schema(conn)
     finally:
         await conn.close()
-    return await BoundedPool(
+
+    async def reset(conn: Connection) -> None:
+        """What asyncpg asks before a connection goes back; it has ended a transaction left open before."""
+        if resets:
+            await conn.execute(conn.get_reset_query())
+        if not may_write(conn):
+            await pool.expire_connections()
+
+    pool = await BoundedPool(
         dsn,
         acquire_timeout_s=acquire_timeout_s,
         min_size=min(CONNECTIONS_KEPT_MIN, size),
         max_size=size,
         init=set_codecs,
-        reset=None if resets else _reset_nothing,
+        reset=reset,
         **_options(application_name),
     )
+    return pool
 
 
-async def _reset_nothing(_conn: Connection) -> None:
-    """What asyncpg asks before a connection goes back; it has ended a transaction left open before."""
+def may_write(conn: Connection) -> bool:
+    """Whether the server takes writes from this session, as it said last: it tells every change by itself.
+
+    A session may stay read-only when the server is not any more, or be one with a server that was made a standby; so no pool
+    keeps any connection that was made before that was seen.
+    """
+    said = conn.get_settings()
+    return (
+        getattr(said, "in_hot_standby", "off")
+        == getattr(said, "default_transaction_read_only", "off")
+        == "off"
+    )
 
 
 async def connect(
@@ -98,7 +118,7 @@ async def connect(
 ) -> asyncpg.Connection[asyncpg.Record]:
     """One connection with the same limits and codecs as the pool's, whatever the schema; the caller closes it.
 
-    Raises DatabaseUnreachable after `patience_s`, and ServerTooOld.
+    Raises DatabaseUnreachable after `patience_s`, ServerTooOld, and PoolerBetween.
     """
     attempts = AsyncRetrying(
         retry=retry_if_exception_type(_NOT_YET),
@@ -116,6 +136,8 @@ async def connect(
             f"the database did not answer within {patience_s:g} s ({_describe(error)}): check that PostgreSQL runs, "
             "and `database.url`"
         ) from error
+    except asyncpg.ProtocolViolationError as error:
+        raise refused_start(error) from error
     major = conn.get_server_version().major
     if major < SERVER_MAJOR_MIN:
         await conn.close()
@@ -123,7 +145,12 @@ async def connect(
             f"the server is PostgreSQL {major}; at least {SERVER_MAJOR_MIN} is needed: upgrade it, or leave "
             "`database.url` empty to use the embedded one"
         )
-    await set_codecs(conn)
+    try:
+        await check_sessions(conn, lambda: asyncpg.connect(dsn, **_options(application_name)))
+        await set_codecs(conn)
+    except BaseException:
+        conn.terminate()
+        raise
     return conn
 
 

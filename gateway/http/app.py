@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import msgspec
 import structlog
 from aiohttp import web
 
@@ -33,7 +32,7 @@ from gateway.http.calls import (
 )
 from gateway.http.clients import find_client, share_of
 from gateway.http.connections import connection_of
-from gateway.http.decoding import check_depth, choose_shape, decode_body, decode_query
+from gateway.http.decoding import check_depth, choose_shape, decode_body, decode_query, may_be_left_out
 from gateway.http.idempotency import (
     KeyedCall,
     answer_once,
@@ -86,7 +85,8 @@ class Api:
         app = web.Application(middlewares=[self._edge])
         for operation in self._operations:
             handler = self._bind(operation)
-            app.router.add_route(operation.method, operation.path, handler, expect_handler=wait_to_be_asked)
+            for method in operation.methods:
+                app.router.add_route(method, operation.path, handler, expect_handler=wait_to_be_asked)
         return app
 
     @web.middleware
@@ -217,15 +217,9 @@ def _decode(request: web.Request, operation: Operation, body: bytes) -> Any:
         raise Problem(415, "a body is application/json")
     check_depth(body)
     shape = operation.body
-    if shape is None or (not body and _is_optional(shape)):
+    if shape is None or (not body and may_be_left_out(shape)):
         return decode_body(body or b"{}", shape or shapes.Nothing)
     return decode_body(body, choose_shape(shape, body))
-
-
-def _is_optional(shape: Any) -> bool:
-    """Whether an empty object says everything it must."""
-    fields = msgspec.structs.fields(shape) if isinstance(shape, type) else ()
-    return isinstance(shape, type) and not any(field.required for field in fields)
 
 
 def _response(answer: Answer, request_id: str, headers: dict[str, str]) -> web.Response:

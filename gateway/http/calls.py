@@ -148,12 +148,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent back: JSON bytes, or another type's."""
+    """What is sent back: JSON bytes, or another type's. One that is not remembered under its Idempotency-Key asks to be
+    asked for again: something of it is still to be done.
+    """
 
     status: int
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_remembered: bool = True
 
 
 def json_answer(value: Any, status: int = 200) -> Answer:
@@ -199,6 +202,11 @@ class Operation:
     query: Any = None
     problems: tuple[int, ...] = ()
     waits: bool = False
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How it is asked: every GET also by HEAD."""
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
 
     @property
     def tag(self) -> str:

@@ -14,7 +14,7 @@ from chains import families
 from gateway.faces import Face
 from gateway.http.calls import Answer, Call, json_answer
 from gateway.http.problem import not_found
-from gateway.http.shapes import ChainBlock, ChainList, ChainObject, ChainProvider, ChainState, Trust
+from gateway.http.shapes_chains import ChainBlock, ChainList, ChainObject, ChainProvider, ChainState, Trust
 from indexer import views
 from indexer.events import format_time
 from indexer.storage import ChainRecord

@@ -19,7 +19,10 @@ from gateway.http.problem import Flaw, Problem, unprocessable
 
 DEPTH_MAX = 32
 COMPLAINT_CHARACTERS_MAX = 300
+SHOWN_MAX = 40
+"""Characters of a wrong value that are told back."""
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,29})(\.[0-9]{1,9})?", re.ASCII)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _MEMBER = re.compile(r"(?:unknown field|missing required field) `([^`]*)`")
 # Possessive, and the end of the body ends a string, too: each byte is looked at once, whatever stands there.
@@ -45,6 +48,12 @@ def decode_body(body: bytes, shape: Any) -> Any:
 def members_of(shape: Any) -> tuple[Any, ...]:
     """The types of a union of objects, or the one type."""
     return shape.__args__ if isinstance(shape, types.UnionType) else (shape,)
+
+
+def may_be_left_out(shape: Any) -> bool:
+    """Whether an empty object says everything a body must, so that no body does, too."""
+    fields = msgspec.structs.fields(shape) if isinstance(shape, type) else ()
+    return isinstance(shape, type) and not any(field.required for field in fields)
 
 
 def choose_shape(shape: Any, body: bytes) -> Any:
@@ -76,18 +85,58 @@ def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
 
 
 def decode_query(pairs: Sequence[tuple[str, str]], shape: Any) -> Any:
-    """A query string as its type; Problem 422, also for a parameter that is given twice or not known."""
-    values: dict[str, str] = {}
-    for name, value in pairs:
+    """A query string as its type; Problem 422, also for a parameter that is given twice or not known.
+
+    Each value is read as what its parameter is when it is given: nothing in a query string means that a filter is off.
+    """
+    values: dict[str, Any] = {}
+    fields = _parameters_of(shape)
+    for raw_name, text in pairs:
+        name = raw_name.encode("utf-8", "replace").decode()  # it is told back
+        pointer = f"/query/{_escape(name)}"
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise unprocessable(pointer, f"{name} is not text")
         if name in values:
-            raise Problem(422, f"{name} is given twice", flaws=[Flaw(f"/query/{name}", "is given twice")])
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise Problem(422, f"{name} is not text", flaws=[Flaw(f"/query/{name}", "is not text")])
-        values[name] = value
+            raise unprocessable(pointer, f"{name} is given twice")
+        if name not in fields:
+            known = ", ".join(fields) or "none"
+            raise unprocessable(pointer, f"there is no such parameter; there are: {known}")
+        values[name] = _decode_parameter(pointer, text, fields[name])
     try:
-        return msgspec.convert(values, shape, strict=False)
+        return msgspec.convert(values, shape)
     except msgspec.ValidationError as error:
         raise flawed(error, "/query") from None
+
+
+def _decode_parameter(pointer: str, text: str, kind: Any) -> Any:
+    """One value. Only a number, and nothing else, is read from digits: a year alone is no time."""
+    is_number = isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType)
+    if is_number and not _NUMBER.fullmatch(text):
+        raise unprocessable(pointer, f"{text[:SHOWN_MAX]!r} is not a number in plain digits")
+    try:
+        return msgspec.json.decode(text) if is_number else text
+    except msgspec.DecodeError:
+        raise unprocessable(pointer, "this number is out of range") from None
+
+
+@cache
+def _parameters_of(shape: Any) -> Mapping[str, Any]:
+    """What the query type `shape` takes, each as msgspec describes it when it is given."""
+    described = msgspec.inspect.type_info(shape)
+    assert isinstance(described, msgspec.inspect.StructType), "a query is an object"
+    return {field.encode_name: _given(field.type) for field in described.fields}
+
+
+def _given(kind: Any) -> Any:
+    """The one type of an optional parameter."""
+    match kind:
+        case msgspec.inspect.Metadata():
+            return _given(kind.type)
+        case msgspec.inspect.UnionType():
+            (one,) = [each for each in kind.types if not isinstance(each, msgspec.inspect.NoneType)]
+            return _given(one)
+        case _:
+            return kind
 
 
 def flawed(error: msgspec.ValidationError, prefix: str = "") -> Problem:

@@ -162,6 +162,8 @@ async def _find(conn: Connection, box: SecretBox, call: KeyedCall, *, now: datet
 async def _remember(
     conn: Connection, box: SecretBox, call: KeyedCall, answer: Answer, *, now: datetime
 ) -> None:
+    if not answer.is_remembered:
+        return
     # Sealed, because the answer may be the only place where a new key or secret was shown.
     body = box.seal(answer.body, owner=call.caller)
     kept = RememberedAnswer(call.request_hash, answer.status, answer.content_type, body)

@@ -21,6 +21,7 @@ from gateway.http import (
     merchants,
     public_keys,
     shapes,
+    shapes_chains,
     shapes_explain,
     shapes_proofs,
     shapes_relay,
@@ -61,12 +62,11 @@ ADDRESSES = (
         "POST", "/v1/addresses", "watch_addresses", "Watch one address or many", Scope.ADDRESSES,
         addresses.post_addresses,
         (
-            Outcome(201, shapes.AddressObject | shapes.AddressList, "Watched from now on."),
+            Outcome(201, shapes.AddressObject | shapes.AddressList, "Watched from now on, but for `not_watched`."),
             Outcome(200, shapes.AddressObject | shapes.AddressList, "Watched already."),
         ),
         body=shapes.NewAddress | shapes.NewAddresses,
-        problems=(503,),
-    ),
+            ),
     Operation(
         "GET", "/v1/addresses", "list_addresses", "List watched addresses", Scope.ADDRESSES,
         addresses.get_addresses, (Outcome(200, shapes.AddressPage, "A page."),), query=shapes.AddressQuery,
@@ -101,12 +101,12 @@ EVENTS = (
     Operation(
         "GET", "/v1/events", "list_events", "What follows a sequence; waits if asked to", Scope.EVENTS,
         events.get_events, (Outcome(200, shapes.EventPage, "Events, ascending."),), query=shapes.EventQuery,
-        problems=(410,),
+        problems=(409, 410),
     ),
     Operation(
         "GET", "/v1/events/stream", "stream_events", "The log as server-sent events", Scope.EVENTS,
         events.get_stream, (Outcome(200, "text/event-stream", "Events, as they come."),),
-        query=shapes.StreamQuery, problems=(400, 410),
+        query=shapes.StreamQuery, problems=(400, 409, 410),
     ),
     Operation(
         "POST", "/v1/events/checkpoints", "make_checkpoint", "Sign the log as it stands now", Scope.EVENTS,
@@ -239,11 +239,11 @@ PUBLIC_KEYS = (
 CHAINS = (
     Operation(
         "GET", "/v1/chains", "list_chains", "Where every chain stands", AnyKey(), chains.get_chains,
-        (Outcome(200, shapes.ChainList, "Every chain."),),
+        (Outcome(200, shapes_chains.ChainList, "Every chain."),),
     ),
     Operation(
         "GET", "/v1/chains/{alias}", "get_chain", "Where one chain stands", AnyKey(), chains.get_chain,
-        (Outcome(200, shapes.ChainObject, "The chain."),),
+        (Outcome(200, shapes_chains.ChainObject, "The chain."),),
     ),
 )  # fmt: skip
 
@@ -263,11 +263,14 @@ EXPLAIN = (
 HEALTH = (
     Operation(
         "GET", "/healthz", "healthz", "Whether the process answers", HealthAccess(), health.get_healthz,
-        (Outcome(200, shapes.Health, "It does."),),
+        (Outcome(200, shapes_chains.Health, "It does."),),
     ),
     Operation(
         "GET", "/readyz", "readyz", "Whether it can do its work", HealthAccess(), health.get_readyz,
-        (Outcome(200, shapes.Readiness, "It can."), Outcome(503, shapes.Readiness, "It can not now.")),
+        (
+            Outcome(200, shapes_chains.Readiness, "It can."),
+            Outcome(503, shapes_chains.Readiness, "It can not now."),
+        ),
     ),
     Operation(
         "GET", "/metrics", "metrics", "Prometheus' text", HealthAccess(), health.get_metrics,

@@ -46,7 +46,7 @@ async def send_stream(request: web.Request, answer: Stream, headers: Mapping[str
     async with aclosing(answer.chunks) as chunks:
         chunk = await anext(chunks, None)  # a refusal comes here, while it can still be the answer
         await response.prepare(request)
-        while chunk is not None:
+        while chunk is not None and request.method != "HEAD":
             await _write(response, chunk)
             chunk = await anext(chunks, None)
         try:

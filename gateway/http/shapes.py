@@ -30,6 +30,14 @@ Reference = Annotated[
     str,
     Meta(min_length=1, max_length=REFERENCE_CHARACTERS_MAX, description="The merchant's own name for it."),
 ]
+AssetText = Annotated[
+    str,
+    Meta(
+        max_length=250,
+        pattern=r"^[-a-zA-Z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}/[-a-zA-Z0-9]{3,8}:[-.%a-zA-Z0-9]{1,128}$",
+        description="CAIP-19.",
+    ),
+]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Amount = Annotated[str, Meta(pattern="^[0-9]+$", description="Base units, as digits.")]
 
@@ -162,10 +170,19 @@ class AddressObject(Given, frozen=True):
     created_at: str
 
 
+class NotWatched(Given, frozen=True):
+    """A chain that `*` asks for and that can not be watched yet: make the same call again later."""
+
+    chain: str
+    chain_alias: str
+    detail: str
+
+
 class AddressList(Given, frozen=True):
-    """Addresses in the order they were asked for."""
+    """Addresses in the order they were asked for. `not_watched` is empty but for `*`: where nothing is watched yet."""
 
     items: list[AddressObject]
+    not_watched: list[NotWatched] = []
 
 
 class AddressPage(Given, frozen=True):
@@ -181,7 +198,7 @@ class DepositQuery(PageQuery, frozen=True):
     chain: Chain | None = None
     address: AddressText | None = None
     state: DepositState | None = None
-    asset: Annotated[str, Meta(min_length=1, max_length=250, description="CAIP-19.")] | None = None
+    asset: AssetText | None = None
     reference: Reference | None = None
     tx_hash: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     since: Time | None = None
@@ -261,6 +278,8 @@ class ProblemObject(Given, frozen=True):
     errors: list[ErrorObject]
     request_id: str
     oldest_sequence: int | UnsetType = UNSET
+    head_sequence: int | UnsetType = UNSET
+    log_epoch: int | UnsetType = UNSET
 
 
 Sequence = Annotated[int, Meta(ge=0, le=HEIGHT_MAX)]
@@ -310,86 +329,3 @@ class EventList(Given, frozen=True):
 
     items: list[EventObject]
     next: str | None = None
-
-
-class ChainBlock(Given, frozen=True):
-    """A block by height and hash."""
-
-    height: int
-    hash: str
-
-
-ChainState = Literal[
-    "following", "starting", "stalled", "disputed", "halted", "not_followed", "not_configured"
-]
-Trust = Literal["single", "agreed", "disputed"]
-
-
-class ChainProvider(Given, frozen=True):
-    """One provider, by host; URLs are never shown."""
-
-    host: str
-    operator: str
-    head_height: int | None
-    lag_blocks: int
-    failures: int
-    distrusted: bool
-    last_error: str | None
-
-
-class ChainObject(Given, frozen=True):
-    """Where a chain stands. `trust`: one operator (single), several that agree, or operators that contradict each other."""
-
-    chain: str
-    alias: str
-    family: str
-    state: ChainState
-    head_height: int | None
-    tip: ChainBlock | None
-    final_height: int | None
-    safe_height: int | None
-    agreed_height: int | None
-    lag_blocks: int | None
-    trust: Trust
-    verification: str | None
-    providers: list[ChainProvider]
-    congested: bool
-    conditions: list[str]
-    block_interval_s: float | None
-    halt_reason: str | None
-    halted_fork_height: int | None
-    last_error: str | None
-    reported_at: str | None
-    moved_at: str | None
-    assets_held: dict[str, str] = {}
-
-
-class ChainList(Given, frozen=True):
-    """Every chain."""
-
-    items: list[ChainObject]
-    next: str | None = None
-
-
-class Health(Given, frozen=True):
-    """The process answers."""
-
-    status: Literal["ok"]
-
-
-class ChainReadiness(Given, frozen=True):
-    """Whether a chain is close to its head."""
-
-    alias: str
-    ready: bool
-    reason: str | None
-    state: str
-    lag_blocks: int | None
-
-
-class Readiness(Given, frozen=True):
-    """Whether this server can do its work."""
-
-    status: Literal["ready", "not ready"]
-    database: Literal["ok", "away"]
-    chains: list[ChainReadiness]

@@ -77,8 +77,8 @@ where subject = $1 and id > $2
 order by id
 limit $3;
 
--- name: ping :one
-select 1;
+-- name: load_is_writable :one
+select not current_setting('transaction_read_only')::boolean;
 
 -- name: load_database_time :one
 select clock_timestamp();

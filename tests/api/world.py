@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -207,14 +207,23 @@ async def start_line(settings: Settings, alias: str, pool: Pool) -> Line:
 
 @asynccontextmanager
 async def open_world(
-    database_url: str, settings: Settings, *, pool_size: int = 12, files: FileShares = PLENTY_OF_FILES
+    database_url: str,
+    settings: Settings,
+    *,
+    without: Collection[str] = (),
+    pool_size: int = 12,
+    files: FileShares = PLENTY_OF_FILES,
 ) -> AsyncIterator[World]:
-    """Everything, stopped at the end."""
+    """Everything, stopped at the end; the chains `without` are configured and have no first block."""
     pool = await open_pool(
         database_url, size=pool_size, application_name="test", acquire_timeout_s=PATIENCE_S
     )
     try:
-        lines = {alias: await start_line(settings, alias, pool) for alias in settings.chains}
+        lines = {
+            alias: await start_line(settings, alias, pool)
+            for alias in settings.chains
+            if alias not in without
+        }
         faces = Faces(settings.chains, lambda: load_known_chains(pool))
         await faces.refresh()
         services = Services(pool, settings, faces, read_clock, SecretBox([bytes(32)]))
@@ -239,6 +248,12 @@ async def open_world(
             services.stop.set()
     finally:
         await pool.close()
+
+
+async def readiness(world: World) -> tuple[int, str]:
+    """The status of `/readyz`, and what it says of the database."""
+    reply = await world.call("GET", "/readyz")
+    return reply.status, reply.json["database"]
 
 
 def read_settings(text: str, folder: Any) -> Settings:

@@ -20,6 +20,7 @@ from tests.mutants.edits import (
     Edit,
     Planted,
 )
+from tests.mutants.planted_api import PLANTED_API
 from tests.mutants.planted_delivery import PLANTED_DELIVERY
 from tests.mutants.planted_dialects import PLANTED_DIALECTS
 from tests.mutants.planted_edge import PLANTED_EDGE
@@ -295,6 +296,7 @@ PLANTED = (
     ),
     *PLANTED_EDGE,
     *PLANTED_DIALECTS,
+    *PLANTED_API,
     *PLANTED_EVIDENCE,
     *PLANTED_FOLLOWING,
     *PLANTED_STORAGE,

@@ -11,7 +11,7 @@ from chains.model import BlockHash, BlockRef
 from chains.traits import FinalAtDepth, FinalByTag
 from gateway.config import find_config, load_settings
 from gateway.config_table import ConfigInvalid
-from gateway.settings import Bind, Settings
+from gateway.settings import Bind, ReadyWhen, Settings
 from indexer.policy import ConfirmedBy, Requirement
 from relay.settings import RETRY_SCHEDULE_S
 
@@ -276,3 +276,10 @@ def test_encryption_keys_may_be_several_while_rotating(tmp_path: Path) -> None:
     other = base64.urlsafe_b64encode(bytes(range(224, 256))).decode()
     settings = load(tmp_path, f'[secrets]\nencryption_key = ["{other}", "{KEY}"]')
     assert [key.reveal() for key in settings.secrets.encryption_keys] == [other, KEY]
+
+
+def test_what_readiness_waits_for_is_one_of_three_words(tmp_path: Path) -> None:
+    assert load(tmp_path, "").http.ready_when is ReadyWhen.EVERY_CHAIN
+    assert load(tmp_path, '[http]\nready_when = "any_chain"').http.ready_when is ReadyWhen.ANY_CHAIN
+    with pytest.raises(ConfigInvalid, match=r"http\.ready_when.*every_chain"):
+        load(tmp_path, '[http]\nready_when = "any"')
