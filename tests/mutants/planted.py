@@ -21,6 +21,7 @@ from tests.mutants.edits import (
     Planted,
 )
 from tests.mutants.planted_delivery import PLANTED_DELIVERY
+from tests.mutants.planted_deposit_proofs import PLANTED_DEPOSIT_PROOFS
 from tests.mutants.planted_dialects import PLANTED_DIALECTS
 from tests.mutants.planted_edge import PLANTED_EDGE
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
@@ -295,6 +296,7 @@ PLANTED = (
     ),
     *PLANTED_EDGE,
     *PLANTED_DIALECTS,
+    *PLANTED_DEPOSIT_PROOFS,
     *PLANTED_EVIDENCE,
     *PLANTED_FOLLOWING,
     *PLANTED_STORAGE,
