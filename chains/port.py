@@ -16,10 +16,12 @@ from chains.model import (
     Block,
     BlockHash,
     BlockRef,
+    DepositProof,
     Header,
     HeadReport,
     TransactionStory,
     TxHash,
+    Unprovable,
 )
 
 
@@ -75,6 +77,13 @@ class Provider(Protocol):
 
         Raises `Missing` for a block it does not call canonical, `Pruned` where
         it keeps no state of it.
+        """
+        ...
+
+    async def fetch_deposit_proof(self, block: BlockRef, tx_hash: TxHash) -> DepositProof | Unprovable:
+        """What shows a transaction and its outcome to whoever knows the block's hash, from rows verified just now.
+
+        Raises `Missing` for a block it does not call canonical.
         """
         ...
 

@@ -16,8 +16,9 @@ import structlog
 
 from chains.errors import ChainError
 from chains.evm.source import EvmSource
+from chains.evm.stranger import BlockSeen, fetch_block_seen
 from chains.evm.verify import PROFILES, BlockVerifier, Unavailable
-from chains.model import Address, Asset, AssetId
+from chains.model import Address, Asset, AssetId, ChainId
 from chains.rpc.throttle import SharedBudget
 from chains.rpc.transport import Endpoint
 from chains.traits import Family
@@ -71,6 +72,14 @@ def build_source(
                 verifier=BlockVerifier(profile, on_unavailable=note_unavailable),
                 share_budget=share_budget,
             )
+
+
+async def ask_stranger(chain: ChainId, url: str, height: int) -> BlockSeen:
+    """Which block a node calls canonical that somebody names on the command line; raises ChainError, ValueError for a URL.
+
+    Nobody need have configured the chain. Only EVM chains have proofs yet.
+    """
+    return await fetch_block_seen(url, int(chain.rpartition(":")[2]), height)
 
 
 async def build_chain(

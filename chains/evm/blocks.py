@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from msgspec import Raw
@@ -152,6 +152,18 @@ async def _fetch_heights(
     return blocks
 
 
+async def fetch_checked_rows(
+    node: EvmNode, lane: Lane, reading: Reading, block_hash: BlockHash
+) -> tuple[RawBlock, RawReceipts]:
+    """One block's rows with their JSON, after the checks that every block goes through."""
+    text = encode_word(block_hash)
+    (rows,) = await _fetch_rows(
+        node, lane, replace(reading, traits=replace(reading.traits, traces=False)), [text]
+    )
+    _check_rows(reading, text, rows)
+    return rows.block, rows.receipts
+
+
 async def _fetch_rows(node: EvmNode, lane: Lane, reading: Reading, references: Sequence[str]) -> list[_Rows]:
     """The raw rows of blocks named by hash or by height: one batch, and what it left open."""
     by_hash = len(references[0]) == HASH_TEXT_LENGTH
@@ -236,11 +248,7 @@ def _is_answered(outcome: Outcome | None) -> bool:
 def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: _Rows) -> Block:
     """Check the rows of one block, then say what moved in it."""
     block, receipts = rows.block, rows.receipts
-    check_block(reading.rules, asked_hash, block, receipts)
-    try:
-        level = reading.verifier(block, receipts)
-    except (ValueError, KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
-        raise Inconsistent(f"block {block.hash} cannot be verified: {error}") from error
+    level = _check_rows(reading, asked_hash, rows)
     block.raw, block.receipts_raw = Raw(), ()
     trace = None if rows.trace is None else decode_trace(rows.trace, block, receipts)
     decoded = decode_transfers(reading.assets, block, receipts, () if trace is None else trace.moves)
@@ -261,6 +269,15 @@ def describe_block(node: EvmNode, reference: str) -> str:
     if len(reference) == HASH_TEXT_LENGTH or int(reference, 16) > node.head_height:
         return f"block {reference}"
     return f"block {int(reference, 16)}, though it claims the head {node.head_height}"
+
+
+def _check_rows(reading: Reading, asked_hash: str | None, rows: _Rows) -> VerificationLevel:
+    block, receipts = rows.block, rows.receipts
+    check_block(reading.rules, asked_hash, block, receipts)
+    try:
+        return reading.verifier(block, receipts)
+    except (ValueError, KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
+        raise Inconsistent(f"block {block.hash} cannot be verified: {error}") from error
 
 
 def _is_mixed(rows: _Rows) -> bool:

@@ -14,6 +14,7 @@ from chains.errors import ChainError, Inconsistent, Missing, Throttled
 from chains.evm.balances import fetch_balances
 from chains.evm.blocks import Reading, describe_block, fetch_by_hash, fetch_by_height
 from chains.evm.node import EvmNode, name_provider
+from chains.evm.proof import fetch_deposit_proof
 from chains.evm.rows import decode_header
 from chains.evm.story import fetch_story
 from chains.model import (
@@ -21,10 +22,12 @@ from chains.model import (
     Block,
     BlockHash,
     BlockRef,
+    DepositProof,
     Header,
     HeadReport,
     TransactionStory,
     TxHash,
+    Unprovable,
 )
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.throttle import Lane
@@ -102,6 +105,10 @@ class EvmProvider:
     ) -> list[int]:
         with self._blamed():
             return await fetch_balances(self.node, self.lane, wanted, block)
+
+    async def fetch_deposit_proof(self, block: BlockRef, tx_hash: TxHash) -> DepositProof | Unprovable:
+        with self._blamed():
+            return await fetch_deposit_proof(self.node, self.lane, self.reading, block, tx_hash)
 
     async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
         with self._blamed():

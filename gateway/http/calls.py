@@ -20,7 +20,7 @@ from chains.model import ChainId
 from chains.port import ChainSource
 from gateway.apikeys import Scope
 from gateway.faces import Faces
-from gateway.http.limits import Share, share_streams
+from gateway.http.limits import Share, share_proofs, share_streams
 from gateway.http.problem import not_found
 from gateway.live import LiveLog
 from gateway.metrics import build_registry
@@ -102,6 +102,7 @@ class Services:
     streams: Share = field(default_factory=share_streams)
     registry: CollectorRegistry = field(default_factory=build_registry)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    proving: Share = field(default_factory=share_proofs)
     egress: Egress | None = None
     sources: dict[ChainId, ChainSource] = field(default_factory=dict)
 

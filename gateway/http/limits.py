@@ -42,6 +42,13 @@ HEALTH_CALLS_EACH_MAX = 8
 KEY_LISTS = RateLimit("key lists", requests=100, period_s=10.0)
 """Lists of public keys for one place: nobody shows a key there, and each costs the database a read."""
 
+PROOFS = RateLimit("proofs", requests=60, period_s=60.0)
+"""Proofs of deposits for one merchant: each is a whole block asked of a provider."""
+
+PROOFS_MAX = 8
+PROOFS_EACH_MAX = 2
+"""At once, of one process and of one merchant: whole blocks in memory, and a core that checks them."""
+
 STREAMS_PER_MERCHANT_MAX = 20
 
 
@@ -94,6 +101,11 @@ class Share:
 def share_streams() -> Share:
     """How many streams and long polls a merchant holds open."""
     return Share(most=CALLS_MAX, each_max=STREAMS_PER_MERCHANT_MAX, what="streams and long polls", again_s=5)
+
+
+def share_proofs() -> Share:
+    """How many proofs of deposits are being made."""
+    return Share(most=PROOFS_MAX, each_max=PROOFS_EACH_MAX, what="proofs", again_s=5)
 
 
 class Shares:

@@ -13,6 +13,7 @@ from gateway.http import (
     checkpoints,
     coverage,
     deliveries,
+    deposit_proofs,
     deposits,
     endpoints,
     events,
@@ -94,6 +95,11 @@ DEPOSITS = (
         "GET", "/v1/deposits/{deposit_id}/history", "get_deposit_history", "Every event of a deposit",
         Scope.DEPOSITS, deposits.get_history, (Outcome(200, shapes.EventList, "Its events, oldest first."),),
         query=shapes.PageQuery,
+    ),
+    Operation(
+        "GET", "/v1/deposits/{deposit_id}/proof", "get_deposit_proof", "Prove a deposit by its block's hash",
+        Scope.DEPOSITS, deposit_proofs.get_deposit_proof,
+        (Outcome(200, shapes_proofs.DepositProofObject, "The proof."),), problems=(409,), waits=True,
     ),
 )  # fmt: skip
 

@@ -90,6 +90,7 @@ def complaint_of(command: list[str], tree: Path) -> str | None:
         "PATH": os.pathsep.join([*map(str, ANVIL), os.environ.get("PATH", "")]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "CHAINBELL_POSTGRES_SCHEDULES": POSTGRES_SCHEDULES,
+        "CHAINBELL_RECORDED": os.environ.get("CHAINBELL_RECORDED", str(ROOT.parent / "shared" / "recorded")),
     }
     result = subprocess.run(
         [sys.executable, *command],

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import ast
 import ipaddress
+import json
 import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -31,7 +34,9 @@ from gateway.http.shapes import AddressQuery, NewAddress, NewAddresses
 from gateway.http.shapes_relay import NewEndpoint
 from indexer.rows import decode_conflict_keys
 from migrations import ids, queries
-from relay import addresses, egress, excerpts, log, signing, targets, tunnel, verify, verify_log
+from relay import addresses, egress, excerpts, log, requests, signing, targets, tunnel, verify, verify_log
+from relay.answer import AnswerReader
+from relay.kit import verify_deposit
 from tests.tidy import tree
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -83,12 +88,44 @@ def verify_note(text: str) -> None:
             verify_log.verify_checkpoint(note, merchant_id="mer_" + "0" * 26, public_key=KEY)
 
 
+def read_answer(data: bytes) -> None:
+    """What a receiver answers: all at once, a few bytes at a time, and behind a status or as a body in chunks."""
+    for opening in (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"):
+        told = opening + data
+        for piece in (len(told), 64):
+            reader = AnswerReader()
+            for at in range(0, len(told), piece):
+                reader.feed(told[at : at + piece])
+            reader.end()
+
+
+def place_url(text: str) -> None:
+    """A URL's parts, of one that an endpoint may have."""
+    url = "https://receiver.example/" + text
+    if addresses.judge_url(url, allow_private_networks=False) is None:
+        requests.parse_place(url)
+
+
 def verify_webhook(text: str) -> None:
     """Each header of a webhook in turn."""
     usual = {"webhook-id": "evt_1", "webhook-timestamp": "1767225600", "webhook-signature": "v1a,AAAA"}
     for name in usual:
         with suppress(verify.WebhookInvalid):
             verify.verify(b"{}", {**usual, name: text}, secrets=["whsec_" + "A" * 44], now_s=1_767_225_600)
+
+
+@cache
+def read_proof() -> Any:
+    """A proof that holds, and its block's hash."""
+    return json.loads((tree.ROOT / "relay/kit/deposit_vectors.json").read_text())["proofs"][0]
+
+
+def verify_proof(text: str) -> None:
+    """A proof's bytes: its header, and its nodes, as what they are said to be and as they come."""
+    good = read_proof()
+    for member, value in (("header", text), ("transaction", [text]), ("receipt", [text] * 2)):
+        with suppress(verify_deposit.ProofInvalid):
+            verify_deposit.verify_deposit({**good["proof"], member: value}, good["block_hash"])
 
 
 REFUSALS = (
@@ -98,11 +135,13 @@ REFUSALS = (
     msgspec.MsgspecError,
     queries.QueryFileMalformed,
     verify.WebhookInvalid,
+    verify_deposit.ProofInvalid,
 )
 CALLS = (jsonrpc.Call("eth_chainId"),)
 PARSERS: dict[str, Parser] = {
     "address": lambda text: parse_address(Family.EVM, text),
     "address: as webhooks' hosts": addresses.judge_address,
+    "answer of a receiver": in_bytes(read_answer),
     "api key": apikeys.decode_api_key,
     "authorization": auth.read_token,
     "block hash": lambda text: parse_block_hash(Family.EVM, text),
@@ -139,6 +178,8 @@ PARSERS: dict[str, Parser] = {
     "node: retry after": lambda text: transport.parse_retry_after(text, text),
     "notice of the log": log.decode_notice,
     "page of the log": in_bytes(lambda data: pull.decode_page(data, after_sequence=0)),
+    "proof of a deposit": verify_deposit.parse_proof,
+    "proof of a deposit: nodes": verify_proof,
     "proxy url": tunnel.parse_proxy_url,
     "public keys": in_bytes(lambda data: verify.public_keys_at(data, 0)),
     "queries": lambda text: queries.parse_queries(text, source="test"),
@@ -150,6 +191,7 @@ PARSERS: dict[str, Parser] = {
     "signing key": signing.decode_signing_key,
     "transaction hash": lambda text: parse_tx_hash(Family.EVM, text),
     "url": lambda text: addresses.judge_url("https://" + text, allow_private_networks=False),
+    "url: its parts": place_url,
     "webhook": verify_webhook,
 }
 

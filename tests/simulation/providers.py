@@ -13,7 +13,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chains.errors import ChainError, Inconsistent, Missing, Refused, Throttled, Unreachable
-from chains.model import Address, Block, BlockHash, BlockRef, Header, HeadReport, TransactionStory, TxHash
+from chains.model import (
+    Address,
+    Block,
+    BlockHash,
+    BlockRef,
+    DepositProof,
+    Header,
+    HeadReport,
+    TransactionStory,
+    TxHash,
+    Unprovable,
+)
 from chains.port import Provider
 from tests.simulation.chain import SimBlock, SimChain
 
@@ -149,6 +160,10 @@ class SimProvider:
     ) -> list[int]:
         """Nobody holds a simulated chain against its balances: it traces no calls."""
         raise Refused("keeps no balances", provider=self.name)
+
+    async def fetch_deposit_proof(self, block: BlockRef, tx_hash: TxHash) -> DepositProof | Unprovable:
+        """Nobody asks for proofs in a simulation."""
+        raise Refused("proves nothing", provider=self.name)
 
     async def fetch_genesis_hash(self) -> BlockHash:
         self._answer()
