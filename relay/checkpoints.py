@@ -22,7 +22,7 @@ from migrations.queries import load_queries
 from relay import log, notes, signing, tree
 from relay.bodies import RelayFact, format_time
 from relay.errors import Conflict, LogBroken
-from relay.secretbox import SecretBox
+from relay.secretbox import Column, Place, SecretBox
 
 QUERIES = load_queries("relay", "checkpoints.sql")
 
@@ -163,11 +163,12 @@ async def _lock_key(conn: Connection, box: SecretBox, merchant_id: UUID, now: da
     if not await conn.fetchval(QUERIES.has_log_key, merchant_id):
         seed = os.urandom(signing.SEED_BYTES)
         verify_key = signing.public_bytes(signing.signing_key_from_seed(seed))
-        await conn.execute(
-            QUERIES.insert_log_key, merchant_id, box.seal(seed, owner=merchant_id), verify_key, now
-        )
-    sealed: bytes = await conn.fetchval(QUERIES.lock_log_key, merchant_id)
-    return signing.signing_key_from_seed(box.open(sealed, owner=merchant_id))
+        sealed = box.seal(seed, Place(Column.LOG_SEED, merchant_id, verify_key))
+        await conn.execute(QUERIES.insert_log_key, merchant_id, sealed, verify_key, now)
+    row = await conn.fetchrow(QUERIES.lock_log_key, merchant_id)
+    assert row is not None, "a log's key is never deleted"
+    place = Place(Column.LOG_SEED, merchant_id, row["verify_key"])
+    return signing.signing_key_from_seed(box.open(row["signing_key_sealed"], place))
 
 
 async def _insert(conn: Connection, checkpoint: Checkpoint, now: datetime) -> None:

@@ -24,7 +24,7 @@ from relay.keyring import OVERLAP_MAX_S, insert_key
 from relay.losses import Loss, read_losses
 from relay.model import Drain, shard_of
 from relay.ownership import must_prove, must_prove_again
-from relay.secretbox import SecretBox
+from relay.secretbox import Column, Place, SecretBox
 from relay.targets import open_headers, seal_headers
 from relay.terms import EndpointTerms, Rules, check_terms
 
@@ -310,9 +310,8 @@ async def _insert_secret(
     conn: Connection, box: SecretBox, endpoint_id: UUID, secret: bytes, now: datetime
 ) -> None:
     secret_id = new_id(int(now.timestamp() * 1000))
-    await conn.execute(
-        QUERIES.insert_secret, endpoint_id, secret_id, box.seal(secret, owner=endpoint_id), now
-    )
+    sealed = box.seal(secret, Place(Column.ENDPOINT_SECRET, endpoint_id, secret_id.bytes))
+    await conn.execute(QUERIES.insert_secret, endpoint_id, secret_id, sealed, now)
 
 
 async def _tell(

@@ -16,7 +16,7 @@ from migrations.handles import Connection
 from migrations.queries import load_queries
 from relay import signing
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed
-from relay.secretbox import SecretBox
+from relay.secretbox import Column, Place, SecretBox
 
 QUERIES = load_queries("relay", "endpoints.sql")
 
@@ -40,7 +40,8 @@ async def insert_key(conn: Connection, box: SecretBox, endpoint_id: UUID, *, now
     """Give an endpoint that has no current key a new one."""
     seed = os.urandom(signing.SEED_BYTES)
     public = signing.public_bytes(signing.signing_key_from_seed(seed))
-    await conn.execute(QUERIES.insert_key, endpoint_id, public, box.seal(seed, owner=endpoint_id), now)
+    sealed = box.seal(seed, Place(Column.ENDPOINT_SEED, endpoint_id, public))
+    await conn.execute(QUERIES.insert_key, endpoint_id, public, sealed, now)
     return PublicKey(endpoint_id, signing.encode_public_key(public), now, None)
 
 

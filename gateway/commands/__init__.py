@@ -16,6 +16,7 @@ from gateway.commands import (
     retention,
     run,
     schema,
+    secrets,
     trail,
 )
 from gateway.commands.frame import Command, Group
@@ -35,6 +36,7 @@ ALL_COMMANDS: tuple[Command | Group, ...] = (
     retention.RETENTION,
     logs.LOGS,
     trail.TRAIL,
+    secrets.SECRETS,
     backup.BACKUP,
     backup.RESTORE,
 )

@@ -9,7 +9,7 @@ values ($1, $2, $3, $4)
 on conflict (merchant_id) do nothing;
 
 -- name: lock_log_key :one
-select signing_key_sealed
+select signing_key_sealed, verify_key
 from log_keys
 where merchant_id = $1
 for update;
@@ -83,16 +83,3 @@ select exists (
 select sequence, body_hash
 from event_leaves
 where event_id = $2 and merchant_id = $1;
-
--- name: load_sealed_log_keys :many
-select merchant_id, signing_key_sealed
-from log_keys
-where merchant_id > $1
-order by merchant_id
-limit $2
-for update;
-
--- name: reseal_log_key :exec
-update log_keys
-set signing_key_sealed = $2
-where merchant_id = $1;

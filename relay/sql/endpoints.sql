@@ -216,38 +216,6 @@ from woken;
 delete from endpoint_keys
 where endpoint_id = $1;
 
--- name: load_sealed_values :many
-select endpoint_id, headers_sealed
-from endpoints
-where endpoint_id > $1
-order by endpoint_id
-limit $2;
-
--- name: load_sealed_secrets_of :many
-select secret_id, secret_sealed
-from endpoint_secrets
-where endpoint_id = $1;
-
--- name: load_sealed_seeds_of :many
-select public_key, seed_sealed
-from endpoint_keys
-where endpoint_id = $1 and seed_sealed is not null;
-
--- name: reseal_headers :exec
-update endpoints
-set headers_sealed = $2
-where endpoint_id = $1;
-
--- name: reseal_seed :exec
-update endpoint_keys
-set seed_sealed = $3
-where endpoint_id = $1 and public_key = $2;
-
--- name: reseal_secret :exec
-update endpoint_secrets
-set secret_sealed = $3
-where endpoint_id = $1 and secret_id = $2;
-
 -- name: had_endpoint :one
 select exists (select from endpoints where endpoint_id = $1 and merchant_id = $2);
 

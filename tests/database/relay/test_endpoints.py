@@ -17,7 +17,7 @@ from relay.endpoints import Endpoint
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable, SequencePruned
 from relay.keyring import KEYS_MAX, OVERLAP_MAX_S, PublicKey, load_public_keys, rotate_key
 from relay.model import delivery_id_of
-from relay.reseal import reseal_all
+from relay.reseal import Resealed, reseal_all
 from relay.secretbox import SecretBox
 from relay.store import load_endpoint_records
 from relay.targets import open_target
@@ -460,8 +460,8 @@ async def test_every_secret_moves_to_a_new_key_and_the_old_one_may_go(desk: Desk
     (record, *_) = await load_endpoint_records(desk.conn, endpoints=[made[0].endpoint_id])
     with pytest.raises(SecretUnreadable):
         open_target(record, new)
-    assert await reseal_all(desk.conn, both) == 9
-    assert await reseal_all(desk.conn, both) == 0
+    assert await reseal_all(desk.conn, both) == Resealed(9, 0)
+    assert await reseal_all(desk.conn, both) == Resealed(0, 0)
     for endpoint in made:
         (record,) = await load_endpoint_records(desk.conn, endpoints=[endpoint.endpoint_id])
         assert open_target(record, new).headers == {"x": "1"}
