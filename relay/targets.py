@@ -78,10 +78,19 @@ class Target:
             ),
             "chainbell-delivery": encode_id("dlv", delivery_id_of(self.endpoint_id, event_id)),
         }
+        covered = "" if covers is None else f"{covers.first_sequence}-{covers.last_sequence}"
+        if covered:
+            headers["chainbell-covers"] = covered
         if prev_sequence is not None:
             headers["chainbell-prev-sequence"] = str(prev_sequence)
-        if covers is not None:
-            headers["chainbell-covers"] = f"{covers.first_sequence}-{covers.last_sequence}"
+            headers["chainbell-signature"] = signing.sign_headers(
+                webhook_id,
+                timestamp_s,
+                prev_sequence=prev_sequence,
+                covers=covered,
+                secrets=secrets,
+                signing_keys=keys,
+            )
         return headers
 
 

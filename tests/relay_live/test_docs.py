@@ -102,7 +102,8 @@ async def test_the_receiver_in_the_docs_keeps_a_shops_credits_right(shop: Shop) 
 @asynccontextmanager
 async def printed_node_receiver(folder: Path, secrets: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """The printed program beside a copy of the kit, with nothing installed around it."""
-    shutil.copy(KIT, folder / "verify.mjs")
+    for file in (KIT, KIT.with_name("strict.mjs")):
+        shutil.copy(file, folder / file.name)
     (folder / "shop.mjs").write_text(printed("js"), encoding="utf-8")
     environment = {"PATH": os.environ["PATH"], "PORT": "0", "WEBHOOK_SECRET": secrets}
     process = await asyncio.create_subprocess_exec(
