@@ -1,7 +1,8 @@
 """Standard Webhooks 1.0 signatures: the three headers of one attempt, and the spelling of secrets and keys.
 
-Lives here, pure: what is signed (`id.timestamp.body`, and the headers beside it), `v1` (HMAC-SHA256, one per secret still valid), `v1a` (Ed25519,
-one per key still valid), `whsec_`, `whsk_` and `whpk_`. Does not live here: chance (callers bring the random bytes), where
+Lives here, pure: what is signed (`id.timestamp.body`, and the headers beside it), `v1` (HMAC-SHA256, one per secret still
+valid), `v1a` (Ed25519, one per key still valid), `whsec_`, `whsk_` and
+`whpk_`. Does not live here: chance (callers bring the random bytes), where
 secrets are kept (`secretbox`, `store`), and what a receiver runs (`verify`, which shares no code, so that one can check the
 other).
 """

@@ -98,8 +98,8 @@ def public_keys_at(document: bytes, timestamp_s: int, *, endpoint_id: str | None
         if type(keys) is not list:
             keys = ["no list"]  # whose members have no names
         for key in keys:
-            public_key, until = key["public_key"], key["valid_until"]
-            if key["algorithm"] != "ed25519" or endpoint_id not in (None, key["endpoint_id"]):
+            public_key, until, endpoint = key["public_key"], key["valid_until"], key["endpoint_id"]
+            if key["algorithm"] != "ed25519" or endpoint_id not in (None, endpoint):
                 continue
             begun = _unix_time_s(key["valid_from"])[0] <= timestamp_s
             if begun and (until is None or (timestamp_s, False) < _unix_time_s(until)):
@@ -318,11 +318,13 @@ def _parse_signatures(header: str) -> dict[str, list[bytes]]:
         version, comma, text = part.partition(",")
         if "," in text:
             raise WebhookInvalid("a list of signatures is there twice")
+        if not comma:
+            continue
         try:
-            if comma:
-                offered.setdefault(version, []).append(strict.decode_base64(text))
+            signature = strict.decode_base64(text)
         except ValueError:
             continue
+        offered.setdefault(version, []).append(signature)
     if not offered:
         raise WebhookInvalid("webhook-signature is missing or malformed")
     return offered

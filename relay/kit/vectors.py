@@ -20,8 +20,9 @@ GOLDEN_FILE = Path(__file__).with_name("vectors.json")
 ABOUT = (
     "Vectors for receivers of chainbell's webhooks (docs/webhooks.md). verify: accepted is null where the request must be "
     "refused. public_keys_at: found is null where the document is no list. events: read is null where the body is no event. "
-    "judge: bodies as they arrive; a receiver keeps the hash of each body by id, and [log_epoch, version] by object, as it applies them. gaps: what a "
-    "tracker says after each step, saw [sequence, prev_sequence, log_epoch] or repaired up_to. repair: a tracker that saw, a "
+    "judge: bodies as they arrive; a receiver keeps the hash of each body by id, and [log_epoch, version] by object, "
+    "as it applies them. gaps: what a tracker says "
+    "after each step, saw [sequence, prev_sequence, log_epoch] or repaired up_to. repair: a tracker that saw, a "
     "log, so many events a page, and what is applied; applied is null where the gap remains. chain: [body, prev_hash] pairs."
 )
 

@@ -74,8 +74,9 @@ export function publicKeysAt(document, timestampS, { endpointId = null } = {}) {
     const keys = member(parseJson(document), "keys");
     if (!Array.isArray(keys)) throw new Refused("no list");
     for (const key of keys) {
-      const [publicKey, until, algorithm] = ["public_key", "valid_until", "algorithm"].map((name) => need(key, name));
-      if (algorithm !== "ed25519" || (endpointId !== null && endpointId !== need(key, "endpoint_id"))) continue;
+      const names = ["public_key", "valid_until", "algorithm", "endpoint_id"];
+      const [publicKey, until, algorithm, endpoint] = names.map((name) => need(key, name));
+      if (algorithm !== "ed25519" || (endpointId !== null && endpointId !== endpoint)) continue;
       const begun = unixTimeS(need(key, "valid_from"))[0] <= timestampS;
       if (begun && (until === null || isBefore(timestampS, unixTimeS(until)))) {
         decodeKey(publicKey, "whpk_");
