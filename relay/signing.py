@@ -87,6 +87,11 @@ def signing_key_from_seed(seed: bytes) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(seed)
 
 
+def encode_signing_key(seed: bytes) -> str:
+    """A seed as `whsk_` and base64."""
+    return _PRIVATE_PREFIX + _text(seed)
+
+
 def decode_signing_key(text: str) -> Ed25519PrivateKey:
     """The key of `whsk_…` (seed and public key, 64 bytes, or the seed alone); ValueError for anything else."""
     raw = _decode(_PRIVATE_PREFIX, text)

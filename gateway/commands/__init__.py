@@ -18,6 +18,7 @@ from gateway.commands import (
     schema,
     secrets,
     trail,
+    witness,
 )
 from gateway.commands.frame import Command, Group
 
@@ -36,6 +37,7 @@ ALL_COMMANDS: tuple[Command | Group, ...] = (
     retention.RETENTION,
     logs.LOGS,
     trail.TRAIL,
+    witness.WITNESS,
     secrets.SECRETS,
     backup.BACKUP,
     backup.RESTORE,
