@@ -22,6 +22,7 @@ from relay.errors import Conflict, LogBroken
 from relay.secretbox import SecretBox
 
 QUERIES = load_queries("relay", "checkpoints.sql")
+ENDPOINTS = load_queries("relay", "endpoints.sql")
 
 CHECKPOINT = "log.checkpoint"
 """The event type; published only for merchants of whom an endpoint names it."""
@@ -118,7 +119,7 @@ async def make_checkpoint(
         root_hash=root_hash,
         note=notes.sign_note(text, name, key, at=at),
         cosignatures="",
-        announced=await conn.fetchval(QUERIES.wants_checkpoints, merchant_id, CHECKPOINT),
+        announced=await conn.fetchval(ENDPOINTS.names_event_type, merchant_id, CHECKPOINT),
         created_at=at,
         public_key=signing.public_bytes(key),
     )

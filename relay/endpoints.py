@@ -20,7 +20,7 @@ from migrations.queries import load_queries
 from relay import drain, log, signing
 from relay.bodies import endpoint_fact
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
-from relay.keyring import OVERLAP_MAX_S, insert_key
+from relay.keyring import OVERLAP_MAX_S, insert_key, tell_keys
 from relay.losses import Loss, read_losses
 from relay.model import Drain, shard_of
 from relay.ownership import must_prove, must_prove_again
@@ -121,6 +121,7 @@ async def create_endpoint(
     await _insert_secret(conn, box, endpoint_id, secret, now)
     await insert_key(conn, box, endpoint_id, now=now)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
+    await tell_keys(conn, merchant_id, endpoint_id, now=now)
     endpoint = await load_endpoint(conn, box, merchant_id, endpoint_id)
     return endpoint, signing.encode_secret(secret)
 
@@ -218,6 +219,7 @@ async def delete_endpoint(conn: Connection, merchant_id: UUID, endpoint_id: UUID
     ):
         await conn.execute(query, endpoint_id)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
+    await tell_keys(conn, merchant_id, endpoint_id, now=now)
 
 
 async def rotate_secret(

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from migrations.handles import Connection
 from migrations.queries import load_queries
-from relay import signing
+from relay import log, signing
+from relay.bodies import endpoint_fact, format_time
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed
 from relay.secretbox import Column, Place, SecretBox
 
@@ -22,6 +23,8 @@ QUERIES = load_queries("relay", "endpoints.sql")
 
 OVERLAP_MAX_S = 7 * 86_400
 """How long a former secret or key may sign along."""
+KEYS_CHANGED = "endpoint.keys_changed"
+"""The event type; published only for merchants of whom an endpoint names it."""
 KEYS_MAX = 10
 """Listed per endpoint, ended ones included: with 100 endpoints a list has at most 1,000."""
 
@@ -34,6 +37,34 @@ class PublicKey:
     public_key: str
     valid_from: datetime
     valid_until: datetime | None
+
+
+async def tell_keys(conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, now: datetime) -> None:
+    """Tell the log which keys an endpoint has since now, where one of the merchant's endpoints asks for that by name."""
+    if not await conn.fetchval(QUERIES.names_event_type, merchant_id, KEYS_CHANGED):
+        return
+    row = await conn.fetchrow(QUERIES.raise_version, endpoint_id)
+    assert row is not None, "an endpoint's row outlives it"
+    fact = endpoint_fact(
+        merchant_id,
+        endpoint_id,
+        version=row["version"],
+        event_type=KEYS_CHANGED,
+        state=row["state"],
+        reason=row["state_reason"],
+        at=now,
+        more={
+            "keys": [
+                {
+                    "public_key": signing.encode_public_key(key["public_key"]),
+                    "valid_from": format_time(key["valid_from"]),
+                    "valid_until": None if key["valid_until"] is None else format_time(key["valid_until"]),
+                }
+                for key in await conn.fetch(QUERIES.load_keys_of, endpoint_id)
+            ]
+        },
+    )
+    await log.append(conn, [fact], now=now)
 
 
 async def insert_key(conn: Connection, box: SecretBox, endpoint_id: UUID, *, now: datetime) -> PublicKey:
@@ -65,6 +96,7 @@ async def rotate_key(
     made = await insert_key(conn, box, endpoint_id, now=now)
     await conn.execute(QUERIES.touch_endpoint, endpoint_id)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
+    await tell_keys(conn, merchant_id, endpoint_id, now=now)
     return made
 
 

@@ -91,13 +91,6 @@ from log_checkpoints
 where merchant_id = $1 and size > $2 and size <= $3
 order by size, log_epoch;
 
--- name: wants_checkpoints :one
-select exists (
-  select
-  from endpoints
-  where merchant_id = $1 and deleted_at is null and $2 = any(event_types)
-);
-
 -- name: find_leaf :one
 select sequence, body_hash
 from event_leaves

@@ -145,6 +145,26 @@ update endpoint_cursors
 set filter_revision = filter_revision + 1
 where endpoint_id = $1;
 
+-- Whether an endpoint of this merchant asks for a type by name: what is told of the log and its keys is told to such only.
+-- name: names_event_type :one
+select exists (
+  select
+  from endpoints
+  where merchant_id = $1 and deleted_at is null and $2 = any(event_types)
+);
+
+-- name: raise_version :one
+update endpoints
+set version = version + 1
+where endpoint_id = $1
+returning version, state, state_reason;
+
+-- name: load_keys_of :many
+select public_key, valid_from, valid_until
+from endpoint_keys
+where endpoint_id = $1
+order by valid_until desc nulls first, valid_from desc;
+
 -- name: touch_endpoint :exec
 update endpoints
 set revision = revision + 1

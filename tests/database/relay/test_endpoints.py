@@ -11,11 +11,12 @@ import pytest
 import pytest_asyncio
 
 from migrations.handles import Connection
+from migrations.ids import encode_id
 from relay import endpoints, log, redeliver, signing, verify, views
 from relay.bodies import Published
 from relay.endpoints import Endpoint
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable, SequencePruned
-from relay.keyring import KEYS_MAX, OVERLAP_MAX_S, PublicKey, load_public_keys, rotate_key
+from relay.keyring import KEYS_CHANGED, KEYS_MAX, OVERLAP_MAX_S, PublicKey, load_public_keys, rotate_key
 from relay.model import delivery_id_of
 from relay.reseal import Resealed, reseal_all
 from relay.secretbox import SecretBox
@@ -475,3 +476,27 @@ async def test_a_merchant_has_a_bounded_number_of_endpoints(
     await desk.create()
     with pytest.raises(Conflict):
         await desk.create()
+
+
+async def test_changes_of_keys_are_told_where_an_endpoint_asks_for_them_by_name(desk: Desk) -> None:
+    rules = Rules({KEYS_CHANGED}, allow_private_networks=False)
+    quiet, _ = await desk.create()
+    async with desk.conn.transaction():
+        await rotate_key(desk.conn, BOX, MERCHANT, quiet.endpoint_id, overlap_s=60, now=NOW)
+    assert (await log.load_head(desk.conn, MERCHANT)).sequence == 0
+    async with desk.conn.transaction():
+        terms = EndpointTerms(url=URL, event_types=(KEYS_CHANGED,))
+        asking, _ = await endpoints.create_endpoint(desk.conn, BOX, MERCHANT, terms, rules=rules, now=NOW)
+    async with desk.conn.transaction():
+        new = await rotate_key(desk.conn, BOX, MERCHANT, quiet.endpoint_id, overlap_s=60, now=NOW)
+    async with desk.conn.transaction():
+        await endpoints.delete_endpoint(desk.conn, MERCHANT, quiet.endpoint_id, now=NOW)
+    bodies = [row["body"] for row in await desk.conn.fetch("select body from events order by sequence")]
+    told = [verify.read_event(body) for body in bodies]
+    ids = [encode_id("end", one.endpoint_id) for one in (asking, quiet, quiet)]
+    assert [(one.type, one.object_id) for one in told] == [(KEYS_CHANGED, one) for one in ids]
+    assert [len(one.data["keys"]) for one in told] == [1, 3, 0]
+    assert told[1].data["keys"][0]["public_key"] == new.public_key
+    assert told[1].place is not None
+    assert told[2].place is not None
+    assert told[1].place < told[2].place
