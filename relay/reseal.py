@@ -41,6 +41,11 @@ class _Kind:
     fits: Callable[[bytes, bytes], bool]  # plain, the row's key
     is_of_endpoint: bool = True
 
+    @property
+    def by_seed(self) -> bool:
+        """Whether it may be anything an API key was answered, where it is of the form before and the owner such a key."""
+        return self.column in (Column.ENDPOINT_HEADERS, Column.ENDPOINT_SECRET)
+
 
 def _is_seed_of(plain: bytes, public_key: bytes) -> bool:
     if len(plain) != signing.SEED_BYTES:
@@ -60,8 +65,9 @@ def _is_headers(plain: bytes, _row: bytes) -> bool:
 
 
 _KINDS = (
-    _Kind(Column.ENDPOINT_HEADERS, QUERIES.load_stale_headers, QUERIES.reseal_headers, _is_headers),
+    # Seeds first: by the seed of an endpoint its other values are known to be an endpoint's.
     _Kind(Column.ENDPOINT_SEED, QUERIES.load_stale_seeds, QUERIES.reseal_seed, _is_seed_of),
+    _Kind(Column.ENDPOINT_HEADERS, QUERIES.load_stale_headers, QUERIES.reseal_headers, _is_headers),
     _Kind(Column.ENDPOINT_SECRET, QUERIES.load_stale_secrets, QUERIES.reseal_secret, _is_secret),
     _Kind(
         Column.LOG_SEED,
@@ -84,7 +90,8 @@ async def reseal_all(conn: Connection, box: SecretBox) -> Resealed:
                 found = await conn.fetch(kind.load, box.head, owner, row, BATCH)
                 touched: set[UUID] = set()
                 for owner, row, sealed in found:  # the last one is where the next batch begins
-                    if (new := _reencrypt(box, kind, Place(kind.column, owner, row), sealed)) is None:
+                    new = _reencrypt(box, kind, Place(kind.column, owner, row), sealed)
+                    if new is None or (kind.by_seed and not await _has_seed(conn, box, owner)):
                         unreadable += 1
                         continue
                     moved += 1
@@ -94,6 +101,17 @@ async def reseal_all(conn: Connection, box: SecretBox) -> Resealed:
                     await conn.execute(QUERIES.touch_endpoints, list(touched))
             count = len(found)
     return Resealed(moved, unreadable)
+
+
+async def _has_seed(conn: Connection, box: SecretBox, endpoint_id: UUID) -> bool:
+    """Whether a key of this endpoint opens, as only what was sealed for an endpoint does; each has one while it lives."""
+    for row in await conn.fetch(QUERIES.load_seeds_of, endpoint_id):
+        try:
+            box.open(row["seed_sealed"], Place(Column.ENDPOINT_SEED, endpoint_id, row["public_key"]))
+        except SecretUnreadable:
+            continue
+        return True
+    return False
 
 
 def _reencrypt(box: SecretBox, kind: _Kind, place: Place, sealed: bytes) -> bytes | None:

@@ -17,6 +17,8 @@ from datetime import datetime
 from relay import strict
 
 NOTE_LENGTH_MAX = 16_384
+KEY_LIST_LENGTH_MAX = 262_144
+"""A merchant has at most a hundred endpoints, each with ten keys that are listed."""
 SIGNATURES_MAX = 32
 """More than any honest signer makes; what follows is not looked at."""
 PATH_HASHES_MAX = 64
@@ -186,7 +188,7 @@ def verify_key_list(document: bytes, *, merchant_id: str, public_key: str) -> in
     """
     note, keys = _read_key_list(document)
     name = f"chainbell/keys/{merchant_id}"
-    text, signatures = _split_note(note)
+    text, signatures = _split_note(note, KEY_LIST_LENGTH_MAX)
     lines = text.split("\n")[:-1]
     told = [f"{end} {key} {begun} {until or '-'}" for (end, key), (begun, until) in keys.items()]
     if (
@@ -314,9 +316,9 @@ def _decode_hash(text: str) -> bytes:
         raise ProofInvalid("this is not how a hash is written") from None
 
 
-def _split_note(note: object) -> tuple[str, list[str]]:
+def _split_note(note: object, length_max: int = NOTE_LENGTH_MAX) -> tuple[str, list[str]]:
     """The text, which has no empty line, and the signature lines; ProofInvalid."""
-    if not isinstance(note, str) or len(note) > NOTE_LENGTH_MAX:
+    if not isinstance(note, str) or len(note) > length_max:
         raise ProofInvalid("this is no note, or too long for one")
     text, gap, signatures = note.partition("\n\n")
     if not gap:

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { Refused, decodeBase64, decodeKey, isSigned, isUnsound, member, parseJson, parseWhole } from "./strict.mjs";
 
 const NOTE_LENGTH_MAX = 16_384;
+const KEY_LIST_LENGTH_MAX = 262_144; // a merchant has at most a hundred endpoints, each with ten keys that are listed
 const SIGNATURES_MAX = 32; // more than any honest signer makes; what follows is not looked at
 const PATH_HASHES_MAX = 64; // a tree of 2**62 leaves needs fewer; a longer path is nobody's honest answer
 const DATED_BACK_MAX_S = 300; // a list of keys may be signed so long before a change that had begun stands in the database
@@ -120,7 +121,7 @@ export function verifyBodies(bodies, checkpoint) {
 export function verifyKeyList(document, { merchantId, publicKey }) {
   const [note, keys] = readKeyList(document);
   const name = `chainbell/keys/${merchantId}`;
-  const [text, signatures] = splitNote(note);
+  const [text, signatures] = splitNote(note, KEY_LIST_LENGTH_MAX);
   const [title, time, ...lines] = text.split("\n").slice(0, -1);
   const told = [...keys].map(([key, [begun, until]]) => `${key} ${begun} ${until ?? "-"}`);
   if (title !== name || !/^time [1-9][0-9]{0,11}$/.test(time ?? "") || lines.join("\n") !== told.join("\n")) {
@@ -243,8 +244,8 @@ function decodeHash(text) {
 }
 
 /** The text, which has no empty line, and the signature lines. */
-function splitNote(note) {
-  if (typeof note !== "string" || [...note].length > NOTE_LENGTH_MAX) throw new ProofInvalid("this is too long for a note");
+function splitNote(note, lengthMax = NOTE_LENGTH_MAX) {
+  if (typeof note !== "string" || [...note].length > lengthMax) throw new ProofInvalid("this is no note, or too long for one");
   const end = note.indexOf("\n\n");
   if (end < 0) throw new ProofInvalid("this note is not signed");
   return [note.slice(0, end + 1), note.slice(end + 2).split("\n", SIGNATURES_MAX)];

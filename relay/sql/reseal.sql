@@ -24,6 +24,11 @@ order by endpoint_id, public_key
 limit $4
 for update;
 
+-- name: load_seeds_of :many
+select public_key, seed_sealed
+from endpoint_keys
+where endpoint_id = $1 and seed_sealed is not null;
+
 -- name: load_stale_log_seeds :many
 select merchant_id, verify_key as row, signing_key_sealed
 from log_keys

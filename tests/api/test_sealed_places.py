@@ -183,3 +183,26 @@ async def test_what_can_not_be_read_or_is_of_another_kind_stays_and_stops_nothin
         assert await reseal_all(conn, world.services.box) == Resealed(5, 2)
         records = await load_endpoint_records(conn, endpoints=[decode_id("end", one) for one in made[1:]])
     assert len([open_target(record, world.services.box) for record in records]) == 2
+
+
+async def test_an_old_answer_does_not_become_the_headers_of_an_endpoint_made_up_for_it(
+    world: World, key: str
+) -> None:
+    """An answer may be a JSON object of texts, as headers are; sent to a URL of the thief, it would be read there."""
+    made = await world.call("POST", "/v1/endpoints", {"url": "https://shop.example/h"}, key=key)
+    path, keyed = f"/v1/endpoints/{made.json['id']}/rotate-secret", {"Idempotency-Key": "k"}
+    answer = await world.call("POST", path, {"overlap_s": 60}, key=key, headers=keyed)
+    assert all(isinstance(value, str) for value in answer.json.values())
+    await make_old(world)
+    async with world.pool.acquire() as conn:
+        await conn.execute(
+            "insert into endpoints (endpoint_id, merchant_id, shard, url, headers_sealed, max_in_flight, state_since,"
+            " start_sequence, created_at, updated_at)"
+            " select i.caller, e.merchant_id, 0, 'https://thief.example/', i.body, 1, now(), 0, now(), now()"
+            " from idempotency_keys i, endpoints e"
+        )
+        assert await reseal_all(conn, world.services.box) == Resealed(3, 1)
+    stolen = await world.pool.fetchval(
+        "select headers_sealed from endpoints where headers_sealed is not null"
+    )
+    assert not stolen.startswith(world.services.box.head)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +14,13 @@ import pytest
 from migrations.ids import encode_id
 from relay import notes, signing, verify_log
 from relay.verify_log import ProofInvalid
+from tests.node_program import run_node
 
 KEY = signing.signing_key_from_seed(b"l" * 32)
 MERCHANT_ID, END = encode_id("mer", UUID(int=1)), encode_id("end", UUID(int=2))
 WHO = {"merchant_id": MERCHANT_ID, "public_key": signing.encode_public_key(signing.public_bytes(KEY))}
+FOR_NODE = {"merchantId": MERCHANT_ID, "publicKey": WHO["public_key"]}
+RUN_KITS = Path(__file__).with_name("run_kits.mjs")
 NOON_S = 1_795_953_600  # 2026-11-29T12:00:00Z
 Windows = Mapping[int, tuple[str, str | None]]
 
@@ -54,6 +59,21 @@ def test_what_was_signed_is_believed_and_anything_else_is_not() -> None:
             verify_log.verify_key_list(wrong, **WHO)
     with pytest.raises(ProofInvalid):
         verify_log.verify_key_list(whole, merchant_id=MERCHANT_ID, public_key=key_of(9))
+
+
+def test_the_longest_list_there_is_can_be_checked() -> None:
+    hour = [f"2026-11-{day:02}T{hour:02}:00:00.000001Z" for day in range(1, 29) for hour in range(24)]
+    windows: Windows = {n: (hour[n], hour[n + 1]) for n in range(250)}
+    parsed = json.loads(listed(windows, NOON_S))
+    keys = [{**one, "endpoint_id": encode_id("end", UUID(int=n))} for n in range(4) for one in parsed["keys"]]
+    name = f"chainbell/keys/{MERCHANT_ID}"
+    lines = [
+        f"{one['endpoint_id']} {one['public_key']} {one['valid_from']} {one['valid_until']}" for one in keys
+    ]
+    text = "".join(f"{line}\n" for line in (name, f"time {NOON_S}", *lines))
+    whole = json.dumps({"keys": keys, "note": notes.sign_note(text, name, KEY)}).encode()
+    assert verify_log.verify_key_list(whole, **WHO) == NOON_S
+    assert run_node(RUN_KITS, [["key_list", [base64.b64encode(whole).decode(), FOR_NODE]]]) == [NOON_S]
 
 
 @pytest.mark.parametrize(
