@@ -50,7 +50,6 @@ from migrations.connect import open_pool
 from migrations.embedded import keep_running
 from migrations.handles import Connection, Pool
 from relay import log as event_log
-from relay.errors import SecretUnreadable
 from relay.reseal import reseal_all
 from relay.secretbox import SecretBox
 from relay.service import RelayService
@@ -171,6 +170,7 @@ async def open_house(
         async with database_weather():
             pool = await open_pool(dsn, size=POOL_SIZE, application_name=application_name, resets=False)
         try:
+            await _reseal(pool, keys)
             faces = Faces(settings.chains, lambda: load_known_chains(pool))
             await faces.refresh()
             registry = build_registry()
@@ -335,7 +335,6 @@ async def _deliver(house: House) -> None:
     service = RelayService(
         house.pool, box, house.settings.relay, registry=house.registry, on_alert=house.bell.ring
     )
-    await _reseal(house, box)
     async with asyncio.TaskGroup() as group:
         work = group.create_task(service.run(), name="relay-service")
         forget = house.shared.wakes.listen(service.hear)
@@ -345,17 +344,14 @@ async def _deliver(house: House) -> None:
         await work
 
 
-async def _reseal(house: House, box: SecretBox) -> None:
-    """While keys are rotated: move every stored secret to the first one, so that the others may go."""
-    if len(house.keys.encryption_keys) == 1:
-        return
-    try:
-        async with database_weather(), house.pool.acquire() as conn:
-            count = await reseal_all(conn, box)
-    except (DatabaseAway, SecretUnreadable) as error:
-        _log.error("secrets-not-resealed", error=str(error))
-    else:
-        _log.info("secrets-resealed", changed=count, note="the keys after the first one may go")
+async def _reseal(pool: Pool, keys: Keys) -> None:
+    """After an upgrade, and while keys are rotated: before anybody reads them, move every stored secret to the first key."""
+    async with database_weather(), pool.acquire() as conn:
+        done = await reseal_all(conn, SecretBox(keys.encryption_keys))
+    if done.unreadable:
+        _log.error("secrets-not-resealed", changed=done.moved, unreadable=done.unreadable)
+    elif done.moved or len(keys.encryption_keys) > 1:
+        _log.info("secrets-resealed", changed=done.moved, note="the keys after the first one may go")
 
 
 async def _keep_house(house: House) -> None:

@@ -31,9 +31,11 @@ from gateway.settings import (
     SecretSettings,
     Settings,
 )
+from relay.notes import COSIGNATURE
 from relay.retention import WARNED_BEFORE
-from relay.settings import RETRY_SCHEDULE_S, RelaySettings, RetrySettings
+from relay.settings import RETRY_SCHEDULE_S, RelaySettings, RetrySettings, WitnessSettings
 from relay.tunnel import parse_proxy_url
+from relay.witnessing import parse_verifier_key
 
 CONFIG_VARIABLE = "CHAINBELL_CONFIG"
 DEFAULT_FILE = Path("chainbell.toml")
@@ -152,17 +154,24 @@ def _read_bind(table: Table, name: str) -> Bind | None:
     text = table.take_text(name)
     if not text:
         return None
+    try:
+        return parse_bind(text)
+    except ValueError as error:
+        table.complain(name, str(error))
+        return None
+
+
+def parse_bind(text: str) -> Bind:
+    """A host and a port; ValueError says what is wanted."""
     host, separator, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not separator or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        table.complain(name, 'a host and a port are wanted, as in "127.0.0.1:8480" or "[::1]:8480"')
-        return None
+        raise ValueError('a host and a port are wanted, as in "127.0.0.1:8480" or "[::1]:8480"')
     if ":" in host:
         try:
             ipaddress.IPv6Address(host)
         except ValueError:
-            table.complain(name, 'an IPv6 address stands in brackets, as in "[::1]:8480"')
-            return None
+            raise ValueError('an IPv6 address stands in brackets, as in "[::1]:8480"') from None
     return Bind(host, int(port))
 
 
@@ -221,6 +230,7 @@ def _read_relay(table: Table) -> RelaySettings:
         attempt_timeout_s=section.take_number("attempt_timeout_s", 15.0, most=60),
         retry=RetrySettings(schedule_s=_read_schedule(section)),
         proxy_url=_read_proxy(section),
+        witnesses=_read_witnesses(section),
         verify_endpoints=section.take_flag("verify_endpoints", True),
         host_in_flight_max=section.take_count("host_in_flight_max", 100, least=1, most=1_000),
         retention_days=section.take_count("retention_days", 0, most=RETENTION_DAYS_MAX) or None,
@@ -229,6 +239,23 @@ def _read_relay(table: Table) -> RelaySettings:
     _check_retention(section, settings)
     section.refuse_the_rest()
     return settings
+
+
+def _read_witnesses(section: Table) -> tuple[WitnessSettings, ...]:
+    found = []
+    for index, item in enumerate(section.take_list("witnesses") or []):
+        table = section.open_item("witnesses", index, item)
+        if table is None:
+            continue
+        url, verifier_key = table.take_text("url"), table.take_text("verifier_key")
+        try:
+            found.append(WitnessSettings(url.rstrip("/"), *parse_verifier_key(verifier_key, COSIGNATURE)))
+        except ValueError as error:
+            table.complain("verifier_key", str(error))
+        if not url.startswith(("https://", "http://")):
+            table.complain("url", "a URL is wanted, to which /add-checkpoint is added")
+        table.refuse_the_rest()
+    return tuple(found)
 
 
 def _read_proxy(section: Table) -> str:

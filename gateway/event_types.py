@@ -36,6 +36,7 @@ ENDPOINT_EVENTS = (
     "endpoint.resumed",
     "endpoint.retention_warning",
     "endpoint.events_lost",
+    "endpoint.keys_changed",
 )
 LOG_EVENTS = ("log.checkpoint",)
 EVENT_TYPES = (*DEPOSIT_EVENTS, *CHAIN_EVENTS, *ENDPOINT_EVENTS, *LOG_EVENTS)

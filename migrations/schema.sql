@@ -1087,6 +1087,8 @@ CREATE TABLE public.log_checkpoints (
     note text NOT NULL,
     announced boolean NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    cosignatures text DEFAULT ''::text NOT NULL,
+    CONSTRAINT log_checkpoints_cosignatures_check CHECK ((length(cosignatures) <= 8192)),
     CONSTRAINT log_checkpoints_log_epoch_check CHECK ((log_epoch >= 1)),
     CONSTRAINT log_checkpoints_note_check CHECK ((length(note) <= 4096)),
     CONSTRAINT log_checkpoints_root_hash_check CHECK ((octet_length(root_hash) = 32)),
@@ -1104,6 +1106,7 @@ CREATE TABLE public.log_keys (
     signing_key_sealed bytea NOT NULL,
     verify_key bytea NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    log_id uuid GENERATED ALWAYS AS ((encode(SUBSTRING(sha256(verify_key) FROM 1 FOR 16), 'hex'::text))::uuid) STORED NOT NULL,
     CONSTRAINT log_keys_verify_key_check CHECK ((octet_length(verify_key) = 32))
 );
 
@@ -1360,6 +1363,8 @@ CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (
 CREATE UNIQUE INDEX log_checkpoints_by_size ON public.log_checkpoints USING btree (merchant_id, size, log_epoch);
 
 CREATE INDEX log_checkpoints_listing ON public.log_checkpoints USING btree (merchant_id, created_at, checkpoint_id);
+
+CREATE UNIQUE INDEX log_keys_by_log_id ON public.log_keys USING btree (log_id);
 
 CREATE INDEX merchants_listing ON public.merchants USING btree (created_at, id);
 

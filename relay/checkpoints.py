@@ -7,24 +7,22 @@ checkpoint is never signed: LogBroken. Does not live here: the tree (`tree`), th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from migrations.handles import Connection
 from migrations.ids import encode_id, new_id
 from migrations.queries import load_queries
-from relay import log, notes, signing, tree
+from relay import log, logkeys, notes, signing, tree
 from relay.bodies import RelayFact, format_time
 from relay.errors import Conflict, LogBroken
 from relay.secretbox import SecretBox
 
 QUERIES = load_queries("relay", "checkpoints.sql")
+ENDPOINTS = load_queries("relay", "endpoints.sql")
 
 CHECKPOINT = "log.checkpoint"
 """The event type; published only for merchants of whom an endpoint names it."""
@@ -32,6 +30,8 @@ INTERVAL = timedelta(hours=1)
 GROUPS_PER_STEP = 64
 """One transaction hashes 16,384 leaves at most, some tenths of a second; a longer backlog takes several."""
 MERCHANTS_BATCH = 200
+RENEWED_AFTER = timedelta(minutes=1)
+"""Asked for a checkpoint while nothing is told, a log says again when that was, so often at most."""
 
 
 class _Row(Protocol):
@@ -48,9 +48,15 @@ class Checkpoint:
     size: int
     root_hash: bytes
     note: str
+    cosignatures: str
     announced: bool
     created_at: datetime
     public_key: bytes
+
+    @property
+    def signed_at(self) -> datetime:
+        """When this was said last: a note is signed again while nothing is told."""
+        return notes.read_time(self.note)
 
     @property
     def told(self) -> int:
@@ -69,14 +75,18 @@ class Signing:
     made: bool
 
 
-async def make_checkpoint(conn: Connection, box: SecretBox, merchant_id: UUID, *, now: datetime) -> Signing:
+async def make_checkpoint(
+    conn: Connection, box: SecretBox, merchant_id: UUID, *, now: datetime, renew: bool = False
+) -> Signing:
     """Sign where the log stands, unless nothing was told since the last time; at most GROUPS_PER_STEP groups of work.
+
+    With `renew`, the last one is looked at again even so, and signed with the time of now.
 
     In a transaction of its own. Conflict: nothing was ever told. LogBroken: what would be signed contradicts what was.
     SecretUnreadable.
     """
     assert conn.is_in_transaction(), "a checkpoint and its announcement are one transaction"
-    key = await _lock_key(conn, box, merchant_id, now)
+    key = await logkeys.lock_key(conn, box, merchant_id, now)
     head = await conn.fetchrow(QUERIES.load_log_to_sign, merchant_id)
     last = await load_last(conn, merchant_id)
     if last is not None and (head is None or head["sequence"] < last.size):
@@ -84,7 +94,9 @@ async def make_checkpoint(conn: Connection, box: SecretBox, merchant_id: UUID, *
     if head is None or head["sequence"] == 0:
         raise Conflict("nothing was told yet: an empty log has no checkpoint")
     size: int = head["sequence"]
-    if last is not None and last.told >= size and last.log_epoch == head["log_epoch"]:
+    name = notes.name_log(merchant_id, head["log_epoch"], head["epoch_after"])
+    is_told = last is not None and last.told >= size and last.log_epoch == head["log_epoch"]
+    if last is not None and is_told and not (renew and _is_old(last, now)):
         return Signing(last, made=False)
     if not await tree.grow(conn, merchant_id, size, groups_max=GROUPS_PER_STEP):
         return Signing(None, made=False)
@@ -92,23 +104,22 @@ async def make_checkpoint(conn: Connection, box: SecretBox, merchant_id: UUID, *
     root_hash, *earlier = await tree.load_roots(conn, merchant_id, spans)
     if last is not None and earlier != [last.root_hash]:
         raise LogBroken(f"the first {last.size} events are not those that were signed")
-    at = now if last is None else max(now, last.created_at)
-    text = notes.compose_checkpoint(
-        merchant_id,
-        log_epoch=head["log_epoch"],
-        epoch_after=head["epoch_after"],
-        size=size,
-        root_hash=root_hash,
-        at=at,
-    )
+    at = now if last is None else max(now, last.signed_at)
+    if last is not None and is_told:
+        text = notes.compose_checkpoint(name, size=last.size, root_hash=last.root_hash)
+        renewed = replace(last, note=notes.sign_note(text, name, key, at=at))
+        await conn.execute(QUERIES.renew_note, last.checkpoint_id, renewed.note)
+        return Signing(renewed, made=False)
+    text = notes.compose_checkpoint(name, size=size, root_hash=root_hash)
     checkpoint = Checkpoint(
         checkpoint_id=new_id(int(at.timestamp() * 1000)),
         merchant_id=merchant_id,
         log_epoch=head["log_epoch"],
         size=size,
         root_hash=root_hash,
-        note=notes.sign_note(text, notes.name_log(merchant_id), key),
-        announced=await conn.fetchval(QUERIES.wants_checkpoints, merchant_id, CHECKPOINT),
+        note=notes.sign_note(text, name, key, at=at),
+        cosignatures="",
+        announced=await conn.fetchval(ENDPOINTS.names_event_type, merchant_id, CHECKPOINT),
         created_at=at,
         public_key=signing.public_bytes(key),
     )
@@ -119,6 +130,12 @@ async def make_checkpoint(conn: Connection, box: SecretBox, merchant_id: UUID, *
 async def load_last(conn: Connection, merchant_id: UUID, *, size: int | None = None) -> Checkpoint | None:
     """The newest checkpoint of a log, or the newest of this size; None if there is none."""
     row = await conn.fetchrow(QUERIES.load_last_checkpoint, merchant_id, size)
+    return None if row is None else _checkpoint(row)
+
+
+async def load_public(conn: Connection, log_id: UUID) -> Checkpoint | None:
+    """The newest checkpoint of the log that strangers call so."""
+    row = await conn.fetchrow(QUERIES.load_public_checkpoint, log_id)
     return None if row is None else _checkpoint(row)
 
 
@@ -145,29 +162,22 @@ async def step_checkpoint(conn: Connection, box: SecretBox, merchant_id: UUID, *
 
 def describe(checkpoint: Checkpoint) -> Mapping[str, str | int]:
     """A checkpoint as merchants see it, in the API and in `log.checkpoint`."""
-    name = notes.name_log(checkpoint.merchant_id)
+    name = notes.name_of(checkpoint.note)
     return {
         "id": encode_id("chk", checkpoint.checkpoint_id),
+        "log_id": logkeys.log_id_of(checkpoint.public_key),
         "log_epoch": checkpoint.log_epoch,
         "size": checkpoint.size,
         "root_hash": checkpoint.root_hash.hex(),
-        "note": checkpoint.note,
+        "note": checkpoint.note + checkpoint.cosignatures,
         "public_key": signing.encode_public_key(checkpoint.public_key),
         "verifier_key": notes.encode_verifier_key(name, checkpoint.public_key),
         "created_at": format_time(checkpoint.created_at),
     }
 
 
-async def _lock_key(conn: Connection, box: SecretBox, merchant_id: UUID, now: datetime) -> Ed25519PrivateKey:
-    """The key of a log, made when it is first needed; its row is the lock under which a log is signed."""
-    if not await conn.fetchval(QUERIES.has_log_key, merchant_id):
-        seed = os.urandom(signing.SEED_BYTES)
-        verify_key = signing.public_bytes(signing.signing_key_from_seed(seed))
-        await conn.execute(
-            QUERIES.insert_log_key, merchant_id, box.seal(seed, owner=merchant_id), verify_key, now
-        )
-    sealed: bytes = await conn.fetchval(QUERIES.lock_log_key, merchant_id)
-    return signing.signing_key_from_seed(box.open(sealed, owner=merchant_id))
+def _is_old(last: Checkpoint, now: datetime) -> bool:
+    return last.signed_at + RENEWED_AFTER <= now
 
 
 async def _insert(conn: Connection, checkpoint: Checkpoint, now: datetime) -> None:
@@ -196,6 +206,7 @@ async def _insert(conn: Connection, checkpoint: Checkpoint, now: datetime) -> No
 
 def _checkpoint(row: _Row) -> Checkpoint:
     same = (
-        "checkpoint_id", "merchant_id", "log_epoch", "size", "root_hash", "note", "announced", "created_at",
+        "checkpoint_id", "merchant_id", "log_epoch", "size", "root_hash", "note", "cosignatures", "announced",
+        "created_at",
     )  # fmt: skip
     return Checkpoint(**{name: row[name] for name in same}, public_key=row["verify_key"])

@@ -20,11 +20,11 @@ from migrations.queries import load_queries
 from relay import drain, log, signing
 from relay.bodies import endpoint_fact
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
-from relay.keyring import OVERLAP_MAX_S, insert_key
+from relay.keyring import OVERLAP_MAX_S, insert_key, tell_keys
 from relay.losses import Loss, read_losses
 from relay.model import Drain, shard_of
 from relay.ownership import must_prove, must_prove_again
-from relay.secretbox import SecretBox
+from relay.secretbox import Column, Place, SecretBox
 from relay.targets import open_headers, seal_headers
 from relay.terms import EndpointTerms, Rules, check_terms
 
@@ -121,6 +121,7 @@ async def create_endpoint(
     await _insert_secret(conn, box, endpoint_id, secret, now)
     await insert_key(conn, box, endpoint_id, now=now)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
+    await tell_keys(conn, merchant_id, endpoint_id, now=now)
     endpoint = await load_endpoint(conn, box, merchant_id, endpoint_id)
     return endpoint, signing.encode_secret(secret)
 
@@ -218,6 +219,7 @@ async def delete_endpoint(conn: Connection, merchant_id: UUID, endpoint_id: UUID
     ):
         await conn.execute(query, endpoint_id)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
+    await tell_keys(conn, merchant_id, endpoint_id, now=now)
 
 
 async def rotate_secret(
@@ -310,9 +312,8 @@ async def _insert_secret(
     conn: Connection, box: SecretBox, endpoint_id: UUID, secret: bytes, now: datetime
 ) -> None:
     secret_id = new_id(int(now.timestamp() * 1000))
-    await conn.execute(
-        QUERIES.insert_secret, endpoint_id, secret_id, box.seal(secret, owner=endpoint_id), now
-    )
+    sealed = box.seal(secret, Place(Column.ENDPOINT_SECRET, endpoint_id, secret_id.bytes))
+    await conn.execute(QUERIES.insert_secret, endpoint_id, secret_id, sealed, now)
 
 
 async def _tell(

@@ -14,14 +14,17 @@ from uuid import UUID
 
 from migrations.handles import Connection
 from migrations.queries import load_queries
-from relay import signing
+from relay import log, signing
+from relay.bodies import endpoint_fact, format_time
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed
-from relay.secretbox import SecretBox
+from relay.secretbox import Column, Place, SecretBox
 
 QUERIES = load_queries("relay", "endpoints.sql")
 
 OVERLAP_MAX_S = 7 * 86_400
 """How long a former secret or key may sign along."""
+KEYS_CHANGED = "endpoint.keys_changed"
+"""The event type; published only for merchants of whom an endpoint names it."""
 KEYS_MAX = 10
 """Listed per endpoint, ended ones included: with 100 endpoints a list has at most 1,000."""
 
@@ -36,11 +39,40 @@ class PublicKey:
     valid_until: datetime | None
 
 
+async def tell_keys(conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, now: datetime) -> None:
+    """Tell the log which keys an endpoint has since now, where one of the merchant's endpoints asks for that by name."""
+    if not await conn.fetchval(QUERIES.names_event_type, merchant_id, KEYS_CHANGED):
+        return
+    row = await conn.fetchrow(QUERIES.raise_version, endpoint_id)
+    assert row is not None, "an endpoint's row outlives it"
+    fact = endpoint_fact(
+        merchant_id,
+        endpoint_id,
+        version=row["version"],
+        event_type=KEYS_CHANGED,
+        state=row["state"],
+        reason=row["state_reason"],
+        at=now,
+        more={
+            "keys": [
+                {
+                    "public_key": signing.encode_public_key(key["public_key"]),
+                    "valid_from": format_time(key["valid_from"]),
+                    "valid_until": None if key["valid_until"] is None else format_time(key["valid_until"]),
+                }
+                for key in await conn.fetch(QUERIES.load_keys_of, endpoint_id)
+            ]
+        },
+    )
+    await log.append(conn, [fact], now=now)
+
+
 async def insert_key(conn: Connection, box: SecretBox, endpoint_id: UUID, *, now: datetime) -> PublicKey:
     """Give an endpoint that has no current key a new one."""
     seed = os.urandom(signing.SEED_BYTES)
     public = signing.public_bytes(signing.signing_key_from_seed(seed))
-    await conn.execute(QUERIES.insert_key, endpoint_id, public, box.seal(seed, owner=endpoint_id), now)
+    sealed = box.seal(seed, Place(Column.ENDPOINT_SEED, endpoint_id, public))
+    await conn.execute(QUERIES.insert_key, endpoint_id, public, sealed, now)
     return PublicKey(endpoint_id, signing.encode_public_key(public), now, None)
 
 
@@ -64,6 +96,7 @@ async def rotate_key(
     made = await insert_key(conn, box, endpoint_id, now=now)
     await conn.execute(QUERIES.touch_endpoint, endpoint_id)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
+    await tell_keys(conn, merchant_id, endpoint_id, now=now)
     return made
 
 

@@ -1,62 +1,75 @@
-"""A checkpoint as text: C2SP tlog-checkpoint, inside a C2SP signed note (Ed25519).
+"""What a log's key signs, as text: C2SP tlog-checkpoints and our lists of keys, inside C2SP signed notes (Ed25519).
 
-Lives here, pure: the lines of a checkpoint, its signature line, and the name and key that check it. Our two extension
-lines say which epoch of the log this is, behind how many events it began, and when this was signed. Does not live here:
-what is signed and when (`checkpoints`), and reading a note (`verify`, which shares no code with this).
+Lives here, pure: the lines of a checkpoint, signature lines, and the names and keys that check them. Every epoch of a log has an
+origin of its own, so no two roots of one size stand under one origin; there are no extension lines, and the time is in a
+second signature, a C2SP cosignature by the log itself. Does not live here: what is signed and when (`checkpoints`, `keylists`),
+and reading a note (`verify_log`, which shares no code with this).
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from migrations.ids import encode_id
-from relay.bodies import format_time
 from relay.signing import public_bytes
 
-ED25519 = b"\x01"
-"""The signature type of a signed note."""
+ED25519, COSIGNATURE = b"\x01", b"\x04"
+"""Signature types of signed notes; the second says when."""
 KEY_ID_BYTES = 4
 
 
-def name_log(merchant_id: UUID) -> str:
-    """The origin of a merchant's log, which is also the name of its key. The epoch is no part of it."""
-    return f"chainbell/log/{encode_id('mer', merchant_id)}"
+def name_log(merchant_id: UUID, log_epoch: int, epoch_after: int) -> str:
+    """The origin of one epoch of a merchant's log, which is also the name of its key there."""
+    return f"chainbell/log/{encode_id('mer', merchant_id)}/{log_epoch}/{epoch_after}"
 
 
-def compose_checkpoint(
-    merchant_id: UUID, *, log_epoch: int, epoch_after: int, size: int, root_hash: bytes, at: datetime
-) -> str:
+def name_of(note: str) -> str:
+    """The first line, by which others know what this is about."""
+    return note.partition("\n")[0]
+
+
+def compose_checkpoint(name: str, *, size: int, root_hash: bytes) -> str:
     """The text that is signed: one line each, the last one ended too."""
-    lines = (
-        name_log(merchant_id),
-        str(size),
-        _text(root_hash),
-        f"epoch {log_epoch} after {epoch_after}",
-        f"time {format_time(at)}",
-    )
-    return "".join(f"{line}\n" for line in lines)
+    return f"{name}\n{size}\n{_text(root_hash)}\n"
 
 
-def sign_note(text: str, name: str, key: Ed25519PrivateKey) -> str:
-    """The text, an empty line, and the signature line of `name`."""
+def read_time(note: str) -> datetime:
+    """When one of our own notes with a time was signed."""
+    raw = base64.b64decode(note.rstrip("\n").rpartition(" ")[2])
+    return datetime.fromtimestamp(int.from_bytes(raw[KEY_ID_BYTES : KEY_ID_BYTES + 8], "big"), tz=UTC)
+
+
+def sign_note(text: str, name: str, key: Ed25519PrivateKey, *, at: datetime | None = None) -> str:
+    """The text, an empty line, and the signature line of `name`; where `at` is given, a second one that says so."""
     assert text.endswith("\n"), "a signed text ends with its last line's end"
-    signature = compute_key_id(name, public_bytes(key)) + key.sign(text.encode())
-    return f"{text}\n\N{EM DASH} {name} {_text(signature)}\n"
+    note = f"{text}\n{_line(name, ED25519, public_bytes(key), key.sign(text.encode()))}"
+    return note if at is None else note + cosign(text, name, key, at=at)
 
 
-def encode_verifier_key(name: str, public_key: bytes) -> str:
+def cosign(text: str, name: str, key: Ed25519PrivateKey, *, at: datetime) -> str:
+    """The signature line by which `name` says that at this time it knew of no larger tree (C2SP tlog-cosignature)."""
+    timestamp_s = int(at.timestamp())
+    signature = key.sign(f"cosignature/v1\ntime {timestamp_s}\n{text}".encode())
+    return _line(name, COSIGNATURE, public_bytes(key), timestamp_s.to_bytes(8, "big") + signature)
+
+
+def _line(name: str, kind: bytes, public_key: bytes, signature: bytes) -> str:
+    return f"\N{EM DASH} {name} {_text(compute_key_id(name, public_key, kind) + signature)}\n"
+
+
+def encode_verifier_key(name: str, public_key: bytes, kind: bytes = ED25519) -> str:
     """The key as tools for signed notes take it: name, key id and key, separated by plus signs."""
-    return f"{name}+{compute_key_id(name, public_key).hex()}+{_text(ED25519 + public_key)}"
+    return f"{name}+{compute_key_id(name, public_key, kind).hex()}+{_text(kind + public_key)}"
 
 
-def compute_key_id(name: str, public_key: bytes) -> bytes:
+def compute_key_id(name: str, public_key: bytes, kind: bytes = ED25519) -> bytes:
     """The first four bytes of SHA-256 over the name, a line feed, the signature type and the key."""
-    return hashlib.sha256(name.encode() + b"\n" + ED25519 + public_key).digest()[:KEY_ID_BYTES]
+    return hashlib.sha256(name.encode() + b"\n" + kind + public_key).digest()[:KEY_ID_BYTES]
 
 
 def _text(raw: bytes) -> str:

@@ -23,6 +23,7 @@ from migrations.ids import encode_id, new_id
 from relay import checkpoints, log
 from relay.alerting import OnAlert
 from relay.challenges import Challenge, claim_challenges, open_challenge, send_challenge, settle_challenge
+from relay.cosigners import ask_witness
 from relay.dispatch import Attempt, Dispatcher
 from relay.egress import Egress
 from relay.errors import LogBroken, SecretUnreadable
@@ -31,7 +32,7 @@ from relay.model import Outcome, OutcomeKind, shard_of
 from relay.prune import Pruned, step_prune
 from relay.roster import Roster
 from relay.secretbox import SecretBox
-from relay.settings import RelaySettings
+from relay.settings import RelaySettings, WitnessSettings
 from relay.shards import Shards
 from relay.storage import HeadSequences, StoreUnavailable
 from relay.store import ENDPOINTS_CHANNEL, SHARDS_CHANNEL, PostgresRelayStore
@@ -123,6 +124,10 @@ class RelayService:
                 group.create_task(self._run_listener(), name="relay-listener"),
                 group.create_task(self._run_housekeeping(), name="relay-housekeeping"),
                 group.create_task(self._run_checkpoints(), name="relay-checkpoints"),
+                *(
+                    group.create_task(self._run_witness(one), name=f"relay-witness-{one.name}")
+                    for one in self._settings.witnesses
+                ),
             ]
             if self._settings.asks_for_proof:
                 helpers.append(group.create_task(self._run_challenges(), name="relay-challenges"))
@@ -283,6 +288,16 @@ class RelayService:
                 _log.warning("relay-checkpoints-failed", error=str(error))
             except Exception:  # noqa: BLE001  # as with housekeeping: deliveries go on
                 _log.exception("relay-checkpoints-broken")
+            await asyncio.sleep(SIGNING_INTERVAL_S)
+
+    async def _run_witness(self, witness: WitnessSettings) -> None:
+        while True:
+            try:
+                await ask_witness(self._store.connection, self._egress, witness, now=utc_now())
+            except StoreUnavailable as error:
+                _log.warning("relay-witness-failed", witness=witness.name, error=str(error))
+            except Exception:  # noqa: BLE001  # as with checkpoints
+                _log.exception("relay-witness-broken", witness=witness.name)
             await asyncio.sleep(SIGNING_INTERVAL_S)
 
     async def _sign_logs(self, conn: Connection) -> None:

@@ -41,6 +41,15 @@ class LaneSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessSettings:
+    """A witness: where `add-checkpoint` is, without that word, and the name and key it signs with."""
+
+    url: str
+    name: str
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RelaySettings:
     """The room's settings; the three that CONTRACT names come first."""
 
@@ -52,6 +61,7 @@ class RelaySettings:
     in_flight_max: int = 1_000  # over all endpoints of one worker: sockets and memory
     verify_endpoints: bool = True
     proxy_url: str = field(default="", repr=False)  # may hold a password
+    witnesses: tuple[WitnessSettings, ...] = ()
     host_in_flight_max: int = 100  # to one host, over all endpoints of one worker
     endpoint_share: float = 0.1  # of in_flight_max, for any one endpoint
     poll_interval_s: float = 0.2  # the fallback of LISTEN

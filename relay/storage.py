@@ -30,10 +30,14 @@ ROWS_GATHERED = timedelta(seconds=0.25)
 
 @dataclass(frozen=True, slots=True)
 class SealedSecret:
-    """One HMAC secret or Ed25519 seed as stored; it signs until `expires_at`, or for good while that is None."""
+    """One HMAC secret or Ed25519 seed as stored; it signs until `expires_at`, or for good while that is None.
+
+    `row` is the rest of its row's key: the secret's id, or the public half of the seed.
+    """
 
     sealed: bytes
     expires_at: datetime | None
+    row: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,10 +220,12 @@ async def load_endpoint_records(
     rows = await conn.fetch(LANES.load_endpoint_records, list(shards), list(endpoints))
     secrets: dict[UUID, list[SealedSecret]] = {row["endpoint_id"]: [] for row in rows}
     for row in await conn.fetch(LANES.load_sealed_secrets, list(secrets)):
-        secrets[row["endpoint_id"]].append(SealedSecret(row["secret_sealed"], row["expires_at"]))
+        secrets[row["endpoint_id"]].append(SealedSecret(row["secret_sealed"], row["expires_at"], row["row"]))
     keys: dict[UUID, list[SealedSecret]] = {row["endpoint_id"]: [] for row in rows}
     for row in await conn.fetch(LANES.load_sealed_seeds, list(keys)):
-        keys[row["endpoint_id"]].append(SealedSecret(row["seed_sealed"], row["valid_until"]))
+        keys[row["endpoint_id"]].append(
+            SealedSecret(row["seed_sealed"], row["valid_until"], row["public_key"])
+        )
     return [
         EndpointRecord(
             **{name: value for name, value in row.items() if name != "state"},

@@ -22,7 +22,7 @@ from relay.addresses import host_of, names_this_machine
 from relay.errors import Flaw, SecretUnreadable
 from relay.hosts import ANY_HOST
 from relay.model import Covers, delivery_id_of
-from relay.secretbox import SecretBox
+from relay.secretbox import Column, Place, SecretBox
 from relay.storage import EndpointRecord
 
 USER_AGENT = "chainbell-webhooks/1"
@@ -78,10 +78,18 @@ class Target:
             ),
             "chainbell-delivery": encode_id("dlv", delivery_id_of(self.endpoint_id, event_id)),
         }
+        covered = "" if covers is None else f"{covers.first_sequence}-{covers.last_sequence}"
+        if covered:
+            headers["chainbell-covers"] = covered
         if prev_sequence is not None:
             headers["chainbell-prev-sequence"] = str(prev_sequence)
-        if covers is not None:
-            headers["chainbell-covers"] = f"{covers.first_sequence}-{covers.last_sequence}"
+            headers["chainbell-signature"] = signing.sign_headers(
+                webhook_id,
+                timestamp_s,
+                prev_sequence=prev_sequence,
+                covers=covered,
+                secrets=secrets,
+            )
         return headers
 
 
@@ -93,9 +101,13 @@ def open_target(record: EndpointRecord, box: SecretBox) -> Target:
         url=record.url,
         host=ANY_HOST if names_this_machine(host := host_of(record.url)) else host,
         headers=open_headers(record.headers_sealed, box, owner),
-        secrets=tuple((box.open(one.sealed, owner=owner), one.expires_at) for one in record.secrets),
+        secrets=tuple(
+            (box.open(one.sealed, Place(Column.ENDPOINT_SECRET, owner, one.row)), one.expires_at)
+            for one in record.secrets
+        ),
         signing_keys=tuple(
-            (_open_key(box.open(one.sealed, owner=owner)), one.expires_at) for one in record.signing_keys
+            (_open_key(box.open(one.sealed, Place(Column.ENDPOINT_SEED, owner, one.row))), one.expires_at)
+            for one in record.signing_keys
         ),
     )
 
@@ -108,14 +120,16 @@ def _open_key(seed: bytes) -> Ed25519PrivateKey:
 
 def seal_headers(headers: Mapping[str, str] | None, box: SecretBox, endpoint_id: UUID) -> bytes | None:
     """Custom headers as they are kept; None where there are none."""
-    return box.seal(msgspec.json.encode(dict(headers)), owner=endpoint_id) if headers else None
+    place = Place(Column.ENDPOINT_HEADERS, endpoint_id)
+    return box.seal(msgspec.json.encode(dict(headers)), place) if headers else None
 
 
 def open_headers(sealed: bytes | None, box: SecretBox, endpoint_id: UUID) -> dict[str, str]:
     """What `seal_headers` kept; SecretUnreadable."""
     if sealed is None:
         return {}
-    return msgspec.json.decode(box.open(sealed, owner=endpoint_id), type=dict[str, str])
+    place = Place(Column.ENDPOINT_HEADERS, endpoint_id)
+    return msgspec.json.decode(box.open(sealed, place), type=dict[str, str])
 
 
 def is_ours(name: str) -> bool:

@@ -27,6 +27,7 @@ EVENT_TYPES = frozenset(
         "endpoint.resumed",
         "endpoint.retention_warning",
         "endpoint.events_lost",
+        "endpoint.keys_changed",
         "log.checkpoint",
     }
 )

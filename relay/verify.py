@@ -1,25 +1,27 @@
 """What a receiver runs: is this request from chainbell, is it fresh, does it say anything new, is anything missing?
 
-This file stands alone: the standard library, and `cryptography` only where a public key is given. Copy it, or import it.
-`kit/verify.mjs` is the same for Node; both pass `kit/vectors.json`. Lives here: `verify`, `read_event`, `challenge_of`,
+With `strict` it stands alone: the standard library, and `cryptography` only where a public key is given. Copy both, or import
+them. `kit/verify.mjs` is the same for Node; both pass `kit/vectors.json`. Lives here: `verify`, `read_event`, `challenge_of`,
 `judge`, `GapTracker` and `repair`. Does not live here: making signatures (`signing`), a receiver's own storage
 (docs/webhooks.md).
 """
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import hmac
 import json
+import re
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from relay import strict
 
 TOLERANCE_S = 300
 SIGNATURES_MAX = 32
@@ -42,7 +44,7 @@ class GapRemains(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What the signature vouches for, and the unsigned hint `prev_sequence` (None for a test)."""
+    """What a signature vouches for. `prev_sequence` is None for a test, and where no signature covers it."""
 
     webhook_id: str
     timestamp_s: int
@@ -60,13 +62,13 @@ def verify(
 ) -> Verified:
     """Return when one of `secrets` (`whsec_…`) or `public_keys` (`whpk_…`) made a signature; WebhookInvalid otherwise.
 
-    `body` is the bytes as received, before any parsing. Header names match in any case. The timestamp may be
-    `tolerance_s` off `now_s` (Unix time; by default the clock) in either direction.
+    `body` is the bytes as received, before any parsing. Header names match in any case; one of ours that is there twice
+    is refused. The timestamp may be `tolerance_s` off `now_s` (Unix time; by default the clock) in either direction.
     """
-    found = {name.lower(): value for name, value in headers.items()}
+    found = _read_headers(headers)
     webhook_id = found.get("webhook-id", "")
     timestamp = found.get("webhook-timestamp", "")
-    if not webhook_id or "." in webhook_id or not webhook_id.isascii():
+    if not _ID.fullmatch(webhook_id):
         raise WebhookInvalid("webhook-id is missing or malformed")
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         raise WebhookInvalid("webhook-timestamp is missing or malformed")
@@ -74,14 +76,14 @@ def verify(
     age_s = clock_s - int(timestamp)
     if abs(age_s) > tolerance_s:
         raise WebhookInvalid("webhook-timestamp is too old or in the future: check this machine's clock")
+    known = tuple(secrets), tuple(public_keys)
     content = f"{webhook_id}.{timestamp}.".encode("ascii") + body
-    offered = _parse_signatures(found.get("webhook-signature", ""))
-    symmetric = any(_hmac_matches(secret, content, offered.get("v1", ())) for secret in secrets)
-    if not symmetric and not any(
-        _ed25519_matches(key, content, offered.get("v1a", ())) for key in public_keys
-    ):
+    if not _is_signed(content, found.get("webhook-signature", ""), *known):
         raise WebhookInvalid("no signature of this request was made with a key we know")
-    return Verified(webhook_id, int(timestamp), _parse_sequence(found.get("chainbell-prev-sequence")))
+    prev, covers = found.get("chainbell-prev-sequence", ""), found.get("chainbell-covers", "")
+    beside = f"chainbell-headers-1\n{webhook_id}\n{timestamp}\n{prev}\n{covers}\n".encode("ascii", "replace")
+    is_vouched = "chainbell-signature" in found and _is_signed(beside, found["chainbell-signature"], *known)
+    return Verified(webhook_id, int(timestamp), _parse_sequence(prev) if is_vouched else None)
 
 
 def public_keys_at(document: bytes, timestamp_s: int, *, endpoint_id: str | None = None) -> list[str]:
@@ -90,24 +92,30 @@ def public_keys_at(document: bytes, timestamp_s: int, *, endpoint_id: str | None
     `timestamp_s` is the request's `webhook-timestamp`, which `verify` holds against the clock. Only the keys of one
     endpoint (`end_…`) where that is given. WebhookInvalid where the document is no such list.
     """
+    found = []
     try:
-        return [
-            str(key["public_key"])
-            for key in json.loads(document)["keys"]
-            if key["algorithm"] == "ed25519"
-            and endpoint_id in (None, key["endpoint_id"])
-            and int(_unix_time_s(key["valid_from"])) <= timestamp_s
-            and (key["valid_until"] is None or timestamp_s < _unix_time_s(key["valid_until"]))
-        ]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        keys = strict.parse_json(document)["keys"]
+        if type(keys) is not list:
+            keys = ["no list"]  # whose members have no names
+        for key in keys:
+            public_key, until, endpoint = key["public_key"], key["valid_until"], key["endpoint_id"]
+            if key["algorithm"] != "ed25519" or endpoint_id not in (None, endpoint):
+                continue
+            begun = _unix_time_s(key["valid_from"])[0] <= timestamp_s
+            if begun and (until is None or (timestamp_s, False) < _unix_time_s(until)):
+                _decode_key(public_key, "whpk_")
+                found.append(public_key)
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise WebhookInvalid("this is not a list of public keys") from None
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `object_id` and `version` are None where it tells of nothing that has versions (`chain.*`, a test).
+    """One event. Its object is the member of `data` that the type names: of `deposit.final` the `deposit`.
 
-    `sequence` and `prev_hash` are None for a test. `data` is as in the body.
+    `object_id` and `version` are None where that has no versions (`chain.*`, a test). `sequence` and `prev_hash` are None for
+    a test. `body_hash` is the SHA-256 of the body in hex; None for an event of a page, whose bytes nobody kept.
     """
 
     id: str
@@ -118,6 +126,7 @@ class Event:
     object_id: str | None
     version: int | None
     data: Mapping[str, Any]
+    body_hash: str | None = None
 
     @property
     def place(self) -> tuple[int, int] | None:
@@ -128,10 +137,10 @@ class Event:
 def read_event(body: bytes) -> Event:
     """A verified body as an event; WebhookInvalid where it is none."""
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
+        parsed = strict.parse_json(body)
+    except ValueError:
         raise WebhookInvalid("the body is not an event") from None
-    return _event_of(parsed)
+    return replace(_event_of(parsed), body_hash=hashlib.sha256(body).hexdigest())
 
 
 class Verdict(StrEnum):
@@ -140,15 +149,18 @@ class Verdict(StrEnum):
     APPLY = "apply"
     REPEAT = "repeat"  # the same event once more
     STALE = "stale"  # a newer version is applied already
+    CONTRADICTS = "contradicts"  # the same id with another body: keep both, each signed, and apply neither
 
 
-def judge(event: Event, *, seen: bool, held: tuple[int, int] | None) -> Verdict:
-    """Whether an event says anything new: `seen` is whether its id is stored, `held` the place its object stands at.
+def judge(event: Event, *, seen: bool | str | None, held: tuple[int, int] | None) -> Verdict:
+    """Whether an event says anything new: `seen` is the `body_hash` stored with its id (True where only the id was kept),
+    `held` the place its object stands at.
 
-    Read both, and write what follows from them, in one transaction; answer 2xx in every case.
+    Read both, and write what follows from them, in one transaction; answer 2xx, but for what contradicts.
     """
     if seen:
-        return Verdict.REPEAT
+        is_same = seen is True or event.body_hash in (None, seen)
+        return Verdict.REPEAT if is_same else Verdict.CONTRADICTS
     if event.place is not None and held is not None and event.place <= held:
         return Verdict.STALE
     return Verdict.APPLY
@@ -160,9 +172,9 @@ def challenge_of(body: bytes) -> str | None:
     Call it after `verify`: answering proves that whoever holds the key wants these webhooks.
     """
     try:
-        event = json.loads(body)
+        event = strict.parse_json(body)
         challenge = event["data"]["challenge"] if event["type"] == "endpoint.challenge" else None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return None
     return challenge if isinstance(challenge, str) else None
 
@@ -278,21 +290,41 @@ def verify_chain(bodies: Iterable[tuple[bytes, str]], previous_body: bytes | Non
     """
     expected = None if previous_body is None else hashlib.sha256(previous_body).hexdigest()
     for position, (body, prev_hash) in enumerate(bodies):
-        if expected is not None and not hmac.compare_digest(expected, prev_hash):
+        if expected is not None and expected != prev_hash:
             raise WebhookInvalid(f"body {position} does not follow the one before it")
         expected = hashlib.sha256(body).hexdigest()
+
+
+def _read_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        if (lower := name.lower()) in _HEADERS and isinstance(value, str):
+            if lower in found:
+                raise WebhookInvalid(f"{lower} is there twice")
+            found[lower] = value
+    return found
+
+
+def _is_signed(content: bytes, header: str, secrets: Iterable[str], public_keys: Iterable[str]) -> bool:
+    offered = _parse_signatures(header)
+    return any(_hmac_matches(secret, content, offered.get("v1", ())) for secret in secrets) or any(
+        _ed25519_matches(key, content, offered.get("v1a", ())) for key in public_keys
+    )
 
 
 def _parse_signatures(header: str) -> dict[str, list[bytes]]:
     offered: dict[str, list[bytes]] = {}
     for part in header.split(" ", SIGNATURES_MAX)[:SIGNATURES_MAX]:
         version, comma, text = part.partition(",")
+        if "," in text:
+            raise WebhookInvalid("a list of signatures is there twice")
         if not comma:
             continue
         try:
-            offered.setdefault(version, []).append(_decode_base64(text))
-        except (binascii.Error, ValueError):
+            signature = strict.decode_base64(text)
+        except ValueError:
             continue
+        offered.setdefault(version, []).append(signature)
     if not offered:
         raise WebhookInvalid("webhook-signature is missing or malformed")
     return offered
@@ -302,63 +334,60 @@ def _event_of(parsed: Any) -> Event:
     try:
         event_id, event_type, data = parsed["id"], parsed["type"], parsed["data"]
         sequence, prev_hash, log_epoch = parsed["sequence"], parsed["prev_hash"], parsed["log_epoch"]
-        subjects = [one for one in data.values() if isinstance(one, dict) and {"id", "version"} <= one.keys()]
+        subject = data.get(event_type.partition(".")[0])
     except (TypeError, KeyError, AttributeError):
         raise WebhookInvalid("the body is not an event") from None
-    object_id, version = (subjects[0]["id"], subjects[0]["version"]) if subjects else (None, None)
-    texts = [event_id, event_type, "" if prev_hash is None else prev_hash, object_id if subjects else ""]
-    whole = [log_epoch, 0 if sequence is None else sequence, version if subjects else 0]
-    if not all(isinstance(one, str) for one in texts) or not all(type(one) is int for one in whole):
+    has_versions = isinstance(subject, dict) and {"id", "version"} <= subject.keys()
+    object_id, version = (subject["id"], subject["version"]) if has_versions else (None, None)
+    texts = [event_id, event_type, "" if prev_hash is None else prev_hash, object_id if has_versions else ""]
+    if not all(isinstance(one, str) for one in texts) or (has_versions and version is None):
         raise WebhookInvalid("the body is not an event")
-    return Event(event_id, event_type, sequence, prev_hash, log_epoch, object_id, version, data)
+    try:
+        numbers = [None if one is None else strict.parse_whole(one) for one in (sequence, version)]
+        epoch = strict.parse_whole(log_epoch)
+    except ValueError:
+        raise WebhookInvalid("the body is not an event") from None
+    return Event(event_id, event_type, numbers[0], prev_hash, epoch, object_id, numbers[1], data)
 
 
-def _unix_time_s(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+_ID = re.compile(r"[!-+/-~-]+")  # what is printed, without dot and comma
+_HEADERS = frozenset(
+    {
+        "webhook-id", "webhook-timestamp", "webhook-signature",
+        "chainbell-prev-sequence", "chainbell-covers", "chainbell-signature",
+    }
+)  # fmt: skip
+_TIME = re.compile(r"([12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 
 
-def _decode_base64(text: str) -> bytes:
-    """RFC 4648 section 4; binascii.Error or another ValueError for anything else, which Python alone would let pass."""
-    if len(text) % 4:
-        raise binascii.Error("its length is no multiple of four")
-    return binascii.a2b_base64(text, strict_mode=True)
+def _unix_time_s(text: object) -> tuple[int, bool]:
+    """Whole seconds, and whether there is a fraction beyond them."""
+    if not isinstance(text, str) or not (found := _TIME.fullmatch(text)):
+        raise ValueError("not a time")
+    return int(datetime.fromisoformat(found[1] + "+00:00").timestamp()), bool((found[2] or "").strip("0"))
 
 
-def _parse_sequence(text: str | None) -> int | None:
-    if text is None or not (text.isascii() and text.isdigit() and len(text) <= 19):
+def _parse_sequence(text: str) -> int | None:
+    if not (text.isascii() and text.isdigit() and len(text) <= 16 and int(text) <= strict.WHOLE_MAX):
         return None
     return int(text)
 
 
-def _key_bytes(text: str, prefix: str) -> bytes:
-    if not text.startswith(prefix):
-        raise WebhookInvalid(f"the configured key does not start with {prefix}")
+def _decode_key(text: str, prefix: str) -> bytes:
     try:
-        return _decode_base64(text[len(prefix) :])
-    except (binascii.Error, ValueError):
-        raise WebhookInvalid(f"what follows {prefix} in the configured key is not base64") from None
+        return strict.decode_key(text, prefix)
+    except ValueError as error:
+        raise WebhookInvalid(str(error)) from None
 
 
 def _hmac_matches(secret: str, content: bytes, offered: Iterable[bytes]) -> bool:
-    expected = hmac.digest(_key_bytes(secret, "whsec_"), content, "sha256")
+    expected = hmac.digest(_decode_key(secret, "whsec_"), content, "sha256")
     return any(hmac.compare_digest(expected, signature) for signature in offered)
 
 
 def _ed25519_matches(public_key: str, content: bytes, offered: Iterable[bytes]) -> bool:
-    raw = _key_bytes(public_key, "whpk_")
+    raw = _decode_key(public_key, "whpk_")
     try:
-        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # optional for a receiver with secrets only
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
+        return strict.is_signed(raw, content, offered)
     except ImportError:
         raise WebhookInvalid("verifying v1a needs the package cryptography") from None
-    try:
-        key = Ed25519PublicKey.from_public_bytes(raw)
-    except ValueError:
-        raise WebhookInvalid("the configured public key is not an Ed25519 key") from None
-    for signature in offered:
-        try:
-            key.verify(signature, content)
-        except InvalidSignature:
-            continue
-        return True
-    return False

@@ -16,8 +16,10 @@ from gateway.commands import (
     retention,
     run,
     schema,
+    secrets,
     trail,
     verify,
+    witness,
 )
 from gateway.commands.frame import Command, Group
 
@@ -36,6 +38,8 @@ ALL_COMMANDS: tuple[Command | Group, ...] = (
     retention.RETENTION,
     logs.LOGS,
     trail.TRAIL,
+    witness.WITNESS,
+    secrets.SECRETS,
     backup.BACKUP,
     backup.RESTORE,
     verify.VERIFY,

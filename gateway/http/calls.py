@@ -40,6 +40,7 @@ ID_PREFIXES = {
     "endpoint_id": "end",
     "event_id": "evt",
     "key_id": "key",
+    "log_id": "log",
     "merchant_id": "mer",
 }
 """How the ids in paths begin."""

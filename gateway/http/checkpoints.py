@@ -6,6 +6,7 @@ merchant's (relay.verify).
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,7 @@ import msgspec
 
 from gateway.http.calls import Answer, Call, json_answer
 from gateway.http.cursors import decode_after, page
+from gateway.http.limits import KEY_LISTS, spend_place
 from gateway.http.problem import Problem, not_found
 from gateway.http.shapes_proofs import CheckpointObject, ConsistencyProof, InclusionProof
 from gateway.store import database_weather
@@ -27,7 +29,9 @@ BEHIND_RETRY_AFTER_S = 5
 async def post_checkpoint(call: Call) -> Answer:
     """Sign the log as it stands now; the newest checkpoint again where nothing was told since."""
     async with _sound_log(), database_weather(), call.pool.acquire() as conn, conn.transaction():
-        signed = await checkpoints.make_checkpoint(conn, call.services.box, call.merchant_id, now=call.now)
+        signed = await checkpoints.make_checkpoint(
+            conn, call.services.box, call.merchant_id, now=call.now, renew=True
+        )
     if signed.checkpoint is None:
         raise Problem(
             503,
@@ -71,6 +75,26 @@ async def get_inclusion(call: Call) -> Answer:
             checkpoint=view_checkpoint(proof.checkpoint),
         )
     )
+
+
+async def get_tlog_proof(call: Call) -> Answer:
+    """The same as one text to be kept and checked offline: C2SP tlog-proof."""
+    async with _sound_log(), database_weather(), call.pool.acquire() as conn:
+        proof = await proofs.load_inclusion(conn, call.merchant_id, call.id("event_id"), size=call.query.size)
+    path = "".join(f"{b64encode(one).decode()}\n" for one in proof.path)
+    note = proof.checkpoint.note + proof.checkpoint.cosignatures
+    text = f"c2sp.org/tlog-proof@v1\nindex {proof.sequence - 1}\n{path}\n{note}"
+    return Answer(200, text.encode(), "text/plain; charset=utf-8")
+
+
+async def get_public_checkpoint(call: Call) -> Answer:
+    """What a log says of itself to whoever knows its id, so that two who were told different things find out."""
+    headers = await spend_place(call.services.limits, call.place, KEY_LISTS)
+    async with database_weather(), call.pool.acquire() as conn:
+        checkpoint = await checkpoints.load_public(conn, call.id("log_id"))
+    if checkpoint is None:
+        raise not_found("log")
+    return Answer(200, json_answer(view_checkpoint(checkpoint)).body, headers=headers)
 
 
 async def get_consistency(call: Call) -> Answer:

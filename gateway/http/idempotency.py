@@ -25,7 +25,8 @@ from gateway.http.calls import Answer, Stream
 from gateway.http.problem import CONTENT_TYPE, Problem, problem_of
 from gateway.store import DatabaseAway, RememberedAnswer, database_weather
 from migrations.handles import Connection, Pool
-from relay.secretbox import SecretBox
+from relay.errors import SecretUnreadable
+from relay.secretbox import Column, Place, SecretBox
 
 REMEMBERED_FOR = timedelta(hours=24)
 KEY_CHARACTERS_MAX = 255
@@ -52,6 +53,12 @@ class KeyedCall:
     path: str
     key: str
     request_hash: bytes
+
+    @property
+    def place(self) -> Place:
+        """Where its answer is kept; only the same request reads it."""
+        row = self.request_hash + f"{self.path}\n{self.key}".encode()
+        return Place(Column.REMEMBERED_ANSWER, self.caller, row)
 
     @property
     def lock_key(self) -> int:
@@ -155,8 +162,18 @@ async def _find(conn: Connection, box: SecretBox, call: KeyedCall, *, now: datet
             raise Problem(409, "this Idempotency-Key was used for another request")
         case Repetition.SAME:
             assert remembered is not None
-            body = box.open(remembered.body, owner=call.caller)
-            return Answer(remembered.status, body, remembered.content_type, REPLAYED)
+            return Answer(
+                remembered.status, _open_body(box, call, remembered.body), remembered.content_type, REPLAYED
+            )
+
+
+def _open_body(box: SecretBox, call: KeyedCall, sealed: bytes) -> bytes:
+    try:
+        return box.open(sealed, call.place)
+    except SecretUnreadable as error:
+        # Trying again would do the call a second time once the key expires.
+        detail = "the call was done, but its answer can not be read any more: look at what it made"
+        raise Problem(409, detail) from error
 
 
 async def _remember(
@@ -165,7 +182,7 @@ async def _remember(
     if not answer.is_remembered:
         return
     # Sealed, because the answer may be the only place where a new key or secret was shown.
-    body = box.seal(answer.body, owner=call.caller)
+    body = box.seal(answer.body, call.place)
     kept = RememberedAnswer(call.request_hash, answer.status, answer.content_type, body)
     await store.insert_answer(
         conn, call.caller, call.path, call.key, kept, now=now, expires_at=now + REMEMBERED_FOR

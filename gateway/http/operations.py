@@ -143,6 +143,11 @@ EVENTS = (
         query=shapes_proofs.InclusionQuery, problems=(409,),
     ),
     Operation(
+        "GET", "/v1/events/{event_id}/tlog-proof", "get_tlog_proof", "The same as a file (C2SP tlog-proof)",
+        Scope.EVENTS, checkpoints.get_tlog_proof, (Outcome(200, "text/plain", "The proof."),),
+        query=shapes_proofs.InclusionQuery, problems=(409,),
+    ),
+    Operation(
         "GET", "/v1/events/head", "get_head", "Where the log ends", Scope.EVENTS, events.get_head,
         (Outcome(200, shapes_relay.EventHead, "Its last sequence."),),
     ),
@@ -239,6 +244,11 @@ PUBLIC_KEYS = (
         "GET", "/.well-known/chainbell/{merchant_id}/keys.json", "list_public_keys",
         "What a merchant's webhooks are signed with", OpenAccess(), public_keys.get_public_keys,
         (Outcome(200, shapes_relay.PublicKeyList, "Keys and when each holds."),), problems=(422, 429),
+    ),
+    Operation(
+        "GET", "/.well-known/chainbell/logs/{log_id}/checkpoint", "get_public_checkpoint",
+        "What a log says of itself", OpenAccess(), checkpoints.get_public_checkpoint,
+        (Outcome(200, shapes_proofs.CheckpointObject, "Its newest checkpoint."),), problems=(422, 429),
     ),
 )  # fmt: skip
 

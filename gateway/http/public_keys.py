@@ -14,7 +14,7 @@ from gateway.http.shapes_relay import PublicKeyList, PublicKeyObject
 from gateway.store import database_weather
 from indexer.events import format_time
 from migrations.ids import encode_id
-from relay import keyring
+from relay import keyring, logkeys, signing
 from relay.keyring import PublicKey
 
 CACHED_S = 300
@@ -26,10 +26,16 @@ async def get_public_keys(call: Call) -> Answer:
     headers = await spend_place(call.services.limits, share_of(call.place), KEY_LISTS)
     merchant_id = call.id("merchant_id")
     async with database_weather(), call.pool.acquire() as conn:
-        keys = await keyring.load_public_keys(conn, merchant_id)
-    if not keys:
-        raise not_found("list of keys")
-    listed = PublicKeyList(encode_id("mer", merchant_id), [view_public_key(key) for key in keys])
+        if not (keys := await keyring.load_public_keys(conn, merchant_id)):
+            raise not_found("list of keys")
+        signed = await logkeys.sign_key_list(conn, call.services.box, merchant_id, keys, now=call.now)
+    listed = PublicKeyList(
+        merchant_id=encode_id("mer", merchant_id),
+        keys=[view_public_key(key) for key in keys],
+        log_id=logkeys.log_id_of(signed.log_key),
+        log_public_key=signing.encode_public_key(signed.log_key),
+        note=signed.note,
+    )
     cached = {"Cache-Control": f"public, max-age={CACHED_S}"}
     return Answer(200, json_answer(listed).body, headers={**headers, **cached})
 

@@ -32,6 +32,7 @@ class CheckpointObject(Given, frozen=True):
     """What was signed: `note` is the signed text, the rest says what it says."""
 
     id: str
+    log_id: str
     log_epoch: int
     size: int
     root_hash: str

@@ -163,10 +163,13 @@ class PublicKeyObject(Given, frozen=True):
 
 
 class PublicKeyList(Given, frozen=True):
-    """The keys of all endpoints of a merchant, by endpoint, the current one first."""
+    """The keys of all endpoints of a merchant, by endpoint, the current one first; `note` says so, signed by the log's."""
 
     merchant_id: str
     keys: list[PublicKeyObject]
+    log_id: str
+    log_public_key: str
+    note: str
 
 
 class EndpointPage(Given, frozen=True):

@@ -11,49 +11,20 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from relay import signing
+from relay.kit.vectors_signed import Json, key_cases, verify_cases
 
 GOLDEN_FILE = Path(__file__).with_name("vectors.json")
 ABOUT = (
     "Vectors for receivers of chainbell's webhooks (docs/webhooks.md). verify: accepted is null where the request must be "
     "refused. public_keys_at: found is null where the document is no list. events: read is null where the body is no event. "
-    "judge: bodies as they arrive; a receiver keeps ids, and [log_epoch, version] by object, as it applies them. gaps: what a "
-    "tracker says after each step, saw [sequence, prev_sequence, log_epoch] or repaired up_to. repair: a tracker that saw, a "
+    "judge: bodies as they arrive; a receiver keeps the hash of each body by id, and [log_epoch, version] by object, "
+    "as it applies them. gaps: what a tracker says "
+    "after each step, saw [sequence, prev_sequence, log_epoch] or repaired up_to. repair: a tracker that saw, a "
     "log, so many events a page, and what is applied; applied is null where the gap remains. chain: [body, prev_hash] pairs."
 )
-Json = dict[str, Any]
-NOW_S = 1_800_000_000
-ID = "evt_01jd0000000000000000000001"
-BODY = '{"id":"evt_01jd0000000000000000000001","data":{"reference":"Größe 42 €"}}'
-OLD, NEW, STRANGE = bytes(range(24)), bytes(range(32, 96)), bytes(32)
-KEY_OLD, KEY_NEW, KEY_STRANGE = (signing.signing_key_from_seed(bytes([n]) * 32) for n in (1, 2, 3))
-OLD_TEXT, NEW_TEXT, STRANGE_TEXT = (signing.encode_secret(one) for one in (OLD, NEW, STRANGE))
-OLD_PUBLIC, NEW_PUBLIC, STRANGE_PUBLIC = (
-    signing.encode_public_key(signing.public_bytes(one)) for one in (KEY_OLD, KEY_NEW, KEY_STRANGE)
-)
-
-# Published with the Standard Webhooks specification; the public key is the second half of its private one.
-PUBLISHED: Json = {
-    "body": '{"test": 2432232314}',
-    "headers": {
-        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
-        "webhook-timestamp": "1614265330",
-        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE= "
-        "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg==",
-    },
-    "now_s": 1614265330,
-    "accepted": {
-        "webhook_id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
-        "timestamp_s": 1614265330,
-        "prev_sequence": None,
-    },
-}
-PUBLISHED_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-PUBLISHED_PUBLIC = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
 
 
 def build_vectors() -> Json:
@@ -70,88 +41,6 @@ def build_vectors() -> Json:
     }
 
 
-def verify_cases() -> list[Json]:
-    """Requests, and what a receiver with these keys makes of them."""
-    both = signing.sign(ID, NOW_S, BODY.encode(), secrets=[NEW, OLD], signing_keys=[KEY_NEW, KEY_OLD])
-    asymmetric = " ".join(part for part in both.split(" ") if part.startswith("v1a,"))
-    bad: dict[str, Json] = {
-        "no id": {"webhook-id": None},
-        "another id": {"webhook-id": "evt_other"},
-        "an id with a dot": {"webhook-id": "evt.1"},
-        "no timestamp": {"webhook-timestamp": None},
-        "another timestamp": {"webhook-timestamp": str(NOW_S + 1)},
-        "a timestamp in words": {"webhook-timestamp": "soon"},
-        "a negative timestamp": {"webhook-timestamp": f"-{NOW_S}"},
-        "a timestamp without end": {"webhook-timestamp": "9" * 40},
-        "no signature": {"webhook-signature": None},
-        "a signature that is no base64": {"webhook-signature": "v1,%%%"},
-        "a signature without a version": {"webhook-signature": both.split(",")[1]},
-        "an unknown version": {"webhook-signature": both.replace("v1,", "v2,").replace("v1a,", "v2a,")},
-        "v1 given as v1a": {"webhook-signature": both.split(" ")[0].replace("v1,", "v1a,")},
-        "a truncated signature": {"webhook-signature": "v1,AAAA v1a,AAAA"},
-        "the right one behind 32 others": {"webhook-signature": "v1,AAAA " * 32 + both},
-    }
-    keys = ([OLD_TEXT, NEW_TEXT], [OLD_PUBLIC, NEW_PUBLIC])
-    believed: Sequence[tuple[str, list[str], list[str]]] = (
-        ("the old secret while rotating", [OLD_TEXT], []),
-        ("the new secret while rotating", [NEW_TEXT], []),
-        ("one of several secrets", [STRANGE_TEXT, NEW_TEXT], []),
-        ("the old key while rotating", [], [OLD_PUBLIC]),
-        ("the new key while rotating", [], [NEW_PUBLIC]),
-        ("a strange secret beside our key", [STRANGE_TEXT], [NEW_PUBLIC]),
-    )
-    refused: Sequence[tuple[str, list[str], list[str]]] = (
-        ("no key at all", [], []),
-        ("strange keys", [STRANGE_TEXT], [STRANGE_PUBLIC]),
-        ("a secret misspelt", ["whsec_%%"], []),
-        ("a public key too short", [], ["whpk_AAAA"]),
-        ("a secret given as a public key", [], [NEW_TEXT]),
-    )
-    return [
-        {"name": "published v1", **PUBLISHED, "secrets": [PUBLISHED_SECRET], "public_keys": []},
-        {"name": "published v1a", **PUBLISHED, "secrets": [], "public_keys": [PUBLISHED_PUBLIC]},
-        *(_request(name, both, secrets, public, accepted=True) for name, secrets, public in believed),
-        *(_request(name, both, secrets, public, accepted=False) for name, secrets, public in refused),
-        *(
-            _request(f"{off_s} s off", both, *keys, accepted=abs(off_s) <= 300, now_s=NOW_S + off_s)
-            for off_s in (-301, -300, 300, 301)
-        ),
-        _request("v1a alone, and a secret", asymmetric, [NEW_TEXT], [], accepted=False),
-        _request("a blank more", both, *keys, accepted=False, body=BODY + " "),
-        *(_request(name, both, *keys, accepted=False, change=change) for name, change in bad.items()),
-    ]
-
-
-def key_cases() -> list[Json]:
-    """Lists of public keys, and which of them may have signed when."""
-    window = {
-        "merchant_id": "mer_a",
-        "keys": [
-            _key("end_a", "whpk_new", "2026-11-02T00:00:00.750000Z", None),
-            _key("end_a", "whpk_old", "2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z"),
-            _key("end_b", "whpk_other", "2026-11-01T00:00:00Z", None),
-            {**_key("end_b", "whpk_later", "2026-11-01T00:00:00Z", None), "algorithm": "later"},
-        ],
-    }
-    november_s = 1_793_491_200
-    day_s = 86_400
-    document = json.dumps(window)
-    cases: Sequence[tuple[str, str, int, str | None, list[str] | None]] = (
-        ("before any", document, november_s - 1, None, []),
-        ("from its first second on", document, november_s, None, ["whpk_old", "whpk_other"]),
-        ("in the overlap", document, november_s + day_s, "end_a", ["whpk_new", "whpk_old"]),
-        ("until before its end", document, november_s + 2 * day_s - 1, "end_a", ["whpk_new", "whpk_old"]),
-        ("at its end", document, november_s + 2 * day_s, "end_a", ["whpk_new"]),
-        ("another endpoint", document, november_s + 2 * day_s, "end_c", []),
-        ("not JSON", "<html>", november_s, None, None),
-        ("no list", '{"keys": 5}', november_s, None, None),
-        ("no times", '{"keys": [{"endpoint_id": "end_a", "algorithm": "ed25519"}]}', november_s, None, None),
-        ("no object", "[]", november_s, None, None),
-    )
-    names = ("name", "document", "timestamp_s", "endpoint_id", "found")
-    return [dict(zip(names, case, strict=True)) for case in cases]
-
-
 def event_cases() -> list[Json]:
     """Bodies, and what a kit reads in them."""
     whole = _event(7, "dep_a", 3, log_epoch=2)
@@ -163,10 +52,16 @@ def event_cases() -> list[Json]:
         "prev_hash": None,
         "data": {"endpoint": {"id": "end_a"}},
     }
+    read = {"sequence": 7, "object_id": "dep_a", "version": 3, "log_epoch": 2}
+    other = {"id": "inv_a", "version": 9}
     good: list[tuple[str, Json, Json]] = [
-        ("a deposit", whole, {"sequence": 7, "object_id": "dep_a", "version": 3, "log_epoch": 2}),
+        ("a deposit", whole, read),
         ("a chain", chain, {"sequence": 7, "object_id": None, "version": None, "log_epoch": 2}),
         ("a test", ping, {"sequence": None, "object_id": None, "version": None, "log_epoch": 2}),
+        ("whole numbers with a point", {**whole, "sequence": 7.0}, read),
+        ("the greatest number", {**whole, "sequence": 2**53 - 1}, {**read, "sequence": 2**53 - 1}),
+        ("something else with versions before it", {**whole, "data": {"1": other, **whole["data"]}}, read),
+        ("something else with versions after it", {**whole, "data": {**whole["data"], "a": other}}, read),
     ]
     bad: list[tuple[str, object]] = [
         ("a list", []),
@@ -180,11 +75,17 @@ def event_cases() -> list[Json]:
         ("a version that is no number", {**whole, "data": {"deposit": {"id": "dep_a", "version": None}}}),
         ("a version that is true", {**whole, "data": {"deposit": {"id": "dep_a", "version": True}}}),
         ("an object without an id", {**whole, "data": {"deposit": {"id": None, "version": 1}}}),
+        ("a sequence below zero", {**whole, "sequence": -1}),
+        ("a sequence beyond what all can count", {**whole, "sequence": 2**53}),
+        ("a version that is text", {**whole, "data": {"deposit": {"id": "dep_a", "version": "3"}}}),
+        ("nested without end", {**whole, "data": {"deposit": json.loads("[" * 120 + "]" * 120)}}),
     ]
     return [
         *({"name": name, "body": json.dumps(body), "read": read} for name, body, read in good),
         *({"name": name, "body": json.dumps(body), "read": None} for name, body in bad),
         {"name": "not JSON", "body": "{", "read": None},
+        {"name": "behind a mark", "body": "\ufeff" + json.dumps(whole), "read": None},
+        {"name": "NaN", "body": json.dumps({**whole, "data": {"n": float("nan")}}), "read": None},
         {"name": "nothing", "body": "", "read": None},
     ]
 
@@ -215,6 +116,11 @@ def judge_cases() -> list[Json]:
             (_event(3, "dep_a", 3, log_epoch=9), "apply"),
         ],
         "what has no version is told once": [(chain, "apply"), (chain, "repeat")],
+        "the same id with another body is evidence": [
+            (_event(1, "dep_a", 1), "apply"),
+            ({**_event(1, "dep_a", 1), "data": {"deposit": {"id": "dep_a", "version": 2}}}, "contradicts"),
+            (_event(1, "dep_a", 1), "repeat"),
+        ],
     }
     return [
         {"name": name, "events": [{"body": json.dumps(body), "verdict": verdict} for body, verdict in story]}
@@ -312,45 +218,6 @@ def chain_cases() -> list[Json]:
             "accepted": False,
         },
     ]
-
-
-def _request(
-    name: str,
-    signature: str,
-    secrets: list[str],
-    public_keys: list[str],
-    *,
-    accepted: bool,
-    body: str = BODY,
-    now_s: int = NOW_S,
-    change: Mapping[str, str | None] | None = None,
-) -> Json:
-    headers = {
-        "webhook-id": ID,
-        "webhook-timestamp": str(NOW_S),
-        "webhook-signature": signature,
-        "chainbell-prev-sequence": "6",
-    }
-    changed = {**headers, **(change or {})}
-    return {
-        "name": name,
-        "body": body,
-        "headers": {header: value for header, value in changed.items() if value is not None},
-        "secrets": secrets,
-        "public_keys": public_keys,
-        "now_s": now_s,
-        "accepted": {"webhook_id": ID, "timestamp_s": NOW_S, "prev_sequence": 6} if accepted else None,
-    }
-
-
-def _key(endpoint_id: str, public_key: str, valid_from: str, valid_until: str | None) -> Json:
-    return {
-        "endpoint_id": endpoint_id,
-        "algorithm": "ed25519",
-        "public_key": public_key,
-        "valid_from": valid_from,
-        "valid_until": valid_until,
-    }
 
 
 def _event(sequence: int, object_id: str, version: int, *, log_epoch: int = 1) -> Json:

@@ -1,17 +1,25 @@
 // What a receiver runs on Node 18 or newer: is this request from chainbell, is it fresh, does it say anything new, is
-// anything missing? It stands alone, without a package to install: copy it. `relay/verify.py` is the same for Python;
-// both pass `vectors.json`. What may not be believed is a WebhookInvalid, and verify() throws nothing else.
+// anything missing? With strict.mjs it stands alone, without a package to install: copy both. `relay/verify.py` is the same
+// for Python; both pass `vectors.json`. What may not be believed is a WebhookInvalid, and verify() throws nothing else.
 // Not here: a receiver's own storage (docs/webhooks.md).
 
-import { createHash, createHmac, createPublicKey, timingSafeEqual, verify as verifySignature } from "node:crypto";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { Refused, decodeBase64, decodeKey, isObject, isSigned, member, parseJson, parseWhole } from "./strict.mjs";
 
 export const TOLERANCE_S = 300;
 const SIGNATURES_MAX = 32; // more than any honest sender makes; what follows is not looked at
 const AHEAD_MAX = 10_000; // events a tracker remembers beyond a gap; the gap itself is always remembered
 const PAGE_EVENTS_MAX = 500;
 const PULL_TIMEOUT_MS = 60_000;
-const ED25519_SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex"); // what precedes the 32 bytes of a key in DER
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+const HEADERS = new Set([
+  "webhook-id",
+  "webhook-timestamp",
+  "webhook-signature",
+  "chainbell-prev-sequence",
+  "chainbell-covers",
+  "chainbell-signature",
+]);
+const TIME = /^([12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z$/;
 
 /** This must not be believed; the message says why and holds no secret. */
 export class WebhookInvalid extends Error {}
@@ -22,7 +30,8 @@ export class GapRemains extends Error {}
 /**
  * Returns {webhookId, timestampS, prevSequence} when one of `secrets` (whsec_…) or `publicKeys` (whpk_…) made a signature;
  * throws WebhookInvalid otherwise. `body` is the bytes as received, before any parsing; `headers` a Headers object or
- * request.headers. The timestamp may be `toleranceS` off `nowS` (Unix time) in either direction.
+ * request.headers; one of ours that is there twice is refused. `prevSequence` is null for a test, and where no signature
+ * covers it. The timestamp may be `toleranceS` off `nowS` (Unix time) in either direction.
  */
 export function verify(body, headers, options = {}) {
   if (typeof body !== "string" && !(body instanceof Uint8Array)) {
@@ -32,7 +41,7 @@ export function verify(body, headers, options = {}) {
   const found = readHeaders(headers);
   const webhookId = found.get("webhook-id") ?? "";
   const timestamp = found.get("webhook-timestamp") ?? "";
-  if (!/^[\x00-\x2d\x2f-\x7f]+$/.test(webhookId)) {
+  if (!/^[!-+/-~-]+$/.test(webhookId)) {
     throw new WebhookInvalid("webhook-id is missing or malformed");
   }
   if (!/^[0-9]{1,12}$/.test(timestamp)) {
@@ -42,19 +51,17 @@ export function verify(body, headers, options = {}) {
     throw new WebhookInvalid("webhook-timestamp is too old or in the future: check this machine's clock");
   }
   const content = Buffer.concat([Buffer.from(`${webhookId}.${timestamp}.`), Buffer.from(body)]);
-  const offered = parseSignatures(found.get("webhook-signature") ?? "");
-  const known =
-    secrets.some((secret) => hmacMatches(secret, content, offered.v1)) ||
-    publicKeys.some((key) => ed25519Matches(key, content, offered.v1a));
-  if (!known) {
+  if (!isSignedBy(content, found.get("webhook-signature") ?? "", secrets, publicKeys)) {
     throw new WebhookInvalid("no signature of this request was made with a key we know");
   }
   const prev = found.get("chainbell-prev-sequence") ?? "";
-  return {
-    webhookId,
-    timestampS: Number(timestamp),
-    prevSequence: /^[0-9]{1,19}$/.test(prev) ? Number(prev) : null,
-  };
+  const covers = found.get("chainbell-covers") ?? "";
+  const beside = `chainbell-headers-1\n${webhookId}\n${timestamp}\n${prev}\n${covers}\n`.replace(/[^\0-\x7f]/gu, "?");
+  const isVouched =
+    found.has("chainbell-signature") &&
+    isSignedBy(Buffer.from(beside), found.get("chainbell-signature"), secrets, publicKeys);
+  const prevSequence = isVouched && /^[0-9]{1,16}$/.test(prev) && Number.isSafeInteger(Number(prev)) ? Number(prev) : null;
+  return { webhookId, timestampS: Number(timestamp), prevSequence };
 }
 
 /**
@@ -62,43 +69,48 @@ export function verify(body, headers, options = {}) {
  * request's webhook-timestamp, which verify() holds against the clock. Only those of one endpoint where that is given.
  */
 export function publicKeysAt(document, timestampS, { endpointId = null } = {}) {
+  const found = [];
   try {
-    return JSON.parse(document)
-      .keys.filter(
-        (key) =>
-          key.algorithm === "ed25519" &&
-          (endpointId === null || endpointId === key.endpoint_id) &&
-          Math.floor(unixTimeS(key.valid_from)) <= timestampS &&
-          (key.valid_until === null || timestampS < unixTimeS(key.valid_until)),
-      )
-      .map((key) => key.public_key);
+    const keys = member(parseJson(document), "keys");
+    if (!Array.isArray(keys)) throw new Refused("no list");
+    for (const key of keys) {
+      const names = ["public_key", "valid_until", "algorithm", "endpoint_id"];
+      const [publicKey, until, algorithm, endpoint] = names.map((name) => need(key, name));
+      if (algorithm !== "ed25519" || (endpointId !== null && endpointId !== endpoint)) continue;
+      const begun = unixTimeS(need(key, "valid_from"))[0] <= timestampS;
+      if (begun && (until === null || isBefore(timestampS, unixTimeS(until)))) {
+        decodeKey(publicKey, "whpk_");
+        found.push(publicKey);
+      }
+    }
   } catch {
     throw new WebhookInvalid("this is not a list of public keys");
   }
+  return found;
 }
 
 /**
- * A verified body (bytes or text) as an event: {id, type, sequence, prevHash, logEpoch, objectId, version, data}.
- * `objectId` and `version` are null where it tells of nothing that has versions (chain.*, a test); `sequence` and
- * `prevHash` are null for a test.
+ * A verified body (bytes or text) as an event: {id, type, sequence, prevHash, logEpoch, objectId, version, data, bodyHash}.
+ * Its object is the member of `data` that the type names: of deposit.final the deposit. `objectId` and `version` are null
+ * where that has no versions (chain.*, a test); `sequence` and `prevHash` are null for a test; `bodyHash`, the SHA-256 of the
+ * body in hex, is null for an event of a page, whose bytes nobody kept.
  */
 export function readEvent(body) {
-  let parsed;
   try {
-    parsed = JSON.parse(Buffer.from(body).toString("utf8"));
+    return { ...eventOf(parseJson(body)), bodyHash: sha256(body) };
   } catch {
     throw new WebhookInvalid("the body is not an event");
   }
-  return eventOf(parsed);
 }
 
 /**
- * Whether an event says anything new: "apply", "repeat" (the same event once more) or "stale" (a newer version is applied
- * already). `seen` is whether its id is stored, `held` the [logEpoch, version] its object stands at, or null. Read both,
- * and write what follows from them, in one transaction; answer 2xx in every case.
+ * Whether an event says anything new: "apply", "repeat" (the same event once more), "stale" (a newer version is applied
+ * already) or "contradicts" (the same id with another body: keep both, each signed, and apply neither). `seen` is the
+ * `bodyHash` stored with its id (true where only the id was kept), `held` the [logEpoch, version] its object stands at, or
+ * null. Read both, and write what follows from them, in one transaction; answer 2xx, but for what contradicts.
  */
 export function judge(event, { seen, held }) {
-  if (seen) return "repeat";
+  if (seen) return seen === true || event.bodyHash === null || event.bodyHash === seen ? "repeat" : "contradicts";
   if (event.version !== null && held !== null) {
     const [epoch, version] = held;
     if (event.logEpoch < epoch || (event.logEpoch === epoch && event.version <= version)) return "stale";
@@ -213,39 +225,58 @@ export function pullPages(baseUrl, apiKey, { types = [] } = {}) {
  */
 export function verifyChain(bodies, previousBody = null) {
   let expected = previousBody === null ? null : sha256(previousBody);
-  bodies.forEach(([body, prevHash], position) => {
+  let position = 0;
+  for (const [body, prevHash] of bodies) {
     if (expected !== null && expected !== prevHash) {
       throw new WebhookInvalid(`body ${position} does not follow the one before it`);
     }
     expected = sha256(body);
-  });
+    position += 1;
+  }
 }
 
 function readHeaders(headers) {
   const pairs = typeof headers?.entries === "function" ? [...headers.entries()] : Object.entries(headers ?? {});
-  return new Map(pairs.filter(([, value]) => typeof value === "string").map(([name, value]) => [name.toLowerCase(), value]));
+  const found = new Map();
+  for (const [name, value] of pairs) {
+    const lower = name.toLowerCase();
+    if (!HEADERS.has(lower) || typeof value !== "string") continue;
+    if (found.has(lower)) throw new WebhookInvalid(`${lower} is there twice`);
+    found.set(lower, value);
+  }
+  return found;
+}
+
+function isSignedBy(content, header, secrets, publicKeys) {
+  const offered = parseSignatures(header);
+  return (
+    [...secrets].some((secret) => hmacMatches(secret, content, offered.get("v1") ?? [])) ||
+    [...publicKeys].some((key) => isSigned(keyBytes(key, "whpk_"), content, offered.get("v1a") ?? []))
+  );
 }
 
 function parseSignatures(header) {
-  const offered = { v1: [], v1a: [] };
-  let found = false;
+  const offered = new Map();
   for (const part of header.split(" ", SIGNATURES_MAX)) {
-    const comma = part.indexOf(",");
-    const text = part.slice(comma + 1);
-    if (comma < 0 || !BASE64.test(text)) continue;
-    found = true;
-    const version = part.slice(0, comma);
-    if (version === "v1" || version === "v1a") offered[version].push(Buffer.from(text, "base64"));
+    const [version, text, more] = part.split(",");
+    if (more !== undefined) throw new WebhookInvalid("a list of signatures is there twice");
+    if (text === undefined) continue;
+    try {
+      offered.set(version, [...(offered.get(version) ?? []), decodeBase64(text)]);
+    } catch {
+      continue;
+    }
   }
-  if (!found) throw new WebhookInvalid("webhook-signature is missing or malformed");
+  if (offered.size === 0) throw new WebhookInvalid("webhook-signature is missing or malformed");
   return offered;
 }
 
 function keyBytes(text, prefix) {
-  const encoded = String(text).slice(prefix.length);
-  if (!String(text).startsWith(prefix)) throw new WebhookInvalid(`the configured key does not start with ${prefix}`);
-  if (!BASE64.test(encoded)) throw new WebhookInvalid(`what follows ${prefix} in the configured key is not base64`);
-  return Buffer.from(encoded, "base64");
+  try {
+    return decodeKey(text, prefix);
+  } catch (error) {
+    throw new WebhookInvalid(error.message);
+  }
 }
 
 function hmacMatches(secret, content, offered) {
@@ -253,42 +284,48 @@ function hmacMatches(secret, content, offered) {
   return offered.some((one) => one.length === expected.length && timingSafeEqual(one, expected));
 }
 
-function ed25519Matches(publicKey, content, offered) {
-  const raw = keyBytes(publicKey, "whpk_");
-  if (raw.length !== 32) throw new WebhookInvalid("the configured public key is not an Ed25519 key");
-  const key = createPublicKey({ key: Buffer.concat([ED25519_SPKI_PREFIX, raw]), format: "der", type: "spki" });
-  return offered.some((one) => verifySignature(null, content, key, one));
-}
-
 function eventOf(parsed) {
-  const data = parsed?.data;
-  const isObject = (one) => one !== null && typeof one === "object" && !Array.isArray(one);
-  const subject = isObject(data) ? Object.values(data).find((one) => isObject(one) && "id" in one && "version" in one) : null;
-  const event = {
-    id: parsed?.id,
-    type: parsed?.type,
-    sequence: parsed?.sequence,
-    prevHash: parsed?.prev_hash,
-    logEpoch: parsed?.log_epoch,
-    objectId: subject?.id ?? null,
-    version: subject?.version ?? null,
-    data,
-  };
-  const texts = [event.id, event.type, event.prevHash ?? "", event.objectId ?? ""];
-  const whole = [event.logEpoch, event.sequence ?? 0, event.version ?? 0];
-  const complete = isObject(data) && event.sequence !== undefined && event.prevHash !== undefined;
-  const versioned = !subject || (event.objectId !== null && event.version !== null);
-  if (!complete || !versioned || texts.some((one) => typeof one !== "string") || !whole.every(Number.isSafeInteger)) {
-    throw new WebhookInvalid("the body is not an event");
+  const notAnEvent = () => new WebhookInvalid("the body is not an event");
+  const [id, type, data, sequence, prevHash, epoch] = ["id", "type", "data", "sequence", "prev_hash", "log_epoch"].map(
+    (name) => member(parsed, name),
+  );
+  if (typeof id !== "string" || typeof type !== "string" || !isObject(data)) throw notAnEvent();
+  if (prevHash !== null && typeof prevHash !== "string") throw notAnEvent();
+  const subject = member(data, type.split(".")[0]);
+  const hasVersions = member(subject, "id") !== undefined && member(subject, "version") !== undefined;
+  if (hasVersions && typeof subject.id !== "string") throw notAnEvent();
+  try {
+    return {
+      id,
+      type,
+      sequence: sequence === null ? null : parseWhole(sequence),
+      prevHash,
+      logEpoch: parseWhole(epoch),
+      objectId: hasVersions ? subject.id : null,
+      version: hasVersions ? parseWhole(subject.version) : null,
+      data,
+      bodyHash: null,
+    };
+  } catch {
+    throw notAnEvent();
   }
-  return event;
 }
 
-function unixTimeS(text) {
-  const time = Date.parse(text);
-  if (typeof text !== "string" || Number.isNaN(time)) throw new TypeError("not a time");
-  return time / 1000;
+function need(parsed, name) {
+  const value = member(parsed, name);
+  if (value === undefined) throw new Refused(`no ${name}`);
+  return value;
 }
+
+/** Whole seconds, and whether there is a fraction beyond them. */
+function unixTimeS(text) {
+  const found = typeof text === "string" ? TIME.exec(text) : null;
+  const time = found === null ? NaN : Date.parse(`${found[1]}Z`);
+  if (Number.isNaN(time) || new Date(time).toISOString().slice(0, 19) !== found[1]) throw new Refused("not a time");
+  return [time / 1000, /[1-9]/.test(found[2] ?? "")];
+}
+
+const isBefore = (timestampS, [untilS, andMore]) => timestampS < untilS || (timestampS === untilS && andMore);
 
 function sha256(bytes) {
   return createHash("sha256").update(bytes).digest("hex");

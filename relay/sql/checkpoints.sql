@@ -1,18 +1,20 @@
 -- Signed checkpoints of logs: the keys, what was signed, whose turn it is, and where an event stands.
 
--- name: has_log_key :one
-select exists (select from log_keys where merchant_id = $1);
-
 -- name: insert_log_key :exec
 insert into log_keys (merchant_id, signing_key_sealed, verify_key, created_at)
 values ($1, $2, $3, $4)
 on conflict (merchant_id) do nothing;
 
 -- name: lock_log_key :one
-select signing_key_sealed
+select signing_key_sealed, verify_key
 from log_keys
 where merchant_id = $1
 for update;
+
+-- name: load_log_key :one
+select signing_key_sealed, verify_key
+from log_keys
+where merchant_id = $1;
 
 -- name: load_log_to_sign :one
 select log_epoch, epoch_after, sequence
@@ -49,7 +51,8 @@ insert into log_checkpoints (
 values ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: load_last_checkpoint :one
-select c.checkpoint_id, c.merchant_id, c.log_epoch, c.size, c.root_hash, c.note, c.announced, c.created_at, k.verify_key
+select c.checkpoint_id, c.merchant_id, c.log_epoch, c.size, c.root_hash, c.note, c.cosignatures, c.announced,
+  c.created_at, k.verify_key
 from log_checkpoints c
 join log_keys k
 on k.merchant_id = c.merchant_id
@@ -58,7 +61,8 @@ order by c.size desc, c.log_epoch desc
 limit 1;
 
 -- name: load_checkpoints :many
-select c.checkpoint_id, c.merchant_id, c.log_epoch, c.size, c.root_hash, c.note, c.announced, c.created_at, k.verify_key
+select c.checkpoint_id, c.merchant_id, c.log_epoch, c.size, c.root_hash, c.note, c.cosignatures, c.announced,
+  c.created_at, k.verify_key
 from log_checkpoints c
 join log_keys k
 on k.merchant_id = c.merchant_id
@@ -66,33 +70,28 @@ where c.merchant_id = $1 and ($2::timestamptz is null or (c.created_at, c.checkp
 order by c.created_at, c.checkpoint_id
 limit $4;
 
+-- name: load_public_checkpoint :one
+select c.checkpoint_id, c.merchant_id, c.log_epoch, c.size, c.root_hash, c.note, c.cosignatures, c.announced,
+  c.created_at, k.verify_key
+from log_keys k
+join log_checkpoints c
+on c.merchant_id = k.merchant_id
+where k.log_id = $1
+order by c.size desc, c.log_epoch desc
+limit 1;
+
+-- name: renew_note :exec
+update log_checkpoints
+set note = $2
+where checkpoint_id = $1;
+
 -- name: load_signed_roots :many
 select size, root_hash
 from log_checkpoints
 where merchant_id = $1 and size > $2 and size <= $3
 order by size, log_epoch;
 
--- name: wants_checkpoints :one
-select exists (
-  select
-  from endpoints
-  where merchant_id = $1 and deleted_at is null and $2 = any(event_types)
-);
-
 -- name: find_leaf :one
 select sequence, body_hash
 from event_leaves
 where event_id = $2 and merchant_id = $1;
-
--- name: load_sealed_log_keys :many
-select merchant_id, signing_key_sealed
-from log_keys
-where merchant_id > $1
-order by merchant_id
-limit $2
-for update;
-
--- name: reseal_log_key :exec
-update log_keys
-set signing_key_sealed = $2
-where merchant_id = $1;

@@ -145,6 +145,26 @@ update endpoint_cursors
 set filter_revision = filter_revision + 1
 where endpoint_id = $1;
 
+-- Whether an endpoint of this merchant asks for a type by name: what is told of the log and its keys is told to such only.
+-- name: names_event_type :one
+select exists (
+  select
+  from endpoints
+  where merchant_id = $1 and deleted_at is null and $2 = any(event_types)
+);
+
+-- name: raise_version :one
+update endpoints
+set version = version + 1
+where endpoint_id = $1
+returning version, state, state_reason;
+
+-- name: load_keys_of :many
+select public_key, valid_from, valid_until
+from endpoint_keys
+where endpoint_id = $1
+order by valid_until desc nulls first, valid_from desc;
+
 -- name: touch_endpoint :exec
 update endpoints
 set revision = revision + 1
@@ -215,38 +235,6 @@ from woken;
 -- name: delete_keys :exec
 delete from endpoint_keys
 where endpoint_id = $1;
-
--- name: load_sealed_values :many
-select endpoint_id, headers_sealed
-from endpoints
-where endpoint_id > $1
-order by endpoint_id
-limit $2;
-
--- name: load_sealed_secrets_of :many
-select secret_id, secret_sealed
-from endpoint_secrets
-where endpoint_id = $1;
-
--- name: load_sealed_seeds_of :many
-select public_key, seed_sealed
-from endpoint_keys
-where endpoint_id = $1 and seed_sealed is not null;
-
--- name: reseal_headers :exec
-update endpoints
-set headers_sealed = $2
-where endpoint_id = $1;
-
--- name: reseal_seed :exec
-update endpoint_keys
-set seed_sealed = $3
-where endpoint_id = $1 and public_key = $2;
-
--- name: reseal_secret :exec
-update endpoint_secrets
-set secret_sealed = $3
-where endpoint_id = $1 and secret_id = $2;
 
 -- name: had_endpoint :one
 select exists (select from endpoints where endpoint_id = $1 and merchant_id = $2);

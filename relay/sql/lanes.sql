@@ -12,13 +12,13 @@ on c.endpoint_id = p.endpoint_id
 where p.deleted_at is null and (p.shard = any($1::smallint[]) or p.endpoint_id = any($2::uuid[]));
 
 -- name: load_sealed_secrets :many
-select endpoint_id, secret_sealed, expires_at
+select endpoint_id, uuid_send(secret_id) as row, secret_sealed, expires_at
 from endpoint_secrets
 where endpoint_id = any($1::uuid[])
 order by endpoint_id, expires_at desc nulls first, created_at desc;
 
 -- name: load_sealed_seeds :many
-select endpoint_id, seed_sealed, valid_until
+select endpoint_id, public_key, seed_sealed, valid_until
 from endpoint_keys
 where endpoint_id = any($1::uuid[]) and seed_sealed is not null
 order by endpoint_id, valid_until desc nulls first, valid_from desc;

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -46,11 +48,7 @@ async def test_a_merchant_asks_for_a_checkpoint_and_checks_everything(world: Wor
     assert made.status == 201, made.body
     merchant_id = await merchant_of(world, key)
     kept = read(made.json, merchant_id)
-    assert (kept.size, kept.root_hash.hex(), kept.time) == (
-        2,
-        made.json["root_hash"],
-        made.json["created_at"],
-    )
+    assert (kept.size, kept.root_hash.hex()) == (2, made.json["root_hash"])
     assert (await world.call("GET", CHECKPOINTS + "/latest", key=key)).json == made.json
     again = await world.call("POST", CHECKPOINTS, key=key)
     assert (again.status, again.json) == (200, made.json)
@@ -67,6 +65,9 @@ async def test_a_merchant_asks_for_a_checkpoint_and_checks_everything(world: Wor
         body = (await world.call("GET", f"/v1/events/{item['id']}", key=key)).body
         proof = (await world.call("GET", f"/v1/events/{item['id']}/inclusion", key=key)).json
         assert proof["checkpoint"] == later
+        file = (await world.call("GET", f"/v1/events/{item['id']}/tlog-proof", key=key)).body.decode()
+        who = {"merchant_id": merchant_id, "public_key": made.json["public_key"]}
+        assert verify_log.verify_proof(file, body, **who) == now
         assert proof["body_hash"] == hashlib.sha256(body).hexdigest()
         assert (proof["leaf_index"], proof["tree_size"]) == (item["sequence"] - 1, 4)
         verify_log.verify_inclusion(body, proof["path"], now)
@@ -143,6 +144,7 @@ def test_the_api_and_the_webhook_show_a_checkpoint_with_the_same_members() -> No
             3,
             bytes(32),
             "note",
+            "",
             False,
             datetime(2026, 1, 1, tzinfo=UTC),
             bytes(32),
@@ -189,24 +191,87 @@ async def test_the_program_in_the_docs_accepts_growth_and_notices_a_rewriting(
         said: str = await asyncio.to_thread(watch, world.base_url, key, merchant_id, kept)
         return said
 
-    await world.call("POST", CHECKPOINTS, key=key)
     assert await run() == "2 events, from now on"
+    assert await run() == "2 events, the first 2 unchanged"
     await world.pay(empty=12)
-    await world.call("POST", CHECKPOINTS, key=key)
     assert await run() == "4 events, the first 2 unchanged"
-    assert json.loads(kept.read_text())["note"].startswith(f"chainbell/log/{merchant_id}\n4\n")
+    state = json.loads(kept.read_text())
+    assert [note.split("\n")[1] for note in state["notes"]] == ["2", "2", "4"]
+    await rewrite(world, "delete from log_checkpoints")
+    with pytest.raises(ProofInvalid, match="two logs of one size"):  # though nothing was told since
+        await run()
+    await world.pay(empty=12)
+    with pytest.raises(ProofInvalid, match="does not continue"):
+        await run()
+    assert json.loads(kept.read_text()) == state
+
+
+async def rewrite(world: World, *more: str) -> None:
     async with world.pool.acquire() as conn, conn.transaction():
         for statement in (
             "alter table events disable trigger user",
             "update events set body = convert_to(replace(convert_from(body, 'utf8'), '000', '001'), 'utf8')",
             "alter table events enable trigger user",
-            "delete from log_checkpoints",
+            *more,
         ):
             await conn.execute(statement)
+
+
+async def test_the_program_in_the_docs_is_told_when_nothing_more_is_signed_or_what_is_shown_is_old(
+    world: World, key: str, tmp_path: Path
+) -> None:
+    await world.watch(key)
     await world.pay(empty=12)
-    await world.call("POST", CHECKPOINTS, key=key)
-    with pytest.raises(Exception, match="the log was rewritten"):
-        await run()
+    merchant_id, names = await merchant_of(world, key), printed_program()
+    kept = tmp_path / "kept.json"
+    clock = names["time"].time
+    names["time"] = SimpleNamespace(time=lambda: clock() + 601)
+    with pytest.raises(ProofInvalid, match="not of now"):
+        await asyncio.to_thread(names["watch"], world.base_url, key, merchant_id, kept)
+    names["time"] = SimpleNamespace(time=clock)
+    assert await asyncio.to_thread(names["watch"], world.base_url, key, merchant_id, kept)
+    await rewrite(world)
+    await world.pool.execute("update log_checkpoints set note = $1", long_ago(await note_of(world)))
+    with pytest.raises(ProofInvalid, match="contradicts itself"):
+        await asyncio.to_thread(names["watch"], world.base_url, key, merchant_id, kept)
+
+
+async def note_of(world: World) -> str:
+    note: str = await world.pool.fetchval("select note from log_checkpoints")
+    return note
+
+
+def long_ago(note: str) -> str:
+    """The same note, as if signed before it may be signed again."""
+    head, _, last = note.rstrip("\n").rpartition(" ")
+    raw = bytearray(base64.b64decode(last))
+    raw[4:12] = bytes(8)
+    return f"{head} {base64.b64encode(raw).decode()}\n"
+
+
+async def test_a_log_is_signed_again_with_the_time_while_nothing_is_told(world: World, key: str) -> None:
+    await world.watch(key)
+    await world.pay()
+    made = (await world.call("POST", CHECKPOINTS, key=key)).json
+    await world.pool.execute("update log_checkpoints set note = $1", long_ago(made["note"]))
+    again = await world.call("POST", CHECKPOINTS, key=key)
+    merchant_id = await merchant_of(world, key)
+    assert (again.status, again.json["id"]) == (200, made["id"])
+    assert read(again.json, merchant_id).time_s >= read(made, merchant_id).time_s
+    assert (await world.call("GET", CHECKPOINTS + "/latest", key=key)).json == again.json
+
+
+async def test_whoever_knows_the_id_of_a_log_sees_its_newest_checkpoint(world: World, key: str) -> None:
+    await world.watch(key)
+    await world.pay()
+    made = (await world.call("POST", CHECKPOINTS, key=key)).json
+    path = "/.well-known/chainbell/logs/{}/checkpoint"
+    seen = await world.call("GET", path.format(made["log_id"]))
+    assert (seen.status, seen.json) == (200, made)
+    public = base64.b64decode(made["public_key"].removeprefix("whpk_"))
+    assert made["log_id"] == encode_id("log", UUID(bytes=hashlib.sha256(public).digest()[:16]))
+    assert (await world.call("GET", path.format("log_00000000000000000000000001"))).status == 404
+    assert (await world.call("GET", path.format("log_x"))).status == 404
 
 
 async def test_of_a_log_that_was_shortened_nothing_more_is_signed(world: World, key: str) -> None:

@@ -23,6 +23,7 @@ from relay.challenges import load_challenge, send_challenge
 from relay.egress import Egress
 from relay.endpoints import rotate_secret
 from relay.log import append
+from relay.secretbox import Column, Place
 from relay.service import utc_now
 from tests.relay_live.shop import MERCHANT, Shop
 
@@ -101,7 +102,8 @@ async def test_the_receiver_in_the_docs_keeps_a_shops_credits_right(shop: Shop) 
 @asynccontextmanager
 async def printed_node_receiver(folder: Path, secrets: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """The printed program beside a copy of the kit, with nothing installed around it."""
-    shutil.copy(KIT, folder / "verify.mjs")
+    for file in (KIT, KIT.with_name("strict.mjs")):
+        shutil.copy(file, folder / file.name)
     (folder / "shop.mjs").write_text(printed("js"), encoding="utf-8")
     environment = {"PATH": os.environ["PATH"], "PORT": "0", "WEBHOOK_SECRET": secrets}
     process = await asyncio.create_subprocess_exec(
@@ -128,7 +130,9 @@ async def test_the_javascript_receiver_in_the_docs_keeps_a_shops_credits_right(
         url = f"http://127.0.0.1:{(await line()).removeprefix('port ')}/"
         endpoint = await shop.endpoint(url)
         async with shop.pool.acquire() as conn, conn.transaction():
-            sealed = shop.box.seal(signing.decode_secret(old), owner=endpoint.endpoint_id)
+            row = await conn.fetchval("select uuid_send(secret_id) from endpoint_secrets")
+            place = Place(Column.ENDPOINT_SECRET, endpoint.endpoint_id, row)
+            sealed = shop.box.seal(signing.decode_secret(old), place)
             await conn.execute("update endpoint_secrets set secret_sealed = $1", sealed)
         async with shop.relay():
             for version, credit in ((1, "0"), (2, "1500000")):

@@ -16,7 +16,7 @@ from relay.bodies import Published
 from relay.checkpoints import CHECKPOINT, Checkpoint
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable
 from relay.prune import Pruned
-from relay.reseal import reseal_all
+from relay.reseal import Resealed, reseal_all
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
 from relay.terms import EndpointTerms, Rules
@@ -49,7 +49,7 @@ async def test_a_checkpoint_signs_all_that_was_told(conn: Connection) -> None:
     told = await tell(conn, 3)
     checkpoint = await sign(conn)
     found = read(checkpoint)
-    assert (found.size, found.log_epoch, found.epoch_after, found.time) == (3, 1, 0, "2026-11-20T12:00:00Z")
+    assert (found.size, found.log_epoch, found.epoch_after, found.time_s) == (3, 1, 0, int(NOW.timestamp()))
     verify_log.verify_bodies([event.body for event in told], found)
     assert await checkpoints.load_last(conn, MERCHANT) == checkpoint
 
@@ -323,8 +323,8 @@ async def test_the_log_key_moves_to_a_new_encryption_key(conn: Connection) -> No
     async with conn.transaction():
         with pytest.raises(SecretUnreadable):
             await checkpoints.make_checkpoint(conn, new, MERCHANT, now=NOW)
-    assert await reseal_all(conn, SecretBox([b"n" * 32, b"k" * 32])) == 1
-    assert await reseal_all(conn, SecretBox([b"n" * 32, b"k" * 32])) == 0
+    assert await reseal_all(conn, SecretBox([b"n" * 32, b"k" * 32])) == Resealed(1, 0)
+    assert await reseal_all(conn, SecretBox([b"n" * 32, b"k" * 32])) == Resealed(0, 0)
     async with conn.transaction():
         signed = await checkpoints.make_checkpoint(conn, new, MERCHANT, now=NOW)
     assert signed.checkpoint is not None

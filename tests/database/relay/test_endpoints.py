@@ -11,13 +11,14 @@ import pytest
 import pytest_asyncio
 
 from migrations.handles import Connection
+from migrations.ids import encode_id
 from relay import endpoints, log, redeliver, signing, verify, views
 from relay.bodies import Published
 from relay.endpoints import Endpoint
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable, SequencePruned
-from relay.keyring import KEYS_MAX, OVERLAP_MAX_S, PublicKey, load_public_keys, rotate_key
+from relay.keyring import KEYS_CHANGED, KEYS_MAX, OVERLAP_MAX_S, PublicKey, load_public_keys, rotate_key
 from relay.model import delivery_id_of
-from relay.reseal import reseal_all
+from relay.reseal import Resealed, reseal_all
 from relay.secretbox import SecretBox
 from relay.store import load_endpoint_records
 from relay.targets import open_target
@@ -460,8 +461,8 @@ async def test_every_secret_moves_to_a_new_key_and_the_old_one_may_go(desk: Desk
     (record, *_) = await load_endpoint_records(desk.conn, endpoints=[made[0].endpoint_id])
     with pytest.raises(SecretUnreadable):
         open_target(record, new)
-    assert await reseal_all(desk.conn, both) == 9
-    assert await reseal_all(desk.conn, both) == 0
+    assert await reseal_all(desk.conn, both) == Resealed(9, 0)
+    assert await reseal_all(desk.conn, both) == Resealed(0, 0)
     for endpoint in made:
         (record,) = await load_endpoint_records(desk.conn, endpoints=[endpoint.endpoint_id])
         assert open_target(record, new).headers == {"x": "1"}
@@ -475,3 +476,25 @@ async def test_a_merchant_has_a_bounded_number_of_endpoints(
     await desk.create()
     with pytest.raises(Conflict):
         await desk.create()
+
+
+async def test_changes_of_keys_are_told_where_an_endpoint_asks_for_them_by_name(desk: Desk) -> None:
+    rules = Rules({KEYS_CHANGED}, allow_private_networks=False)
+    quiet, _ = await desk.create()
+    async with desk.conn.transaction():
+        await rotate_key(desk.conn, BOX, MERCHANT, quiet.endpoint_id, overlap_s=60, now=NOW)
+    assert (await log.load_head(desk.conn, MERCHANT)).sequence == 0
+    async with desk.conn.transaction():
+        terms = EndpointTerms(url=URL, event_types=(KEYS_CHANGED,))
+        asking, _ = await endpoints.create_endpoint(desk.conn, BOX, MERCHANT, terms, rules=rules, now=NOW)
+    async with desk.conn.transaction():
+        new = await rotate_key(desk.conn, BOX, MERCHANT, quiet.endpoint_id, overlap_s=60, now=NOW)
+    async with desk.conn.transaction():
+        await endpoints.delete_endpoint(desk.conn, MERCHANT, quiet.endpoint_id, now=NOW)
+    bodies = [row["body"] for row in await desk.conn.fetch("select body from events order by sequence")]
+    told = [verify.read_event(body) for body in bodies]
+    ids = [encode_id("end", one.endpoint_id) for one in (asking, quiet, quiet)]
+    assert [(one.type, one.object_id) for one in told] == [(KEYS_CHANGED, one) for one in ids]
+    assert [len(one.data["keys"]) for one in told] == [1, 3, 0]
+    assert told[1].data["keys"][0]["public_key"] == new.public_key
+    assert [one.version for one in told] == [1, 1, 2]

@@ -77,7 +77,10 @@ async def fill(conn: Connection) -> None:
         """insert into event_leaves
         select merchant_id, sequence + 500, gen_random_uuid(), sha256('x') from events"""
     )
-    await conn.execute("insert into log_keys select merchant_id, '', sha256('k'), $1 from merchant_logs", NOW)
+    await conn.execute(
+        "insert into log_keys select merchant_id, '', sha256(uuid_send(merchant_id)), $1 from merchant_logs",
+        NOW,
+    )
     await conn.execute(
         """insert into log_checkpoints
         select gen_random_uuid(), merchant_id, 1, sequence, sha256('r'), 'note', false, created_at from events"""

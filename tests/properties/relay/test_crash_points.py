@@ -14,7 +14,7 @@ from relay.dispatch import Attempt, Dispatcher
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind, RowState
 from relay.roster import Roster
-from relay.secretbox import SecretBox
+from relay.secretbox import Column, Place, SecretBox
 from relay.settings import RelaySettings, RetrySettings
 from relay.shards import Shards
 from relay.storage import SealedSecret, StoreUnavailable
@@ -43,8 +43,8 @@ class Story:
         self.store.add_endpoint(
             ENDPOINT,
             MERCHANT,
-            sealed=SealedSecret(BOX.seal(b"s" * 32, owner=ENDPOINT), None),
-            signing_key_sealed=BOX.seal(bytes(32), owner=ENDPOINT),
+            sealed=SealedSecret(BOX.seal(b"s" * 32, Place(Column.ENDPOINT_SECRET, ENDPOINT)), None),
+            signing_key_sealed=BOX.seal(bytes(32), Place(Column.ENDPOINT_SEED, ENDPOINT)),
         )
         self._begin()
 

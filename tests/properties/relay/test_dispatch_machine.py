@@ -22,7 +22,7 @@ from relay.metrics import RelayMetrics
 from relay.model import Drain, EndpointState, Outcome, OutcomeKind, RowState
 from relay.roster import Roster
 from relay.schedule import REVERSAL
-from relay.secretbox import SecretBox
+from relay.secretbox import Column, Place, SecretBox
 from relay.settings import LaneSettings, RelaySettings, RetrySettings
 from relay.shards import Shards
 from relay.storage import SealedSecret, StoreUnavailable
@@ -72,8 +72,8 @@ class RelayMachine(RuleBasedStateMachine):
             self.store.add_endpoint(
                 endpoint_id,
                 OWNER_OF[endpoint_id],
-                sealed=SealedSecret(BOX.seal(b"s" * 32, owner=endpoint_id), None),
-                signing_key_sealed=BOX.seal(bytes(32), owner=endpoint_id),
+                sealed=SealedSecret(BOX.seal(b"s" * 32, Place(Column.ENDPOINT_SECRET, endpoint_id)), None),
+                signing_key_sealed=BOX.seal(bytes(32), Place(Column.ENDPOINT_SEED, endpoint_id)),
                 event_types=frozenset({"deposit.included", REVERSAL, "endpoint.failing"})
                 if endpoint_id == ENDPOINTS[1]
                 else None,

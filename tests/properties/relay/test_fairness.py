@@ -14,7 +14,7 @@ from relay.dispatch import QUANTUM, Attempt, Dispatcher
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind
 from relay.roster import Roster
-from relay.secretbox import SecretBox
+from relay.secretbox import Column, Place, SecretBox
 from relay.settings import LaneSettings, RelaySettings
 from relay.shards import Shards
 from relay.storage import SealedSecret
@@ -37,8 +37,8 @@ class Desk:
             self.store.add_endpoint(
                 endpoint_id,
                 endpoint_id,
-                sealed=SealedSecret(BOX.seal(b"s" * 32, owner=endpoint_id), None),
-                signing_key_sealed=BOX.seal(bytes(32), owner=endpoint_id),
+                sealed=SealedSecret(BOX.seal(b"s" * 32, Place(Column.ENDPOINT_SECRET, endpoint_id)), None),
+                signing_key_sealed=BOX.seal(bytes(32), Place(Column.ENDPOINT_SEED, endpoint_id)),
                 max_in_flight=100,
             )
             count = 60 if endpoint_id == BUSY else 3

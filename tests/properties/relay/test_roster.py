@@ -15,7 +15,7 @@ from relay.dispatch import Attempt, Dispatcher
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind
 from relay.roster import Roster
-from relay.secretbox import SecretBox
+from relay.secretbox import Column, Place, SecretBox
 from relay.settings import RelaySettings
 from relay.shards import Shards, decide_share
 from relay.storage import SealedSecret, ShardCensus, ShardLease
@@ -53,8 +53,8 @@ class Bench:
         self.store.add_endpoint(
             endpoint_id,
             MERCHANT,
-            sealed=SealedSecret(box.seal(b"s" * 32, owner=endpoint_id), None),
-            signing_key_sealed=box.seal(bytes(32), owner=endpoint_id),
+            sealed=SealedSecret(box.seal(b"s" * 32, Place(Column.ENDPOINT_SECRET, endpoint_id)), None),
+            signing_key_sealed=box.seal(bytes(32), Place(Column.ENDPOINT_SEED, endpoint_id)),
         )
         return endpoint_id
 
@@ -204,7 +204,7 @@ def test_an_endpoint_whose_secret_does_not_open_is_reported_once_and_not_sent_to
         bench.load()
     assert bench.alerts == ["secret-unreadable"]
     assert [attempt.lane.config.endpoint_id for attempt in bench.start()] == [fine]
-    key = SealedSecret(BOX.seal(bytes(32), owner=strange), None)
+    key = SealedSecret(BOX.seal(bytes(32), Place(Column.ENDPOINT_SEED, strange)), None)
     bench.store.change(strange, signing_keys=(key,), secrets=())
     bench.load()
     assert strange in bench.roster.seats

@@ -13,7 +13,8 @@ from gateway.config import find_config, load_settings
 from gateway.config_table import ConfigInvalid
 from gateway.settings import Bind, ReadyWhen, Settings
 from indexer.policy import ConfirmedBy, Requirement
-from relay.settings import RETRY_SCHEDULE_S
+from relay.notes import COSIGNATURE, encode_verifier_key
+from relay.settings import RETRY_SCHEDULE_S, WitnessSettings
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 LOCAL = """
@@ -37,6 +38,13 @@ def test_without_a_file_the_defaults_hold() -> None:
     assert settings.http.bind == Bind("127.0.0.1", 8480)
     assert settings.relay.retry.schedule_s == RETRY_SCHEDULE_S
     assert settings.chains == {}
+
+
+def test_witnesses_are_read_with_the_name_and_the_key_they_sign_with(tmp_path: Path) -> None:
+    key = bytes(range(32))
+    encoded = encode_verifier_key("w.example/1", key, COSIGNATURE)
+    text = f'[relay]\nwitnesses = [ {{ url = "https://w.example/", verifier_key = "{encoded}" }} ]'
+    assert load(tmp_path, text).relay.witnesses == (WitnessSettings("https://w.example", "w.example/1", key),)
 
 
 def test_the_file_is_the_given_one_else_the_environments_else_the_folders(
@@ -86,6 +94,14 @@ WRONG = [
     (
         '[relay]\nproxy_url = "https://u:p@proxy"',
         "relay.proxy_url: a URL like http://proxy.example:3128 is wanted",
+    ),
+    (
+        '[relay]\nwitnesses = [ { url = "https://w.example", verifier_key = "x" } ]',
+        "relay.witnesses[0].verifier_key: this is not a verifier key",
+    ),
+    (
+        '[relay]\nwitnesses = [ { url = "w.example", verifier_key = "x" } ]',
+        "relay.witnesses[0].url: a URL is wanted",
     ),
     ("[relay]\nverify_endpoints = 1", "relay.verify_endpoints: true or false is wanted"),
     ("[relay]\nretention_days = -1", "relay.retention_days: "),

@@ -19,7 +19,9 @@ const orNull = (run) => {
 const runners = {
   verify(one) {
     const options = { secrets: one.secrets, publicKeys: one.public_keys, nowS: one.now_s };
-    const answers = [one.headers, new Headers(one.headers)].map((headers) => {
+    const isTwice = new Set(Object.keys(one.headers).map((name) => name.toLowerCase())).size < Object.keys(one.headers).length;
+    const forms = isTwice ? [one.headers, one.headers] : [one.headers, new Headers(one.headers)];
+    const answers = forms.map((headers) => {
       const found = orNull(() => kit.verify(Buffer.from(one.body), headers, options));
       return found && { webhook_id: found.webhookId, timestamp_s: found.timestampS, prev_sequence: found.prevSequence };
     });
@@ -34,12 +36,12 @@ const runners = {
     return [found && { sequence, object_id: objectId, version, log_epoch: logEpoch }, one.read];
   },
   judge(one) {
-    const seen = new Set();
+    const seen = new Map();
     const held = new Map();
     const verdicts = one.events.map(({ body }) => {
       const event = kit.readEvent(body);
-      const verdict = kit.judge(event, { seen: seen.has(event.id), held: held.get(event.objectId) ?? null });
-      seen.add(event.id);
+      const verdict = kit.judge(event, { seen: seen.get(event.id), held: held.get(event.objectId) ?? null });
+      if (!seen.has(event.id)) seen.set(event.id, event.bodyHash);
       if (verdict === "apply" && event.version !== null) held.set(event.objectId, [event.logEpoch, event.version]);
       return verdict;
     });

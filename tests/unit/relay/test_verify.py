@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay import signing, verify
+from relay import signing, strict, verify
 
 NOW_S = 1_800_000_000.0
 BODY = b'{"id":"evt_1","sequence":7}'
@@ -32,7 +33,7 @@ def signed(body: bytes = BODY, at_s: float = NOW_S) -> dict[str, str]:
 def test_either_kind_of_key_is_enough() -> None:
     for secrets, public_keys in (([SECRET_TEXT], []), ([], [PUBLIC_TEXT])):
         found = verify.verify(BODY, signed(), secrets=secrets, public_keys=public_keys, now_s=NOW_S)
-        assert found == verify.Verified("evt_1", int(NOW_S), 6)
+        assert found == verify.Verified("evt_1", int(NOW_S), None)
 
 
 def test_an_old_and_a_new_secret_are_both_accepted_while_rotating() -> None:
@@ -204,8 +205,11 @@ def test_a_broken_chain_of_bodies_is_refused() -> None:
         verify.verify_chain([(b"b", "0" * 64)], previous_body=b"a")
 
 
-def test_the_verifier_imports_nothing_of_ours_and_nothing_that_must_be_installed() -> None:
-    source = Path(verify.__file__).read_text(encoding="utf-8")
+@pytest.mark.parametrize(("module", "own"), [(verify, {"__future__", "relay"}), (strict, {"__future__"})])
+def test_the_verifier_imports_nothing_but_strict_and_nothing_that_must_be_installed(
+    module: ModuleType, own: set[str]
+) -> None:
+    source = Path(module.__file__ or "").read_text(encoding="utf-8")
     imported = {
         (node.module or "").split(".")[0]
         if isinstance(node, ast.ImportFrom)
@@ -213,4 +217,4 @@ def test_the_verifier_imports_nothing_of_ours_and_nothing_that_must_be_installed
         for node in ast.parse(source).body
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
-    assert imported <= set(sys.stdlib_module_names) | {"__future__"}
+    assert imported <= set(sys.stdlib_module_names) | own

@@ -1,0 +1,35 @@
+"""`chainbell secrets reseal`: move every stored secret to today's form under the first encryption key, without a start.
+
+Lives here: the command. Does not live here: the work (relay.reseal), which `run` does at each start, too.
+"""
+
+from __future__ import annotations
+
+from gateway.commands.frame import Command, Frame, Group
+from gateway.database import open_for_command
+from gateway.keyfiles import load_keys
+from gateway.store import database_weather
+from relay.reseal import reseal_all
+from relay.secretbox import SecretBox
+
+
+async def _reseal(frame: Frame) -> int:
+    settings = frame.settings()
+    keys = load_keys(settings)
+    async with (
+        open_for_command(settings, "chainbell-command") as pool,
+        database_weather(),
+        pool.acquire() as conn,
+    ):
+        done = await reseal_all(conn, SecretBox(keys.encryption_keys))
+    view = {"moved": done.moved, "unreadable": done.unreadable}
+    may_go = "keep the keys after the first one" if done.unreadable else "the keys after the first one may go"
+    frame.terminal.data(view, lambda: [f"{done.moved} moved, {done.unreadable} can not be read: {may_go}"])
+    return 1 if done.unreadable else 0
+
+
+SECRETS = Group(
+    "secrets",
+    "what is sealed in the database",
+    (Command("reseal", "move every sealed value to the first encryption key", _reseal),),
+)
