@@ -163,12 +163,21 @@ class NativeLedger(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """What of a block could not be checked or understood, and why: stable, machine-readable words."""
+
+    check: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """One block as one provider told it, after the checks of `level` passed.
 
     `unlisted_transfer_count` counts token transfers whose emitter is not in
     the asset list.  `served_by` names the provider by host.  `ledger` is None
-    where a family keeps none.
+    where a family keeps none.  `doubts` are for people: what was skipped here
+    is said there.
     """
 
     header: Header
@@ -179,6 +188,7 @@ class Block:
     served_by: str
     transfers: TransferTable
     ledger: NativeLedger | None = None
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

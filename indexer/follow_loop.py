@@ -128,7 +128,10 @@ class FollowLoop:
 
     def _note_moved(self, moved: Moved) -> None:
         record = moved.record
-        self._vitals.note_blocks(moved.applied_blocks)
+        for doubt in self._vitals.note_blocks(moved.applied_blocks):
+            detail: dict[str, object] = {"check": doubt.check, "reason": doubt.reason}
+            self._log.warning("check-unavailable", **detail, tip=record.tip.height)
+            self._around.alert("chain.check-unavailable", {"chain": self._alias} | detail)
         self._around.observer.moved(
             self._alias,
             applied=moved.applied_blocks_count,

@@ -22,6 +22,7 @@ from chains.evm.ledger import Completeness, compute_completeness, open_ledger
 from chains.evm.node import Abilities, EvmNode, ReceiptsForm
 from chains.evm.rows import (
     HASH_TEXT_LENGTH,
+    BlockDecoder,
     RawBlock,
     RawReceipts,
     Verifier,
@@ -30,9 +31,11 @@ from chains.evm.rows import (
     decode_receipt,
     decode_receipts,
     encode_word,
+    is_quantity,
 )
 from chains.evm.traces import TRACE_METHOD, TRACE_OPTIONS, decode_trace
-from chains.model import Block, BlockHash, VerificationLevel, is_linked
+from chains.evm.verify.profiles import PROFILES
+from chains.model import Block, BlockHash, Doubt, VerificationLevel, is_linked
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.refusals import UnknownMethod
 from chains.rpc.throttle import Lane
@@ -42,6 +45,9 @@ BATCH_BYTES_AIM = 8 * 1024 * 1024
 """Large enough that a round trip is cheap beside it, small enough to hold a few."""
 
 BATCH_BLOCKS_MAX = 32
+
+TOKEN_TRANSFERS = "token-transfers"
+"""What is in doubt where a listed token logs a transfer in a shape that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class Reading:
     rules: ConsistencyRules
     verifier: Verifier
     completeness: Completeness
+    rows: BlockDecoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,7 @@ def compute_reading(traits: ChainTraits, verifier: Verifier = believe_consistent
         rules=rules_of_profile(traits.verification_profile),
         verifier=verifier,
         completeness=compute_completeness(traits),
+        rows=PROFILES[traits.verification_profile].decoder,
     )
 
 
@@ -119,7 +127,7 @@ async def _fetch_heights(
         window = range(height, min(height + _window_blocks(node.abilities), height_last + 1))
         texts = [hex(one) for one in window]
         for text, rows in zip(texts, await _fetch_rows(node, lane, reading, texts), strict=True):
-            if rows.block.number != text:
+            if not is_quantity(rows.block.number, int(text, 16)):
                 raise Inconsistent(f"answered height {text} with {rows.block.number[:20]!r}")
             if _is_mixed(rows):
                 blocks += await fetch_by_hash(node, lane, reading, [compute_header(rows.block).hash])
@@ -136,7 +144,7 @@ async def _fetch_rows(node: EvmNode, lane: Lane, reading: Reading, references: S
     while rows is None:
         try:
             if node.abilities.receipts is ReceiptsForm.BY_TRANSACTION:
-                rows = await _fetch_rows_by_transaction(node, lane, references)
+                rows = await _fetch_rows_by_transaction(node, lane, reading, references)
             else:
                 rows = await _fetch_rows_by_block(node, lane, reading, references)
         except _OtherReceiptsForm as other:
@@ -178,17 +186,19 @@ async def _fetch_rows_by_block(
         raw_receipts = _expect(receipts, "receipts of block", reference)
         raw_trace = _expect(trace[0], "trace of block", reference) if trace else None
         _note_size(node.abilities, raw_block, raw_receipts)
-        decoded = decode_block(raw_block)
+        decoded = decode_block(raw_block, reading.rows)
         decoded.receipts_raw = (raw_receipts,)
         rows.append(_Rows(decoded, decode_receipts(raw_receipts), raw_trace))
     return rows
 
 
-async def _fetch_rows_by_transaction(node: EvmNode, lane: Lane, references: Sequence[str]) -> list[_Rows]:
+async def _fetch_rows_by_transaction(
+    node: EvmNode, lane: Lane, reading: Reading, references: Sequence[str]
+) -> list[_Rows]:
     """For nodes without `eth_getBlockReceipts`: the blocks, then each receipt."""
     outcomes = await node.ask([_block_call(reference) for reference in references], lane)
     blocks = [
-        decode_block(_expect(outcome, "block", reference))
+        decode_block(_expect(outcome, "block", reference), reading.rows)
         for outcome, reference in zip(outcomes, references, strict=True)
     ]
     hashes = [transaction.hash for block in blocks for transaction in block.transactions]
@@ -242,6 +252,7 @@ def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: _
         served_by=node.name,
         transfers=decoded.transfers,
         ledger=open_ledger(reading.completeness, block, receipts, decoded.native_moves, trace),
+        doubts=tuple(Doubt(TOKEN_TRANSFERS, shape) for shape in decoded.unread),
     )
 
 

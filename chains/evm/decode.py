@@ -13,7 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chains.errors import Inconsistent
+from chains.evm.quantities import read_quantity
 from chains.evm.rows import (
+    FAILURE,
+    SUCCESS,
     RawBlock,
     RawLog,
     RawReceipt,
@@ -23,16 +26,17 @@ from chains.evm.rows import (
     parse_quantity,
     parse_word,
 )
+from chains.evm.signers import recover_authority
 from chains.model import Address, AssetId, ConflictKey, Transfer, TransferKind, TxHash
 from chains.traits import ChainTraits
 
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 """keccak("Transfer(address,address,uint256)"), the ERC-20 and ERC-721 event."""
 
-ZERO_WORD = "0x" + "0" * 64
 WORD_TEXT_LENGTH = 66
+ADDRESS_TEXT_LENGTH = 42
 
-SIGNED_TYPES = frozenset({None, "0x0", "0x1", "0x2", "0x3", "0x4"})
+SIGNED_TYPES = frozenset({"0x0", "0x1", "0x2", "0x3", "0x4"})
 """Transaction types whose sender and nonce can be used up once.
 
 Deposits of OP-stack chains, Arbitrum's system types and Polygon's state sync
@@ -42,6 +46,9 @@ tell.
 
 OP_DEPOSIT_TYPE = "0x7e"
 """OP stack: `mint` reaches the sender even when the execution fails."""
+
+SET_CODE_TYPE = "0x4"
+"""EIP-7702: carries authorisations, which use up nonces of their own."""
 
 ARBITRUM_DEPOSIT_TYPE = "0x64"
 """Arbitrum: Ether from the parent chain; its `from` is an alias, not a payer."""
@@ -58,6 +65,7 @@ class AssetIndex:
     emitters are not in it, whatever the configuration lists.
     """
 
+    chain_number: int
     native: AssetId
     tokens: Mapping[str, AssetId]
     excluded: frozenset[str]
@@ -76,12 +84,17 @@ class NativeMove:
 
 @dataclass(frozen=True, slots=True)
 class DecodedBlock:
-    """The transfers of one block, with the counts its row keeps."""
+    """The transfers of one block, with the counts its row keeps.
+
+    `unread` names what listed tokens logged under the name of a transfer and in
+    another event's shape: emitter and shape, once each.
+    """
 
     transfers: EvmTransfers
     log_count: int
     unlisted_transfer_count: int
     native_moves: Sequence[NativeMove]
+    unread: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -107,7 +120,8 @@ class EvmTransfers:
         row = self._rows[index]
         if isinstance(row, RawLog):
             position, tx_text = self._position_of(row), row.transaction_hash
-            sender, log_index = _parse_topic_address(row.topics[1]), parse_quantity(row.log_index)
+            payer = Address(parse_word(row.topics[1])[12:])
+            sender, log_index = payer if any(payer) else None, parse_quantity(row.log_index)
             amount_base_units = parse_quantity(row.data)
         else:
             position, tx_text = row.position, self._transactions[row.position].hash
@@ -129,11 +143,7 @@ class EvmTransfers:
 
     def spent_by(self, key: ConflictKey) -> TxHash | None:
         if self._spends is None:
-            self._spends = {
-                conflict_key: TxHash(parse_word(transaction.hash))
-                for transaction in self._transactions
-                if (conflict_key := compute_conflict_key(transaction)) is not None
-            }
+            self._spends = compute_spends(self._index.chain_number, self._transactions)
         return self._spends.get(key)
 
     def _position_of(self, log: RawLog) -> int:
@@ -143,7 +153,8 @@ class EvmTransfers:
                 transaction.hash: position for position, transaction in enumerate(self._transactions)
             }
         position = self._positions.get(log.transaction_hash)
-        return parse_quantity(log.transaction_index) if position is None else position
+        # A receipt beyond the transactions (Polygon's state sync) stands behind them all.
+        return len(self._transactions) if position is None else position
 
     def _identity(self, row: RawLog | NativeMove) -> tuple[TransferKind, AssetId]:
         if isinstance(row, RawLog):
@@ -180,6 +191,7 @@ def compute_asset_index(traits: ChainTraits) -> AssetIndex:
         "0x" + asset.contract.hex(): asset.asset_id for asset in traits.assets if asset.contract is not None
     }
     return AssetIndex(
+        chain_number=traits.chain_number,
         native=traits.native.asset_id,
         tokens={text: asset for text, asset in contracts.items() if text not in excluded},
         excluded=excluded,
@@ -204,16 +216,17 @@ def decode_transfers(
         recipients.append(move.recipient)
         rows.append(move)
     log_count = unlisted_count = 0
+    unread: dict[str, None] = {}
     try:
         for receipt in receipts:
             if receipt.logs:
                 log_count += len(receipt.logs)
                 if is_success(receipt):
-                    unlisted_count += _collect_tokens(index, receipt.logs, recipients, rows)
-    except ValueError:
-        raise Inconsistent(f"a token log of {block.hash} is not hexadecimal") from None
+                    unlisted_count += _collect_tokens(index, receipt.logs, recipients, rows, unread)
+    except ValueError as error:
+        raise Inconsistent(f"a token log of {block.hash} cannot be read: {error}") from None
     transfers = EvmTransfers(index, block.transactions, recipients, rows)
-    return DecodedBlock(transfers, log_count, unlisted_count, native_moves)
+    return DecodedBlock(transfers, log_count, unlisted_count, native_moves, tuple(unread))
 
 
 def pair_receipts(block: RawBlock, receipts: RawReceipts) -> Sequence[RawReceipt | None]:
@@ -232,16 +245,16 @@ def is_success(receipt: RawReceipt | None) -> bool:
     if receipt is None:
         return False
     status = receipt.status
-    if status == "0x1":
+    if status == SUCCESS:
         return True
-    if status == "0x0" or status is None:
+    if status == FAILURE or status is None:
         return False
     raise Inconsistent(f"a receipt of {receipt.block_hash} has the status {status[:20]!r}")
 
 
 def compute_conflict_key(transaction: RawTransaction) -> ConflictKey | None:
-    """Sender and nonce as bytes, or None where the type makes its nonce up."""
-    if transaction.type not in SIGNED_TYPES:
+    """Sender and nonce as bytes, or None where the type makes its nonce up or the node leaves it out."""
+    if transaction.type not in SIGNED_TYPES or transaction.nonce is None:
         return None
     nonce = parse_quantity(transaction.nonce)
     if nonce >> 64:
@@ -249,40 +262,78 @@ def compute_conflict_key(transaction: RawTransaction) -> ConflictKey | None:
     return ConflictKey(parse_address_row(transaction.sender) + nonce.to_bytes(8, "big"))
 
 
+def compute_spends(chain_number: int, transactions: Sequence[RawTransaction]) -> dict[ConflictKey, TxHash]:
+    """Every sender's and authority's nonce that these transactions used up, and by which one.
+
+    An authorisation (EIP-7702) is skipped by the chain when its nonce is not
+    its authority's next one, which no row shows.  It counts all the same: it
+    only says why a deposit that is gone may never return, and one that does
+    return is included again.  A nonce that its owner's transaction used is
+    that transaction's.
+    """
+    spends: dict[ConflictKey, TxHash] = {}
+    for transaction in transactions:
+        if transaction.authorization_list and transaction.type == SET_CODE_TYPE:
+            tx_hash = TxHash(parse_word(transaction.hash))
+            for authorization in transaction.authorization_list:
+                authority = recover_authority(authorization, chain_number)
+                if authority is not None:
+                    spends.setdefault(_key(authority, parse_quantity(authorization.nonce or "")), tx_hash)
+    for transaction in transactions:
+        key = compute_conflict_key(transaction)
+        if key is not None:
+            spends[key] = TxHash(parse_word(transaction.hash))
+    return spends
+
+
+def _key(address: Address, nonce: int) -> ConflictKey:
+    return ConflictKey(address + nonce.to_bytes(8, "big"))
+
+
 def _collect_tokens(
-    index: AssetIndex, logs: list[RawLog], recipients: list[bytes], rows: list[RawLog | NativeMove]
+    index: AssetIndex,
+    logs: list[RawLog],
+    recipients: list[bytes],
+    rows: list[RawLog | NativeMove],
+    unread: dict[str, None],
 ) -> int:
     """Append the listed transfers of one receipt; returns how many are unlisted.
 
     ERC-721 shares the event's name but indexes its third argument, and some old
     tokens index none: only two indexed arguments and one word of data are a
-    transfer of an amount.
+    transfer of an amount.  A listed token's that is none goes into `unread`.
+    Raises ValueError on values that are none.
     """
-    tokens, from_hex, unlisted_count = index.tokens, bytes.fromhex, 0
+    tokens, unlisted_count = index.tokens, 0
     for log in logs:
         topics = log.topics
-        if len(topics) != 3:
+        if not topics:
             continue
         topic = topics[0]
         if topic != TRANSFER_TOPIC and topic.lower() != TRANSFER_TOPIC:
             continue
-        data = log.data
-        if len(data) != WORD_TEXT_LENGTH:
-            continue
-        if log.address not in tokens:
-            emitter = log.address.lower()
+        emitter = log.address
+        if emitter not in tokens:
+            emitter = emitter.lower()
+            if len(emitter) != ADDRESS_TEXT_LENGTH:
+                raise ValueError(f"no emitter: {emitter[:80]!r}")
             if emitter not in tokens:
-                if emitter not in index.excluded:
+                if emitter not in index.excluded and _is_word(log.data) and len(topics) == 3:
                     unlisted_count += 1
                 continue
-        if data == ZERO_WORD:
-            continue
-        recipient = from_hex(topics[2][26:])
-        if len(recipient) != 20 or len(from_hex(data[2:])) != 32:
-            raise Inconsistent(f"a token log of {log.transaction_hash} has words of other lengths")
-        recipients.append(recipient)
-        rows.append(log)
+        arguments = [parse_word(topic) for topic in topics[1:]]
+        is_clean = not any(any(argument[:12]) for argument in arguments)
+        if len(arguments) != 2 or len(log.data) > WORD_TEXT_LENGTH or not is_clean:
+            shape = f"{len(topics)} topics and {len(bytes.fromhex(log.data[2:]))} bytes"
+            unread[f"{emitter}: {shape}"] = None
+        elif read_quantity(log.data) > 0:
+            recipients.append(arguments[1][12:])
+            rows.append(log)
     return unlisted_count
+
+
+def _is_word(data: str) -> bool:
+    return len(data) == WORD_TEXT_LENGTH
 
 
 def _read_native_moves(block: RawBlock, receipts: RawReceipts) -> list[NativeMove]:
@@ -299,7 +350,11 @@ def _read_native_moves(block: RawBlock, receipts: RawReceipts) -> list[NativeMov
         if kind == OP_DEPOSIT_TYPE and transaction.mint is not None:
             sender = Address(parse_address_row(transaction.sender))
             moves.append(_move(position, None, sender, transaction.mint))
-        if transaction.value == "0x0" or kind == ARBITRUM_INTERNAL_TYPE:
+        if (
+            transaction.value == "0x0"
+            or kind == ARBITRUM_INTERNAL_TYPE
+            or not parse_quantity(transaction.value)
+        ):
             continue
         receipt = paired[position]
         if receipt is None or not is_success(receipt):
@@ -315,9 +370,3 @@ def _read_native_moves(block: RawBlock, receipts: RawReceipts) -> list[NativeMov
 
 def _move(position: int, sender: Address | None, recipient: Address, amount: str) -> NativeMove:
     return NativeMove(position, TransferKind.NATIVE, sender, recipient, parse_quantity(amount))
-
-
-def _parse_topic_address(topic: str) -> Address | None:
-    """The address in an indexed argument; the zero address is a mint: None."""
-    word = parse_word(topic)
-    return Address(word[12:]) if any(word[12:]) else None

@@ -74,7 +74,7 @@ class EvmLedger:
     """The `NativeLedger` of one EVM block."""
 
     _completeness: Completeness
-    _miner: str
+    _miner: str | None
     _base_fee: str | None
     _rewards_blocks: bool
     _moves: Sequence[NativeMove]
@@ -111,7 +111,7 @@ class EvmLedger:
 
     def _add_fees(self, sums: dict[Address, int], doubts: dict[Address, str]) -> None:
         """Fees leave their payers; the block's recipient of fees gets what is above the base fee."""
-        miner = Address(parse_address_row(self._miner)) if self._fees else Address(b"")
+        miner = Address(parse_address_row(self._miner)) if self._fees and self._miner else Address(b"")
         base_fee = None if self._base_fee is None else parse_quantity(self._base_fee)
         for fee in self._fees:
             payer = Address(parse_address_row(fee.transaction.sender))

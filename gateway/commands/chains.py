@@ -18,7 +18,7 @@ from gateway.compose_chains import build_chain_desk, load_known_chains
 from gateway.database import open_for_command
 from gateway.faces import Faces
 from gateway.http.chains import load_chain_objects
-from gateway.http.shapes import ChainObject
+from gateway.http.shapes_chains import ChainObject
 from gateway.store import AuditEntry
 from gateway.terminal import format_table
 from indexer.commit import ChainDesk

@@ -14,7 +14,15 @@ from chains import families
 from gateway.faces import Face
 from gateway.http.calls import Answer, Call, json_answer
 from gateway.http.problem import not_found
-from gateway.http.shapes import ChainBlock, ChainList, ChainObject, ChainProvider, ChainState, Trust
+from gateway.http.shapes_chains import (
+    ChainBlock,
+    ChainDoubt,
+    ChainList,
+    ChainObject,
+    ChainProvider,
+    ChainState,
+    Trust,
+)
 from indexer import views
 from indexer.events import format_time
 from indexer.storage import ChainRecord
@@ -71,6 +79,7 @@ def _view(face: Face, record: ChainRecord | None, status: ChainStatus | None, no
         lag_blocks=None if head is None or tip is None else max(0, head - tip.height),
         trust=decide_trust(record, providers),
         verification=None if face.follow is None else face.follow.traits.verification_profile,
+        doubts=[_doubt(one) for one in detail.get("doubts", [])],
         providers=[_provider(one) for one in providers],
         congested="congested" in conditions,
         conditions=conditions,
@@ -80,6 +89,15 @@ def _view(face: Face, record: ChainRecord | None, status: ChainStatus | None, no
         last_error=detail.get("last_error"),
         reported_at=None if status is None else format_time(status.reported_at),
         moved_at=None if record is None else format_time(record.moved_at),
+    )
+
+
+def _doubt(row: Mapping[str, Any]) -> ChainDoubt:
+    return ChainDoubt(
+        check=row["check"],
+        reason=row["reason"],
+        since_height=row["since_height"],
+        blocks_count=row["blocks_count"],
     )
 
 

@@ -11,7 +11,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from gateway import store
 from gateway.http.calls import Answer, Call, json_answer
 from gateway.http.chains import load_chain_objects
-from gateway.http.shapes import ChainObject, ChainReadiness, Health, Readiness
+from gateway.http.shapes import ChainReadiness, Health, Readiness
+from gateway.http.shapes_chains import ChainObject
 from gateway.store import DatabaseAway
 from indexer.settings import FollowSettings
 from indexer.storage import Retryable

@@ -21,6 +21,7 @@ from gateway.http import (
     merchants,
     public_keys,
     shapes,
+    shapes_chains,
     shapes_explain,
     shapes_proofs,
     shapes_relay,
@@ -239,11 +240,11 @@ PUBLIC_KEYS = (
 CHAINS = (
     Operation(
         "GET", "/v1/chains", "list_chains", "Where every chain stands", AnyKey(), chains.get_chains,
-        (Outcome(200, shapes.ChainList, "Every chain."),),
+        (Outcome(200, shapes_chains.ChainList, "Every chain."),),
     ),
     Operation(
         "GET", "/v1/chains/{alias}", "get_chain", "Where one chain stands", AnyKey(), chains.get_chain,
-        (Outcome(200, shapes.ChainObject, "The chain."),),
+        (Outcome(200, shapes_chains.ChainObject, "The chain."),),
     ),
 )  # fmt: skip
 

@@ -312,64 +312,6 @@ class EventList(Given, frozen=True):
     next: str | None = None
 
 
-class ChainBlock(Given, frozen=True):
-    """A block by height and hash."""
-
-    height: int
-    hash: str
-
-
-ChainState = Literal[
-    "following", "starting", "stalled", "disputed", "halted", "not_followed", "not_configured"
-]
-Trust = Literal["single", "agreed", "disputed"]
-
-
-class ChainProvider(Given, frozen=True):
-    """One provider, by host; URLs are never shown."""
-
-    host: str
-    operator: str
-    head_height: int | None
-    lag_blocks: int
-    failures: int
-    distrusted: bool
-    last_error: str | None
-
-
-class ChainObject(Given, frozen=True):
-    """Where a chain stands. `trust`: one operator (single), several that agree, or operators that contradict each other."""
-
-    chain: str
-    alias: str
-    family: str
-    state: ChainState
-    head_height: int | None
-    tip: ChainBlock | None
-    final_height: int | None
-    safe_height: int | None
-    agreed_height: int | None
-    lag_blocks: int | None
-    trust: Trust
-    verification: str | None
-    providers: list[ChainProvider]
-    congested: bool
-    conditions: list[str]
-    block_interval_s: float | None
-    halt_reason: str | None
-    halted_fork_height: int | None
-    last_error: str | None
-    reported_at: str | None
-    moved_at: str | None
-
-
-class ChainList(Given, frozen=True):
-    """Every chain."""
-
-    items: list[ChainObject]
-    next: str | None = None
-
-
 class Health(Given, frozen=True):
     """The process answers."""
 

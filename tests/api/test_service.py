@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.http import openapi, shapes
+from gateway.http import openapi, shapes_chains
 from gateway.http.calls import OpenAccess
 from gateway.http.operations import OPERATIONS
 from tests.api.world import World
@@ -15,7 +15,7 @@ async def test_a_chain_is_shown_by_alias_and_by_id_without_urls(world: World, ke
     assert [item["alias"] for item in listed.json["items"]] == ["local", "other"]
     one = await world.call("GET", "/v1/chains/local", key=key)
     assert one.json == (await world.call("GET", "/v1/chains/eip155:31337", key=key)).json
-    shown = msgspec.convert(one.json, shapes.ChainObject, strict=True)
+    shown = msgspec.convert(one.json, shapes_chains.ChainObject, strict=True)
     assert (shown.state, shown.trust, shown.lag_blocks) == ("following", "single", 0)
     assert shown.tip is not None
     assert shown.tip.height == world.lines["local"].chain.head.height

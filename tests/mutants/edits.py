@@ -22,13 +22,15 @@ class Edit:
 class Planted:
     """One bug; `law` is the design's number of the law it breaks, `name` a sentence for the table.
 
-    `on_database`: only a real database can notice it.
+    `on_database`: only a real database can notice it.  `tests`: folders to
+    ask in the place of the simulation, which knows no rows of nodes.
     """
 
     name: str
     law: int
     edits: tuple[Edit, ...]
     on_database: bool = False
+    tests: tuple[str, ...] = ()
 
 
 CANONICAL, COMMIT, DEPOSITS = "indexer/canonical.py", "indexer/commit.py", "indexer/deposits.py"

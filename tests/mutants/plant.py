@@ -72,6 +72,8 @@ def questions(planted: Planted, schedules: int, seed: int) -> list[tuple[str, li
             ("database", [*pytest, "tests/database/indexer"]),
             ("postgres", [*pytest, "tests/simulation/test_postgres.py"]),
         ]
+    if planted.tests:
+        return [("tests", [*pytest, *planted.tests])]
     rooms = ["tests/unit/indexer", "tests/properties/indexer", "tests/unit/relay"]
     return [
         ("simulation", ["-m", "tests.simulation", "--schedules", str(schedules), "--seed", str(seed)]),
@@ -86,6 +88,7 @@ def complaint_of(command: list[str], tree: Path) -> str | None:
         "PYTHONPATH": str(tree),
         "PYTHONDONTWRITEBYTECODE": "1",
         "CHAINBELL_POSTGRES_SCHEDULES": POSTGRES_SCHEDULES,
+        "CHAINBELL_RECORDED": os.environ.get("CHAINBELL_RECORDED", str(ROOT.parent / "shared" / "recorded")),
     }
     result = subprocess.run(
         [sys.executable, *command],

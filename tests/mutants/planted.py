@@ -21,6 +21,7 @@ from tests.mutants.edits import (
     Planted,
 )
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
+from tests.mutants.planted_rows import PLANTED_ROWS
 from tests.mutants.planted_storage import PLANTED_STORAGE
 
 PLANTED = (
@@ -290,5 +291,6 @@ PLANTED = (
         ),
     ),
     *PLANTED_EVIDENCE,
+    *PLANTED_ROWS,
     *PLANTED_STORAGE,
 )

@@ -8,7 +8,7 @@ from tests.mutants.edits import Planted
 from tests.mutants.plant import ROOT
 from tests.mutants.planted import PLANTED
 
-LAWS = range(1, 12)
+LAWS = range(1, 14)
 PLANTED_MIN = 20
 
 

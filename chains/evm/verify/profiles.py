@@ -16,14 +16,8 @@ from typing import Final
 
 import msgspec
 
-from chains.evm.verify.fields import (
-    ArbitrumBlock,
-    AvalancheBlock,
-    CeloBlock,
-    HashedBlock,
-    OpBlock,
-    ScrollBlock,
-)
+from chains.evm.rows import BLOCK_ROWS, BlockDecoder
+from chains.evm.verify.fields import HashedBlock
 from chains.evm.verify.header import AVALANCHE_HEADER, ETHEREUM_HEADER, HeaderLayout
 from chains.evm.verify.receipts import CELO_EXTRAS, NO_EXTRAS, OP_EXTRAS, ReceiptExtra
 from chains.evm.verify.transactions import (
@@ -77,15 +71,14 @@ FULL_CHECKS: Final = frozenset(
 """What must have held for a block to count as fully verified."""
 
 
-_DECODER: Final = msgspec.json.Decoder(HashedBlock)
+_HASHED: Final = msgspec.json.Decoder(HashedBlock)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """How blocks of one kind of chain are verified.
 
-    `decoder` reads the block's JSON into the family's structs.  `trial_types`
-    are transaction types whose encoding no recorded block has proven yet.
+    `trial_types` are transaction types whose encoding no recorded block has proven yet.
     `hides_state_sync` says that a bridge transaction may be shown that neither
     root covers (Polygon before block 80,084,800).  Blocks below `first_height`
     followed other rules and are not recomputed.  Where `settled_field` is shown,
@@ -96,7 +89,6 @@ class Profile:
     name: str
     summary: str
     modes: Mapping[Check, Mode]
-    decoder: msgspec.json.Decoder[HashedBlock] = field(default_factory=lambda: _DECODER)
     header: HeaderLayout = ETHEREUM_HEADER
     transaction_codecs: Mapping[str, TransactionCodec] = field(default_factory=lambda: ETHEREUM_CODECS)
     receipt_extras: Mapping[str, ReceiptExtra] = field(default_factory=lambda: NO_EXTRAS)
@@ -104,6 +96,16 @@ class Profile:
     hides_state_sync: bool = False
     first_height: int = 0
     settled_field: str | None = None
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether anything is recomputed at all."""
+        return any(mode is not Mode.ABSENT for mode in self.modes.values())
+
+    @property
+    def decoder(self) -> BlockDecoder:
+        """Reads a block's JSON: with everything that is hashed, or only what is used."""
+        return _HASHED if self.is_tried else BLOCK_ROWS
 
     def enforce(self, checks: frozenset[Check], types: frozenset[str]) -> Profile:
         """This profile after `checks` and `types` have been seen to hold."""
@@ -158,7 +160,6 @@ OP_STACK: Final = Profile(
         withdrawals_root=Mode.ABSENT,
         created_addresses=Mode.ON_TRIAL,
     ),
-    decoder=msgspec.json.Decoder(OpBlock),
     transaction_codecs=OP_CODECS,
     receipt_extras=OP_EXTRAS,
 )
@@ -179,7 +180,6 @@ CELO: Final = Profile(
         transaction_hashes=Mode.ENFORCED,
         withdrawals_root=Mode.ABSENT,
     ),
-    decoder=msgspec.json.Decoder(CeloBlock),
     transaction_codecs=CELO_CODECS,
     receipt_extras=CELO_EXTRAS,
     trial_types=frozenset({"0x7a"}),
@@ -198,7 +198,6 @@ ARBITRUM: Final = Profile(
         withdrawals_root=Mode.ABSENT,
         created_addresses=Mode.BEST_EFFORT,
     ),
-    decoder=msgspec.json.Decoder(ArbitrumBlock),
     transaction_codecs=ARBITRUM_CODECS,
     trial_types=frozenset({"0x64", "0x65", "0x66", "0x68", "0x69"}),
 )
@@ -227,7 +226,6 @@ AVALANCHE: Final = Profile(
         header_hash=Mode.ENFORCED,
         withdrawals_root=Mode.ABSENT,
     ),
-    decoder=msgspec.json.Decoder(AvalancheBlock),
     header=AVALANCHE_HEADER,
     settled_field="settled_height",
 )
@@ -236,7 +234,6 @@ SCROLL: Final = Profile(
     name="scroll",
     summary="Ethereum's rules plus messages from the parent chain (0x7e)",
     modes=_modes(Mode.ON_TRIAL, withdrawals_root=Mode.ABSENT),
-    decoder=msgspec.json.Decoder(ScrollBlock),
     transaction_codecs=SCROLL_CODECS,
     trial_types=frozenset({"0x7e"}),
 )

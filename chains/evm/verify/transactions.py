@@ -11,18 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from chains.evm.verify.fields import (
-    AccessEntry,
-    ArbitrumTransaction,
-    Authorization,
-    CeloTransaction,
-    HashedTransaction,
-    OpTransaction,
-    ScrollTransaction,
-    Withdrawal,
-)
+from chains.evm.rows import LEGACY_TYPE, Authorization
+from chains.evm.verify.fields import AccessEntry, HashedTransaction, Withdrawal
 from chains.evm.verify.rlp import (
     EMPTY,
     EMPTY_LIST,
@@ -36,13 +28,11 @@ from chains.evm.verify.rlp import (
     to_bytes,
 )
 
-TransactionCodec = Callable[[Any], str]
-"""From a family's transaction struct to the hex of its envelope.
+TransactionCodec = Callable[[HashedTransaction], str]
+"""From a transaction to the hex of its envelope.
 
 Raises ValueError on text that is not hex and TypeError on a missing field.
 """
-
-LEGACY_TYPE: Final = "0x0"
 
 
 def _need(text: str | None) -> str:
@@ -89,7 +79,7 @@ def _legacy(transaction: HashedTransaction) -> str:
     t = transaction
     return encode_list(
         f"{_small(t.nonce)}{_small(t.gas_price)}{_small(t.gas)}{encode_address(t.to)}"
-        f"{_scalar(t.value)}{encode_data(t.input)}{_small(t.v)}{_scalar(t.r)}{_scalar(t.s)}"
+        f"{_scalar(t.value)}{encode_data(_need(t.input))}{_small(t.v)}{_scalar(t.r)}{_scalar(t.s)}"
     )
 
 
@@ -98,7 +88,7 @@ def _access_list_type(transaction: HashedTransaction) -> str:
     return _typed(
         "01",
         f"{_small(t.chain_id)}{_small(t.nonce)}{_small(t.gas_price)}{_small(t.gas)}"
-        f"{encode_address(t.to)}{_scalar(t.value)}{encode_data(t.input)}"
+        f"{encode_address(t.to)}{_scalar(t.value)}{encode_data(_need(t.input))}"
         f"{_access_list(t.access_list)}{_signature(t)}",
     )
 
@@ -108,7 +98,7 @@ def _fee_market_fields(transaction: HashedTransaction) -> str:
     return (
         f"{_small(t.chain_id)}{_small(t.nonce)}{_small(t.max_priority_fee_per_gas)}"
         f"{_small(t.max_fee_per_gas)}{_small(t.gas)}{encode_address(t.to)}"
-        f"{_scalar(t.value)}{encode_data(t.input)}{_access_list(t.access_list)}"
+        f"{_scalar(t.value)}{encode_data(_need(t.input))}{_access_list(t.access_list)}"
     )
 
 
@@ -136,23 +126,23 @@ def _set_code_type(transaction: HashedTransaction) -> str:
     )
 
 
-def _op_deposit_type(transaction: OpTransaction) -> str:
+def _op_deposit_type(transaction: HashedTransaction) -> str:
     t = transaction
     mint = EMPTY if t.mint is None else _scalar(t.mint)
     system = "01" if t.is_system_tx else EMPTY
     return _typed(
         "7e",
         f"{encode_hash(_need(t.source_hash))}{encode_address(_need(t.sender))}{encode_address(t.to)}"
-        f"{mint}{_scalar(t.value)}{_small(t.gas)}{system}{encode_data(t.input)}",
+        f"{mint}{_scalar(t.value)}{_small(t.gas)}{system}{encode_data(_need(t.input))}",
     )
 
 
-def _celo_token_fee_type(transaction: CeloTransaction) -> str:
+def _celo_token_fee_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed("7b", f"{_fee_market_fields(t)}{encode_address(t.fee_currency)}{_signature(t)}")
 
 
-def _celo_denominated_type(transaction: CeloTransaction) -> str:
+def _celo_denominated_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed(
         "7a",
@@ -161,21 +151,21 @@ def _celo_denominated_type(transaction: CeloTransaction) -> str:
     )
 
 
-def _scroll_message_type(transaction: ScrollTransaction) -> str:
+def _scroll_message_type(transaction: HashedTransaction) -> str:
     t = transaction
     sender = t.message_sender or t.sender
     return _typed(
         "7e",
         f"{_small(t.queue_index)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
-        f"{encode_data(t.input)}{encode_address(_need(sender))}",
+        f"{encode_data(_need(t.input))}{encode_address(_need(sender))}",
     )
 
 
-def _arbitrum_fee_cap(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_fee_cap(transaction: HashedTransaction) -> str:
     return _small(transaction.max_fee_per_gas or transaction.gas_price)
 
 
-def _arbitrum_deposit_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_deposit_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed(
         "64",
@@ -184,38 +174,38 @@ def _arbitrum_deposit_type(transaction: ArbitrumTransaction) -> str:
     )
 
 
-def _arbitrum_unsigned_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_unsigned_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed(
         "65",
         f"{_small(t.chain_id)}{encode_address(_need(t.sender))}{_small(t.nonce)}"
         f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
-        f"{encode_data(t.input)}",
+        f"{encode_data(_need(t.input))}",
     )
 
 
-def _arbitrum_contract_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_contract_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed(
         "66",
         f"{_small(t.chain_id)}{encode_hash(_need(t.request_id))}{encode_address(_need(t.sender))}"
         f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
-        f"{encode_data(t.input)}",
+        f"{encode_data(_need(t.input))}",
     )
 
 
-def _arbitrum_retry_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_retry_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed(
         "68",
         f"{_small(t.chain_id)}{_small(t.nonce)}{encode_address(_need(t.sender))}"
         f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
-        f"{encode_data(t.input)}{encode_hash(_need(t.ticket_id))}{encode_address(_need(t.refund_to))}"
+        f"{encode_data(_need(t.input))}{encode_hash(_need(t.ticket_id))}{encode_address(_need(t.refund_to))}"
         f"{_scalar(t.max_refund)}{_scalar(t.submission_fee_refund)}",
     )
 
 
-def _arbitrum_submit_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_submit_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed(
         "69",
@@ -227,9 +217,9 @@ def _arbitrum_submit_type(transaction: ArbitrumTransaction) -> str:
     )
 
 
-def _arbitrum_internal_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_internal_type(transaction: HashedTransaction) -> str:
     t = transaction
-    return _typed("6a", f"{_small(t.chain_id)}{encode_data(t.input)}")
+    return _typed("6a", f"{_small(t.chain_id)}{encode_data(_need(t.input))}")
 
 
 ETHEREUM_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
@@ -265,13 +255,6 @@ ARBITRUM_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
         "0x6a": _arbitrum_internal_type,
     }
 )
-
-
-def normalize_type(text: str | None) -> str:
-    """A transaction type as "0x2"; None, "0x" and "0x0" are legacy."""
-    if text is None or text in {"0x", "0x00"}:
-        return LEGACY_TYPE
-    return "0x" + (text[2:].lstrip("0").lower() or "0")
 
 
 def encode_transaction(codec: TransactionCodec, transaction: HashedTransaction) -> bytes:

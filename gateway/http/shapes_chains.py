@@ -1,0 +1,79 @@
+"""The JSON of `/v1/chains`: where a chain stands, who serves it, what could not be checked.
+
+Types only, as in `shapes`; the handlers, which fill them from what a follower
+reported, are in `chains`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from gateway.http.shapes import Given
+
+
+class ChainBlock(Given, frozen=True):
+    """A block by height and hash."""
+
+    height: int
+    hash: str
+
+
+ChainState = Literal[
+    "following", "starting", "stalled", "disputed", "halted", "not_followed", "not_configured"
+]
+Trust = Literal["single", "agreed", "disputed"]
+
+
+class ChainProvider(Given, frozen=True):
+    """One provider, by host; URLs are never shown."""
+
+    host: str
+    operator: str
+    head_height: int | None
+    lag_blocks: int
+    failures: int
+    distrusted: bool
+    last_error: str | None
+
+
+class ChainDoubt(Given, frozen=True):
+    """What of a chain's blocks could not be checked or understood since its follower started."""
+
+    check: str
+    reason: str
+    since_height: int
+    blocks_count: int
+
+
+class ChainObject(Given, frozen=True):
+    """Where a chain stands. `trust`: one operator (single), several that agree, or operators that contradict each other."""
+
+    chain: str
+    alias: str
+    family: str
+    state: ChainState
+    head_height: int | None
+    tip: ChainBlock | None
+    final_height: int | None
+    safe_height: int | None
+    agreed_height: int | None
+    lag_blocks: int | None
+    trust: Trust
+    verification: str | None
+    doubts: list[ChainDoubt]
+    providers: list[ChainProvider]
+    congested: bool
+    conditions: list[str]
+    block_interval_s: float | None
+    halt_reason: str | None
+    halted_fork_height: int | None
+    last_error: str | None
+    reported_at: str | None
+    moved_at: str | None
+
+
+class ChainList(Given, frozen=True):
+    """Every chain."""
+
+    items: list[ChainObject]
+    next: str | None = None
