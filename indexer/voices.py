@@ -7,9 +7,10 @@ voice that cannot be heard counts for nobody.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from chains.errors import ChainError, Missing
-from chains.model import BlockHash, Header
+from chains.model import Block, BlockHash, Header
 from chains.port import ChainSource, Provider
 from indexer.evidence import Opinion, weigh_opinions
 from indexer.storage import ChainRecord, FollowStore
@@ -70,6 +71,28 @@ class Voices:
                 ours = rows.get(head.height)
             return head.height if ours == head.hash else None
         return record.tip.height if headers[0].hash == record.tip.hash else None
+
+    async def fetch_witness(
+        self, record: ChainRecord, provider: Provider, *, blocks_max: int
+    ) -> Sequence[Block]:
+        """Held blocks that one operator served, as another one tells them; nothing where nobody can."""
+        first = record.held_height
+        assert first is not None
+        last = min(record.tip.height, first + blocks_max - 1)
+        servers = await self._store.load_servers(record.chain, first, last)
+        operators = [self._source.operator_of(servers.get(height, "")) for height in range(first, last + 1)]
+        of_one = takewhile(lambda operator: operator == operators[0], operators)
+        last = first + sum(1 for _ in of_one) - 1
+        for other in (provider, *self._source.second_opinions(provider)):
+            if other.operator == operators[0]:
+                continue
+            try:
+                return await other.fetch_blocks(first, last)
+            except Missing:
+                continue
+            except ChainError as error:
+                self._source.report_failure(other, error)
+        return ()
 
     async def ask_opinion(
         self, record: ChainRecord, first: Provider, height: int, branch_hash: BlockHash

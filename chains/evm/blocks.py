@@ -19,12 +19,14 @@ from chains.errors import Inconsistent, Missing, Refused
 from chains.evm.consistency import ConsistencyRules, check_block, rules_of_profile
 from chains.evm.decode import AssetIndex, compute_asset_index, decode_transfers
 from chains.evm.ledger import Completeness, compute_completeness, open_ledger
+from chains.evm.natives import BELIEVED_TYPES, TypeRules
 from chains.evm.node import Abilities, EvmNode, ReceiptsForm
 from chains.evm.rows import (
     HASH_TEXT_LENGTH,
     BlockDecoder,
     RawBlock,
     RawReceipts,
+    Verdict,
     Verifier,
     compute_header,
     decode_block,
@@ -46,8 +48,8 @@ BATCH_BYTES_AIM = 8 * 1024 * 1024
 
 BATCH_BLOCKS_MAX = 32
 
-TOKEN_TRANSFERS = "token-transfers"
-"""What is in doubt where a listed token logs a transfer in a shape that is none."""
+TRANSFERS = "transfers"
+"""What is in doubt where a block moved something that could not be counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Reading:
     verifier: Verifier
     completeness: Completeness
     rows: BlockDecoder
+    types: TypeRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +74,22 @@ class _Rows:
     trace: Raw | None
 
 
-def believe_consistent(_block: RawBlock, _receipts: RawReceipts) -> VerificationLevel:
+def believe_consistent(_block: RawBlock, _receipts: RawReceipts) -> Verdict:
     """The verifier of chains whose hashes and roots nobody recomputes here."""
-    return VerificationLevel.CONSISTENT
+    return Verdict(VerificationLevel.CONSISTENT)
 
 
 def compute_reading(traits: ChainTraits, verifier: Verifier = believe_consistent) -> Reading:
     """How a chain's answers are read, from its traits."""
+    profile = PROFILES[traits.verification_profile]
     return Reading(
         traits=traits,
         assets=compute_asset_index(traits),
         rules=rules_of_profile(traits.verification_profile),
         verifier=verifier,
         completeness=compute_completeness(traits),
-        rows=PROFILES[traits.verification_profile].decoder,
+        rows=profile.decoder,
+        types=TypeRules(profile.still_types, profile.mints) if profile.is_tried else BELIEVED_TYPES,
     )
 
 
@@ -237,22 +242,24 @@ def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: _
     block, receipts = rows.block, rows.receipts
     check_block(reading.rules, asked_hash, block, receipts)
     try:
-        level = reading.verifier(block, receipts)
+        verdict = reading.verifier(block, receipts)
     except (ValueError, KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
         raise Inconsistent(f"block {block.hash} cannot be verified: {error}") from error
     block.raw, block.receipts_raw = Raw(), ()
     trace = None if rows.trace is None else decode_trace(rows.trace, block, receipts)
-    decoded = decode_transfers(reading.assets, block, receipts, () if trace is None else trace.moves)
+    inner_moves = () if trace is None else trace.moves
+    decoded = decode_transfers(reading.assets, block, receipts, inner_moves, reading.types)
     return Block(
         header=compute_header(block),
         tx_count=len(block.transactions),
         log_count=decoded.log_count,
         unlisted_transfer_count=decoded.unlisted_transfer_count,
-        level=level,
+        level=verdict.level,
         served_by=node.name,
         transfers=decoded.transfers,
         ledger=open_ledger(reading.completeness, block, receipts, decoded.native_moves, trace),
-        doubts=tuple(Doubt(TOKEN_TRANSFERS, shape) for shape in decoded.unread),
+        doubts=(*verdict.doubts, *(Doubt(TRANSFERS, reason) for reason in decoded.unread)),
+        hold=verdict.hold,
     )
 
 

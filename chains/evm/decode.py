@@ -13,20 +13,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chains.errors import Inconsistent
+from chains.evm.natives import (
+    BELIEVED_TYPES,
+    SIGNED_TYPES,
+    NativeMove,
+    TypeRules,
+    is_success,
+    read_native_moves,
+)
 from chains.evm.quantities import read_quantity
 from chains.evm.rows import (
-    FAILURE,
-    SUCCESS,
     RawBlock,
     RawLog,
-    RawReceipt,
     RawReceipts,
     RawTransaction,
     parse_address_row,
     parse_quantity,
     parse_word,
 )
-from chains.evm.signers import recover_authority
+from chains.evm.signers import recover_authority, recover_sender
+from chains.evm.verify.fields import HashedTransaction
+from chains.evm.verify.transactions import SIGNED_FIELDS
 from chains.model import Address, AssetId, ConflictKey, Transfer, TransferKind, TxHash
 from chains.traits import ChainTraits
 
@@ -36,25 +43,8 @@ TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523
 WORD_TEXT_LENGTH = 66
 ADDRESS_TEXT_LENGTH = 42
 
-SIGNED_TYPES = frozenset({"0x0", "0x1", "0x2", "0x3", "0x4"})
-"""Transaction types whose sender and nonce can be used up once.
-
-Deposits of OP-stack chains, Arbitrum's system types and Polygon's state sync
-carry made-up nonces and replace nothing; of types not known yet we cannot
-tell.
-"""
-
-OP_DEPOSIT_TYPE = "0x7e"
-"""OP stack: `mint` reaches the sender even when the execution fails."""
-
 SET_CODE_TYPE = "0x4"
 """EIP-7702: carries authorisations, which use up nonces of their own."""
-
-ARBITRUM_DEPOSIT_TYPE = "0x64"
-"""Arbitrum: Ether from the parent chain; its `from` is an alias, not a payer."""
-
-ARBITRUM_INTERNAL_TYPE = "0x6a"
-"""Arbitrum: the node's own bookkeeping, never a payment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +62,12 @@ class AssetIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class NativeMove:
-    """Native coin that moved in the transaction at `position`; `sender` None mints."""
-
-    position: int
-    kind: TransferKind
-    sender: Address | None
-    recipient: Address
-    amount_base_units: int
-
-
-@dataclass(frozen=True, slots=True)
 class DecodedBlock:
     """The transfers of one block, with the counts its row keeps.
 
-    `unread` names what listed tokens logged under the name of a transfer and in
-    another event's shape: emitter and shape, once each.
+    `unread` names what was not counted and why: what listed tokens logged under
+    the name of a transfer and in another event's shape, creations with value
+    whose address no hash gives.
     """
 
     transfers: EvmTransfers
@@ -128,6 +108,7 @@ class EvmTransfers:
             sender, log_index = row.sender, None
             amount_base_units = row.amount_base_units
         kind, asset = self._identity(row)
+        self._check_sender(position)
         return Transfer(
             tx_hash=TxHash(parse_word(tx_text)),
             tx_index=position,
@@ -144,7 +125,23 @@ class EvmTransfers:
     def spent_by(self, key: ConflictKey) -> TxHash | None:
         if self._spends is None:
             self._spends = compute_spends(self._index.chain_number, self._transactions)
-        return self._spends.get(key)
+        spender = self._spends.get(key)
+        if spender is not None:
+            for position, transaction in enumerate(self._transactions):
+                if compute_conflict_key(transaction) == key:
+                    self._check_sender(position)
+        return spender
+
+    def _check_sender(self, position: int) -> None:
+        """Raise `Inconsistent` where another signed than the row says: no hash covers its `from`."""
+        if position >= len(self._transactions):
+            return
+        transaction = self._transactions[position]
+        if not isinstance(transaction, HashedTransaction) or transaction.type not in SIGNED_FIELDS:
+            return
+        signer = recover_sender(transaction)
+        if signer is not None and signer != parse_address_row(transaction.sender):
+            raise Inconsistent(f"{transaction.hash} was signed by 0x{signer.hex()}, not {transaction.sender}")
 
     def _position_of(self, log: RawLog) -> int:
         # By hash: Ethermint counts the transactions of logs and of receipts differently.
@@ -203,6 +200,7 @@ def decode_transfers(
     block: RawBlock,
     receipts: RawReceipts,
     inner_moves: Sequence[NativeMove] = (),
+    rules: TypeRules = BELIEVED_TYPES,
 ) -> DecodedBlock:
     """What moved in a block whose rows passed `consistency.check_block`.
 
@@ -211,12 +209,12 @@ def decode_transfers(
     """
     recipients: list[bytes] = []
     rows: list[RawLog | NativeMove] = []
-    native_moves = (*_read_native_moves(block, receipts), *inner_moves)
+    unread: dict[str, None] = {}
+    native_moves = (*read_native_moves(block, receipts, rules, unread), *inner_moves)
     for move in native_moves:
         recipients.append(move.recipient)
         rows.append(move)
     log_count = unlisted_count = 0
-    unread: dict[str, None] = {}
     try:
         for receipt in receipts:
             if receipt.logs:
@@ -227,29 +225,6 @@ def decode_transfers(
         raise Inconsistent(f"a token log of {block.hash} cannot be read: {error}") from None
     transfers = EvmTransfers(index, block.transactions, recipients, rows)
     return DecodedBlock(transfers, log_count, unlisted_count, native_moves, tuple(unread))
-
-
-def pair_receipts(block: RawBlock, receipts: RawReceipts) -> Sequence[RawReceipt | None]:
-    """One receipt a transaction, None where the chain lets one be without.
-
-    `consistency` has checked the order, so counts tell whether any is missing.
-    """
-    if len(receipts) >= len(block.transactions):
-        return receipts
-    by_hash = {receipt.transaction_hash: receipt for receipt in receipts}
-    return [by_hash.get(transaction.hash) for transaction in block.transactions]
-
-
-def is_success(receipt: RawReceipt | None) -> bool:
-    """Whether there is a receipt that proves success; one without a status does not."""
-    if receipt is None:
-        return False
-    status = receipt.status
-    if status == SUCCESS:
-        return True
-    if status == FAILURE or status is None:
-        return False
-    raise Inconsistent(f"a receipt of {receipt.block_hash} has the status {status[:20]!r}")
 
 
 def compute_conflict_key(transaction: RawTransaction) -> ConflictKey | None:
@@ -334,39 +309,3 @@ def _collect_tokens(
 
 def _is_word(data: str) -> bool:
     return len(data) == WORD_TEXT_LENGTH
-
-
-def _read_native_moves(block: RawBlock, receipts: RawReceipts) -> list[NativeMove]:
-    """The coins that transactions carry themselves, calls inside them aside.
-
-    OP-stack deposits first mint to their sender, whether or not the execution
-    succeeds, and then move `value` like any transaction; credited as such, a
-    bridge deposit to oneself and one to somebody else both come out right.
-    """
-    moves: list[NativeMove] = []
-    paired = pair_receipts(block, receipts)
-    for position, transaction in enumerate(block.transactions):
-        kind = transaction.type
-        if kind == OP_DEPOSIT_TYPE and transaction.mint is not None:
-            sender = Address(parse_address_row(transaction.sender))
-            moves.append(_move(position, None, sender, transaction.mint))
-        if (
-            transaction.value == "0x0"
-            or kind == ARBITRUM_INTERNAL_TYPE
-            or not parse_quantity(transaction.value)
-        ):
-            continue
-        receipt = paired[position]
-        if receipt is None or not is_success(receipt):
-            continue
-        to = transaction.to or receipt.contract_address
-        if to is None:
-            raise Inconsistent(f"{transaction.hash} sent value and created nothing")
-        sender = Address(parse_address_row(transaction.sender))
-        payer = None if kind == ARBITRUM_DEPOSIT_TYPE else sender
-        moves.append(_move(position, payer, Address(parse_address_row(to)), transaction.value))
-    return [move for move in moves if move.amount_base_units > 0]
-
-
-def _move(position: int, sender: Address | None, recipient: Address, amount: str) -> NativeMove:
-    return NativeMove(position, TransferKind.NATIVE, sender, recipient, parse_quantity(amount))

@@ -11,6 +11,7 @@ numbers are `quantities`.  Names follow the Ethereum execution-apis.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
@@ -19,7 +20,7 @@ from msgspec import Raw, Struct, field
 
 from chains.errors import Inconsistent
 from chains.evm.quantities import read_quantity, spell_numbers
-from chains.model import BlockHash, Header, VerificationLevel
+from chains.model import BlockHash, Doubt, Header, Hold, VerificationLevel
 
 HASH_TEXT_LENGTH = 66
 """Characters of a 32-byte word as text: "0x" and 64 hex digits."""
@@ -62,14 +63,10 @@ class RawReceipt(Struct, gc=False, rename="camel"):
     root: str | None = None
     type: str | None = None
     logs_bloom: str | None = None
-    gas_used: str | None = None
     contract_address: str | None = None
     deposit_nonce: str | None = None
     deposit_receipt_version: str | None = None
     base_fee: str | None = None
-    effective_gas_price: str | None = None
-    blob_gas_used: str | None = None
-    blob_gas_price: str | None = None
 
 
 class RawWithdrawal(Struct, gc=False):
@@ -139,7 +136,17 @@ class RawBlock(Struct, gc=False, rename="camel"):
 
 RawReceipts = list[RawReceipt]
 
-Verifier = Callable[[RawBlock, RawReceipts], VerificationLevel]
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What verifying one block came to."""
+
+    level: VerificationLevel
+    doubts: tuple[Doubt, ...] = ()
+    hold: Hold = Hold.NONE
+
+
+Verifier = Callable[[RawBlock, RawReceipts], Verdict]
 """Recomputes what a chain's profile allows; raises `Inconsistent`."""
 
 _T = TypeVar("_T")

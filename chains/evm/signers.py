@@ -13,8 +13,10 @@ from coincurve import PublicKey
 
 from chains.evm.quantities import read_quantity
 from chains.evm.rows import Authorization
+from chains.evm.verify.fields import HashedTransaction
 from chains.evm.verify.hashing import compute_keccak
 from chains.evm.verify.rlp import encode_address, encode_list, encode_scalar, to_bytes
+from chains.evm.verify.transactions import encode_signing_payload
 from chains.model import Address
 
 CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -36,6 +38,22 @@ def recover_signer(digest: bytes, r: int, s: int, parity: int) -> Address | None
     except Exception:  # noqa: BLE001  # coincurve raises a bare Exception
         return None
     return Address(compute_keccak(key.format(compressed=False)[1:])[12:])
+
+
+def recover_sender(transaction: HashedTransaction) -> Address | None:
+    """Who signed a transaction; None for a type without a signature, or one that nobody made."""
+    try:
+        payload, parity = encode_signing_payload(transaction)
+        r, s = read_quantity(transaction.r or ""), read_quantity(transaction.s or "")
+    except (ValueError, TypeError):
+        return None
+    return recover_signer(compute_keccak(payload), r, s, parity)
+
+
+def compute_created_address(sender: Address, nonce: int) -> Address:
+    """Where the contract lies that `sender` created with its `nonce` (Yellow Paper, 7)."""
+    identity = encode_list(encode_address(f"0x{sender.hex()}") + encode_scalar(hex(nonce)))
+    return Address(compute_keccak(to_bytes(identity))[12:])
 
 
 def recover_authority(authorization: Authorization, chain_number: int) -> Address | None:

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from chains.errors import Inconsistent, Missing, Refused
-from chains.evm.decode import SIGNED_TYPES, NativeMove, pair_receipts
+from chains.evm.natives import SIGNED_TYPES, NativeMove, pair_receipts
 from chains.evm.quantities import spell_numbers
 from chains.evm.rows import (
     FAILURE,

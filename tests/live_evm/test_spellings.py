@@ -99,7 +99,7 @@ async def test_a_listed_transfer_in_another_shape_is_told_with_its_block(
     provider = make_source(faulty.chain.traits(profile="agreement"), faulty.proxy.url).choose_provider()
     block = await newest(faulty.chain, provider)
     assert paid_to(block) == []
-    assert [doubt.check for doubt in block.doubts] == ["token-transfers"]
+    assert [doubt.check for doubt in block.doubts] == ["transfers"]
     assert faulty.chain.token.lower() in block.doubts[0].reason
 
 

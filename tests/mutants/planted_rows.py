@@ -12,8 +12,16 @@ CONSISTENCY, DECODE, QUANTITIES, ROWS = (
     "chains/evm/consistency.py", "chains/evm/decode.py", "chains/evm/quantities.py", "chains/evm/rows.py",
 )  # fmt: skip
 SIGNERS, TRACES = "chains/evm/signers.py", "chains/evm/traces.py"
+BLOCK, LEDGER, PROFILES, WITNESS = (
+    "chains/evm/verify/block.py", "chains/evm/ledger.py", "chains/evm/verify/profiles.py", "indexer/witness.py",
+)  # fmt: skip
+NATIVES = "chains/evm/natives.py"
+COMMIT, VOICES = "indexer/commit.py", "indexer/voices.py"
 
 ROW_TESTS = ("tests/unit/chains",)
+LIES = ("tests/unit/chains/verify/test_lies.py", "tests/unit/chains/verify/test_cases.py")
+SIGNER_TESTS = ("tests/unit/chains/test_evm_signers.py",)
+HOLDS = ("tests/unit/indexer/test_witness.py", "tests/live/test_held.py")
 
 PLANTED_ROWS = (
     Planted(
@@ -94,5 +102,138 @@ PLANTED_ROWS = (
             ),
         ),
         tests=ROW_TESTS,
+    ),
+    Planted(
+        "a header that lacks a field excuses everything",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "        step.settle(Check.HEADER_HASH, holds=False, excuse=None, detail=detail)\n",
+                '        step.excuse(Check.HEADER_HASH, "field-missing", Hold.NONE)\n',
+            ),
+        ),
+        tests=LIES,
+    ),
+    Planted(
+        "a field nobody knows excuses a forged amount",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "            self.excuse(check, excuse, Hold.CHAIN)\n",
+                "            self.excuse(check, excuse, Hold.NONE)\n",
+            ),
+        ),
+        tests=LIES,
+    ),
+    Planted(
+        "a rule on trial lets the first liar through",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "Hold.HITS if mode is Mode.BEST_EFFORT else Hold.CHAIN)\n",
+                "Hold.NONE)\n",
+            ),
+        ),
+        tests=LIES,
+    ),
+    Planted(
+        "a type nobody knows holds nothing",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "        hold = Hold.CHAIN if unknown - opaque else Hold.HITS\n",
+                "        hold = Hold.NONE\n",
+            ),
+        ),
+        tests=LIES,
+    ),
+    Planted(
+        "a settled height need not be hashed",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "        return self.tail_length is None or position < self.tail_length\n",
+                "        return True\n",
+            ),
+        ),
+        tests=LIES,
+    ),
+    Planted(
+        "a system transaction moves what its row shows",
+        2,
+        (
+            Edit(
+                PROFILES,
+                '    still_types=frozenset({"0x69", "0x6a"}),\n',
+                "",
+            ),
+        ),
+        tests=LIES,
+    ),
+    Planted(
+        "every 0x7e mints",
+        2,
+        (Edit(NATIVES, "        if rules.mints and kind", "        if kind"),),
+        tests=SIGNER_TESTS,
+    ),
+    Planted(
+        "the sender is believed",
+        2,
+        (
+            Edit(
+                DECODE,
+                "        if signer is not None and signer != parse_address_row(transaction.sender):\n",
+                "        if False:\n",
+            ),
+        ),
+        tests=LIES,
+    ),
+    Planted(
+        "a created address is believed",
+        2,
+        (
+            Edit(
+                NATIVES,
+                "    if not isinstance(transaction, HashedTransaction):\n        if receipt.contract_address is None:\n",
+                "    if receipt.contract_address is not None or not isinstance(transaction, HashedTransaction):\n"
+                "        if receipt.contract_address is None:\n",
+            ),
+        ),
+        tests=SIGNER_TESTS,
+    ),
+    Planted(
+        "who served a block is its own witness",
+        2,
+        (Edit(VOICES, "            if other.operator == operators[0]:\n", "            if False:\n"),),
+        tests=HOLDS,
+    ),
+    Planted(
+        "a witness need not show the same deposits",
+        2,
+        (
+            Edit(
+                WITNESS,
+                "    return witness[-1].header.height if not differing else min(differing) - 1\n",
+                "    return witness[-1].header.height\n",
+            ),
+        ),
+        tests=HOLDS,
+    ),
+    Planted(
+        "held blocks count as agreed",
+        2,
+        (
+            Edit(
+                COMMIT,
+                "        agreed = max(min(agreed, held - 1), agreed_before)\n",
+                "        agreed = max(agreed, agreed_before)\n",
+            ),
+        ),
+        tests=HOLDS,
     ),
 )

@@ -18,6 +18,7 @@ from chains.errors import Inconsistent
 from chains.evm.quantities import read_quantity
 from chains.evm.rows import SUCCESS, RawBlock, RawReceipt, parse_quantity, spell_type
 from chains.evm.verify.bloom import BloomMasks, add_blooms, format_bloom, parse_bloom
+from chains.evm.verify.examination import COVERING_CHECKS, Examination, Unavailable
 from chains.evm.verify.fields import HashedBlock, HashedTransaction
 from chains.evm.verify.hashing import compute_keccak
 from chains.evm.verify.header import compute_header_hash, find_committed_tail, list_missing_fields
@@ -31,7 +32,7 @@ from chains.evm.verify.transactions import (
 )
 from chains.evm.verify.trie import compute_ordered_root
 from chains.evm.verify.unknown import list_unknown_header_fields, list_unknown_receipt_fields
-from chains.model import VerificationLevel
+from chains.model import Hold, VerificationLevel
 
 _STATE_SYNC_PREFIX: Final = b"matic-bor-receipt-"
 """Polygon's bridge transactions: their hash is keccak(prefix, height, block hash)."""
@@ -42,28 +43,6 @@ _TAIL_BEFORE_WITHDRAWALS: Final = 1
 _OF_RECEIPTS: Final = frozenset({Check.RECEIPTS_ROOT, Check.LOGS_BLOOM, Check.GAS_USED})
 
 _MASKS: Final = BloomMasks()
-
-
-@dataclass(frozen=True, slots=True)
-class Unavailable:
-    """A check that could not be made, and why; both are stable, machine-readable words."""
-
-    check: Check
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """What one block's verification came to.
-
-    `types_proven` are the transaction types of a block whose transactions
-    root held.
-    """
-
-    level: VerificationLevel
-    proven: frozenset[Check]
-    unavailable: tuple[Unavailable, ...]
-    types_proven: frozenset[str] = frozenset()
 
 
 def verify_block(profile: Profile, block: RawBlock, receipts: Sequence[RawReceipt]) -> VerificationLevel:
@@ -81,17 +60,15 @@ def examine_block(profile: Profile, block: RawBlock, receipts: Sequence[RawRecei
     if not tried:
         return Examination(VerificationLevel.CONSISTENT, frozenset(), ())
     if profile.first_height and parse_quantity(block.number) < profile.first_height:
-        older = tuple(Unavailable(check, "older-rules") for check in tried)
+        older = tuple(Unavailable(check, "older-rules", Hold.HITS) for check in tried)
         return Examination(VerificationLevel.CONSISTENT, frozenset(), older)
     assert isinstance(block, HashedBlock), "the profile's decoder reads what its checks need"
     step = _Step(profile, block, list(block.transactions), list(receipts))
-    settled = profile.settled_field
-    deferred = settled is not None and getattr(block, settled) is not None
     for check, action in _ACTIONS:
         if profile.modes[check] is Mode.ABSENT:
             continue
-        if deferred and check in _OF_RECEIPTS:
-            step.excuse(check, "settled-later")
+        if check in _OF_RECEIPTS and step.settles_later():
+            step.excuse(check, "settled-later", Hold.HITS)
         else:
             step.run(check, action)
     return step.conclude()
@@ -123,19 +100,29 @@ class _Step:
                 excuse = _find_receipts_excuse(self)
             self.settle(check, holds=False, excuse=excuse, detail=f"cannot be encoded ({error})")
 
-    def excuse(self, check: Check, reason: str) -> None:
-        self.unavailable[Unavailable(check, reason)] = None
+    def settles_later(self) -> bool:
+        """Whether the hash commits to the field that says that receipts come with a later block."""
+        name = self.profile.settled_field
+        if name is None or getattr(self.block, name) is None or Check.HEADER_HASH not in self.proven:
+            return False
+        position = [field for field, _ in self.profile.header.tail].index(name)
+        return self.tail_length is None or position < self.tail_length
+
+    def excuse(self, check: Check, reason: str, hold: Hold) -> None:
+        hold = hold if check in COVERING_CHECKS else Hold.NONE
+        self.unavailable[Unavailable(check, reason, hold)] = None
 
     def settle(self, check: Check, *, holds: bool, excuse: str | None, detail: str) -> None:
         """Record one comparison; `excuse` says why a mismatch would prove nothing."""
         if holds:
             self.proven.add(check)
         elif excuse is not None:
-            self.excuse(check, excuse)
+            self.excuse(check, excuse, Hold.CHAIN)
         elif self.profile.modes[check] is Mode.ENFORCED:
             raise Inconsistent(f"{check} of block {self.block.number}: {detail}")
         else:
-            self.excuse(check, f"mismatch-{self.profile.modes[check]}")
+            mode = self.profile.modes[check]
+            self.excuse(check, f"mismatch-{mode}", Hold.HITS if mode is Mode.BEST_EFFORT else Hold.CHAIN)
 
     def excuse_of_header(self) -> str | None:
         """Under a header with fields we do not know, other rules may be new as well."""
@@ -183,8 +170,10 @@ def _check_header(step: _Step) -> None:
 
 def _check_transaction_hashes(step: _Step) -> None:
     profile = step.profile
-    if profile.hides_state_sync:
+    if profile.may_hide_state_sync(read_quantity(step.block.number)):
         _set_state_sync_aside(step)
+    height = read_quantity(step.block.number)
+    opaque = {kind for kind in profile.opaque_types if profile.is_opaque(kind, height)}
     envelopes: list[bytes] = []
     unknown: set[str] = set()
     unproven: set[str] = set()
@@ -192,6 +181,9 @@ def _check_transaction_hashes(step: _Step) -> None:
         kind = spell_type(transaction.type)
         codec = profile.transaction_codecs.get(kind)
         if codec is None:
+            if kind in profile.opaque_types - opaque:
+                detail = f"transaction {position} has a type that came later"
+                step.settle(Check.TRANSACTION_HASHES, holds=False, excuse=None, detail=detail)
             unknown.add(kind)
             continue
         try:
@@ -213,9 +205,10 @@ def _check_transaction_hashes(step: _Step) -> None:
                 detail=f"transaction {position} does not give its hash",
             )
     if unknown:
-        step.excuse(Check.TRANSACTION_HASHES, "type-unknown:" + ",".join(sorted(unknown)))
+        hold = Hold.CHAIN if unknown - opaque else Hold.HITS
+        step.excuse(Check.TRANSACTION_HASHES, "type-unknown:" + ",".join(sorted(unknown)), hold)
     if unproven:
-        step.excuse(Check.TRANSACTION_HASHES, "type-unproven:" + ",".join(sorted(unproven)))
+        step.excuse(Check.TRANSACTION_HASHES, "type-unproven:" + ",".join(sorted(unproven)), Hold.CHAIN)
     if len(envelopes) == len(step.transactions):
         step.proven.add(Check.TRANSACTION_HASHES)
         step.envelopes = envelopes
@@ -230,13 +223,15 @@ def _set_state_sync_aside(step: _Step) -> None:
         step.transactions.pop()
     if step.receipts and step.receipts[-1].transaction_hash == name:
         step.receipts.pop()
-        step.excuse(Check.RECEIPTS_ROOT, "state-sync-receipt-uncovered")
+        step.excuse(Check.RECEIPTS_ROOT, "state-sync-receipt-uncovered", Hold.HITS)
 
 
 def _check_transactions_root(step: _Step) -> None:
     if step.envelopes is None:
-        reasons = (i.reason for i in step.unavailable if i.check is Check.TRANSACTION_HASHES)
-        step.excuse(Check.TRANSACTIONS_ROOT, next(reasons, "transaction-hashes-unproven"))
+        causes = (item for item in step.unavailable if item.check is Check.TRANSACTION_HASHES)
+        cause = next(causes, None)
+        reason = "transaction-hashes-unproven" if cause is None else cause.reason
+        step.excuse(Check.TRANSACTIONS_ROOT, reason, Hold.CHAIN if cause is None else cause.hold)
         return
     kinds = {spell_type(item.type) for item in step.transactions}
     unproven = ",".join(sorted(kinds & step.profile.trial_types))
@@ -254,7 +249,7 @@ def _check_withdrawals_root(step: _Step) -> None:
         return
     withdrawals = step.block.withdrawals
     if withdrawals is None:
-        step.excuse(Check.WITHDRAWALS_ROOT, "field-missing:withdrawals")
+        step.settle(Check.WITHDRAWALS_ROOT, holds=False, excuse=None, detail="its withdrawals are left out")
         return
     root = compute_ordered_root([encode_withdrawal(item) for item in withdrawals])
     uncovered = step.tail_length is not None and step.tail_length <= _TAIL_BEFORE_WITHDRAWALS

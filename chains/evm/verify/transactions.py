@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from chains.evm.quantities import read_quantity
 from chains.evm.rows import LEGACY_TYPE, Authorization
 from chains.evm.verify.fields import AccessEntry, HashedTransaction, Withdrawal
 from chains.evm.verify.rlp import (
@@ -33,6 +34,11 @@ TransactionCodec = Callable[[HashedTransaction], str]
 
 Raises ValueError on text that is not hex and TypeError on a missing field.
 """
+
+
+_BARE_V: Final = 27
+_PROTECTED_V: Final = 35
+"""`v` of a legacy signature: 27 or 28 before EIP-155, 35 + 2 * chain id + parity since."""
 
 
 def _need(text: str | None) -> str:
@@ -75,21 +81,19 @@ def _authorizations(entries: Sequence[Authorization] | None) -> str:
     return encode_list("".join(parts))
 
 
-def _legacy(transaction: HashedTransaction) -> str:
+def _legacy_fields(transaction: HashedTransaction) -> str:
     t = transaction
-    return encode_list(
+    return (
         f"{_small(t.nonce)}{_small(t.gas_price)}{_small(t.gas)}{encode_address(t.to)}"
-        f"{_scalar(t.value)}{encode_data(_need(t.input))}{_small(t.v)}{_scalar(t.r)}{_scalar(t.s)}"
+        f"{_scalar(t.value)}{encode_data(_need(t.input))}"
     )
 
 
-def _access_list_type(transaction: HashedTransaction) -> str:
+def _access_list_fields(transaction: HashedTransaction) -> str:
     t = transaction
-    return _typed(
-        "01",
+    return (
         f"{_small(t.chain_id)}{_small(t.nonce)}{_small(t.gas_price)}{_small(t.gas)}"
-        f"{encode_address(t.to)}{_scalar(t.value)}{encode_data(_need(t.input))}"
-        f"{_access_list(t.access_list)}{_signature(t)}",
+        f"{encode_address(t.to)}{_scalar(t.value)}{encode_data(_need(t.input))}{_access_list(t.access_list)}"
     )
 
 
@@ -102,27 +106,51 @@ def _fee_market_fields(transaction: HashedTransaction) -> str:
     )
 
 
-def _fee_market_type(transaction: HashedTransaction) -> str:
-    return _typed("02", f"{_fee_market_fields(transaction)}{_signature(transaction)}")
-
-
-def _blob_type(transaction: HashedTransaction) -> str:
+def _blob_fields(transaction: HashedTransaction) -> str:
     hashes = transaction.blob_versioned_hashes
     if hashes is None:
-        raise TypeError("a blob transaction without its versioned hashes")
-    blobs = encode_list("".join([encode_hash(item) for item in hashes]))
-    return _typed(
-        "03",
-        f"{_fee_market_fields(transaction)}{_small(transaction.max_fee_per_blob_gas)}"
-        f"{blobs}{_signature(transaction)}",
-    )
+        raise TypeError("a blob transaction without its hashes")
+    versioned = encode_list("".join([encode_hash(item) for item in hashes]))
+    return f"{_fee_market_fields(transaction)}{_scalar(transaction.max_fee_per_blob_gas)}{versioned}"
 
 
-def _set_code_type(transaction: HashedTransaction) -> str:
-    return _typed(
-        "04",
-        f"{_fee_market_fields(transaction)}{_authorizations(transaction.authorization_list)}"
-        f"{_signature(transaction)}",
+def _set_code_fields(transaction: HashedTransaction) -> str:
+    return f"{_fee_market_fields(transaction)}{_authorizations(transaction.authorization_list)}"
+
+
+def _celo_token_fee_fields(transaction: HashedTransaction) -> str:
+    return f"{_fee_market_fields(transaction)}{encode_address(transaction.fee_currency)}"
+
+
+def _celo_denominated_fields(transaction: HashedTransaction) -> str:
+    t = transaction
+    return f"{_celo_token_fee_fields(t)}{_small(t.max_fee_in_fee_currency)}"
+
+
+SIGNED_FIELDS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
+    {
+        LEGACY_TYPE: _legacy_fields,
+        "0x1": _access_list_fields,
+        "0x2": _fee_market_fields,
+        "0x3": _blob_fields,
+        "0x4": _set_code_fields,
+        "0x7a": _celo_denominated_fields,
+        "0x7b": _celo_token_fee_fields,
+    }
+)
+"""What a sender signs, of every type that has a signature: all fields before it, joined."""
+
+
+def _legacy(transaction: HashedTransaction) -> str:
+    t = transaction
+    return encode_list(f"{_legacy_fields(t)}{_small(t.v)}{_scalar(t.r)}{_scalar(t.s)}")
+
+
+def _signed(kind: str) -> TransactionCodec:
+    """The codec of a typed transaction: its fields, then its signature."""
+    fields = SIGNED_FIELDS[kind]
+    return lambda transaction: _typed(
+        f"{int(kind, 16):02x}", f"{fields(transaction)}{_signature(transaction)}"
     )
 
 
@@ -137,27 +165,15 @@ def _op_deposit_type(transaction: HashedTransaction) -> str:
     )
 
 
-def _celo_token_fee_type(transaction: HashedTransaction) -> str:
-    t = transaction
-    return _typed("7b", f"{_fee_market_fields(t)}{encode_address(t.fee_currency)}{_signature(t)}")
-
-
-def _celo_denominated_type(transaction: HashedTransaction) -> str:
-    t = transaction
-    return _typed(
-        "7a",
-        f"{_fee_market_fields(t)}{encode_address(t.fee_currency)}"
-        f"{_small(t.max_fee_in_fee_currency)}{_signature(t)}",
-    )
-
-
 def _scroll_message_type(transaction: HashedTransaction) -> str:
     t = transaction
     sender = t.message_sender or t.sender
+    if sender.lower() != t.sender.lower():
+        raise ValueError("a message from two senders")
     return _typed(
         "7e",
         f"{_small(t.queue_index)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
-        f"{encode_data(_need(t.input))}{encode_address(_need(sender))}",
+        f"{encode_data(_need(t.input))}{encode_address(sender)}",
     )
 
 
@@ -225,10 +241,10 @@ def _arbitrum_internal_type(transaction: HashedTransaction) -> str:
 ETHEREUM_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
     {
         LEGACY_TYPE: _legacy,
-        "0x1": _access_list_type,
-        "0x2": _fee_market_type,
-        "0x3": _blob_type,
-        "0x4": _set_code_type,
+        "0x1": _signed("0x1"),
+        "0x2": _signed("0x2"),
+        "0x3": _signed("0x3"),
+        "0x4": _signed("0x4"),
     }
 )
 
@@ -237,7 +253,7 @@ OP_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
 )
 
 CELO_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
-    {**OP_CODECS, "0x7a": _celo_denominated_type, "0x7b": _celo_token_fee_type}
+    {**OP_CODECS, "0x7a": _signed("0x7a"), "0x7b": _signed("0x7b")}
 )
 
 SCROLL_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
@@ -255,6 +271,26 @@ ARBITRUM_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
         "0x6a": _arbitrum_internal_type,
     }
 )
+
+
+def encode_signing_payload(transaction: HashedTransaction) -> tuple[bytes, int]:
+    """What the sender signed, and the parity of the signature (EIP-155, EIP-2718).
+
+    Raises ValueError for a type without a signature, TypeError where one is missing.
+    """
+    kind = transaction.type or LEGACY_TYPE
+    fields = SIGNED_FIELDS.get(kind)
+    if fields is None:
+        raise ValueError("a type without a signature")
+    encoded = fields(transaction)
+    if kind != LEGACY_TYPE:
+        payload = to_bytes(_typed(f"{int(kind, 16):02x}", encoded))
+        return payload, read_quantity(_need(transaction.y_parity or transaction.v))
+    v = read_quantity(_need(transaction.v))
+    if v < _PROTECTED_V:
+        return to_bytes(encode_list(encoded)), v - _BARE_V
+    chain_number, parity = divmod(v - _PROTECTED_V, 2)
+    return to_bytes(encode_list(f"{encoded}{encode_scalar(hex(chain_number))}{EMPTY}{EMPTY}")), parity
 
 
 def encode_transaction(codec: TransactionCodec, transaction: HashedTransaction) -> bytes:

@@ -48,6 +48,7 @@ _RECEIPT_INFORMATION: Final = frozenset(
         "feeCurrency",
         "from",
         "gasPrice",
+        "gasUsed",
         "gasUsedForL1",
         "l1BaseFeeScalar",
         "l1BlobBaseFee",

@@ -13,7 +13,7 @@ def block(height: int, *doubts: Doubt) -> Block:
 
 
 def test_a_doubt_is_new_once_and_counted_ever_after() -> None:
-    vitals, odd = Vitals(list), Doubt("token-transfers", "0x70…: 4 topics and 0 bytes")
+    vitals, odd = Vitals(list), Doubt("transfers", "0x70…: 4 topics and 0 bytes")
     assert vitals.note_blocks([block(1), block(2, odd), block(3, odd)]) == [odd]
     assert vitals.note_blocks([block(4, odd)]) == []
     assert vitals.detail(None)["doubts"] == [

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from chains.errors import Inconsistent
-from chains.evm.verify import PROFILES, BlockVerifier, Check, Mode, Unavailable, examine_block
+from chains.evm.rows import Verdict
+from chains.evm.verify import PROFILES, BlockVerifier, Check, Mode, examine_block
 from chains.evm.verify.profiles import FULL_CHECKS
-from chains.evm.verify.verifier import UNAVAILABLE_MAX
-from chains.model import VerificationLevel
+from chains.model import Doubt, Hold, VerificationLevel
 from tests.unit.chains.verify.recorded import build, needs_recorded, read_json
 from tests.unit.chains.verify.test_corruptions import (
     change_an_amount,
@@ -40,9 +40,10 @@ def test_a_check_on_trial_forgives_until_it_has_held() -> None:
     verifier = BlockVerifier(AUTO)
     block, receipts = read_answer()
     change_an_amount(block, receipts)
-    assert verifier(*build(block, receipts)) is VerificationLevel.PARTIAL
-    assert Unavailable(Check.RECEIPTS_ROOT, "mismatch-on-trial") in verifier.unavailable
-    assert verifier(*build(*read_answer())) is VerificationLevel.FULL
+    verdict = verifier(*build(block, receipts))
+    assert (verdict.level, verdict.hold) == (VerificationLevel.PARTIAL, Hold.CHAIN)
+    assert Doubt(Check.RECEIPTS_ROOT, "mismatch-on-trial") in verdict.doubts
+    assert verifier(*build(*read_answer())) == Verdict(VerificationLevel.FULL)
     with pytest.raises(Inconsistent, match="receipts-root"):
         verifier(*build(block, receipts))
 
@@ -62,10 +63,11 @@ def test_a_transaction_type_on_trial_is_learned_with_the_root_that_holds_it() ->
     transaction = next(item for item in block["transactions"] if item["type"] == "0x2")
     honest = transaction["value"]
     transaction["value"] = flip(honest)
-    assert verifier(*build(block, receipts)) is VerificationLevel.PARTIAL
-    assert Unavailable(Check.TRANSACTIONS_ROOT, "type-unproven:0x2") in verifier.unavailable
+    verdict = verifier(*build(block, receipts))
+    assert (verdict.level, verdict.hold) == (VerificationLevel.PARTIAL, Hold.CHAIN)
+    assert Doubt(Check.TRANSACTIONS_ROOT, "type-unproven:0x2") in verdict.doubts
     transaction["value"] = honest
-    assert verifier(*build(block, receipts)) is VerificationLevel.FULL
+    assert verifier(*build(block, receipts)) == Verdict(VerificationLevel.FULL)
     transaction["value"] = flip(honest)
     with pytest.raises(Inconsistent, match="transaction-hashes"):
         verifier(*build(block, receipts))
@@ -74,10 +76,11 @@ def test_a_transaction_type_on_trial_is_learned_with_the_root_that_holds_it() ->
 def test_best_effort_is_never_learned() -> None:
     verifier = BlockVerifier(PROFILES["hyperliquid"])
     block, receipts = read_json("hyperliquid/50000.block.json"), read_json("hyperliquid/50000.receipts.json")
-    assert verifier(*build(block, receipts)) is VerificationLevel.FULL
+    assert verifier(*build(block, receipts)) == Verdict(VerificationLevel.FULL)
     assert verifier.profile.modes[Check.RECEIPTS_ROOT] is Mode.BEST_EFFORT
     leave_out_the_last_transaction(block, receipts)
-    assert verifier(*build(block, receipts)) is VerificationLevel.PARTIAL
+    verdict = verifier(*build(block, receipts))
+    assert (verdict.level, verdict.hold) == (VerificationLevel.PARTIAL, Hold.HITS)
 
 
 def test_agreement_reads_nothing_and_claims_nothing() -> None:
@@ -85,26 +88,6 @@ def test_agreement_reads_nothing_and_claims_nothing() -> None:
     examination = examine_block(PROFILES["agreement"], *build({**block, "stateRoot": "?"}, receipts))
     assert examination.level is VerificationLevel.CONSISTENT
     assert not examination.proven
-
-
-def test_what_could_not_be_checked_is_told_once_with_its_height() -> None:
-    told: list[tuple[Unavailable, int]] = []
-    verifier = BlockVerifier(AUTO, on_unavailable=lambda item, height: told.append((item, height)))
-    block, receipts = read_answer()
-    change_an_amount(block, receipts)
-    for _ in range(3):
-        verifier(*build(block, receipts))
-    assert told == [(item, 4369999) for item in verifier.unavailable]
-    assert len(told) == len(set(told))
-
-
-def test_a_node_that_invents_fields_can_not_fill_the_memory() -> None:
-    verifier = BlockVerifier(PROFILES["full"])
-    block, receipts = read_answer()
-    block["stateRoot"] = flip(block["stateRoot"])
-    for number in range(UNAVAILABLE_MAX + 20):
-        verifier(*build({**block, f"invented{number}": "0x1"}, receipts))
-    assert len(verifier.unavailable) == UNAVAILABLE_MAX
 
 
 def test_full_means_every_one_of_its_checks() -> None:
