@@ -394,3 +394,19 @@ def test_what_no_hash_covers_may_say_anything() -> None:
     block |= {"size": "0x1", "totalDifficulty": "0x1", "uncles": [VICTIM]}
     hold, told = read(reading_of(profile, receipts), block, receipts)
     assert (hold, plain(told)) == (Hold.NONE, plain(honest))
+
+
+def test_a_strangers_field_names_are_few_and_short_and_only_letters() -> None:
+    profile, block_json, receipts_json = _load("byzantine")
+    block, receipts = json.loads(block_json), json.loads(receipts_json)
+    block |= {f"\x1b[31m<script>{number}" * 50: "0x1" for number in range(500)} | {
+        "stateRoot": "0x" + "07" * 32
+    }
+    reading = reading_of(profile, receipts)
+    built = decode_block(msgspec.Raw(json.dumps(block).encode()), reading.rows)
+    doubts = reading.verifier(built, decode_receipts(msgspec.Raw(json.dumps(receipts).encode()))).doubts
+    assert doubts
+    for doubt in doubts:
+        assert len(doubt.reason) < 200
+        assert doubt.reason.isprintable()
+        assert "<" not in doubt.reason
