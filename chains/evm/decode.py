@@ -122,10 +122,14 @@ class EvmTransfers:
             conflict_keys=self._conflict_keys(position),
         )
 
-    def spent_by(self, key: ConflictKey) -> TxHash | None:
+    @property
+    def spends(self) -> Mapping[ConflictKey, TxHash]:
         if self._spends is None:
             self._spends = compute_spends(self._index.chain_number, self._transactions)
-        spender = self._spends.get(key)
+        return self._spends
+
+    def spent_by(self, key: ConflictKey) -> TxHash | None:
+        spender = self.spends.get(key)
         if spender is not None:
             for position, transaction in enumerate(self._transactions):
                 if compute_conflict_key(transaction) == key:
