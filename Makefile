@@ -94,6 +94,10 @@ mutate: setup ## break the decisions one small change at a time and list what no
 simulate: setup ## thousands of seeded schedules against the laws (ARGS="--schedules 20000" or "--replay SEED")
 	@$(RUN) -m tests.simulation $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup ## schemathesis against the API on a socket, for an hour (ARGS="--minutes 5 --seed 1")
+	@$(RUN) -m tests.api.fuzz $(ARGS)
+
 .PHONY: bench
 bench: setup ## measure the hot paths, each against its floor (BENCH=follow_blocks chooses one)
 	@for name in $(BENCH); do echo "== $$name"; $(RUN) -m bench.$$name $(ARGS); done

@@ -9,7 +9,7 @@ family's business (`chains.families`); what a transfer means for a merchant is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from itertools import pairwise
@@ -112,6 +112,11 @@ class TransferTable(Protocol):
 
     def at(self, index: int) -> Transfer:
         """The transfer whose recipient stands at `index`."""
+        ...
+
+    @property
+    def spends(self) -> Collection[ConflictKey]:
+        """Every key that this block used up, whether its transaction succeeded or not."""
         ...
 
     def spent_by(self, key: ConflictKey) -> TxHash | None:
@@ -225,7 +230,8 @@ class Asset:
     """One asset a chain's followers look for.
 
     `contract` is None for the native coin.  Amounts below `min_base_units`
-    are recorded and not published.
+    are recorded and not published.  `decimals_are_trusted`: what the contract
+    says of them is not asked.
     """
 
     asset_id: AssetId
@@ -233,6 +239,7 @@ class Asset:
     decimals: int
     contract: Address | None
     min_base_units: int = 1
+    decimals_are_trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +274,51 @@ class TransactionStory:
     succeeded: bool | None
     movements: tuple[Movement, ...]
     served_by: str
+
+
+class UnprovableReason(StrEnum):
+    """Why a family cannot prove a transaction to somebody who knows only its block's hash."""
+
+    AGREEMENT_ONLY = "agreement-only"
+    """The chain's block hash does not cover its transactions and receipts."""
+
+    OLDER_RULES = "older-rules"
+    """Blocks of this height followed rules that nobody recomputes here."""
+
+    SETTLED_LATER = "settled-later"
+    """The block does not commit to its own receipts."""
+
+    NOT_COVERED = "not-covered"
+    """The block commits to something else than its rows show: a system transaction, a field or type not known."""
+
+    NOT_IN_BLOCK = "not-in-block"
+    """The canonical block holds no such transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unprovable:
+    """There is no proof, and a sentence for people says why."""
+
+    reason: UnprovableReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrieProof:
+    """EVM: the encoded header, and the nodes from its roots to a transaction and its receipt.
+
+    Both tries have the key rlp(`index`); nodes stand root first, those that are
+    inside others left out.
+    """
+
+    header: bytes
+    index: int
+    transaction: tuple[bytes, ...]
+    receipt: tuple[bytes, ...]
+
+
+DepositProof = TrieProof
+"""What leads from a block's hash to a transaction and its outcome; a family with other commitments adds its own form."""
 
 
 def is_linked(headers: Sequence[Header]) -> bool:

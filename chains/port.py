@@ -16,10 +16,12 @@ from chains.model import (
     Block,
     BlockHash,
     BlockRef,
+    DepositProof,
     Header,
     HeadReport,
     TransactionStory,
     TxHash,
+    Unprovable,
 )
 
 
@@ -41,7 +43,7 @@ class Provider(Protocol):
         ...
 
     async def fetch_genesis_hash(self) -> BlockHash:
-        """The hash of block 0: with the network's number, which chain this is."""
+        """The hash of block 0, or of the configured identity block: with the network's number, which chain this is."""
         ...
 
     async def fetch_head_report(self) -> HeadReport:
@@ -75,6 +77,13 @@ class Provider(Protocol):
 
         Raises `Missing` for a block it does not call canonical, `Pruned` where
         it keeps no state of it.
+        """
+        ...
+
+    async def fetch_deposit_proof(self, block: BlockRef, tx_hash: TxHash) -> DepositProof | Unprovable:
+        """What shows a transaction and its outcome to whoever knows the block's hash, from rows verified just now.
+
+        Raises `Missing` for a block it does not call canonical.
         """
         ...
 
@@ -112,7 +121,7 @@ class ChainSource(Protocol):
         ...
 
     def pin_genesis(self, genesis_hash: BlockHash) -> None:
-        """From now on a provider with another block 0 is refused as `WrongNetwork`."""
+        """From now on a provider with another identity block is refused as `WrongNetwork`."""
         ...
 
     def report_success(self, provider: Provider) -> None:
@@ -125,6 +134,10 @@ class ChainSource(Protocol):
 
     async def run_hints(self) -> None:
         """Listen for new heads until cancelled; returns at once where only a timer wakes."""
+        ...
+
+    def wake(self) -> None:
+        """Make `wait_for_hint` return: there is something to do without a new head."""
         ...
 
     async def wait_for_hint(self, timeout_s: float) -> bool:

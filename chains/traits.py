@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chains.model import Address, Asset, ChainId
+from chains.model import Address, Asset, BlockRef, ChainId
 
 
 class Family(StrEnum):
@@ -44,7 +44,8 @@ class ChainTraits:
     `safe_tag` says whether `safe` means something on this chain.
     `excluded_emitters` are contracts whose `Transfer` logs mirror native moves
     and must not be counted as tokens.  `verification_profile` names the checks
-    that hold there.
+    that hold there.  `identity` is the block that tells the network, where it
+    is not block 0: a node without old blocks can show it.
     """
 
     chain: ChainId
@@ -60,3 +61,4 @@ class ChainTraits:
     excluded_emitters: tuple[Address, ...]
     verification_profile: str
     traces: bool = False
+    identity: BlockRef | None = None

@@ -1,7 +1,7 @@
 """What `doctor` asks of each provider: reachable, the right network, in time, and able to do what we need.
 
-Lives here: the checks, all providers at once, each within bounds. Does not live here: following (indexer), the rest of
-the doctor (`checks`). Providers are shown by host only.
+Lives here: the checks, all providers at once, each within bounds. Does not live here: how each can be asked
+(`checks_ways`), following (indexer), the rest of the doctor (`checks`). Providers are shown by host only.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import time
 from dataclasses import replace
 from datetime import datetime
 
-from chains.errors import ChainError, WrongNetwork
+from chains.errors import ChainError
 from chains.evm.heads import HeadWatch
 from chains.model import HeadReport
-from chains.port import Provider
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, FinalByTag
 from gateway.checks import Finding, Grade
+from gateway.checks_ways import Ways, advise
 from gateway.compose_chains import build_source
 from gateway.settings import ChainSettings
 from indexer import views
@@ -73,6 +73,7 @@ async def _check_endpoint(
 async def _check_provider(
     name: str, settings: ChainSettings, endpoint: Endpoint, record: ChainRecord | None, now: datetime
 ) -> list[Finding]:
+    findings: list[Finding] = []
     try:
         async with (
             asyncio.timeout(PROVIDER_TIMEOUT_S),
@@ -80,38 +81,26 @@ async def _check_provider(
         ):
             if record is not None:
                 source.pin_genesis(record.genesis_hash)
-            return await _ask(name, settings, source.choose_provider(), now)
-    except WrongNetwork as error:
-        advice = f"this is not {settings.follow.traits.chain} as we know it: correct the URL, or the chain_id"
-        return [Finding(name, Grade.FAIL, error.detail, advice)]
+            ways = Ways(name, settings, source.choose_provider(), findings)
+            await _ask(ways, record, now)
     except ChainError as error:
-        return [
-            Finding(
-                name, Grade.FAIL, error.detail, "check the URL, its key and the provider's own status page"
-            )
-        ]
+        findings.append(Finding(name, Grade.FAIL, error.detail, advise(error, settings.alias)))
     except TimeoutError:
-        return [
-            Finding(
-                name, Grade.FAIL, f"no answers within {PROVIDER_TIMEOUT_S:g} s", "choose a faster provider"
-            )
-        ]
+        found = f"no answers within {PROVIDER_TIMEOUT_S:g} s" + (" to the rest" if findings else "")
+        findings.append(Finding(name, Grade.FAIL, found, "choose a faster provider"))
+    return findings
 
 
-async def _ask(name: str, settings: ChainSettings, provider: Provider, now: datetime) -> list[Finding]:
-    traits = settings.follow.traits
+async def _ask(ways: Ways, record: ChainRecord | None, now: datetime) -> None:
+    name, settings, provider = ways.name, ways.settings, ways.provider
     started_s = time.monotonic()
     await provider.fetch_genesis_hash()
     report = await provider.fetch_head_report()
     took_ms = (time.monotonic() - started_s) * 1000
-    findings = [Finding(name, Grade.OK, f"head {report.head.height}, {took_ms:.0f} ms")]
-    findings += _judge_head(name, traits, report, now)
-    findings += _judge_tags(name, settings, report)
-    (block,) = await provider.fetch_blocks_by_hash([report.head.hash])
-    findings.append(
-        Finding(f"{name} blocks", Grade.OK, f"blocks with receipts by hash, verified: {block.level.value}")
-    )
-    return findings
+    ways.findings.append(Finding(name, Grade.OK, f"head {report.head.height}, {took_ms:.0f} ms"))
+    ways.findings += _judge_head(name, settings.follow.traits, report, now)
+    ways.findings += _judge_tags(name, settings, report)
+    await ways.try_all(report, record)
 
 
 def _judge_head(name: str, traits: ChainTraits, report: HeadReport, now: datetime) -> list[Finding]:
@@ -153,6 +142,6 @@ async def _check_hints(name: str, traits: ChainTraits, endpoint: Endpoint) -> Fi
     return Finding(
         name,
         Grade.WARN,
-        f"no head within {HINT_TIMEOUT_S:g} s",
-        "check the URL; without hints the timer finds blocks",
+        f"no head within {HINT_TIMEOUT_S:g} s" + (f": {watch.last_trouble}" if watch.last_trouble else ""),
+        "check the URL and what its plan allows; without hints the timer finds blocks, up to poll_interval_s later",
     )

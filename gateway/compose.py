@@ -22,7 +22,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-from chains.model import ChainId
+from chains.model import AssetId, ChainId
 from chains.port import ChainSource
 from gateway import store
 from gateway.alerts import Bell
@@ -31,6 +31,7 @@ from gateway.compose_chains import build_chain, build_source, check_token_decima
 from gateway.config_table import ConfigInvalid
 from gateway.database import migrate_database, open_dsn
 from gateway.faces import Faces
+from gateway.files import FileShares, decide_shares, raise_file_limit
 from gateway.http.calls import Services
 from gateway.http.docs_page import DOCUMENTATION
 from gateway.http.operations import HEALTH, OPERATIONS
@@ -43,6 +44,7 @@ from gateway.store import EXPIRED_BATCH, DatabaseAway, database_weather
 from gateway.wakes import GrownLogs
 from indexer.events import Fact
 from indexer.service import IndexerService
+from indexer.steady import run_steadily
 from indexer.surroundings import FollowedChain, Surroundings
 from migrations.connect import open_pool
 from migrations.embedded import keep_running
@@ -58,6 +60,8 @@ STOP_TIMEOUT_S = 9.0
 
 POOL_SIZE = 20
 API_POOL_SIZE = 12
+API_ACQUIRE_TIMEOUT_S = 5.0
+"""A caller hears 503 and Retry-After after this; it is far above what a pool at work takes."""
 HOUSEKEEPING_INTERVAL_S = 3_600.0
 DISK_INTERVAL_S = 60.0
 DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
@@ -113,6 +117,7 @@ class House:
     shared: Shared
     grown: GrownLogs
     holder: str
+    files: FileShares
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -124,19 +129,33 @@ async def run_house(settings: Settings, roles: frozenset[Role], chains: Sequence
             followed = await _open_chains(house, stack)
             collect_rarely()
             async with asyncio.TaskGroup() as beside:
-                tasks = [
-                    beside.create_task(house.bell.run(), name="alerts"),
-                    beside.create_task(_keep_house(house), name="housekeeping"),
-                    beside.create_task(_watch_disk(house), name="disk"),
-                    beside.create_task(house.shared.run(), name="redis"),
-                ]
+                work: dict[str, Callable[[], Awaitable[None]]] = {
+                    "alerts": house.bell.run,
+                    "housekeeping": lambda: _keep_house(house),
+                    "disk": lambda: _watch_disk(house),
+                    "redis": house.shared.run,
+                }
                 if not settings.database_url:
-                    tasks.append(beside.create_task(keep_running(settings.data_dir), name="database"))
+                    work["database"] = lambda: keep_running(settings.data_dir)
+                tasks = [
+                    beside.create_task(run_steadily(one, _tell_surprise(house, name)), name=name)
+                    for name, one in work.items()
+                ]
                 await _work(house, followed)
                 await house.bell.drain(1.0)
                 for task in tasks:
                     task.cancel()
     _log.info("stopped")
+
+
+def _tell_surprise(house: House, name: str) -> Callable[[BaseException], None]:
+    """What nobody expected beside the work itself ends nothing: it is written down with its trace, and rings."""
+
+    def tell(error: BaseException) -> None:
+        _log.error("process-broken", part=name, exc_info=error)
+        house.bell.ring("process.broken", {"part": name, "kind": type(error).__name__})
+
+    return tell
 
 
 @asynccontextmanager
@@ -169,6 +188,7 @@ async def open_house(
                 shared=shared,
                 grown=GrownLogs(shared.wakes),
                 holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+                files=decide_shares(raise_file_limit()),
             )
         finally:
             await _close_pool(pool)
@@ -210,8 +230,10 @@ async def _open_chains(house: House, stack: AsyncExitStack) -> list[FollowedChai
         publish_noted = build_publish(house.grown, chain.alias)
         followed.append(await build_chain(chain, source, house.pool, publish_noted))
     async with asyncio.TaskGroup() as group:
-        for chain, source in zip(house.chains, sources, strict=True):
-            group.create_task(check_token_decimals(chain, source), name=f"decimals-{chain.alias}")
+        for chain, source, one in zip(house.chains, sources, followed, strict=True):
+            rows = await one.store.load_asset_rows(chain.follow.traits.chain)
+            check = check_token_decimals(chain, source, {AssetId(row.asset) for row in rows})
+            group.create_task(check, name=f"decimals-{chain.alias}")
     return followed
 
 
@@ -234,7 +256,7 @@ async def _work(house: House, followed: Sequence[FollowedChain]) -> None:
             if Role.GATEWAY in house.roles:
                 group.create_task(_serve(house), name="gateway")
             elif health_bind is not None:
-                health = run_health(_services(house, house.pool), HEALTH, health_bind)
+                health = run_health(_services(house, house.pool), HEALTH, health_bind, house.files)
                 group.create_task(health, name="health")
             _log.info("started", roles=sorted(house.roles), chains=[chain.alias for chain in house.chains])
             await house.stop.wait()
@@ -259,7 +281,12 @@ async def _follow(house: House, followed: Sequence[FollowedChain]) -> None:
 async def _serve(house: House) -> None:
     """The API on connections of its own: a flood of calls must not keep followers and deliveries waiting for one."""
     async with database_weather():
-        pool = await open_pool(house.dsn, size=API_POOL_SIZE, application_name="chainbell-api")
+        pool = await open_pool(
+            house.dsn,
+            size=API_POOL_SIZE,
+            application_name="chainbell-api",
+            acquire_timeout_s=API_ACQUIRE_TIMEOUT_S,
+        )
     try:
         async with _open_askers(house) as sources:
             services = _services(house, pool)
@@ -271,6 +298,7 @@ async def _serve(house: House) -> None:
                 admin_token=house.keys.admin_token,
                 observe=ApiMetrics(house.registry).note_call,
                 wakes=house.shared.wakes,
+                files=house.files,
             )
     finally:
         await _close_pool(pool)
@@ -341,6 +369,7 @@ async def _keep_house(house: House) -> None:
 
 
 async def _forget_expired(pool: Pool) -> None:
+    await store.delete_abandoned_calls(pool)
     count = EXPIRED_BATCH
     while count == EXPIRED_BATCH:
         count = await store.delete_expired_answers(pool, now=read_clock())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,9 @@ import structlog
 
 from chains.errors import ChainError
 from chains.evm.source import EvmSource
+from chains.evm.stranger import BlockSeen, fetch_block_seen
 from chains.evm.verify import PROFILES, BlockVerifier
-from chains.model import Address, Asset, AssetId
+from chains.model import Address, Asset, AssetId, ChainId
 from chains.rpc.throttle import SharedBudget
 from chains.rpc.transport import Endpoint
 from chains.traits import Family
@@ -69,12 +70,26 @@ def build_source(
             )
 
 
+async def ask_stranger(chain: ChainId, url: str, height: int) -> BlockSeen:
+    """Which block a node calls canonical that somebody names on the command line; raises ChainError, ValueError for a URL.
+
+    Nobody need have configured the chain. Only EVM chains have proofs yet.
+    """
+    return await fetch_block_seen(url, int(chain.rpartition(":")[2]), height)
+
+
 async def build_chain(
     settings: ChainSettings, source: EvmSource, pool: Pool, publish: Publish
 ) -> FollowedChain:
     """Everything the chain's loops need. Raises DecimalsMismatch."""
     desk, store = await build_chain_desk(settings, pool, publish)
-    return FollowedChain(desk, source, store, lambda: describe_providers(source))
+    return FollowedChain(
+        desk,
+        source,
+        store,
+        lambda: describe_providers(source),
+        (lambda: judge_assets(source)) if settings.follow.traits.assets else None,
+    )
 
 
 async def build_chain_desk(
@@ -97,8 +112,26 @@ async def build_chain_desk(
     return desk, store
 
 
-async def check_token_decimals(settings: ChainSettings, source: EvmSource) -> None:
-    """Refuse a token whose contract says other decimals; a provider that does not answer in time is asked no further."""
+async def judge_assets(source: EvmSource) -> dict[AssetId, str | None]:
+    """Of each listed token whose contract says its decimals: None where they are the configured ones, else what is wrong."""
+    said = await source.fetch_decimals()
+    return {
+        asset.asset_id: None
+        if said[asset.asset_id] == asset.decimals
+        else f"its contract says {said[asset.asset_id]} decimals and the configuration {asset.decimals}"
+        for asset in source.traits.assets
+        if asset.asset_id in said
+    }
+
+
+async def check_token_decimals(
+    settings: ChainSettings, source: EvmSource, recorded: Collection[AssetId] = ()
+) -> None:
+    """Refuse a token whose contract says other decimals; a provider that does not answer in time is asked no further.
+
+    One that is `recorded` with the configured decimals already has changed them since: that stops the token and
+    nothing else (indexer.asset_watch).
+    """
     alias = settings.alias
     if not settings.follow.traits.assets:
         return
@@ -109,6 +142,8 @@ async def check_token_decimals(settings: ChainSettings, source: EvmSource) -> No
         _log.warning("decimals-not-checked", chain=alias, reason=str(error) or "no answer in time")
         return
     for one in found:
+        if one.asset_id in recorded:
+            continue
         raise DecimalsMismatch(
             f"chains.{alias}: the contract of {one.asset_id} says {one.on_chain} decimals and the configuration "
             f"{one.configured}; correct chains.{alias}.assets"
@@ -121,7 +156,7 @@ def describe_providers(source: EvmSource) -> list[Mapping[str, Any]]:
         {
             "host": health.name,
             "operator": health.operator,
-            "head_height": None if health.head_height_max < 0 else health.head_height_max,
+            "head_height": None if health.head_height < 0 else health.head_height,
             "lag_blocks": health.lag_blocks,
             "failures": health.failures,
             "distrusted": health.distrusts > 0,

@@ -25,6 +25,8 @@ from gateway.settings import (
     Bind,
     ChainSettings,
     HttpSettings,
+    Network,
+    ReadyWhen,
     Secret,
     SecretSettings,
     Settings,
@@ -39,6 +41,7 @@ ENCRYPTION_KEY_BYTES = 32
 RETENTION_DAYS_MAX = 36_500
 RETRIES_MAX = 64
 PORTS_MAX = 64
+PROXIES_MAX = 64
 RETRY_WAIT_S_MAX = 30 * 86_400
 
 
@@ -119,8 +122,23 @@ def _read_http(table: Table) -> HttpSettings:
     # The page of the contract shows this key below [http], after a blank line; some will read it as a top key.
     health = _read_bind(section, "health_bind")
     outer = _read_bind(table, "health_bind")
+    trusted = _read_networks(section, "trusted_proxies")
+    ready_when = section.take_choice("ready_when", ReadyWhen.EVERY_CHAIN, list(ReadyWhen))
     section.refuse_the_rest()
-    return HttpSettings(bind, public, health or outer)
+    return HttpSettings(bind, public, health or outer, trusted, ReadyWhen(ready_when))
+
+
+def _read_networks(table: Table, name: str) -> tuple[Network, ...]:
+    items = table.take_list(name) or []
+    try:
+        if len(items) <= PROXIES_MAX and all(isinstance(item, str) for item in items):
+            return tuple(ipaddress.ip_network(item) for item in items)
+    except ValueError:
+        pass
+    table.complain(
+        name, f'at most {PROXIES_MAX} networks are wanted, as in ["10.0.0.0/8", "127.0.0.1", "fd00::/8"]'
+    )
+    return ()
 
 
 def _has_host(url: str) -> bool:

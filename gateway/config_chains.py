@@ -16,8 +16,8 @@ from typing import Any
 from yarl import URL
 
 from chains.catalog import CatalogueEntry, DefaultConfirmed, aliases
-from chains.families import encode_identity, parse_address
-from chains.model import Asset, AssetId, ChainId
+from chains.families import encode_identity, parse_address, parse_block_hash
+from chains.model import Asset, AssetId, BlockRef, ChainId
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
 from gateway.config_table import MISSING, Table, describe, meant
@@ -60,7 +60,7 @@ def read_chain(alias: str, table: Table, known: Known) -> ChainSettings | None:
 def _read_facts(alias: str, table: Table, known: ChainTraits | None) -> ChainTraits | None:
     traits = _read_identity(alias, table, known)
     if traits is None:
-        for name in ("native", "block_time_s", "traces", "verification", "final", "assets"):
+        for name in ("native", "block_time_s", "traces", "verification", "final", "assets", "identity"):
             table.take(name)
         return None
     traits = replace(
@@ -69,6 +69,7 @@ def _read_facts(alias: str, table: Table, known: ChainTraits | None) -> ChainTra
         block_time_s=table.take_number("block_time_s", traits.block_time_s, above=0, most=86_400),
         traces=table.take_flag("traces", traits.traces),
         finality=_read_final(table, traits.finality),
+        identity=_read_identity_block(table, traits.family),
     )
     if table.take_choice("verification", "auto", VERIFICATIONS) == "agreement":
         traits = replace(traits, verification_profile="agreement")
@@ -112,6 +113,26 @@ def _read_identity(alias: str, table: Table, known: ChainTraits | None) -> Chain
     )
 
 
+def _read_identity_block(table: Table, family: Family) -> BlockRef | None:
+    """The block that tells the network where nodes do not serve block 0."""
+    block = table.take_table("identity")
+    if block is None:
+        return None
+    height = block.take_count("height", 0)
+    text = block.take_text("hash")
+    block.refuse_the_rest()
+    for name in ("height", "hash"):
+        if name not in block:
+            block.complain(name, "must be given")
+    if "height" not in block or not text:
+        return None
+    try:
+        return BlockRef(height, parse_block_hash(family, text))
+    except ValueError as error:
+        block.complain("hash", str(error))
+        return None
+
+
 def _read_native(table: Table, traits: ChainTraits) -> Asset:
     native = table.take_table("native")
     if native is None:
@@ -151,6 +172,7 @@ def _read_asset(table: Table, traits: ChainTraits) -> Asset | None:
     symbol = _read_symbol(table, "")
     decimals = table.take_count("decimals", -1, most=77)
     least = _read_amount(table, "min_base_units", 1, least=1)
+    is_trusted = table.take_flag("trust_decimals", default=False)
     table.refuse_the_rest()
     for name in ("symbol", "contract", "decimals"):
         if name not in table:
@@ -165,7 +187,7 @@ def _read_asset(table: Table, traits: ChainTraits) -> Asset | None:
     asset_id = AssetId(
         f"{traits.chain}/{_token_namespace(traits.family)}:{encode_identity(traits.family, contract)}"
     )
-    return Asset(asset_id, symbol, decimals, contract, least)
+    return Asset(asset_id, symbol, decimals, contract, least, decimals_are_trusted=is_trusted)
 
 
 def _token_namespace(family: Family) -> str:

@@ -97,7 +97,9 @@ class Listener:
             headers = self.target.headers_for(
                 event.event_id, event.body, prev_sequence=self._matched, now=now
             )
-            outcome = await self.egress.post(self.target.url, headers, event.body, now=now)
+            outcome = await self.egress.post(
+                self.target.url, headers, event.body, now=now, owner=self.target.endpoint_id
+            )
             if outcome.kind is not OutcomeKind.UNREACHABLE:
                 break
             if not is_waiting:

@@ -29,9 +29,17 @@ class LiveLog:
 
     _waiting: dict[UUID, set[asyncio.Event]] = field(default_factory=dict)
 
-    async def wait(self, merchant_id: UUID, timeout_s: float) -> None:
-        """Return when the log may have grown, and after LOOK_AGAIN_S at the latest."""
+    async def wait(
+        self, merchant_id: UUID, timeout_s: float, *, gone: asyncio.Future[None] | None = None
+    ) -> None:
+        """Return when the log may have grown, when whoever waits has `gone`, and after LOOK_AGAIN_S at the latest."""
         news = asyncio.Event()
+
+        def wake(_gone: object) -> None:
+            news.set()
+
+        if gone is not None:
+            gone.add_done_callback(wake)
         self._waiting.setdefault(merchant_id, set()).add(news)
         try:
             async with asyncio.timeout(min(timeout_s, LOOK_AGAIN_S)):
@@ -39,6 +47,8 @@ class LiveLog:
         except TimeoutError:
             return
         finally:
+            if gone is not None:
+                gone.remove_done_callback(wake)
             waiting = self._waiting[merchant_id]
             waiting.discard(news)
             if not waiting:

@@ -59,6 +59,18 @@ class ChainMetrics:
             ["chain", "kind"],
             registry=registry,
         )
+        self._surprises = Counter(
+            "chainbell_chain_surprises_total",
+            "Rounds that ended with what nobody expected, by stage",
+            ["chain", "stage"],
+            registry=registry,
+        )
+        self._repeats = Counter(
+            "chainbell_deposits_repeated_total",
+            "Deposits that stand in a second canonical block, which counts for nothing",
+            ["chain"],
+            registry=registry,
+        )
         self._heights = Gauge(
             "chainbell_chain_height", "Heights: head, tip, final, agreed", ["chain", "of"], registry=registry
         )
@@ -106,6 +118,14 @@ class ChainMetrics:
     def failed(self, alias: str, kind: str) -> None:
         """One step failed with this kind of weather."""
         self._failures.labels(alias, kind).inc()
+
+    def surprised(self, alias: str, stage: str) -> None:
+        """One round of this stage ended with what nobody expected."""
+        self._surprises.labels(alias, stage).inc()
+
+    def repeated(self, alias: str, count: int) -> None:
+        """So many deposits turned out to stand in a second canonical block."""
+        self._repeats.labels(alias).inc(count)
 
 
 class HouseMetrics:

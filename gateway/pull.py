@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 from uuid import UUID
 
 import aiohttp
@@ -31,6 +31,9 @@ _SECONDS = re.compile(r"[0-9]{1,2}")
 _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+
+
 class ServerAway(Exception):
     """The server does not answer now, or not with the log: ask again, after `retry_after_s` where it said so."""
 
@@ -41,6 +44,14 @@ class ServerAway(Exception):
 
 class ServerRefuses(Exception):
     """The server will answer the same again: a wrong key, a type that does not exist, events kept no longer."""
+
+
+class LogShorter(ServerRefuses):
+    """The log ends before the place that was asked for; `head_sequence` is where."""
+
+    def __init__(self, message: str, head_sequence: int) -> None:
+        super().__init__(message)
+        self.head_sequence = head_sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,7 @@ class PulledEvent:
 
 @dataclass(frozen=True, slots=True)
 class PulledPage:
-    """Events ascending, and where the log ended when they were read."""
+    """Events ascending, and where the log ended when they were read: before the place that was asked for, perhaps."""
 
     events: tuple[PulledEvent, ...]
     head_sequence: int
@@ -78,6 +89,7 @@ class _Event(msgspec.Struct):
 
 class _Problem(msgspec.Struct):
     detail: str = ""
+    head_sequence: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class LogReader:
@@ -105,8 +117,8 @@ class LogReader:
         """The last sequence of the log, 0 while it is empty. Raises ServerAway, ServerRefuses."""
         answer = await self._get("/v1/events/head", {}, wait_s=0)
         try:
-            return msgspec.json.decode(answer, type=_Head).sequence
-        except msgspec.DecodeError as error:
+            return _decode(answer, _Head).sequence
+        except ValueError as error:
             raise ServerAway(f"the server answers with something else than the log: {error}") from None
 
     async def fetch_after(self, sequence: int, *, types: str | None, wait_s: int) -> PulledPage:
@@ -114,7 +126,10 @@ class LogReader:
         query = {"after_sequence": str(sequence), "limit": str(PAGE_EVENTS), "wait": str(wait_s)}
         if types is not None:
             query["types"] = types
-        answer = await self._get("/v1/events", query, wait_s=wait_s)
+        try:
+            answer = await self._get("/v1/events", query, wait_s=wait_s)
+        except LogShorter as shorter:
+            return PulledPage((), shorter.head_sequence)
         try:
             return decode_page(answer, after_sequence=sequence)
         except ValueError as error:
@@ -147,14 +162,22 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
     return bytes(answer)
 
 
+def _decode(data: bytes, shape: type[Shape]) -> Shape:
+    """JSON of a shape; ValueError for anything else, also for what nests too deep for a decoder's stack."""
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except RecursionError:
+        raise ValueError("it nests without end") from None
+
+
 def decode_page(answer: bytes, *, after_sequence: int) -> PulledPage:
     """A page of the log with every event's bytes as they stand in it; ValueError for anything else."""
-    page = msgspec.json.decode(answer, type=_Page)
+    page = _decode(answer, _Page)
     events: list[PulledEvent] = []
     behind = after_sequence
     for item in page.items:
         body = bytes(item)
-        event = msgspec.json.decode(body, type=_Event)
+        event = _decode(body, _Event)
         if event.sequence <= behind:
             raise ValueError("its sequences do not ascend")
         behind = event.sequence
@@ -164,11 +187,13 @@ def decode_page(answer: bytes, *, after_sequence: int) -> PulledPage:
 
 def _refusal(status: int, answer: bytes, retry_after_s: int | None) -> ServerAway | ServerRefuses:
     try:
-        detail = msgspec.json.decode(answer, type=_Problem).detail
-    except msgspec.DecodeError:
-        detail = ""
-    shown = "".join(one if one.isprintable() else "?" for one in detail[:DETAIL_CHARACTERS_MAX])
+        problem = _decode(answer, _Problem)
+    except ValueError:
+        problem = _Problem()
+    shown = "".join(one if one.isprintable() else "?" for one in problem.detail[:DETAIL_CHARACTERS_MAX])
     said = f"the server answers {status}" + (f": {shown}" if shown else "")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
         return ServerAway(said, retry_after_s)
+    if status == HTTPStatus.CONFLICT and problem.head_sequence is not None:
+        return LogShorter(said, problem.head_sequence)
     return ServerRefuses(said)

@@ -6,6 +6,7 @@ live here: reading the file (`config`), finding or making the secrets that were 
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +35,8 @@ class Secret:
 
 NO_SECRET = Secret("")
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 
 class Role(StrEnum):
     """What a process does; one may do several."""
@@ -41,6 +44,14 @@ class Role(StrEnum):
     FOLLOW = "follow"
     RELAY = "relay"
     GATEWAY = "gateway"
+
+
+class ReadyWhen(StrEnum):
+    """What `/readyz` waits for besides a database that takes writes."""
+
+    EVERY_CHAIN = "every_chain"
+    ANY_CHAIN = "any_chain"
+    DATABASE = "database"
 
 
 ALL_ROLES = frozenset(Role)
@@ -60,11 +71,15 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """`public_url` is how the outside calls this server, without a slash at its end."""
+    """`public_url` is how the outside calls this server, without a slash at its end. `trusted_proxies` are believed when
+    they say whose request they pass on.
+    """
 
     bind: Bind = Bind("127.0.0.1", 8480)
     public_url: str = "http://127.0.0.1:8480"
     health_bind: Bind | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    ready_when: ReadyWhen = ReadyWhen.EVERY_CHAIN
 
 
 @dataclass(frozen=True, slots=True)

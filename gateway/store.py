@@ -193,17 +193,24 @@ async def try_lock_call(conn: Connection, lock_key: int) -> bool:
     return locked
 
 
-async def try_hold_call(conn: Connection, lock_key: int) -> bool:
-    """Hold this call alone until `let_go_of_call`, or until the connection ends; False while another one does."""
+async def claim_call(
+    conn: Connection, caller: UUID, path: str, key: str, *, claim: UUID, lease_s: float
+) -> bool:
+    """Hold this call alone until `let_go_of_call`, or for `lease_s` by the database's clock; False while another does."""
     async with database_weather():
-        held: bool = await conn.fetchval(_CALLS["try_hold_call"], CALL_LOCK_CLASS, lock_key)
-    return held
+        return bool(await conn.fetchval(_CALLS["claim_call"], caller, path, key, claim, lease_s))
 
 
-async def let_go_of_call(conn: Connection, lock_key: int) -> None:
-    """The end of `try_hold_call`."""
+async def let_go_of_call(conn: Connection, caller: UUID, path: str, key: str, *, claim: UUID) -> bool:
+    """The end of `claim_call`; False where it was over before, and the call may be somebody else's."""
     async with database_weather():
-        await conn.fetchval(_CALLS["let_go_of_call"], CALL_LOCK_CLASS, lock_key)
+        return bool(await conn.fetchval(_CALLS["let_go_of_call"], caller, path, key, claim))
+
+
+async def delete_abandoned_calls(db: Connection | Pool) -> None:
+    """Forget claims whose time is over: few, since each is of a process that died."""
+    async with database_weather():
+        await db.execute(_CALLS["delete_abandoned_calls"])
 
 
 async def load_answer(
@@ -272,10 +279,11 @@ async def list_audit_of(
     return [(number, AuditEntry(*entry)) for number, *entry in rows]
 
 
-async def ping(db: Connection | Pool) -> None:
-    """Raise DatabaseAway unless the database answers."""
+async def load_is_writable(db: Connection | Pool) -> bool:
+    """False where the database takes no writes: a standby, or one that is set to read only."""
     async with database_weather():
-        await db.fetchval(_CALLS["ping"])
+        writable: bool = await db.fetchval(_CALLS["load_is_writable"])
+    return writable
 
 
 async def load_database_time(db: Connection | Pool) -> datetime:

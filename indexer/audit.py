@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from chains.model import Address, AssetId, Block
+from chains.model import Address, AssetId, Block, BlockHash
 from chains.port import Provider
 from indexer.balance_audit import AuditedBalances, BalanceTally
 from indexer.commit import ChainDesk
@@ -18,7 +18,7 @@ from indexer.deposits import Deposit, Sighting
 from indexer.identity import AddressId, DepositId
 from indexer.matching import Registration, find_hits, group_by_address, match_hits, parties
 from indexer.store import PostgresFollowStore
-from indexer.work_store import BlockRow, load_block_rows, load_recorded
+from indexer.work_store import BlockRow, load_block_rows, load_recorded, load_repeats_in
 from migrations.handles import Pool
 
 
@@ -66,11 +66,20 @@ def compare_blocks(rows: Sequence[BlockRow], blocks: Sequence[Block]) -> list[Di
     return differences
 
 
-def compare_deposits(recorded: Sequence[Deposit], sightings: Sequence[Sighting]) -> list[Difference]:
-    """Deposits we recorded and the chain does not show, the other way round, or with other particulars."""
+def compare_deposits(
+    recorded: Sequence[Deposit],
+    sightings: Sequence[Sighting],
+    repeated: Collection[tuple[DepositId, BlockHash]] = (),
+) -> list[Difference]:
+    """Deposits we recorded and the chain does not show, the other way round, or with other particulars.
+
+    `repeated` are the blocks in which we know a deposit to stand a second time.
+    """
     ours: dict[DepositId, Deposit] = {deposit.id: deposit for deposit in recorded}
     differences: list[Difference] = []
     for sighting in sightings:
+        if (sighting.deposit_id, sighting.header.hash) in repeated:
+            continue
         deposit = ours.pop(sighting.deposit_id, None)
         transfer = sighting.transfer
         place = f"{transfer.amount_base_units} of {transfer.asset} in 0x{transfer.tx_hash.hex()}"
@@ -126,7 +135,8 @@ async def audit_range(
         rows = await load_block_rows(pool, desk.settings.traits.chain, height_first=first, height_last=last)
         recorded = await load_recorded(pool, desk.settings.traits.chain, height_first=first, height_last=last)
         sightings = await _sight(desk, store, blocks, recorded)
-        differences = compare_blocks(rows, blocks) + compare_deposits(recorded, sightings)
+        repeated = await load_repeats_in(pool, desk.settings.traits.chain, first, last) if sightings else ()
+        differences = compare_blocks(rows, blocks) + compare_deposits(recorded, sightings, repeated)
         yield AuditedChunk(first, last, len(blocks), len(sightings), tuple(differences))
 
 

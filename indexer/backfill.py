@@ -29,7 +29,7 @@ from indexer.commit import (
 from indexer.deposits import Change
 from indexer.identity import DepositId
 from indexer.matching import Hit, find_hits, group_by_address, match_hits, parties, possible_ids
-from indexer.moves import decide_move, last_versions
+from indexer.moves import Repeat, decide_move, find_repeats, last_versions
 from indexer.storage import BackfillStore, BackfillTransaction, ChainRecord, TouchQuery
 from indexer.witness import is_held
 
@@ -49,6 +49,7 @@ class Covered:
     height_first: int
     height_last: int
     changes: tuple[Change, ...]
+    repeats: tuple[Repeat, ...] = ()
 
 
 BackfillOutcome = NothingPending | Covered
@@ -102,14 +103,16 @@ async def _record(
         _refuse_doubtful(record, blocks, hits)
         await move.cover(first, last, at=now)
         changes: list[Change] = []
+        repeats: list[Repeat] = []
         if hits:
             rules = desk.rules(await move.load_listed_assets())
             registrations = group_by_address(await move.load_registrations(parties(hits)))
             touched = await move.load_touched(_only(possible_ids(hits, registrations, rules)))
             sightings = match_hits(hits, registrations, known_registrations(touched), rules)
             changes = decide_move(touched, sightings, (), view_of(record), now=now, backfilled=True)
-        await _write(desk, move, record, blocks, changes, now=now)
-    return Covered(first, last, tuple(changes))
+            repeats = find_repeats(touched, sightings)
+        repeats = await _write(desk, move, record, blocks, changes, repeats, now=now)
+    return Covered(first, last, tuple(changes), tuple(repeats))
 
 
 def _refuse_doubtful(record: ChainRecord, blocks: Sequence[Block], hits: Sequence[Hit]) -> None:
@@ -166,7 +169,6 @@ def _only(ids: set[DepositId]) -> TouchQuery:
         safe_height=None,
         agreed_height=NO_HEIGHT,
         heights_fell=False,
-        off_chain=False,
     )
 
 
@@ -176,15 +178,18 @@ async def _write(
     record: ChainRecord,
     blocks: Sequence[Block],
     changes: Sequence[Change],
+    repeats: Sequence[Repeat],
     *,
     now: datetime,
-) -> None:
+) -> list[Repeat]:
     lowest = blocks[0].header
     if lowest.height < record.start_height:
         await move.insert_blocks(blocks, at=now)
         await move.write_chain(replace(record, start_height=lowest.height))
     if changes:
         await move.write_deposits(last_versions(changes))
+    unknown = await move.insert_repeats(repeats, at=now) if repeats else []
     facts = await facts_of(desk, move, changes, tip_height=record.tip.height)
     if facts:
         await move.publish(facts)
+    return unknown

@@ -11,6 +11,7 @@ import structlog
 from chains.errors import ChainError
 from indexer.backfill import BackfillOutcome, NothingPending, step_backfill
 from indexer.damping import Damper
+from indexer.events import Naming
 from indexer.storage import LeaseLost, Retryable
 from indexer.surroundings import FollowedChain, Surroundings
 from indexer.turn import Turn
@@ -41,28 +42,26 @@ async def run_backfill(around: Surroundings, chain: FollowedChain, turn: Turn) -
                 log.warning("backfill-failed", chain=alias, kind=kind, detail=str(error))
             await around.wait(min(0.5 * 2 ** min(failures, 5), FAILURE_WAIT_MAX_S))
             continue
-        except Exception as error:  # history's surprise must end neither the head's loop nor other chains
+        except Exception as error:  # noqa: BLE001  # history's surprise ends neither the head's loop nor other chains
             failures += 1
-            around.observer.failed(alias, f"backfill-{type(error).__name__}")
-            if damper.ripe("surprise"):
-                log.exception("backfill-broken", chain=alias)
-                around.alert("chain.broken", {"chain": alias, "kind": f"backfill-{type(error).__name__}"})
-            await around.wait(FAILURE_WAIT_MAX_S)
+            around.tell_surprise(alias, "backfill", error, damper)
+            await around.wait(min(0.5 * 2 ** min(failures, 5), FAILURE_WAIT_MAX_S))
             continue
         failures = 0
         if damper.over():
             log.info("backfill-restored", chain=alias)
-        await _after(outcome, around, alias)
+        await _after(outcome, around, chain.desk.naming)
 
 
-async def _after(outcome: BackfillOutcome, around: Surroundings, alias: str) -> None:
+async def _after(outcome: BackfillOutcome, around: Surroundings, naming: Naming) -> None:
     match outcome:
         case NothingPending():
             await around.wait(IDLE_S)
         case outcome:
+            around.tell_repeats(naming, outcome.repeats)
             log.info(
                 "history-read",
-                chain=alias,
+                chain=naming.alias,
                 first=outcome.height_first,
                 last=outcome.height_last,
                 changes=len(outcome.changes),

@@ -23,6 +23,7 @@ from indexer.finality import NO_TAGS, HashAt, TagReport, compute_final_height, c
 from indexer.hearing import hear_witness
 from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.matching import (
+    NEVER,
     Hit,
     ListedAsset,
     MatchRules,
@@ -31,8 +32,9 @@ from indexer.matching import (
     match_hits,
     parties,
     possible_ids,
+    recall,
 )
-from indexer.moves import NOTHING_TOUCHED, Touched, decide_move, last_versions
+from indexer.moves import NOTHING_TOUCHED, Repeat, Touched, decide_move, find_repeats, last_versions
 from indexer.policy import ChainView, choose_requirement
 from indexer.settings import FollowSettings
 from indexer.storage import ChainRecord, FollowStore, MoveTransaction, TouchQuery
@@ -71,7 +73,7 @@ class MovePlan:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A committed move: the row after it and what changed.
+    """A committed move: the row after it, what changed, and which deposits turned out to stand twice.
 
     At `differing_heights` a witness showed other deposits than we recorded.
     """
@@ -80,6 +82,7 @@ class Moved:
     changes: tuple[Change, ...]
     left_blocks_count: int
     applied_blocks: tuple[Block, ...] = ()
+    repeats: tuple[Repeat, ...] = ()
     differing_heights: tuple[int, ...] = ()
 
     @property
@@ -137,10 +140,6 @@ class ChainDesk:
         )
 
 
-NEVER = 2**62
-"""A height no chain reaches: where an unlisted asset starts."""
-
-
 async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Moved | Superseded:
     """Write one move; raises `LeaseLost` and `Retryable` from the store."""
     searched_version = desk.watched.version
@@ -161,10 +160,10 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
             return Superseded(unheld=True)
         differing = await hear_witness(move, plan.witness, desk.watched, desk.rules)
         after = await _place_record(move, desk.settings, before, plan, hits, differing, now=now)
-        changes = await _decide_changes(desk, move, hits, plan, before, after, now=now)
-        await _write(desk, move, plan, before, after, changes, now=now)
+        changes, repeats = await _decide_changes(desk, move, hits, plan, before, after, now=now)
+        repeats = await _write(desk, move, plan, before, after, changes, repeats, now=now)
     left = 0 if plan.fork is None else before.tip.height - plan.fork.height
-    return Moved(after, tuple(changes), left, tuple(plan.blocks), tuple(differing))
+    return Moved(after, tuple(changes), left, tuple(plan.blocks), tuple(repeats), tuple(differing))
 
 
 async def refresh_watched(desk: ChainDesk, move: MoveTransaction, searched_version: int) -> bool:
@@ -317,7 +316,7 @@ async def _decide_changes(
     after: ChainRecord,
     *,
     now: datetime,
-) -> list[Change]:
+) -> tuple[list[Change], list[Repeat]]:
     rules = desk.rules(await move.load_listed_assets() if hits else {})
     registrations = group_by_address(await move.load_registrations(parties(hits)) if hits else ())
     ids = possible_ids(hits, registrations, rules)
@@ -330,14 +329,16 @@ async def _decide_changes(
             safe_height=after.safe_height,
             agreed_height=after.agreed_height,
             heights_fell=_heights_fell(before, after),
-            off_chain=bool(plan.blocks),
+            spends=[block.transfers for block in plan.blocks],
         )
     )
     if not hits and touched == NOTHING_TOUCHED:
-        return []
+        return [], []
     known = known_registrations(touched)
-    sightings = match_hits(hits, registrations, known, rules)
-    return decide_move(touched, sightings, plan.blocks, view_of(after), now=now)
+    sightings = recall(touched.repeats, {one.id: one for one in touched.displaced}, rules)
+    sightings += match_hits(hits, registrations, known, rules)
+    changes = decide_move(touched, sightings, plan.blocks, view_of(after), now=now)
+    return changes, find_repeats(touched, sightings)
 
 
 def _heights_fell(before: ChainRecord, after: ChainRecord) -> bool:
@@ -357,20 +358,23 @@ async def _write(
     before: ChainRecord,
     after: ChainRecord,
     changes: Sequence[Change],
+    repeats: Sequence[Repeat],
     *,
     now: datetime,
-) -> None:
+) -> list[Repeat]:
     if plan.fork is not None:
         await move.leave_blocks(plan.fork.height, left_for=plan.blocks[0].header.hash, at=now)
     if plan.blocks:
         await move.insert_blocks(plan.blocks, at=now)
     if changes:
         await move.write_deposits(last_versions(changes))
+    unknown = await move.insert_repeats(repeats, at=now) if repeats else []
     if after != before:
         await move.write_chain(after)
     facts = await facts_of(desk, move, changes, tip_height=after.tip.height)
     if facts:
         await move.publish(facts)
+    return unknown
 
 
 async def facts_of(

@@ -55,6 +55,9 @@ LEGAL_MOVES: dict[DepositState | None, frozenset[DepositState]] = {
 }
 
 CREDITING = frozenset({S.CONFIRMED, S.FINAL})
+WAITING = frozenset({S.SEEN, S.ORPHANED, S.DROPPED})
+"""In no block, and one may still come: with its transaction, or with another that uses up what it would."""
+
 ON_CHAIN = frozenset({S.INCLUDED, S.CONFIRMED, S.FINAL})
 
 
@@ -136,12 +139,17 @@ class Change:
     reverses_version: int | None
 
 
+def occurrence_of(sighting: Sighting) -> Occurrence:
+    """Where a sighted transfer stands."""
+    transfer, header = sighting.transfer, sighting.header
+    return Occurrence(header.height, header.hash, header.time_s, transfer.tx_index, transfer.log_index)
+
+
 def decide_found(
     before: Deposit | None, sighting: Sighting, view: ChainView, *, now: datetime, backfilled: bool
 ) -> list[Change]:
     """What becomes of a deposit whose transfer stands in a canonical block."""
-    transfer, header = sighting.transfer, sighting.header
-    occurrence = Occurrence(header.height, header.hash, header.time_s, transfer.tx_index, transfer.log_index)
+    transfer, occurrence = sighting.transfer, occurrence_of(sighting)
     if before is not None and before.state is S.FINAL and before.occurrence == occurrence:
         # What is final does not change because somebody registers its sender later.
         return []

@@ -8,12 +8,13 @@ Asking providers and reading rows is the gateway's `explain` resource.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chains.model import Address, AssetId, BlockHash, Movement, TransactionStory, TransferKind
+from chains.model import Address, AssetId, BlockHash, BlockRef, Movement, TransactionStory, TransferKind
 from indexer.deposits import Deposit, DepositState
 from indexer.events import Naming, count_confirmations, format_amount
+from indexer.identity import DepositId
 from indexer.matching import ListedAsset, Registration
 from indexer.policy import ConfirmedBy
 from indexer.storage import ChainRecord
@@ -43,6 +44,7 @@ class Reason(StrEnum):
     HALTED = "halted"
     ORPHANED = "orphaned"
     REPLACED = "replaced"
+    REPEATED = "repeated"
     CREDITED = "credited"
     NOT_RECORDED = "not_recorded"
 
@@ -62,6 +64,7 @@ class Knowledge:
 
     `other_chains` are aliases of configured chains whose providers know the
     transaction.  `ours_at_height` is our canonical hash at its height.
+    `repeats` are the other blocks of our chain that hold a deposit's transaction.
     """
 
     record: ChainRecord
@@ -72,11 +75,12 @@ class Knowledge:
     registrations: Mapping[Address, Sequence[Registration]]
     ours_at_height: BlockHash | None
     other_chains: Sequence[str] = ()
+    repeats: Mapping[DepositId, Sequence[BlockRef]] = field(default_factory=dict)
 
 
 def explain_transaction(known: Knowledge) -> list[Finding]:
     """Every finding about one transaction, what we recorded first; never empty."""
-    findings = [explain_deposit(deposit, known) for deposit in known.deposits]
+    findings = [finding for deposit in known.deposits for finding in explain_recorded(deposit, known)]
     story = known.story
     if story is None:
         return findings or [_unseen(known)]
@@ -98,6 +102,20 @@ def explain_transaction(known: Knowledge) -> list[Finding]:
             "The transaction succeeded, but moved nothing to an address that you watch on this chain.",
         )
     ]
+
+
+def explain_recorded(deposit: Deposit, known: Knowledge) -> list[Finding]:
+    """Where one recorded deposit stands, and which other blocks hold its transaction without counting."""
+    repeated = [
+        Finding(
+            Reason.REPEATED,
+            f"Block {block.height} holds the same transaction once more. One transaction is one deposit and is "
+            "credited once; if value moved twice, settle the second time by hand.",
+            deposit,
+        )
+        for block in known.repeats.get(deposit.id, ())
+    ]
+    return [explain_deposit(deposit, known), *repeated]
 
 
 def explain_deposit(deposit: Deposit, known: Knowledge) -> Finding:

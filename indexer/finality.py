@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chains.model import BlockHash, BlockRef, Header
+from chains.model import BlockHash, BlockRef, Header, HeadReport
 from chains.traits import FinalAtDepth, FinalByTag, FinalityRule
 
 HashAt = Callable[[int], BlockHash | None]
@@ -31,6 +31,14 @@ class TagReport:
 
 
 NO_TAGS = TagReport(safe=None, final=None, tip_is_theirs=False)
+
+
+def read_tags(report: HeadReport, *, tip_is_theirs: bool) -> TagReport:
+    """The tags that go with a head; one above the head it came with is no block that anybody has shown, and unknown."""
+    safe, final = (
+        None if tag is None or tag.height > report.head.height else tag for tag in (report.safe, report.final)
+    )
+    return TagReport(safe, final, tip_is_theirs)
 
 
 def compute_final_height(

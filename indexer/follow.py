@@ -36,7 +36,7 @@ from indexer.evidence import (
     decide_evidence,
 )
 from indexer.evidence import Dispute as OpenDispute
-from indexer.finality import TagReport
+from indexer.finality import read_tags
 from indexer.forks import Branch, ForkSearch
 from indexer.halts import commit_halt
 from indexer.outcomes import (
@@ -44,15 +44,14 @@ from indexer.outcomes import (
     Halted,
     Idle,
     Lagging,
-    NotYet,
     Outcome,
     Rewound,
-    Started,
     Suspecting,
 )
 from indexer.prefetch import Prefetch
+from indexer.start import start_chain
 from indexer.storage import ChainRecord
-from indexer.voices import Voices
+from indexer.voices import Spawn, Voices, compute_patience_s, soon
 
 QUIET_BLOCK_TIMES = 3
 """After this many usual intervals without a block, another operator's head is read too."""
@@ -61,12 +60,22 @@ QUIET_BLOCK_TIMES = 3
 class Follower:
     """One chain's follower; `step` is called by one loop at a time."""
 
-    def __init__(self, desk: ChainDesk, source: ChainSource, *, prefetch: Prefetch | None = None) -> None:
+    def __init__(
+        self,
+        desk: ChainDesk,
+        source: ChainSource,
+        *,
+        prefetch: Prefetch | None = None,
+        spawn: Spawn | None = None,
+    ) -> None:
         self._desk = desk
         self._source = source
         self._prefetch = prefetch
         self._forks = ForkSearch(desk.store, desk.settings)
-        self._voices = Voices(desk.store, source)
+        self._voices = Voices(desk.store, source, spawn)
+        self._patience_s = compute_patience_s(desk.settings.traits.block_time_s)
+        self._waits_at_most_s = None if spawn is None else self._patience_s
+        self._is_looking = False
         self._suspicion: Suspicion | None = None
         self._suspected_at: datetime | None = None
         self._next_provider: Provider | None = None
@@ -87,6 +96,10 @@ class Follower:
         """What each operator last said where they disagree with us, by host."""
         return self._voices.statements
 
+    def forget(self) -> None:
+        """Ask nobody any more: the service stops."""
+        self._voices.forget()
+
     async def step(self, now: datetime) -> Outcome:
         """At most one move; raises `ChainError` after the provider was blamed for it."""
         traits = self._desk.settings.traits
@@ -95,7 +108,7 @@ class Follower:
             self._suspicion = None
             return Halted(record.halt_reason)
         if record is None:
-            return await self._start(now)
+            return await start_chain(self._desk, self._source, now)
         provider, report = await self._fetch_head()
         try:
             outcome = await self._follow(record, provider, report, now)
@@ -108,40 +121,15 @@ class Follower:
     async def _fetch_head(self) -> tuple[Provider, HeadReport]:
         """The head of the provider this step asks; the last step may have asked for a particular one."""
         chosen, self._next_provider = self._next_provider, None
+        self._is_looking = chosen is not None
         if chosen is None:
             return await self._source.fetch_head_hedged()
         try:
-            return chosen, await chosen.fetch_head_report()
+            async with soon(chosen, self._waits_at_most_s):
+                return chosen, await chosen.fetch_head_report()
         except ChainError as error:
             self._source.report_failure(chosen, error)
             raise
-
-    async def _start(self, now: datetime) -> Outcome:
-        provider = self._source.choose_provider()
-        try:
-            return await self._start_from(provider, now)
-        except ChainError as error:
-            self._source.report_failure(provider, error)
-            raise
-
-    async def _start_from(self, provider: Provider, now: datetime) -> Outcome:
-        settings = self._desk.settings
-        genesis_hash = await provider.fetch_genesis_hash()
-        report = await provider.fetch_head_report()
-        height = report.head.height if settings.start_height is None else settings.start_height
-        if height > report.head.height:
-            return NotYet(report.head.height)
-        blocks = await provider.fetch_blocks(height, height)
-        await self._desk.store.create_chain(
-            settings.traits.chain,
-            alias=settings.traits.alias,
-            genesis_hash=genesis_hash,
-            assets=[*settings.traits.assets, settings.traits.native],
-            first=blocks[0],
-            at=now,
-        )
-        self._source.pin_genesis(genesis_hash)
-        return Started(BlockRef(height, blocks[0].header.hash))
 
     async def _follow(
         self, record: ChainRecord, provider: Provider, report: HeadReport, now: datetime
@@ -210,7 +198,7 @@ class Follower:
         plan = MovePlan(
             expected_tip=record.tip,
             blocks=blocks,
-            tags=TagReport(report.safe, report.final, tip_is_theirs=tip_is_theirs),
+            tags=read_tags(report, tip_is_theirs=tip_is_theirs),
             agreed_height=self._agreed_without_asking(record),
             dispute=self._dispute_without_asking(),
         )
@@ -242,23 +230,30 @@ class Follower:
         self, moved: Moved, provider: Provider, report: HeadReport, now: datetime
     ) -> Moved:
         """After new blocks were told as included: ask others, and let deposits mature on their word."""
-        outcome = await self._mature(moved.record, provider, report, now)
+        outcome = await self._mature(moved.record, provider, report, now, wakes=True)
         if isinstance(outcome, Idle) and outcome.moved is not None:
             return replace(moved, record=outcome.moved.record, changes=moved.changes + outcome.moved.changes)
         return moved
 
     async def _mature(
-        self, record: ChainRecord, provider: Provider, report: HeadReport, now: datetime
+        self,
+        record: ChainRecord,
+        provider: Provider,
+        report: HeadReport,
+        now: datetime,
+        *,
+        wakes: bool = False,
     ) -> Outcome:
-        """Raise agreed, safe and final heights without a new block."""
+        """Raise agreed, safe and final heights without a new block, as far as others have been heard."""
         agreed: int | None = None
         dispute: int | Dispute = self._dispute_without_asking()
         if self._voices.are_several:
-            agreed, contradiction = await self._voices.ask_agreement(_doubted(record), provider)
-            if contradiction is not None:
+            agreement = await self._voices.ask_agreement(_doubted(record), provider, wakes=wakes)
+            agreed = agreement.height
+            if agreement.contradicting is not None:
                 # Their side is looked at next, as a fork from our point of view.
-                self._next_provider = contradiction
-            elif agreed >= record.tip.height:
+                self._next_provider = agreement.contradicting
+            elif agreement.is_whole:
                 dispute = Dispute.SETTLED
         witness: Sequence[Block] = ()
         if record.held_height is not None:
@@ -268,7 +263,7 @@ class Follower:
             return Idle()
         plan = MovePlan(
             expected_tip=record.tip,
-            tags=TagReport(report.safe, report.final, tip_is_theirs=False),
+            tags=read_tags(report, tip_is_theirs=False),
             agreed_height=agreed,
             dispute=dispute,
             witness=witness,
@@ -296,13 +291,14 @@ class Follower:
         self, record: ChainRecord, provider: Provider, report: HeadReport, height_last: int, now: datetime
     ) -> Outcome:
         """A head that does not link to our tip: find the fork, ask, and act only on evidence."""
-        branch = await self._forks.find_branch(record, provider, report.head, height_last)
+        async with soon(provider, self._waits_at_most_s if self._is_looking else None):
+            branch = await self._forks.find_branch(record, provider, report.head, height_last)
         seen = Suspicion(branch.fork, branch.headers[0].hash, branch.below_final)
         previous = self._sighted_a_poll_ago(seen, now)
         opinion = Opinion.SILENT
         if previous is not None:
             opinion = await self._voices.ask_opinion(
-                record, provider, branch.fork.height + 1, seen.first_hash
+                record, provider, branch.fork.height + 1, seen.first_hash, patience_s=self._patience_s
             )
         decision = decide_evidence(previous, seen, opinion)
         self._suspicion = seen
@@ -349,6 +345,7 @@ class Follower:
             expected_tip=record.tip, agreed_height=record.agreed_height, dispute=branch.fork.height
         )
         await commit_move(self._desk, plan, now=now)
+        self._voices.forget()
 
     async def _rewind(
         self, record: ChainRecord, provider: Provider, report: HeadReport, branch: Branch, now: datetime
@@ -366,12 +363,15 @@ class Follower:
             candidate = replace(
                 record, tip=tip_after, agreed_height=min(record.agreed_height, branch.fork.height)
             )
-            agreed, _ = await self._voices.ask_agreement(candidate, provider, branch.headers)
+            agreement = await self._voices.ask_agreement(
+                candidate, provider, branch.headers, patience_s=self._patience_s
+            )
+            agreed = agreement.height
         plan = MovePlan(
             expected_tip=record.tip,
             blocks=blocks,
             fork=branch.fork,
-            tags=TagReport(report.safe, report.final, tip_is_theirs=True),
+            tags=read_tags(report, tip_is_theirs=True),
             agreed_height=agreed,
             dispute=Dispute.SETTLED,
             accept_final_above=branch.fork.hash == record.accepted_fork_hash,

@@ -1,8 +1,8 @@
 """The loop that follows one chain: step, tell, wait for the next head.
 
 It only waits, wakes, counts and calls `Follower.step`; failures are logged
-once a minute and told when they are over.  What nobody expected stops this
-chain alone, and rings.
+once a minute and told when they are over.  What nobody expected, in the step
+or in what is done around it, ends one round of this chain, and rings.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 STATUS_EVERY_S = 1.0
 FAILURE_WAIT_MAX_S = 10.0
+HEIGHT_MAX = 2**62
+"""What anybody may claim and a database can hold."""
 
 
 class FollowLoop:
@@ -52,33 +54,29 @@ class FollowLoop:
 
     async def run(self, follower: Follower) -> None:
         """Follow until the service stops."""
-        loop = asyncio.get_running_loop()
         failures = 0
         while not self._around.stop.is_set():
-            started = loop.time()
             try:
-                outcome = await self._step(follower)
-            except (ChainError, Retryable, LeaseLost) as error:
-                failures += 1
-                self._note_failure(error)
-                await self._after_failure(error, failures)
-                continue
+                outcome = await self._step_and_count(follower)
             except Exception as error:  # noqa: BLE001  # one chain's surprise must not end the others (Law 8)
                 failures += 1
-                self._note_surprise(error)
-                await self._around.wait(FAILURE_WAIT_MAX_S)
+                await self._after_failure(error, failures)
                 continue
             failures = 0
-            if outcome is None:
-                self._around.observer.stood_aside(self._alias)
-                await self._around.wait(self._settings.poll_interval_s)
-                continue
-            if self._damper.over():
-                self._log.info("chain-restored")
-            self._vitals.last_error = None
-            self._around.observer.follow_step(self._alias, type(outcome).__name__, loop.time() - started)
-            if not self._more_to_do(outcome):
-                await self._wait_for_head()
+            await self._wait_after(outcome)
+
+    async def _step_and_count(self, follower: Follower) -> Outcome | None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        outcome = await self._step(follower)
+        if outcome is None:
+            self._around.observer.stood_aside(self._alias)
+            return None
+        if self._damper.over():
+            self._log.info("chain-restored")
+        self._vitals.last_error = None
+        self._around.observer.follow_step(self._alias, type(outcome).__name__, loop.time() - started)
+        return outcome
 
     async def _step(self, follower: Follower) -> Outcome | None:
         """One step of following, or None while another process holds the chain."""
@@ -90,14 +88,23 @@ class FollowLoop:
         self._at_head = False
         self._note_outcome(outcome)
         self._statements = follower.statements
-        await self._tend(now)
+        await self._tend_beside(now)
         return outcome
+
+    async def _tend_beside(self, now: datetime) -> None:
+        """Status and conditions; what surprises there is told, and no reason to stop following."""
+        try:
+            await self._tend(now)
+        except (ChainError, Retryable, LeaseLost):
+            raise
+        except Exception as error:  # noqa: BLE001  # as above
+            self.note_surprise(error, stage="tend")
 
     def _note_outcome(self, outcome: Outcome) -> None:
         observer = self._around.observer
         match outcome:
             case Advanced(moved=moved, head_height=head_height):
-                self._vitals.head_height = head_height
+                self._vitals.head_height = min(head_height, HEIGHT_MAX)
                 self._note_moved(moved)
             case Rewound(moved=moved, fork=fork):
                 self._vitals.head_height = moved.record.tip.height
@@ -135,6 +142,7 @@ class FollowLoop:
             self._log.warning("check-unavailable", **detail, tip=record.tip.height)
             self._around.alert("chain.check-unavailable", {"chain": self._alias} | detail)
         self._tell_held(moved)
+        self._around.tell_repeats(self._desk.naming, moved.repeats)
         self._around.observer.moved(
             self._alias,
             applied=moved.applied_blocks_count,
@@ -194,7 +202,7 @@ class FollowLoop:
                 self._settings.traits.chain,
                 self._alias,
                 self._vitals.head_height,
-                self._vitals.detail(record),
+                self._vitals.detail(record) | {"assets_held": dict(self._chain.assets_held)},
                 now,
             ),
         )
@@ -210,19 +218,20 @@ class FollowLoop:
         if self._damper.ripe(kind):
             self._log.warning("step-failed", kind=kind, detail=str(error))
 
-    def _note_surprise(self, error: Exception) -> None:
-        """A broken invariant: its transaction was undone, and this chain stands still until it is repaired."""
+    def note_surprise(self, error: BaseException, *, stage: str = "step") -> None:
+        """A broken invariant: what it was doing was undone, and this chain stands still until it is repaired."""
         kind = type(error).__name__
         self._vitals.last_error = f"{kind}: {error}"
-        self._around.observer.failed(self._alias, kind)
-        if self._damper.ripe("surprise"):
-            self._log.error("step-broken", exc_info=error)
-            self._around.alert("chain.broken", {"chain": self._alias, "kind": kind})
+        self._around.tell_surprise(self._alias, stage, error, self._damper)
 
     async def _after_failure(self, error: Exception, failures: int) -> None:
         """A longer wait with each failure in a row; conditions are still judged, so a stall is told."""
+        if isinstance(error, ChainError | Retryable | LeaseLost):
+            self._note_failure(error)
+        else:
+            self.note_surprise(error)
         try:
-            await self._tend(self._around.now())
+            await self._tend_beside(self._around.now())
         except (ChainError, Retryable, LeaseLost):
             self._log.debug("status-not-written")
         base = self._settings.poll_interval_s
@@ -239,6 +248,9 @@ class FollowLoop:
             case _:
                 return False
 
-    async def _wait_for_head(self) -> None:
-        if not self._around.stop.is_set():
+    async def _wait_after(self, outcome: Outcome | None) -> None:
+        """Until a hint of a new head, or the next poll; not at all where more is to be done."""
+        if outcome is None:
+            await self._around.wait(self._settings.poll_interval_s)
+        elif not self._more_to_do(outcome) and not self._around.stop.is_set():
             await self._chain.source.wait_for_hint(self._settings.poll_interval_s)

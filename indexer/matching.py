@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chains.model import Address, Asset, AssetId, Block, ChainId, Header, Transfer
-from indexer.deposits import Sighting
+from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId, Header, Transfer
+from indexer.deposits import Deposit, Sighting
 from indexer.identity import AddressId, DepositId, MerchantId
+from indexer.moves import Repeat
 from indexer.policy import Requirement
 from indexer.watchset import WatchSet
 
@@ -46,12 +47,24 @@ class Registration:
         )
 
 
+UNKNOWN_PARENT = BlockHash(b"")
+"""Of a block that is recalled by where a deposit stands in it."""
+
+NEVER = 2**62
+"""A height no chain reaches: where an unlisted asset starts."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListedAsset:
     """An asset and the height from which its transfers count."""
 
     asset: Asset
     start_height: int
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the configuration names it; deposits in others run on, and no new ones begin."""
+        return self.start_height < NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +129,8 @@ def match_hits(
     """The deposits that stand in these blocks, in block order.
 
     `known` are deposits that exist already, with their registration: they run
-    on after their address was deleted, and keep it.
+    on after their address was deleted, and keep it; below where the address
+    or its asset starts they are not looked for either.
     """
     sightings: list[Sighting] = []
     for hit in hits:
@@ -146,6 +160,36 @@ def match_hits(
     return sightings
 
 
+def recall(
+    repeats: Iterable[Repeat], deposits: Mapping[DepositId, Deposit], rules: MatchRules
+) -> list[Sighting]:
+    """The deposits of which another block holds a second time what they moved, as sighted there."""
+    sightings: list[Sighting] = []
+    for repeat in repeats:
+        deposit, at = deposits[repeat.deposit_id], repeat.occurrence
+        listed = rules.assets.get(deposit.asset)
+        if listed is None:
+            continue
+        transfer = Transfer(
+            deposit.tx_hash, at.tx_index, deposit.kind, deposit.asset, deposit.recipient, repeat.sender, deposit.n,
+            repeat.amount_base_units, at.log_index, deposit.conflict_keys,
+        )  # fmt: skip
+        sightings.append(
+            Sighting(
+                deposit_id=deposit.id,
+                merchant_id=deposit.merchant_id,
+                address_id=deposit.address_id,
+                chain=rules.chain,
+                header=Header(at.height, at.block_hash, UNKNOWN_PARENT, at.block_time_s),
+                transfer=transfer,
+                own_transfer=deposit.own_transfer,
+                requirement=rules.requirement(deposit.asset, repeat.amount_base_units),
+                min_base_units=listed.asset.min_base_units,
+            )
+        )
+    return sightings
+
+
 def _by_merchant(registrations: Collection[Registration]) -> dict[MerchantId, list[Registration]]:
     grouped: dict[MerchantId, list[Registration]] = {}
     for registration in registrations:
@@ -157,7 +201,8 @@ def _choose_registration(
     existing: AddressId | None, candidates: Sequence[Registration], height: int, listed: ListedAsset
 ) -> AddressId | None:
     if existing is not None:
-        return existing
+        began = any(r.effective_start <= height for r in candidates)
+        return existing if began and (height >= listed.start_height or not listed.is_listed) else None
     if height < listed.start_height:
         return None
     counting = [r for r in candidates if r.counts_at(height)]

@@ -13,11 +13,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from chains.errors import ChainError
+from chains.errors import Unreachable
 from chains.model import Block
 from chains.port import Provider
 
-Fetched = list[Block] | ChainError
+Fetched = list[Block] | Exception
 Spawn = Callable[[Coroutine[Any, Any, Fetched]], "asyncio.Task[Fetched]"]
 
 
@@ -56,8 +56,13 @@ class Prefetch:
             self._request(provider, next_first, next_first + length - 1)
             next_first += length
         current = self._ahead.popleft()
-        fetched = await current.task
-        if isinstance(fetched, ChainError):
+        await asyncio.wait([current.task])
+        fetched = (
+            Unreachable("was not read to its end", provider=provider.name)
+            if current.task.cancelled()
+            else current.task.result()
+        )
+        if isinstance(fetched, Exception):
             self.forget()
             raise fetched
         return fetched
@@ -75,9 +80,9 @@ class Prefetch:
         self._ahead.append(_Ahead(provider, height_first, height_last, task))
 
 
-async def _contained(fetch: Coroutine[Any, Any, list[Block]]) -> list[Block] | ChainError:
-    """A failure is kept for the step that takes the range: raised here it would end the TaskGroup."""
+async def _contained(fetch: Coroutine[Any, Any, list[Block]]) -> Fetched:
+    """Whatever goes wrong is kept for the step that takes the range: raised here it would end the TaskGroup."""
     try:
         return await fetch
-    except ChainError as error:
+    except Exception as error:  # noqa: BLE001  # raised again where it stops one step only
         return error

@@ -8,7 +8,7 @@ its block is missed.  Reading history for a lower `from_height` is `backfill`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,11 @@ _WATCHLIST = load_queries("indexer", "watchlist.sql")
 
 
 class ChainNotReady(LookupError):
-    """The chain has no first block yet, so nothing can be watched from anywhere."""
+    """No first block yet, so nothing can be watched from anywhere; `chains` are all those of a request."""
+
+    def __init__(self, chains: Collection[ChainId]) -> None:
+        super().__init__("no first block yet: " + ", ".join(chains))
+        self.chains = frozenset(chains)
 
 
 class RegistrationConflict(Exception):
@@ -90,10 +94,7 @@ async def register(pool: Pool, requests: Sequence[RegistrationRequest], *, now: 
     in one request is a repetition of itself.
     """
     async with storage_weather(), pool.acquire() as conn, conn.transaction():
-        tips: dict[ChainId, BlockRef] = {}
-        # Chains in one order, so that two registrations cannot wait for each other.
-        for chain in sorted({request.chain for request in requests}):
-            tips[chain] = await _lock_and_load_tip(conn, chain)
+        tips = await _lock_and_load_tips(conn, {request.chain for request in requests})
         existing = await _load_existing(conn, requests)
         fresh: dict[tuple[MerchantId, ChainId, Address], RegistrationRequest] = {}
         for request in requests:
@@ -122,15 +123,23 @@ async def delete_address(
         return await conn.fetchrow(_WATCHLIST["delete_address"], address_id, merchant_id, now) is not None
 
 
-async def _lock_and_load_tip(conn: Connection, chain: ChainId) -> BlockRef:
-    try:
-        lock_key = await load_lock_key(conn, chain)
-    except LookupError as error:
-        raise ChainNotReady(str(error)) from error
-    await lock_chain_shared(conn, lock_key)
-    row = await conn.fetchrow(_CHAINS["load_chain"], chain)
-    assert row is not None
-    return decode_chain(row).tip
+async def _lock_and_load_tips(conn: Connection, chains: Collection[ChainId]) -> dict[ChainId, BlockRef]:
+    tips: dict[ChainId, BlockRef] = {}
+    lacking: list[ChainId] = []
+    # In one order, so that two registrations cannot wait for each other.
+    for chain in sorted(chains):
+        try:
+            lock_key = await load_lock_key(conn, chain)
+        except LookupError:
+            lacking.append(chain)
+            continue
+        await lock_chain_shared(conn, lock_key)
+        row = await conn.fetchrow(_CHAINS["load_chain"], chain)
+        assert row is not None
+        tips[chain] = decode_chain(row).tip
+    if lacking:
+        raise ChainNotReady(lacking)
+    return tips
 
 
 _Key = tuple[MerchantId, ChainId, Address]

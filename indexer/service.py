@@ -7,12 +7,15 @@ chain's catch-up or outage slows nobody else (Law 8).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
+from indexer.asset_watch import AssetWatch
 from indexer.backfill_loop import run_backfill
+from indexer.damping import Damper
 from indexer.follow import Follower
 from indexer.follow_loop import FollowLoop
 from indexer.prefetch import Prefetch
+from indexer.steady import run_steadily
 from indexer.surroundings import FollowedChain, Surroundings
 from indexer.turn import Turn
 
@@ -36,11 +39,26 @@ class IndexerService:
         turn = Turn(chain, holder=self._around.holder)
         async with asyncio.TaskGroup() as group:
             prefetch = Prefetch(group.create_task, batches_max=chain.desk.settings.prefetch_batches_max)
-            follower = Follower(chain.desk, chain.source, prefetch=prefetch)
-            backfill = group.create_task(run_backfill(self._around, chain, turn), name=f"backfill-{alias}")
-            hints = group.create_task(chain.source.run_hints(), name=f"hints-{alias}")
-            await FollowLoop(self._around, chain, turn).run(follower)
+            follower = Follower(chain.desk, chain.source, prefetch=prefetch, spawn=group.create_task)
+            loop = FollowLoop(self._around, chain, turn)
+            backfill = group.create_task(
+                self._run(chain, "backfill", lambda: run_backfill(self._around, chain, turn)),
+                name=f"backfill-{alias}",
+            )
+            hints = group.create_task(
+                self._run(chain, "hints", chain.source.run_hints), name=f"hints-{alias}"
+            )
+            assets = AssetWatch(self._around, chain, turn)
+            watching = group.create_task(self._run(chain, "assets", assets.run), name=f"assets-{alias}")
+            await self._run(chain, "follow", lambda: loop.run(follower))
             prefetch.forget()
+            follower.forget()
             backfill.cancel()
             hints.cancel()
+            watching.cancel()
         await turn.give_back()
+
+    async def _run(self, chain: FollowedChain, stage: str, work: Callable[[], Awaitable[object]]) -> None:
+        """One of a chain's loops: what nobody expected there is told, and it begins again."""
+        alias, damper = chain.desk.settings.traits.alias, Damper()
+        await run_steadily(work, lambda error: self._around.tell_surprise(alias, stage, error, damper))

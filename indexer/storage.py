@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from chains.model import Address, Asset, AssetId, Block, BlockHash, BlockRef, ChainId
+from chains.model import Address, Asset, AssetId, Block, BlockHash, BlockRef, ChainId, TransferTable
 from indexer.deposits import Deposit
 from indexer.events import Fact
 from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.matching import Registration
-from indexer.moves import Touched
+from indexer.moves import Repeat, Touched
 
 
 class LeaseLost(Exception):
@@ -78,7 +78,8 @@ class TouchQuery:
 
     `displaced_above`: deposits above this height stand in blocks that leave.
     `heights_fell`: tip or safe are lower than before, so confirmed deposits
-    may fall back.  `off_chain`: load orphans, since blocks are applied.
+    may fall back.  `spends`: applied blocks, which may use up what waiting
+    deposits would.
     """
 
     ids: Collection[DepositId]
@@ -88,7 +89,7 @@ class TouchQuery:
     safe_height: int | None
     agreed_height: int
     heights_fell: bool
-    off_chain: bool
+    spends: Sequence[TransferTable] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,10 @@ class MoveTransaction(Protocol):
 
     async def write_deposits(self, deposits: Sequence[Deposit]) -> None:
         """Insert new deposits and overwrite older versions."""
+        ...
+
+    async def insert_repeats(self, repeats: Sequence[Repeat], *, at: datetime) -> list[Repeat]:
+        """Keep where deposits stand a second time; returns those nobody knew of."""
         ...
 
     async def write_chain(self, record: ChainRecord) -> None:

@@ -20,8 +20,15 @@ from indexer.deposits import Deposit
 from indexer.events import Fact
 from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.matching import Registration
-from indexer.moves import Touched
+from indexer.moves import Repeat, Touched
 from indexer.rows import decode_chain, decode_deposit, decode_registration, encode_chain, encode_deposit_row
+from indexer.spend_store import (
+    insert_conflicts,
+    insert_repeats,
+    leave_repeats,
+    load_conflicting,
+    load_repeats,
+)
 from indexer.storage import ChainRecord, LeaseLost, Retryable, StorageFull, TouchQuery, WatchDelta
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
@@ -35,8 +42,6 @@ NO_HORIZON = 2**63 - 1
 """Every watch-list version there can be."""
 
 DEPOSIT_COLUMNS_COUNT = 31
-OFF_CHAIN_MAX = 1_000
-"""Orphans that a move looks at for a replacement, newest first; an older one stays orphaned, which credits as little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,10 +287,13 @@ class PostgresMove:
         maturing = [decode_deposit(row) for row in rows]
         if query.heights_fell:
             maturing += await self._fetch_deposits("load_falling_back", chain, query.final_height)
-        off_chain = (
-            await self._fetch_deposits("load_off_chain", chain, OFF_CHAIN_MAX) if query.off_chain else []
-        )
-        return Touched({DepositId(d.id): d for d in by_id}, displaced, maturing, off_chain)
+        off_chain = await load_conflicting(conn, chain, query.spends)
+        repeats: list[Repeat] = []
+        if displaced and query.displaced_above is not None:
+            repeats = await load_repeats(
+                conn, [one.id for one in displaced], height_last=query.displaced_above
+            )
+        return Touched({DepositId(d.id): d for d in by_id}, displaced, maturing, off_chain, repeats)
 
     async def _fetch_deposits(self, name: str, *arguments: object) -> list[Deposit]:
         return [decode_deposit(row) for row in await self._conn.fetch(_DEPOSITS[name], *arguments)]
@@ -307,6 +315,7 @@ class PostgresMove:
     async def leave_blocks(self, fork_height: int, *, left_for: BlockHash, at: datetime) -> None:
         """Take everything above the fork out of the canonical chain; it is kept as evidence."""
         await self._conn.execute(_CHAINS["leave_blocks"], self._record.chain, fork_height, at, left_for)
+        await leave_repeats(self._conn, self._record.chain, fork_height)
 
     async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime) -> None:
         """Add canonical rows."""
@@ -317,6 +326,11 @@ class PostgresMove:
         columns = list(zip(*map(encode_deposit_row, deposits), strict=True))
         assert len(columns) == DEPOSIT_COLUMNS_COUNT
         await self._conn.execute(_DEPOSITS["write_deposits"], *columns)
+        await insert_conflicts(self._conn, self._record.chain, deposits)
+
+    async def insert_repeats(self, repeats: Sequence[Repeat], *, at: datetime) -> list[Repeat]:
+        """Keep where deposits stand a second time; returns those nobody knew of."""
+        return await insert_repeats(self._conn, self._record.chain, repeats, at=at)
 
     async def write_chain(self, record: ChainRecord) -> None:
         """Overwrite the chain's row."""

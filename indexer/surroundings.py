@@ -7,16 +7,27 @@ Handed in by the gateway's composition; the loops are `follow_loop` and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+import structlog
+
+from chains.model import AssetId
 from chains.port import ChainSource
 from indexer.commit import ChainDesk
+from indexer.damping import Damper
+from indexer.events import Naming
+from indexer.moves import Repeat
 from indexer.status import DescribeProviders
 from indexer.store import PostgresFollowStore
 from migrations.handles import Pool
+
+log = structlog.get_logger(__name__)
+
+REPEATS_TOLD_MAX = 20
+"""Of one move; the metric counts them all, and each is a row."""
 
 Alert = Callable[[str, dict[str, object]], None]
 """Rings the operator: a kind such as ``chain.halted`` and its detail."""
@@ -49,15 +60,29 @@ class Observer(Protocol):
         """One step failed with this kind of weather."""
         ...
 
+    def surprised(self, alias: str, stage: str) -> None:
+        """One round of this stage ended with what nobody expected."""
+        ...
+
+    def repeated(self, alias: str, count: int) -> None:
+        """So many deposits turned out to stand in a second canonical block."""
+        ...
+
 
 @dataclass(slots=True)
 class FollowedChain:
-    """Everything one chain's loops need."""
+    """Everything one chain's loops need.
+
+    `judge_assets` says of listed assets whether their contracts fit them: None,
+    or what is wrong; `assets_held` are those that count no more because of it.
+    """
 
     desk: ChainDesk
     source: ChainSource
     store: PostgresFollowStore
     describe_providers: DescribeProviders
+    judge_assets: Callable[[], Awaitable[Mapping[AssetId, str | None]]] | None = None
+    assets_held: Mapping[AssetId, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -74,6 +99,29 @@ class Surroundings:
     def now(self) -> datetime:
         """Aware UTC time; the only clock of the room."""
         return self.clock()
+
+    def tell_surprise(self, alias: str, stage: str, error: BaseException, damper: Damper) -> None:
+        """What nobody expected is counted, written down with its trace, and rings; once a minute for a stage."""
+        kind = type(error).__name__
+        kind = kind if stage == "step" else f"{stage}-{kind}"
+        self.observer.failed(alias, kind)
+        self.observer.surprised(alias, stage)
+        if damper.ripe(f"surprise-{stage}"):
+            log.error("chain-broken", chain=alias, stage=stage, exc_info=error)
+            self.alert("chain.broken", {"chain": alias, "kind": kind})
+
+    def tell_repeats(self, naming: Naming, repeats: Sequence[Repeat]) -> None:
+        """A second occurrence counts for nothing, and is never silence."""
+        if not repeats:
+            return
+        self.observer.repeated(naming.alias, len(repeats))
+        for repeat in repeats[:REPEATS_TOLD_MAX]:
+            deposit_id = naming.encode_id("dep", repeat.deposit_id)
+            height = repeat.occurrence.height
+            log.error("deposit-repeated", chain=naming.alias, deposit=deposit_id, height=height)
+            self.alert(
+                "deposit.repeated", {"chain": naming.alias, "deposit_id": deposit_id, "also_in_block": height}
+            )
 
     async def wait(self, seconds: float) -> None:
         """Sleep, or return at once when the service stops."""

@@ -15,7 +15,7 @@ from chains.model import Address
 from indexer.deposits import Deposit
 from indexer.identity import DepositId
 from indexer.reconcile import reconcile_policy
-from indexer.storage import MoveTransaction, Retryable
+from indexer.storage import MoveTransaction
 from indexer.store import PostgresMove
 from indexer.surroundings import FollowedChain
 from indexer.work_store import load_unsettled_page
@@ -68,8 +68,10 @@ class Turn:
             return
         try:
             await self._chain.store.release_lease(self._chain.desk.settings.traits.chain, holder=self._holder)
-        except Retryable:
-            log.warning("lease-not-given-back", chain=self._chain.desk.settings.traits.alias)
+        except Exception as error:  # noqa: BLE001  # it runs out by itself; others are stopping too
+            log.warning(
+                "lease-not-given-back", chain=self._chain.desk.settings.traits.alias, error=repr(error)
+            )
 
     async def _prepare(self) -> None:
         """The pinned network, the asset list and the watch set."""

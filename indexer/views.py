@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chains.model import Address, AssetId, BlockHash, ChainId, TxHash
+from chains.model import Address, AssetId, BlockHash, BlockRef, ChainId, TxHash
 from indexer.deposits import Deposit, DepositState
 from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.registration import WatchedAddress, decode_watched
@@ -148,6 +148,17 @@ async def load_deposits_of_tx(
     async with storage_weather():
         rows = await pool.fetch(_VIEWS["load_deposits_of_tx"], chain, tx_hash, merchant_id)
     return [DepositRow(decode_deposit(row), row["reference"]) for row in rows]
+
+
+async def load_repeats(pool: Pool, deposits: Sequence[Deposit]) -> dict[DepositId, list[BlockRef]]:
+    """The canonical blocks that hold these deposits' transactions beside the one where each stands."""
+    async with storage_weather():
+        rows = await pool.fetch(_VIEWS["load_repeats_of"], [one.id for one in deposits])
+    repeats: dict[DepositId, list[BlockRef]] = {}
+    for row in rows:
+        block = BlockRef(row["height"], BlockHash(row["block_hash"]))
+        repeats.setdefault(DepositId(row["deposit_id"]), []).append(block)
+    return repeats
 
 
 async def load_coverage(

@@ -1,27 +1,78 @@
 """What the other operators say: do they hold our chain, and what do they hold at a fork.
 
 Asking only; counting votes is `evidence`, acting on them is `follow`.  A
-voice that cannot be heard counts for nobody.
+voice that cannot be heard counts for nobody, and nobody waits for it: with a
+`spawn` (the service's TaskGroup) questions run beside the steps, one at a time
+for each provider, and a later step takes what was answered.  Without one
+(tests, simulation) a question is asked and answered at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import takewhile
+from typing import Any
 
-from chains.errors import ChainError, Missing
-from chains.model import Block, BlockHash, Header
+from chains.errors import ChainError, Missing, Unreachable
+from chains.model import Block, BlockHash, BlockRef, Header
 from chains.port import ChainSource, Provider
 from indexer.evidence import Opinion, weigh_opinions
 from indexer.storage import ChainRecord, FollowStore
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+PATIENCE_MIN_S = 1.0
+PATIENCE_MAX_S = 10.0
+
+
+def compute_patience_s(block_time_s: float) -> float:
+    """How long a step may wait for a second operator where it cannot go on without: about a block, in bounds."""
+    return min(max(block_time_s, PATIENCE_MIN_S), PATIENCE_MAX_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far other operators hold our chain; `is_whole` when one holds all that it was asked about.
+
+    `contradicting` is who holds another block, while nobody holds it whole.
+    """
+
+    height: int
+    is_whole: bool = False
+    contradicting: Provider | None = None
+
+
+@dataclass(slots=True)
+class _Question:
+    """What a provider holds at `asked`'s height; its answer is a block (a lower one: it is behind) or the failure.
+
+    `asked` was our own block there when it was asked or, `of_fork`, the branch's.
+    """
+
+    provider: Provider
+    asked: BlockRef
+    of_fork: bool = False
+    wakes: bool = False
+    answer: BlockRef | Exception | None = None
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the provider still owes an answer."""
+        return self.answer is None and (self.task is None or not self.task.done())
 
 
 class Voices:
     """The other operators of one chain; `statements` keeps what each last said, by host."""
 
-    def __init__(self, store: FollowStore, source: ChainSource) -> None:
+    def __init__(self, store: FollowStore, source: ChainSource, spawn: Spawn | None = None) -> None:
         self._store = store
         self._source = source
+        self._spawn = spawn
+        self._questions: dict[str, _Question] = {}
         self.statements: dict[str, str] = {}
 
     @property
@@ -29,48 +80,51 @@ class Voices:
         """Whether more than one operator is configured."""
         return self._source.operators_count > 1
 
+    def forget(self) -> None:
+        """What is being asked says nothing any more: the service stops, or a dispute began."""
+        for question in self._questions.values():
+            if question.task is not None:
+                question.task.cancel()
+        self._questions.clear()
+
     async def ask_agreement(
-        self, record: ChainRecord, first: Provider, branch: Sequence[Header] = ()
-    ) -> tuple[int, Provider | None]:
-        """How far another operator holds our chain, and who contradicts it if nobody does.
+        self,
+        record: ChainRecord,
+        first: Provider,
+        branch: Sequence[Header] = (),
+        *,
+        patience_s: float = 0.0,
+        wakes: bool = False,
+    ) -> Agreement:
+        """How far another operator holds our chain, as far as it has been heard; asks on where it has.
 
         `branch` are the headers that a rewind is about to apply: at their
-        heights they, and not the rows we still hold, are our chain.
+        heights they, and not the rows we still hold, are our chain.  An answer
+        counts for the block it was asked about, as long as that is ours.
+        `wakes`: an answer wakes the follower.
         """
-        agreed = record.agreed_height
-        contradicting: Provider | None = None
         applied = {header.height: header.hash for header in branch}
-        for other in self._source.second_opinions(first):
-            try:
-                theirs = await self._height_in_common(record, other, applied)
-            except ChainError as error:
-                self._source.report_failure(other, error)
+        questions = self._take(first)
+        await self._ask(self._source.second_opinions(first), record.tip, wakes=wakes)
+        await self._wait(patience_s)
+        agreed, is_whole = record.agreed_height, False
+        contradicting: Provider | None = None
+        for question in questions + self._take(first):
+            asked, answer = question.asked, question.answer
+            if question.of_fork or not isinstance(answer, BlockRef):
                 continue
-            if theirs is None:
-                contradicting = contradicting or other
+            if await self._our_hash(record, asked.height, applied) != asked.hash:
                 continue
-            agreed = max(agreed, theirs)
-            if theirs == record.tip.height:
-                return agreed, None
-        return agreed, contradicting if agreed < record.tip.height else None
-
-    async def _height_in_common(
-        self, record: ChainRecord, other: Provider, applied: Mapping[int, BlockHash]
-    ) -> int | None:
-        """The height up to which `other` holds our chain as far as one look tells; None for another block."""
-        try:
-            headers = await other.fetch_headers(record.tip.height, record.tip.height)
-        except Missing:
-            head = (await other.fetch_head_report()).head
-            self._source.report_lag(other, head_height=head.height, tip_height=record.tip.height)
-            if not record.start_height <= head.height < record.tip.height:
-                return record.agreed_height
-            ours = applied.get(head.height)
-            if ours is None:
-                rows = await self._store.load_hashes(record.chain, head.height, head.height)
-                ours = rows.get(head.height)
-            return head.height if ours == head.hash else None
-        return record.tip.height if headers[0].hash == record.tip.hash else None
+            if answer.height < asked.height:
+                self._source.report_lag(question.provider, head_height=answer.height, tip_height=asked.height)
+                if answer.height < record.start_height:
+                    continue
+            if await self._our_hash(record, answer.height, applied) != answer.hash:
+                contradicting = contradicting or question.provider
+                continue
+            agreed = max(agreed, answer.height)
+            is_whole = is_whole or answer.height == asked.height
+        return Agreement(agreed, is_whole, None if is_whole else contradicting)
 
     async def fetch_witness(
         self, record: ChainRecord, provider: Provider, *, blocks_max: int
@@ -95,28 +149,109 @@ class Voices:
         return ()
 
     async def ask_opinion(
-        self, record: ChainRecord, first: Provider, height: int, branch_hash: BlockHash
+        self,
+        record: ChainRecord,
+        first: Provider,
+        height: int,
+        branch_hash: BlockHash,
+        *,
+        patience_s: float = 0.0,
     ) -> Opinion:
-        """What other operators hold right above the fork."""
+        """What other operators hold right above the fork, as far as they have been heard."""
         ours = (await self._store.load_hashes(record.chain, height, height)).get(height)
         for_branch: set[str] = set()
         for_ours: set[str] = set()
-        for other in self._source.second_opinions(first):
-            try:
-                theirs = (await other.fetch_headers(height, height))[0].hash
-            except Missing:
+        questions = self._take(first)
+        asked = BlockRef(height, branch_hash)
+        await self._ask(self._source.second_opinions(first), asked, of_fork=True)
+        await self._wait(patience_s)
+        for question in questions + self._take(first):
+            answer, other = question.answer, question.provider
+            if not question.of_fork or question.asked != asked:
+                continue  # it was asked before this fork was seen
+            if not isinstance(answer, BlockRef) or answer.height != height:
                 continue
-            except ChainError as error:
-                self._source.report_failure(other, error)
-                continue
-            self.statements[other.name] = f"height {height}: 0x{theirs.hex()}"
+            self.statements[other.name] = f"height {height}: 0x{answer.hash.hex()}"
             # Two providers of one operator are one voice.
-            if theirs == branch_hash:
+            if answer.hash == branch_hash:
                 for_branch.add(other.operator)
-            elif theirs == ours:
+            elif answer.hash == ours:
                 for_ours.add(other.operator)
         return weigh_opinions(
             operators_count=self._source.operators_count,
             for_branch=len(for_branch),
             for_ours=len(for_ours - for_branch),
         )
+
+    async def _ask(
+        self, others: Sequence[Provider], asked: BlockRef, *, of_fork: bool = False, wakes: bool = False
+    ) -> None:
+        """One question to everybody who owes none."""
+        for other in others:
+            if other.name in self._questions:
+                continue
+            question = _Question(other, asked, of_fork, wakes)
+            if self._spawn is None:
+                await self._listen(question)
+            else:
+                question.task = self._spawn(self._listen(question))
+            self._questions[other.name] = question
+
+    async def _listen(self, question: _Question) -> None:
+        """Hear one answer out, however long it takes; a failure is one too, and is raised by whoever takes it."""
+        try:
+            question.answer = await _fetch_held(question.provider, question.asked.height)
+        except Exception as error:  # noqa: BLE001  # raised here it would end the TaskGroup
+            question.answer = error
+        if question.wakes and self._spawn is not None:
+            self._source.wake()
+
+    async def _wait(self, patience_s: float) -> None:
+        tasks = [one.task for one in self._questions.values() if one.task is not None]
+        if tasks and patience_s:
+            await asyncio.wait(tasks, timeout=patience_s)
+
+    def _take(self, first: Provider) -> list[_Question]:
+        """Every question that was answered, once; `first`'s operator is no second voice."""
+        taken = [one for one in self._questions.values() if not one.is_open]
+        for question in taken:
+            del self._questions[question.provider.name]
+        for question in taken:
+            if isinstance(question.answer, ChainError):
+                self._source.report_failure(question.provider, question.answer)
+            elif question.answer is None:
+                self._source.report_failure(question.provider, Unreachable("was not heard out"))
+            elif isinstance(question.answer, Exception):
+                raise question.answer
+        return [one for one in taken if one.provider.operator != first.operator]
+
+    async def _our_hash(
+        self, record: ChainRecord, height: int, applied: Mapping[int, BlockHash]
+    ) -> BlockHash | None:
+        if height >= record.tip.height:
+            return record.tip.hash if height == record.tip.height else None
+        if height in applied:
+            return applied[height]
+        return (await self._store.load_hashes(record.chain, height, height)).get(height)
+
+
+@asynccontextmanager
+async def soon(provider: Provider, patience_s: float | None) -> AsyncIterator[None]:
+    """What is asked inside is answered in time, or the provider is `Unreachable`; None waits as the transport does."""
+    try:
+        async with nullcontext() if patience_s is None else asyncio.timeout(patience_s):
+            yield
+    except TimeoutError:
+        raise Unreachable(f"did not answer within {patience_s:g} s", provider=provider.name) from None
+
+
+async def _fetch_held(provider: Provider, height: int) -> BlockRef:
+    """The block it calls canonical at `height`, or its head where that is lower."""
+    try:
+        header = (await provider.fetch_headers(height, height))[0]
+    except Missing as missing:
+        header = (await provider.fetch_head_report()).head
+        if header.height >= height:
+            # It has come meanwhile: nothing was said about it.
+            raise missing from None
+    return BlockRef(header.height, header.hash)

@@ -207,6 +207,15 @@ async def load_recorded(pool: Pool, chain: ChainId, *, height_first: int, height
     return [decode_deposit(row) for row in rows]
 
 
+async def load_repeats_in(
+    pool: Pool, chain: ChainId, height_first: int, height_last: int
+) -> set[tuple[DepositId, BlockHash]]:
+    """Which deposits stand a second time in which of these blocks."""
+    async with storage_weather():
+        rows = await pool.fetch(_WORK["load_repeats_in"], chain, height_first, height_last)
+    return {(DepositId(row["deposit_id"]), BlockHash(row["block_hash"])) for row in rows}
+
+
 async def load_unsettled_page(
     conn: Connection, chain: ChainId, *, after: DepositId, limit: int
 ) -> list[Deposit]:

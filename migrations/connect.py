@@ -22,6 +22,8 @@ from tenacity import (
 
 from migrations.errors import DatabaseUnreachable, SchemaBehind, ServerTooOld
 from migrations.handles import Connection, Pool
+from migrations.pool import BoundedPool
+from migrations.pooler import check_sessions, refused_start
 from migrations.runner import pending
 
 SERVER_MAJOR_MIN = 14
@@ -34,6 +36,9 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 COMMAND_TIMEOUT_S = 65.0
 """The client gives up after the server should have: this one only catches a server that is gone."""
 CONNECT_TIMEOUT_S = 10.0
+ACQUIRE_TIMEOUT_S = 15.0
+"""Whoever waits for a connection of a pool waits no longer: above a connection's own making, so that a slow server is told
+from a pool in which nothing comes free. Steps begin again, and calls of the API end sooner (gateway.compose)."""
 FIRST_CONNECTION_PATIENCE_S = 30.0
 CONNECTIONS_KEPT_MIN = 2
 STATEMENTS_CACHED_MAX = 512
@@ -56,31 +61,53 @@ async def open_pool(
     application_name: str,
     patience_s: float = FIRST_CONNECTION_PATIENCE_S,
     resets: bool = True,
+    acquire_timeout_s: float = ACQUIRE_TIMEOUT_S,
 ) -> Pool:
     """A pool of at most `size` connections to a server and a schema this program can work with; the caller closes it.
 
     Retries the first connection for `patience_s`. Raises DatabaseUnreachable, ServerTooOld, SchemaBehind, SchemaNewer
     or another SchemaMismatch; what the server refuses for good (a wrong password) is asyncpg's own error. A connection
     that is given back is reset, by a statement of its own; without `resets` only an open transaction is rolled back, for
-    borrowers who leave nothing else behind (settings or locks of the session) and come many times a second.
+    borrowers who leave nothing else behind (settings or locks of the session) and come many times a second. Whoever waits
+    for a connection is told ConnectionsBusy after `acquire_timeout_s`.
     """
     conn = await connect(dsn, application_name=application_name, patience_s=patience_s)
     try:
         await check_schema(conn)
     finally:
         await conn.close()
-    return await asyncpg.create_pool(
+
+    async def reset(conn: Connection) -> None:
+        """What asyncpg asks before a connection goes back; it has ended a transaction left open before."""
+        if resets:
+            await conn.execute(conn.get_reset_query())
+        if not may_write(conn):
+            await pool.expire_connections()
+
+    pool = await BoundedPool(
         dsn,
+        acquire_timeout_s=acquire_timeout_s,
         min_size=min(CONNECTIONS_KEPT_MIN, size),
         max_size=size,
         init=set_codecs,
-        reset=None if resets else _reset_nothing,
+        reset=reset,
         **_options(application_name),
     )
+    return pool
 
 
-async def _reset_nothing(_conn: Connection) -> None:
-    """What asyncpg asks before a connection goes back; it has ended a transaction left open before."""
+def may_write(conn: Connection) -> bool:
+    """Whether the server takes writes from this session, as it said last: it tells every change by itself.
+
+    A session may stay read-only when the server is not any more, or be one with a server that was made a standby; so no pool
+    keeps any connection that was made before that was seen.
+    """
+    said = conn.get_settings()
+    return (
+        getattr(said, "in_hot_standby", "off")
+        == getattr(said, "default_transaction_read_only", "off")
+        == "off"
+    )
 
 
 async def connect(
@@ -91,7 +118,7 @@ async def connect(
 ) -> asyncpg.Connection[asyncpg.Record]:
     """One connection with the same limits and codecs as the pool's, whatever the schema; the caller closes it.
 
-    Raises DatabaseUnreachable after `patience_s`, and ServerTooOld.
+    Raises DatabaseUnreachable after `patience_s`, ServerTooOld, and PoolerBetween.
     """
     attempts = AsyncRetrying(
         retry=retry_if_exception_type(_NOT_YET),
@@ -109,6 +136,8 @@ async def connect(
             f"the database did not answer within {patience_s:g} s ({_describe(error)}): check that PostgreSQL runs, "
             "and `database.url`"
         ) from error
+    except asyncpg.ProtocolViolationError as error:
+        raise refused_start(error) from error
     major = conn.get_server_version().major
     if major < SERVER_MAJOR_MIN:
         await conn.close()
@@ -116,7 +145,12 @@ async def connect(
             f"the server is PostgreSQL {major}; at least {SERVER_MAJOR_MIN} is needed: upgrade it, or leave "
             "`database.url` empty to use the embedded one"
         )
-    await set_codecs(conn)
+    try:
+        await check_sessions(conn, lambda: asyncpg.connect(dsn, **_options(application_name)))
+        await set_codecs(conn)
+    except BaseException:
+        conn.terminate()
+        raise
     return conn
 
 

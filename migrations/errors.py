@@ -19,6 +19,10 @@ class ServerTooOld(DatabaseProblem):
     """The server is older than the oldest PostgreSQL this program is written for."""
 
 
+class PoolerBetween(DatabaseProblem):
+    """A connection pooler that gives us no session of our own stands between us and PostgreSQL."""
+
+
 class SchemaMismatch(DatabaseProblem):
     """The schema in the database is not the one this program was built with."""
 

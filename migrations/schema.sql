@@ -610,7 +610,10 @@ CREATE TABLE public.assets (
     start_height bigint NOT NULL,
     pending_start bigint,
     listed boolean DEFAULT true NOT NULL,
+    held_reason text,
+    held_from_height bigint,
     CONSTRAINT assets_decimals_check CHECK (((decimals >= 0) AND (decimals <= 255))),
+    CONSTRAINT assets_held CHECK (((held_reason IS NULL) = (held_from_height IS NULL))),
     CONSTRAINT assets_pending_start_check CHECK ((pending_start >= 0))
 );
 
@@ -647,6 +650,15 @@ CREATE TABLE public.blocks (
     applied_at timestamp with time zone NOT NULL,
     CONSTRAINT blocks_height_check CHECK ((height >= 0)),
     CONSTRAINT blocks_level_check CHECK ((level = ANY (ARRAY['full'::text, 'partial'::text, 'consistent'::text])))
+);
+
+CREATE TABLE public.calls_in_progress (
+    caller uuid NOT NULL,
+    path text NOT NULL,
+    key text NOT NULL,
+    claim uuid NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT calls_in_progress_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
 );
 
 CREATE TABLE public.chain_status (
@@ -712,6 +724,8 @@ CREATE TABLE public.delivery_attempts (
     outcome text NOT NULL,
     status_code smallint,
     excerpt bytea NOT NULL,
+    detail text DEFAULT ''::text NOT NULL,
+    CONSTRAINT delivery_attempts_detail_check CHECK ((length(detail) <= 200)),
     CONSTRAINT delivery_attempts_duration_ms_check CHECK ((duration_ms >= 0)),
     CONSTRAINT delivery_attempts_excerpt_check CHECK ((octet_length(excerpt) <= 4096)),
     CONSTRAINT delivery_attempts_number_check CHECK ((number >= 1)),
@@ -747,6 +761,26 @@ CREATE TABLE public.delivery_exceptions (
     CONSTRAINT delivery_exceptions_failures_check CHECK ((failures >= 0)),
     CONSTRAINT delivery_exceptions_sequence_check CHECK ((sequence >= 1)),
     CONSTRAINT delivery_exceptions_state_check CHECK ((state = ANY (ARRAY['sending'::text, 'retrying'::text, 'waiting'::text, 'exhausted'::text, 'covered'::text])))
+);
+
+CREATE TABLE public.deposit_conflicts (
+    chain text NOT NULL,
+    key bytea NOT NULL,
+    deposit_id uuid NOT NULL,
+    CONSTRAINT deposit_conflicts_key_check CHECK (((octet_length(key) >= 1) AND (octet_length(key) <= 255)))
+);
+
+CREATE TABLE public.deposit_repeats (
+    deposit_id uuid NOT NULL,
+    chain text NOT NULL,
+    height bigint NOT NULL,
+    block_hash bytea NOT NULL,
+    block_time timestamp with time zone NOT NULL,
+    tx_index integer NOT NULL,
+    log_index integer,
+    sender bytea,
+    amount_base_units numeric(78,0) NOT NULL,
+    noticed_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.deposits (
@@ -1153,6 +1187,9 @@ ALTER TABLE ONLY public.audit_trail
 ALTER TABLE ONLY public.blocks
     ADD CONSTRAINT blocks_pkey PRIMARY KEY (chain, height);
 
+ALTER TABLE ONLY public.calls_in_progress
+    ADD CONSTRAINT calls_in_progress_pkey PRIMARY KEY (caller, path, key);
+
 ALTER TABLE ONLY public.chain_status
     ADD CONSTRAINT chain_status_pkey PRIMARY KEY (chain);
 
@@ -1170,6 +1207,12 @@ ALTER TABLE ONLY public.delivery_attempts
 
 ALTER TABLE ONLY public.delivery_exceptions
     ADD CONSTRAINT delivery_exceptions_pkey PRIMARY KEY (endpoint_id, sequence);
+
+ALTER TABLE ONLY public.deposit_conflicts
+    ADD CONSTRAINT deposit_conflicts_pkey PRIMARY KEY (chain, key, deposit_id);
+
+ALTER TABLE ONLY public.deposit_repeats
+    ADD CONSTRAINT deposit_repeats_pkey PRIMARY KEY (deposit_id, height);
 
 ALTER TABLE ONLY public.deposits
     ADD CONSTRAINT deposits_pkey PRIMARY KEY (id);
@@ -1279,6 +1322,10 @@ CREATE UNIQUE INDEX delivery_exceptions_one_head ON public.delivery_exceptions U
 
 CREATE INDEX delivery_exceptions_waiting ON public.delivery_exceptions USING btree (endpoint_id, object_id, replay, sequence) WHERE (state = 'waiting'::text);
 
+CREATE INDEX deposit_conflicts_by_deposit ON public.deposit_conflicts USING btree (deposit_id);
+
+CREATE INDEX deposit_repeats_by_height ON public.deposit_repeats USING btree (chain, height);
+
 CREATE INDEX deposits_awaiting_depth ON public.deposits USING btree (chain, (((height + confirmations_required) - 1))) WHERE ((state = 'included'::text) AND (confirmed_by = 'depth'::text));
 
 CREATE INDEX deposits_awaiting_final ON public.deposits USING btree (chain, height) WHERE (state = ANY (ARRAY['included'::text, 'confirmed'::text]));
@@ -1292,8 +1339,6 @@ CREATE INDEX deposits_by_tx ON public.deposits USING btree (chain, tx_hash);
 CREATE INDEX deposits_in_blocks ON public.deposits USING btree (chain, height) WHERE (height IS NOT NULL);
 
 CREATE INDEX deposits_listing ON public.deposits USING btree (merchant_id, first_seen_at, id);
-
-CREATE INDEX deposits_off_chain ON public.deposits USING btree (chain, changed_at) WHERE (state = ANY (ARRAY['orphaned'::text, 'dropped'::text]));
 
 CREATE UNIQUE INDEX endpoint_keys_one_current ON public.endpoint_keys USING btree (endpoint_id) WHERE (valid_until IS NULL);
 
@@ -1339,6 +1384,18 @@ ALTER TABLE ONLY public.blocks
 
 ALTER TABLE ONLY public.delivery_exceptions
     ADD CONSTRAINT delivery_exceptions_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);
+
+ALTER TABLE ONLY public.deposit_conflicts
+    ADD CONSTRAINT deposit_conflicts_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
+
+ALTER TABLE ONLY public.deposit_conflicts
+    ADD CONSTRAINT deposit_conflicts_deposit_id_fkey FOREIGN KEY (deposit_id) REFERENCES public.deposits(id);
+
+ALTER TABLE ONLY public.deposit_repeats
+    ADD CONSTRAINT deposit_repeats_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
+
+ALTER TABLE ONLY public.deposit_repeats
+    ADD CONSTRAINT deposit_repeats_deposit_id_fkey FOREIGN KEY (deposit_id) REFERENCES public.deposits(id);
 
 ALTER TABLE ONLY public.deposits
     ADD CONSTRAINT deposits_address_id_fkey FOREIGN KEY (address_id) REFERENCES public.addresses(id);

@@ -52,6 +52,8 @@ _FORBIDDEN_V6 = tuple(
         "3fff::/20",  # documentation
     )
 )
+_UNSENDABLE = re.compile(r"[^!-~]|\\")
+"""Everything else goes over the wire as it was given."""
 _ISATAP = re.compile(rb"[\x00\x02]\x00\x5e\xfe")
 _NUMERIC_LABEL = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)")
 _NAME = re.compile(
@@ -81,10 +83,11 @@ def judge_url(
     """
     if len(url) > URL_LENGTH_MAX:
         return f"a URL has at most {URL_LENGTH_MAX} characters"
-    if not url.isascii() or any(character <= " " or character == "\x7f" for character in url):
-        return "a URL has no spaces, control or non-ASCII characters (write a name in its xn-- form)"
-    if "\\" in url:
-        return "a URL has no backslash"
+    if unsendable := _UNSENDABLE.search(url):
+        return (
+            f"character {unsendable.start() + 1}, U+{ord(unsendable[0]):04X}, cannot be sent as it is: "
+            "write it percent-encoded, and a name in its xn-- form"
+        )
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -121,14 +124,18 @@ def names_this_machine(host: str) -> bool:
         return False
 
 
+def is_numeric(host: str) -> bool:
+    """Whether resolvers may read this host as an IPv4 address, in whatever spelling; a name it is not."""
+    return _NUMERIC_LABEL.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
+
+
 def _judge_host(parts: SplitResult, *, allow_private_networks: bool) -> str | None:
     host = parts.hostname or ""
     if "[" in parts.netloc:
         if "%" in host:
             return "an address with a zone is not accepted"
         return None if allow_private_networks else _as_sentence(judge_address(host))
-    last_label = host.rstrip(".").rpartition(".")[2]
-    if _NUMERIC_LABEL.fullmatch(last_label):
+    if is_numeric(host):
         if not _is_canonical_v4(host):
             return "an IPv4 address is written as four decimal numbers"
         return None if allow_private_networks else _as_sentence(judge_address(host))

@@ -100,7 +100,7 @@ async def send_challenge(egress: Egress, challenge: Challenge, *, now: datetime)
         data={"challenge": challenge.text, "endpoint": {"id": encode_id("end", target.endpoint_id)}},
     )
     headers = target.headers_for(event_id, body, prev_sequence=None, now=now)
-    outcome = await egress.post(target.url, headers, body, now=now)
+    outcome = await egress.post(target.url, headers, body, now=now, owner=target.endpoint_id)
     return Reply(outcome, judge_echo(challenge.text, outcome))
 
 

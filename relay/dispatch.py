@@ -7,7 +7,6 @@ what one endpoint does next (`lane`), whose shards (`shards`), loading and chang
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,10 +19,11 @@ from relay.alerting import OnAlert
 from relay.hosts import Hosts
 from relay.lane import Lane
 from relay.metrics import RelayMetrics
-from relay.model import DueRow, EndpointState, Outcome, OutcomeKind, RowState, Send, Settlement
+from relay.model import DueRow, EndpointState, Outcome, RowState, Send, Settlement
 from relay.roster import Roster, Seat
 from relay.settings import RelaySettings
 from relay.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefused
+from relay.timers import Timers
 
 QUANTUM = 8
 """Attempts one lane may start before the next one has its turn."""
@@ -73,8 +73,7 @@ class Dispatcher:
         self._touched: dict[UUID, None] = {}
         self._runnable: dict[UUID, None] = {}
         self._dirty: dict[UUID, None] = {}
-        self._timers: list[tuple[datetime, UUID]] = []
-        self._timed: dict[UUID, datetime] = {}
+        self._timers = Timers(roster.seats)
         self._hosts = Hosts(settings.host_in_flight_max)
         self._share = max(1, int(settings.in_flight_max * settings.endpoint_share))
         self.cut_short = False  # the last round left something that may start
@@ -107,7 +106,6 @@ class Dispatcher:
     def forget_times(self) -> None:
         """The clock was set back: nobody waits for a moment that is further away than was meant."""
         self._timers.clear()
-        self._timed.clear()
         for seat in self._roster.seats.values():
             seat.lane.forget_times()
             self._dirty[seat.endpoint_id] = None
@@ -117,6 +115,9 @@ class Dispatcher:
         """Logs only grow: what was read before a wake-up does not undo it."""
         for merchant_id, sequence in heads.items():
             self._heads[merchant_id] = max(self._heads.get(merchant_id, 0), sequence)
+        if len(self._heads) > 2 * len(self._roster.merchants) + READ_EVENTS_MAX:  # most are not ours any more
+            ours = self._roster.merchants
+            self._heads = {merchant: head for merchant, head in self._heads.items() if merchant in ours}
 
     def _touch(self, endpoints: Iterable[UUID]) -> None:
         for endpoint_id in endpoints:
@@ -127,7 +128,7 @@ class Dispatcher:
     async def step_feed(self, now: datetime) -> list[Attempt]:
         """Read what the touched lanes want: events, due rows, replays. Returns probes, to be sent like any attempt."""
         await self._load_heads()
-        self._pop_timers(now)
+        self._touch(self._timers.pop_due(now))
         touched, self._touched = self._touched, {}
         try:
             return await self._feed(list(touched), now)
@@ -192,13 +193,6 @@ class Dispatcher:
             seat.endpoint_id, now=now, limit=REPLAY_BATCH, rows_max=REPLAY_ROWS_MAX
         )
         seat.lane.troubles.due_by(now)
-
-    def _pop_timers(self, now: datetime) -> None:
-        while self._timers and self._timers[0][0] <= now:
-            moment, endpoint_id = heapq.heappop(self._timers)
-            if self._timed.get(endpoint_id) == moment:
-                del self._timed[endpoint_id]
-            self._touched[endpoint_id] = None
 
     # --- sending ---------------------------------------------------------------------------------------------------
 
@@ -267,14 +261,12 @@ class Dispatcher:
 
     def _set_timer(self, seat: Seat, now: datetime) -> None:
         moment = seat.lane.opens_at(now)
-        known = self._timed.get(seat.endpoint_id)
-        if moment is not None and (known is None or moment < known):
-            self._timed[seat.endpoint_id] = moment
-            heapq.heappush(self._timers, (moment, seat.endpoint_id))
+        if moment is not None:
+            self._timers.set(seat.endpoint_id, moment)
 
     def next_moment(self) -> datetime | None:
         """When there is something to do without any news; None if never."""
-        return self._timers[0][0] if self._timers else None
+        return self._timers.next_moment
 
     @property
     def has_work(self) -> bool:
@@ -287,8 +279,8 @@ class Dispatcher:
         self._hosts.ended(attempt.host)
         self._call_next(attempt.host)
         self._metrics.note_attempt(outcome)
-        if outcome.kind is OutcomeKind.UNSENT:
-            self._on_alert("proxy-failed", {})
+        if outcome.alert:
+            self._on_alert(outcome.alert, {})
         lane = attempt.lane
         lane.finish(attempt.sequence, outcome, now, self._chance())
         endpoint_id = lane.config.endpoint_id

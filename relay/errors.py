@@ -45,6 +45,18 @@ class SequencePruned(RelayError):
         self.oldest_sequence = oldest_sequence
 
 
+class SequenceAhead(RelayError):
+    """The log does not reach so far: the caller has seen more of it than it holds (409), as after a restored backup."""
+
+    def __init__(self, head_sequence: int, log_epoch: int) -> None:
+        super().__init__(
+            f"the log ends at sequence {head_sequence} of epoch {log_epoch}: a backup was restored, or this place was never "
+            "in it; go on from the head, and take what you hold beyond it as not told"
+        )
+        self.head_sequence = head_sequence
+        self.log_epoch = log_epoch
+
+
 class SecretUnreadable(RelayError):
     """A sealed value cannot be opened: its key is not configured, or it was changed."""
 

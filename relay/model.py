@@ -7,7 +7,7 @@ event (`bodies`), the tables (`migrations/sql/0002_relay.sql`). Times are aware 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -127,7 +127,7 @@ class OutcomeKind(StrEnum):
     TLS_FAILED = "tls_failed"
     FORBIDDEN = "address_forbidden"  # the name leads to an address we do not call
     GARBLED = "invalid_response"  # not HTTP
-    UNSENT = "not_sent"  # the operator's proxy failed; says nothing about the endpoint, costs nothing
+    UNSENT = "not_sent"  # our own way out failed; says nothing about the endpoint, costs nothing
     INTERRUPTED = "interrupted"  # we stopped; the same
 
 
@@ -147,13 +147,22 @@ CONGESTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One attempt as it ended. `excerpt` is the first bytes of the answer, `retry_after_s` what it asked for."""
+    """One attempt as it ended. `excerpt` is the first bytes of the answer, `retry_after_s` what it asked for.
+
+    `detail` is a sentence for the merchant, `alert` a name for the operator: of what failed on our side.
+    """
 
     kind: OutcomeKind
     duration_ms: int
     status_code: int | None = None
     retry_after_s: int | None = None
     excerpt: bytes = b""
+    detail: str = ""
+    alert: str = ""
+
+    def lasting(self, duration_ms: int) -> Outcome:
+        """The same, with how long it took."""
+        return replace(self, duration_ms=duration_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +176,7 @@ class AttemptRow:
     outcome: OutcomeKind
     status_code: int | None
     excerpt: bytes
+    detail: str = ""
 
 
 class EndpointState(StrEnum):

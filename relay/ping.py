@@ -49,4 +49,4 @@ async def send_ping(
         data={"endpoint": {"id": encode_id("end", target.endpoint_id)}},
     )
     headers = target.headers_for(event_id, body, prev_sequence=None, now=now)
-    return await egress.post(target.url, headers, body, now=now)
+    return await egress.post(target.url, headers, body, now=now, owner=target.endpoint_id)

@@ -162,7 +162,13 @@ class RelayService:
         assert task is not None
         outcome = Outcome(OutcomeKind.INTERRUPTED, 0)
         try:
-            outcome = await self._egress.post(attempt.url, attempt.headers, attempt.body, now=utc_now())
+            outcome = await self._egress.post(
+                attempt.url,
+                attempt.headers,
+                attempt.body,
+                now=utc_now(),
+                owner=attempt.lane.config.endpoint_id,
+            )
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise
@@ -182,6 +188,8 @@ class RelayService:
                 await self._store.listen(self._take_notice, ready=self._worker.look_around)
             except StoreUnavailable as error:
                 _log.warning("relay-listener-lost", error=str(error))
+            except Exception:  # noqa: BLE001  # the worker looks around by itself; deliveries go on
+                _log.exception("relay-listener-broken")
             await asyncio.sleep(LISTEN_AGAIN_S)
 
     def _take_notice(self, channel: str, payload: str) -> None:
@@ -206,11 +214,17 @@ class RelayService:
     async def _run_challenges(self) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
-                with suppress(StoreUnavailable):  # the worker says so
-                    for challenge in await self._claim_challenges(CHALLENGES_MAX - len(self._asking)):
-                        task = group.create_task(self._ask(challenge))
-                        self._asking.add(task)
-                        task.add_done_callback(self._asking.discard)
+                try:
+                    claimed = await self._claim_challenges(CHALLENGES_MAX - len(self._asking))
+                except StoreUnavailable:
+                    claimed = []  # the worker says so
+                except Exception:  # noqa: BLE001  # as with housekeeping: deliveries go on
+                    _log.exception("relay-challenges-broken")
+                    claimed = []
+                for challenge in claimed:
+                    task = group.create_task(self._ask(challenge))
+                    self._asking.add(task)
+                    task.add_done_callback(self._asking.discard)
                 await asyncio.sleep(CHALLENGE_INTERVAL_S)
 
     async def _claim_challenges(self, room: int) -> list[Challenge]:
@@ -229,8 +243,8 @@ class RelayService:
     async def _ask(self, challenge: Challenge) -> None:
         try:
             reply = await send_challenge(self._egress, challenge, now=utc_now())
-            if reply.outcome.kind is OutcomeKind.UNSENT:
-                self._on_alert("proxy-failed", {})
+            if reply.outcome.alert:
+                self._on_alert(reply.outcome.alert, {})
             async with self._store.connection() as conn, conn.transaction():
                 await settle_challenge(conn, challenge, reply, now=utc_now())
         except StoreUnavailable:

@@ -120,7 +120,7 @@ async def _write_rows(conn: Connection, batch: Sequence[Settlement], now: dateti
     attempts = [
         (
             one.endpoint_id, attempt.sequence, attempt.number, attempt.started_at, attempt.duration_ms,
-            attempt.outcome, attempt.status_code, attempt.excerpt,
+            attempt.outcome, attempt.status_code, attempt.excerpt, attempt.detail,
         )
         for one in batch
         for attempt in one.attempts

@@ -165,6 +165,7 @@ class Troubles:
                 outcome=outcome.kind,
                 status_code=outcome.status_code,
                 excerpt=outcome.excerpt,
+                detail=outcome.detail,
             )
         )
         return replace(row, attempts=number)

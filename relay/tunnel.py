@@ -11,6 +11,7 @@ import asyncio
 import base64
 import re
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
@@ -142,13 +143,11 @@ class Tunnels:
             pass
         raise ProxyFailed
 
-    async def _find(self) -> list[str]:
+    async def _find(self) -> Sequence[str]:
         try:
             return [str(ip_address(self._proxy.host))]
         except ValueError:
-            return [
-                found["host"] for found in await self._resolver.resolve(self._proxy.host, self._proxy.port)
-            ]
+            return await self._resolver.resolve(self._proxy.host)
 
     async def _ask(self, sock: socket.socket, line: str, place: str, *, whole: bool = True) -> int:
         """Send one request without a body; the status of its answer. ProxyFailed for whatever is no answer.

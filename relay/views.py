@@ -63,7 +63,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
-    """One try. `excerpt` is the first 4 KiB of the answer."""
+    """One try. `excerpt` is the first 4 KiB of the answer, `detail` a sentence of ours or empty."""
 
     number: int
     started_at: datetime
@@ -71,6 +71,7 @@ class DeliveryAttempt:
     outcome: str
     status_code: int | None
     excerpt: bytes
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)

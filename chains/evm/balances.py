@@ -1,8 +1,8 @@
 """Balances of one node at one block: native coin and listed tokens.
 
 Asked by the block's hash, and only of a canonical block (EIP-1898).  A node
-that refuses the form is asked by height, with the block's hash in the same
-batch to tell whether the height still is that block.  What a balance proves is
+that refuses the form is asked by height, and for the block at that height
+before and after, to tell whether it still is that block.  What a balance proves is
 `indexer.balances`; what it should be is `ledger`.
 """
 
@@ -52,11 +52,11 @@ async def fetch_balances(
 async def _fetch_by_height(
     node: EvmNode, lane: Lane, wanted: Sequence[tuple[Address, Address | None]], block: BlockRef
 ) -> list[int]:
-    """Heights name forks, so the block at this one is asked for before and after."""
+    """Heights name forks, so the block at this one is asked for before and, apart, after."""
     place = hex(block.height)
     header = Call("eth_getBlockByNumber", (place, False))
-    calls = [header, *(_balance_call(*one, place) for one in wanted), header]
-    before, *outcomes, after = await node.ask(calls, lane)
+    before, *outcomes = await node.ask([header, *(_balance_call(*one, place) for one in wanted)], lane)
+    (after,) = await node.ask([header], lane)
     for outcome in (before, after):
         raw = expect_result(outcome)
         if is_null(raw) or decode_header(raw).hash != block.hash:

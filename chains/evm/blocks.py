@@ -10,17 +10,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from msgspec import Raw
 
-from chains.errors import Inconsistent, Missing, Refused
+from chains.errors import ChainError, Inconsistent, Missing
 from chains.evm.consistency import ConsistencyRules, check_block, rules_of_profile
 from chains.evm.decode import AssetIndex, compute_asset_index, decode_transfers
 from chains.evm.ledger import Completeness, compute_completeness, open_ledger
 from chains.evm.natives import BELIEVED_TYPES, TypeRules
-from chains.evm.node import Abilities, EvmNode, ReceiptsForm
+from chains.evm.node import Abilities, EvmNode
+from chains.evm.receipts import (
+    ReceiptsForm,
+    fetch_one_by_one,
+    is_form_refused,
+    is_without_receipts,
+    read_receipts,
+    receipts_call,
+)
 from chains.evm.rows import (
     HASH_TEXT_LENGTH,
     BlockDecoder,
@@ -30,16 +38,12 @@ from chains.evm.rows import (
     Verifier,
     compute_header,
     decode_block,
-    decode_receipt,
-    decode_receipts,
     encode_word,
-    is_quantity,
 )
 from chains.evm.traces import TRACE_METHOD, TRACE_OPTIONS, decode_trace
 from chains.evm.verify.profiles import PROFILES
 from chains.model import Block, BlockHash, Doubt, VerificationLevel, is_linked
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
-from chains.rpc.refusals import UnknownMethod
 from chains.rpc.throttle import Lane
 from chains.traits import ChainTraits
 
@@ -47,6 +51,7 @@ BATCH_BYTES_AIM = 8 * 1024 * 1024
 """Large enough that a round trip is cheap beside it, small enough to hold a few."""
 
 BATCH_BLOCKS_MAX = 32
+EMPTY_LIST = Raw(b"[]")
 
 TRANSFERS = "transfers"
 """What is in doubt where a block moved something that could not be counted."""
@@ -72,6 +77,21 @@ class _Rows:
     block: RawBlock
     receipts: RawReceipts
     trace: Raw | None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The answers about one block while they are completed; None where something was not asked for yet."""
+
+    block: RawBlock
+    receipts: RawReceipts | ChainError | None
+    trace: Outcome | None
+
+    def finish(self) -> _Rows:
+        """The complete answers."""
+        assert isinstance(self.receipts, list), "receipts are complete, or were raised for"
+        assert not isinstance(self.trace, ChainError), "a refused trace was raised for"
+        return _Rows(self.block, self.receipts, self.trace)
 
 
 def believe_consistent(_block: RawBlock, _receipts: RawReceipts) -> Verdict:
@@ -132,10 +152,11 @@ async def _fetch_heights(
         window = range(height, min(height + _window_blocks(node.abilities), height_last + 1))
         texts = [hex(one) for one in window]
         for text, rows in zip(texts, await _fetch_rows(node, lane, reading, texts), strict=True):
-            if not is_quantity(rows.block.number, int(text, 16)):
-                raise Inconsistent(f"answered height {text} with {rows.block.number[:20]!r}")
+            header = compute_header(rows.block)
+            if header.height != int(text, 16):
+                raise Inconsistent(f"answered height {text} with block {header.height}")
             if _is_mixed(rows):
-                blocks += await fetch_by_hash(node, lane, reading, [compute_header(rows.block).hash])
+                blocks += await fetch_by_hash(node, lane, reading, [header.hash])
             else:
                 blocks.append(_read_block(node, reading, None, rows))
             await asyncio.sleep(0)
@@ -143,108 +164,103 @@ async def _fetch_heights(
     return blocks
 
 
+async def fetch_checked_rows(
+    node: EvmNode, lane: Lane, reading: Reading, block_hash: BlockHash
+) -> tuple[RawBlock, RawReceipts]:
+    """One block's rows with their JSON, after the checks that every block goes through."""
+    text = encode_word(block_hash)
+    (rows,) = await _fetch_rows(
+        node, lane, replace(reading, traits=replace(reading.traits, traces=False)), [text]
+    )
+    _check_rows(reading, text, rows)
+    return rows.block, rows.receipts
+
+
 async def _fetch_rows(node: EvmNode, lane: Lane, reading: Reading, references: Sequence[str]) -> list[_Rows]:
-    """The raw rows of blocks named by hash or by height, learning the node's ways."""
-    rows: list[_Rows] | None = None
-    while rows is None:
-        try:
-            if node.abilities.receipts is ReceiptsForm.BY_TRANSACTION:
-                rows = await _fetch_rows_by_transaction(node, lane, reading, references)
-            else:
-                rows = await _fetch_rows_by_block(node, lane, reading, references)
-        except _OtherReceiptsForm as other:
-            node.abilities.receipts = other.form
-    if not reading.traits.traces or all(one.trace is not None for one in rows):
-        return rows
-    traces = await _fetch_traces(node, lane, [one.block for one in rows])
-    return [_Rows(one.block, one.receipts, trace) for one, trace in zip(rows, traces, strict=True)]
-
-
-class _OtherReceiptsForm(Exception):
-    """The node gives receipts another way."""
-
-    def __init__(self, form: ReceiptsForm) -> None:
-        super().__init__(form)
-        self.form = form
-
-
-async def _fetch_rows_by_block(
-    node: EvmNode, lane: Lane, reading: Reading, references: Sequence[str]
-) -> list[_Rows]:
-    """One batch: for each block itself, its receipts and, by hash, its trace."""
+    """The raw rows of blocks named by hash or by height: one batch, and what it left open."""
     by_hash = len(references[0]) == HASH_TEXT_LENGTH
-    form = node.abilities.receipts
-    as_object = by_hash and form is ReceiptsForm.BY_OBJECT
+    form = node.abilities.receipts.choose_form()
     calls: list[Call] = []
     for reference in references:
-        receipts_of = {"blockHash": reference} if as_object else reference
-        calls += [_block_call(reference), Call("eth_getBlockReceipts", (receipts_of,))]
+        calls.append(_block_call(reference))
+        if form is not ReceiptsForm.BY_TRANSACTION:
+            calls.append(receipts_call(form, reference, by_hash=by_hash))
         if reading.traits.traces and by_hash:
             calls.append(_trace_call(reference))
-    outcomes = await node.ask(calls, lane)
+    outcomes = await node.ask(calls, lane, patient=True)
     width = len(calls) // len(references)
-    rows: list[_Rows] = []
+    drafts: list[_Draft] = []
     for position, reference in enumerate(references):
-        block, receipts, *trace = outcomes[position * width : (position + 1) * width]
-        raw_block = _expect(block, "block", reference)
-        _check_receipts_form(receipts, form, by_hash=by_hash)
-        raw_receipts = _expect(receipts, "receipts of block", reference)
-        raw_trace = _expect(trace[0], "trace of block", reference) if trace else None
-        _note_size(node.abilities, raw_block, raw_receipts)
-        decoded = decode_block(raw_block, reading.rows)
-        decoded.receipts_raw = (raw_receipts,)
-        rows.append(_Rows(decoded, decode_receipts(raw_receipts), raw_trace))
+        raw_block, *others = outcomes[position * width : (position + 1) * width]
+        block = decode_block(_expect(raw_block, describe_block(node, reference)), reading.rows)
+        receipts: RawReceipts | ChainError | None = None
+        if form is not ReceiptsForm.BY_TRANSACTION:
+            receipts = read_receipts(others.pop(0), block, reading.rules)
+        drafts.append(_Draft(block, receipts, others[0] if others else None))
+    await _complete_receipts(
+        node, lane, reading, drafts, may_reshape=by_hash and form is ReceiptsForm.BY_HASH
+    )
+    await _complete_traces(node, lane, reading, drafts)
+    rows = [draft.finish() for draft in drafts]
+    for one in rows:
+        _note_size(node.abilities, one)
     return rows
 
 
-async def _fetch_rows_by_transaction(
-    node: EvmNode, lane: Lane, reading: Reading, references: Sequence[str]
-) -> list[_Rows]:
-    """For nodes without `eth_getBlockReceipts`: the blocks, then each receipt."""
-    outcomes = await node.ask([_block_call(reference) for reference in references], lane)
-    blocks = [
-        decode_block(_expect(outcome, "block", reference), reading.rows)
-        for outcome, reference in zip(outcomes, references, strict=True)
-    ]
-    hashes = [transaction.hash for block in blocks for transaction in block.transactions]
-    calls = [Call("eth_getTransactionReceipt", (text,)) for text in hashes]
-    answers = zip(hashes, await node.ask(calls, lane) if calls else (), strict=True)
-    raw_receipts = [_expect(answer, "receipt of", text) for text, answer in answers]
-    rows: list[_Rows] = []
-    for block in blocks:
-        count = len(block.transactions)
-        block.receipts_raw = tuple(raw_receipts[:count])
-        rows.append(_Rows(block, [decode_receipt(raw) for raw in block.receipts_raw], None))
-        raw_receipts = raw_receipts[count:]
-    return rows
+async def _complete_receipts(
+    node: EvmNode, lane: Lane, reading: Reading, drafts: Sequence[_Draft], *, may_reshape: bool
+) -> None:
+    """Receipts that were refused while their block is there, by another way of the same node."""
+    way = node.abilities.receipts
+    for draft in drafts:
+        if not isinstance(draft.receipts, list) and is_without_receipts(reading.rules, draft.block):
+            draft.receipts, draft.block.receipts_raw = [], (EMPTY_LIST,)
+    lacking = [draft for draft in drafts if not isinstance(draft.receipts, list)]
+    refusals = [draft.receipts for draft in lacking if isinstance(draft.receipts, ChainError)]
+    if any(isinstance(draft.receipts, list) and draft.receipts for draft in drafts):
+        way.note_given()
+    if not lacking:
+        return
+    if may_reshape and any(is_form_refused(refusal) for refusal in refusals):
+        calls = [receipts_call(ReceiptsForm.BY_OBJECT, draft.block.hash, by_hash=True) for draft in lacking]
+        for draft, outcome in zip(lacking, await node.ask(calls, lane, patient=True), strict=True):
+            draft.receipts = read_receipts(outcome, draft.block, reading.rules)
+        if all(isinstance(draft.receipts, list) for draft in lacking):
+            way.form = ReceiptsForm.BY_OBJECT
+            return
+    found = await fetch_one_by_one(node, lane, reading.rules, [draft.block for draft in lacking])
+    for draft, receipts in zip(lacking, found, strict=True):
+        draft.receipts = receipts
+        way.note_block_by_transaction()
+    if refusals:
+        way.note_refused(refusals[0])
 
 
-async def _fetch_traces(node: EvmNode, lane: Lane, blocks: Sequence[RawBlock]) -> list[Raw]:
-    outcomes = await node.ask([_trace_call(block.hash) for block in blocks], lane)
-    return [
-        _expect(outcome, "trace of block", block.hash)
-        for outcome, block in zip(outcomes, blocks, strict=True)
-    ]
+async def _complete_traces(node: EvmNode, lane: Lane, reading: Reading, drafts: Sequence[_Draft]) -> None:
+    """The traces of blocks in which something ran; nothing moved in the others, whether traced or not."""
+    if not reading.traits.traces:
+        return
+    for draft in drafts:
+        if not draft.block.transactions and not _is_answered(draft.trace):
+            draft.trace = EMPTY_LIST
+    untraced = [draft for draft in drafts if draft.trace is None]
+    if untraced:
+        calls = [_trace_call(draft.block.hash) for draft in untraced]
+        for draft, outcome in zip(untraced, await node.ask(calls, lane, patient=True), strict=True):
+            draft.trace = outcome
+    for draft in drafts:
+        assert draft.trace is not None, "every block with transactions was asked for"
+        draft.trace = _expect(draft.trace, f"trace of block {draft.block.hash}")
 
 
-def _check_receipts_form(outcome: Outcome, form: ReceiptsForm, *, by_hash: bool) -> None:
-    """Turn a refusal of the way receipts were asked for into the next way to ask."""
-    if isinstance(outcome, UnknownMethod):
-        raise _OtherReceiptsForm(ReceiptsForm.BY_TRANSACTION)
-    if type(outcome) is Refused and "-32602" in outcome.detail and by_hash:
-        if form is ReceiptsForm.BY_HASH:
-            raise _OtherReceiptsForm(ReceiptsForm.BY_OBJECT)
-        raise _OtherReceiptsForm(ReceiptsForm.BY_TRANSACTION)
+def _is_answered(outcome: Outcome | None) -> bool:
+    return isinstance(outcome, Raw) and not is_null(outcome)
 
 
 def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: _Rows) -> Block:
     """Check the rows of one block, then say what moved in it."""
     block, receipts = rows.block, rows.receipts
-    check_block(reading.rules, asked_hash, block, receipts)
-    try:
-        verdict = reading.verifier(block, receipts)
-    except (ValueError, KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
-        raise Inconsistent(f"block {block.hash} cannot be verified: {error}") from error
+    verdict = _check_rows(reading, asked_hash, rows)
     block.raw, block.receipts_raw = Raw(), ()
     trace = None if rows.trace is None else decode_trace(rows.trace, block, receipts)
     inner_moves = () if trace is None else trace.moves
@@ -263,6 +279,22 @@ def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: _
     )
 
 
+def describe_block(node: EvmNode, reference: str) -> str:
+    """A block that is not held: at a height below the node's own head that is a hole, not lag."""
+    if len(reference) == HASH_TEXT_LENGTH or int(reference, 16) > node.head_height:
+        return f"block {reference}"
+    return f"block {int(reference, 16)}, though it claims the head {node.head_height}"
+
+
+def _check_rows(reading: Reading, asked_hash: str | None, rows: _Rows) -> Verdict:
+    block, receipts = rows.block, rows.receipts
+    check_block(reading.rules, asked_hash, block, receipts)
+    try:
+        return reading.verifier(block, receipts)
+    except (ValueError, KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
+        raise Inconsistent(f"block {block.hash} cannot be verified: {error}") from error
+
+
 def _is_mixed(rows: _Rows) -> bool:
     """Whether receipts asked for by height belong to another fork's block."""
     return any(receipt.block_hash != rows.block.hash for receipt in rows.receipts[:1])
@@ -277,10 +309,10 @@ def _trace_call(block_hash: str) -> Call:
     return Call(TRACE_METHOD, (block_hash, TRACE_OPTIONS))
 
 
-def _expect(outcome: Outcome, what: str, reference: str) -> Raw:
+def _expect(outcome: Outcome, what: str) -> Raw:
     raw = expect_result(outcome)
     if is_null(raw):
-        raise Missing(f"does not hold the {what} {reference}")
+        raise Missing(f"does not hold the {what}")
     return raw
 
 
@@ -288,8 +320,11 @@ def _window_blocks(abilities: Abilities) -> int:
     return max(1, min(BATCH_BLOCKS_MAX, int(BATCH_BYTES_AIM / abilities.block_bytes_usual)))
 
 
-def _note_size(abilities: Abilities, *answers: Raw) -> None:
+def _note_size(abilities: Abilities, rows: _Rows) -> None:
     # Quick to believe in larger blocks, slow to believe in smaller ones.
+    answers = [rows.block.raw, *rows.block.receipts_raw]
+    if rows.trace is not None:
+        answers.append(rows.trace)
     size_bytes = max(1024, sum(memoryview(answer).nbytes for answer in answers))
     weight = 0.5 if size_bytes > abilities.block_bytes_usual else 0.05
     abilities.block_bytes_usual += weight * (size_bytes - abilities.block_bytes_usual)

@@ -18,18 +18,21 @@ import structlog
 import websockets.asyncio.client as ws
 from msgspec import Struct
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from chains.rpc.transport import Endpoint
 
 SILENCE_MIN_S = 10.0
 SILENCE_BLOCKS = 3
-HINT_SPACING_S = 0.02
-"""A provider that floods us is read slowly; its queue is its own problem."""
+MESSAGE_SPACING_S = 0.02
+"""A provider that floods us, with heads or anything else, is read slowly; its queue is its own problem."""
 
 MESSAGE_BYTES_MAX = 1024 * 1024
 OPEN_DEADLINE_S = 10.0
 CLOSE_DEADLINE_S = 1.0
+PING_EVERY_S = 20.0
+"""What stands between forgets a connection without traffic; a chain may be slower than that."""
+
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 30.0
 STEADY_S = 10.0
@@ -49,8 +52,12 @@ class HeadsLost(Exception):
 
 
 class _Head(Struct, gc=False):
-    number: str | None = None
+    """What tells heads apart: a hash, else a height; some nodes wrap them in `header`."""
+
+    number: str | int | None = None
     hash: str | None = None
+    header: _Head | None = None
+    topics: msgspec.Raw | None = None
 
 
 class _Params(Struct, gc=False):
@@ -88,6 +95,7 @@ class HeadWatch:
     ) -> None:
         self.subscribed_to = ""
         self.hints_count = 0
+        self.last_trouble = ""
         self._endpoints = list(endpoints)
         self._on_hint = on_hint
         self._silence_s = silence_s or max(SILENCE_BLOCKS * block_time_s, SILENCE_MIN_S)
@@ -114,6 +122,7 @@ class HeadWatch:
         try:
             await self._listen(endpoint)
         except HeadsLost as lost:
+            self.last_trouble = str(lost)
             if not self._is_lost:
                 self._log.warning("heads-lost", provider=endpoint.host, reason=str(lost))
             self._is_lost = True
@@ -130,16 +139,20 @@ class HeadWatch:
                 open_timeout=OPEN_DEADLINE_S,
                 close_timeout=CLOSE_DEADLINE_S,
                 max_size=MESSAGE_BYTES_MAX,
+                ping_interval=PING_EVERY_S,
+                ping_timeout=None,  # some never answer pings; silence is judged by heads
                 proxy=None,
                 logger=_SILENT,
             ) as connection:
                 await connection.send(_SUBSCRIBE)
                 await self._hear(endpoint, connection)
-        except (WebSocketException, OSError, TimeoutError, ValueError) as error:
+        except InvalidStatus as error:
+            raise HeadsLost(f"HTTP {error.response.status_code} instead of a websocket") from None
+        except (WebSocketException, OSError, TimeoutError, ValueError, EOFError) as error:
             raise HeadsLost(type(error).__name__) from None
 
     async def _hear(self, endpoint: Endpoint, connection: ws.ClientConnection) -> None:
-        hash_before: str | None = None
+        head_before: str | None = None
         deadline_s = self._clock() + self._silence_s
         while True:
             try:
@@ -148,14 +161,13 @@ class HeadWatch:
             except TimeoutError:
                 raise HeadsLost(f"no head for {self._silence_s:g} s") from None
             head = read_head(message)
-            if head is None or head == hash_before:
-                continue
-            hash_before = head
-            deadline_s = self._clock() + self._silence_s
-            self._note_subscribed(endpoint)
-            self.hints_count += 1
-            self._on_hint()
-            await asyncio.sleep(HINT_SPACING_S)
+            if head is not None and head != head_before:
+                head_before = head
+                deadline_s = self._clock() + self._silence_s
+                self._note_subscribed(endpoint)
+                self.hints_count += 1
+                self._on_hint()
+            await asyncio.sleep(MESSAGE_SPACING_S)
 
     def _note_subscribed(self, endpoint: Endpoint) -> None:
         self.subscribed_to = endpoint.host
@@ -165,7 +177,7 @@ class HeadWatch:
 
 
 def read_head(message: str | bytes) -> str | None:
-    """The hash a newHeads notification names; None for any other message.
+    """What a newHeads notification names, a hash or else a height; None for any other message.
 
     Raises `HeadsLost` when the node refuses the subscription.
     """
@@ -177,4 +189,8 @@ def read_head(message: str | bytes) -> str | None:
         raise HeadsLost("refuses to subscribe")
     if parsed.method != "eth_subscription" or parsed.params is None or parsed.params.result is None:
         return None
-    return parsed.params.result.hash
+    told = parsed.params.result
+    head = told.header or told
+    if told.topics is not None or (head.hash is None and head.number is None):
+        return None
+    return head.hash or str(head.number)

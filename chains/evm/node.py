@@ -1,9 +1,8 @@
 """One EVM endpoint: its connections, budget, abilities and proven identity.
 
-`ask` sends calls in batches the node can take and gives one outcome a call;
-before and after, the node proves that it serves the pinned network.  What to
-ask and what the answers mean is `chains.evm.provider`; who is asked is
-`chains.evm.source`.
+`ask` gives one outcome a call (`chains.rpc.batches`); before and after, the
+node proves that it serves the pinned network.  What to ask and what the
+answers mean is `chains.evm.provider`; who is asked is `chains.evm.source`.
 """
 
 from __future__ import annotations
@@ -11,73 +10,62 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 
 import msgspec
 from msgspec import Raw
 
-from chains.errors import ChainError, Inconsistent, Refused, Throttled, WrongNetwork
+from chains.errors import ChainError, Inconsistent, Refused, Throttled, Unreachable, WrongNetwork
+from chains.evm.receipts import ReceiptsWay
 from chains.evm.rows import decode_header, encode_word, parse_quantity
-from chains.model import BlockHash
-from chains.rpc.jsonrpc import Call, Outcome, decode_batch, encode_batch, expect_result, is_null
-from chains.rpc.refusals import NoBatches, TooLarge
+from chains.model import BlockHash, BlockRef
+from chains.rpc.batches import Batches
+from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.throttle import Budget, Lane
 from chains.rpc.transport import HttpTransport
-
-BATCH_CALLS_MAX = 100
-"""Geth's own default limit is 1,000; hosted nodes allow 100 or fewer."""
-
-WIDEN_AFTER_BATCHES = 200
-"""One refusal may have been a bad day; one in so many batches costs nothing."""
 
 IDENTITY_MAX_AGE_S = 60.0
 """How long an identity is believed on one connection without asking again."""
 
 
-class ReceiptsForm(StrEnum):
-    """How a node gives the receipts of a block; learnt at the first refusal."""
-
-    BY_HASH = "eth_getBlockReceipts(hash)"
-    BY_OBJECT = "eth_getBlockReceipts({blockHash})"
-    BY_TRANSACTION = "eth_getTransactionReceipt"
-
-
 @dataclass(slots=True)
 class Abilities:
-    """What a node turned out to be able to do."""
+    """What a node turned out to be able to do; how much at once is `Batches`' to know."""
 
-    batch_calls_max: int = BATCH_CALLS_MAX
-    receipts: ReceiptsForm = ReceiptsForm.BY_HASH
+    receipts: ReceiptsWay = field(default_factory=ReceiptsWay)
     state_by_hash: bool = True
     block_bytes_usual: float = 256 * 1024
-    full_batches_taken: int = 0
-
-    def narrow(self, calls_max: int) -> None:
-        """The node, or our own limit, refused a batch larger than this."""
-        self.batch_calls_max = max(1, calls_max)
-        self.full_batches_taken = 0
-
-    def note_taken(self, calls_count: int) -> None:
-        """A batch went through; after many full ones a larger one is tried again."""
-        if calls_count < self.batch_calls_max or self.batch_calls_max >= BATCH_CALLS_MAX:
-            return
-        self.full_batches_taken += 1
-        if self.full_batches_taken >= WIDEN_AFTER_BATCHES:
-            self.batch_calls_max = min(BATCH_CALLS_MAX, 2 * self.batch_calls_max)
-            self.full_batches_taken = 0
 
 
 @dataclass(slots=True)
 class NetworkPin:
     """The network every node of a chain must serve, shared among them.
 
-    While `genesis_hash` is None a node is held to what it showed itself: the
-    first to answer must not decide for the others.
+    `identity` names the block that tells it, where the operator chose another
+    than block 0.  While no hash is known a node is held to what it showed
+    itself: the first to answer must not decide for the others.
     """
 
     chain_number: int
+    identity: BlockRef | None = None
     genesis_hash: BlockHash | None = None
+
+    @property
+    def height(self) -> int:
+        """The height of the block that is compared."""
+        return 0 if self.identity is None else self.identity.height
+
+    @property
+    def hash(self) -> BlockHash | None:
+        """What it must be: as configured, else as pinned."""
+        return self.genesis_hash if self.identity is None else self.identity.hash
+
+
+class NoIdentity(Refused):
+    """The node does not serve the block that tells its network: another one must be configured."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f'{detail}; name another with `identity = {{ height = …, hash = "0x…" }}`')
 
 
 class EvmNode:
@@ -98,6 +86,8 @@ class EvmNode:
         self.budget = budget
         self.pin = pin
         self.abilities = Abilities()
+        self.batches = Batches(transport, budget, clock=clock)
+        self.head_height = -1
         self._transport = transport
         self._clock = clock
         self._genesis_hash: BlockHash | None = None
@@ -105,33 +95,38 @@ class EvmNode:
         self._identified_at = 0.0
         self._identity_lock = asyncio.Lock()
 
+    @property
+    def batch_calls_max(self) -> int:
+        """How many calls it takes at once, as far as is known."""
+        return min(self.batches.size.calls_max, self.budget.batch_calls_max)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.close()
 
     async def ask(
-        self, calls: Sequence[Call], lane: Lane, *, deadline_s: float | None = None
+        self, calls: Sequence[Call], lane: Lane, *, deadline_s: float | None = None, patient: bool = False
     ) -> list[Outcome]:
         """One outcome a call, all from this node on its proven network.
 
-        Raises what made the whole exchange fail; refusals of single calls are
-        outcomes.  Batches are split where the node or our limits ask for it.
+        Raises what made every exchange fail; refusals of single calls are
+        outcomes.  How calls are split, and what `patient` is, say `Batches`.
         """
         try:
-            await self._ensure_identity(lane)
-            outcomes = await self._ask_in_parts(calls, lane, deadline_s)
+            await self._ensure_identity(lane, patient=patient)
+            outcomes = await self.batches.ask(calls, lane, deadline_s=deadline_s, patient=patient)
             # A connection made meanwhile may lead to another machine.
-            await self._ensure_identity(lane)
+            await self._ensure_identity(lane, patient=patient)
         except ChainError as error:
             self.forget_identity()
-            raise name_provider(error, self.name) from None
+            raise self._name(error) from None
         for outcome in outcomes:
             if isinstance(outcome, ChainError):
-                name_provider(outcome, self.name)
+                self._name(outcome)
         return outcomes
 
     async def fetch_genesis_hash(self, lane: Lane) -> BlockHash:
-        """The hash of block 0, asked anew."""
+        """The hash of the block that tells the network, block 0 unless configured otherwise; asked anew."""
         self.forget_identity()
         await self._ensure_identity(lane)
         assert self._genesis_hash is not None, "an identified node has said its genesis"
@@ -143,59 +138,26 @@ class EvmNode:
 
     def check_chain_number(self, raw: Raw) -> None:
         """Compare an `eth_chainId` answer with the pin; raises `WrongNetwork`."""
-        number = parse_quantity(_decode_text(raw))
+        number = _decode_number(raw)
         if number != self.pin.chain_number:
             self.forget_identity()
             raise WrongNetwork(f"serves chain {number}, not {self.pin.chain_number}", provider=self.name)
 
-    async def _ask_in_parts(
-        self, calls: Sequence[Call], lane: Lane, deadline_s: float | None = None
-    ) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        position = 0
-        while position < len(calls):
-            size = min(self.abilities.batch_calls_max, self.budget.batch_calls_max)
-            part = calls[position : position + size]
-            try:
-                outcomes += await self._ask_once(part, lane, deadline_s)
-            except (NoBatches, TooLarge) as error:
-                if len(part) == 1:
-                    raise
-                self.abilities.narrow(1 if isinstance(error, NoBatches) else len(part) // 2)
-                continue
-            self.abilities.note_taken(len(part))
-            position += len(part)
-        return outcomes
+    def _name(self, error: ChainError) -> ChainError:
+        if not error.provider:
+            error.detail = self._transport.redact(error.detail)
+        return name_provider(error, self.name)
 
-    async def _ask_once(self, calls: Sequence[Call], lane: Lane, deadline_s: float | None) -> list[Outcome]:
-        body = encode_batch(calls)
-        async with self.budget.admit(lane, len(calls)):
-            began = self._clock()
-            try:
-                answer = await self._transport.post(body, deadline_s=deadline_s)
-                outcomes = decode_batch(answer, calls)
-            except Throttled:
-                self.budget.record_throttled()
-                raise
-            duration_s = self._clock() - began
-        throttled = next((one for one in outcomes if isinstance(one, Throttled)), None)
-        if throttled is not None:
-            self.budget.record_throttled()
-            raise throttled
-        self.budget.record_success(duration_s, len(calls))
-        return outcomes
-
-    async def _ensure_identity(self, lane: Lane) -> None:
+    async def _ensure_identity(self, lane: Lane, *, patient: bool = False) -> None:
         if self._is_identified():
             return
         async with self._identity_lock:
             if self._is_identified():
                 return
-            chain_id, genesis = await self._ask_in_parts(
-                (Call("eth_chainId"), Call("eth_getBlockByNumber", ("0x0", False))), lane
-            )
+            calls = (Call("eth_chainId"), Call("eth_getBlockByNumber", (hex(self.pin.height), False)))
+            chain_id, genesis = await self.batches.ask(calls, lane, patient=patient)
             self.check_chain_number(expect_result(chain_id))
-            self._check_genesis(expect_result(genesis))
+            self._check_genesis(genesis)
             self._identified_on = self._transport.connections_opened
             self._identified_at = self._clock()
 
@@ -205,18 +167,22 @@ class EvmNode:
             and self._clock() - self._identified_at < IDENTITY_MAX_AGE_S
         )
 
-    def _check_genesis(self, raw: Raw) -> None:
-        if is_null(raw):
-            raise Refused("does not serve its genesis block")
-        genesis = decode_header(raw)
-        if genesis.height != 0:
-            raise Inconsistent(f"answered block 0 with block {genesis.height}")
-        expected = self.pin.genesis_hash or self._genesis_hash
-        if expected is not None and genesis.hash != expected:
-            raise WrongNetwork(
-                f"has the genesis block {encode_word(genesis.hash)}, not {encode_word(expected)}"
-            )
-        self._genesis_hash = genesis.hash
+    def _check_genesis(self, outcome: Outcome) -> None:
+        height = self.pin.height
+        if isinstance(outcome, Unreachable | Throttled | Inconsistent):
+            raise outcome
+        if isinstance(outcome, ChainError):
+            raise NoIdentity(f"does not serve block {height}, which tells its network: {outcome.detail}")
+        if is_null(outcome):
+            raise NoIdentity(f"does not hold block {height}, which tells its network")
+        shown = decode_header(outcome)
+        if shown.height != height:
+            raise NoIdentity(f"answers block {height}, which tells its network, with block {shown.height}")
+        expected = self.pin.hash or self._genesis_hash
+        if expected is not None and shown.hash != expected:
+            what = "the genesis block" if height == 0 else f"at height {height} the block"
+            raise WrongNetwork(f"has {what} {encode_word(shown.hash)}, not {encode_word(expected)}")
+        self._genesis_hash = shown.hash
 
 
 def name_provider(error: ChainError, provider: str) -> ChainError:
@@ -227,8 +193,10 @@ def name_provider(error: ChainError, provider: str) -> ChainError:
     return error
 
 
-def _decode_text(raw: Raw) -> str:
+def _decode_number(raw: Raw) -> int:
+    """A quantity, as hex text or, as some write it, as a number."""
     try:
-        return msgspec.json.decode(raw, type=str)
+        found = msgspec.json.decode(raw, type=str | int)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise Inconsistent("not a text where a quantity was due") from None
+        raise Inconsistent("not a quantity where its chain id was due") from None
+    return found if isinstance(found, int) else parse_quantity(found)

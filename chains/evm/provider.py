@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from chains.errors import ChainError, Inconsistent, Missing, Throttled
 from chains.evm.balances import fetch_balances
-from chains.evm.blocks import Reading, fetch_by_hash, fetch_by_height
+from chains.evm.blocks import Reading, describe_block, fetch_by_hash, fetch_by_height
 from chains.evm.node import EvmNode, name_provider
+from chains.evm.proof import fetch_deposit_proof
 from chains.evm.rows import decode_header
 from chains.evm.story import fetch_story
 from chains.model import (
@@ -21,10 +22,12 @@ from chains.model import (
     Block,
     BlockHash,
     BlockRef,
+    DepositProof,
     Header,
     HeadReport,
     TransactionStory,
     TxHash,
+    Unprovable,
 )
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.throttle import Lane
@@ -32,6 +35,9 @@ from chains.traits import FinalByTag
 
 HEAD_DEADLINE_S = 10.0
 """A head that takes longer is no news; whole blocks may (`transport`)."""
+
+OPINION_HEADERS_MAX = 8
+"""Few headers are an opinion, for which nobody waits; many are a search, which a refused rate should not undo."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +82,7 @@ class EvmProvider:
                 raise Missing("does not know its newest block")
             finality = dict(zip(tags[1:], map(_read_tag, others), strict=True))
             report = HeadReport(decode_header(raw), finality.get("safe"), finality.get("finalized"))
+            self.node.head_height = report.head.height
             self.on_head(self.name, report.head.height)
             return report
 
@@ -83,8 +90,11 @@ class EvmProvider:
         heights = range(height_first, height_last + 1)
         calls = [Call("eth_getBlockByNumber", (hex(height), False)) for height in heights]
         with self._blamed():
-            outcomes = await self.node.ask(calls, self.lane) if calls else []
-            return [_read_header(height, outcome) for height, outcome in zip(heights, outcomes, strict=True)]
+            patient = len(calls) > OPINION_HEADERS_MAX
+            outcomes = await self.node.ask(calls, self.lane, patient=patient) if calls else []
+            return [
+                self._read_header(height, outcome) for height, outcome in zip(heights, outcomes, strict=True)
+            ]
 
     async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:
         with self._blamed():
@@ -96,6 +106,10 @@ class EvmProvider:
         with self._blamed():
             return await fetch_balances(self.node, self.lane, wanted, block)
 
+    async def fetch_deposit_proof(self, block: BlockRef, tx_hash: TxHash) -> DepositProof | Unprovable:
+        with self._blamed():
+            return await fetch_deposit_proof(self.node, self.lane, self.reading, block, tx_hash)
+
     async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
         with self._blamed():
             return await fetch_by_hash(self.node, self.lane, self.reading, hashes)
@@ -104,6 +118,15 @@ class EvmProvider:
         with self._blamed():
             return await fetch_by_height(self.node, self.lane, self.reading, height_first, height_last)
 
+    def _read_header(self, height: int, outcome: Outcome) -> Header:
+        raw = expect_result(outcome)
+        if is_null(raw):
+            raise Missing(f"does not hold the {describe_block(self.node, hex(height))}")
+        header = decode_header(raw)
+        if header.height != height:
+            raise Inconsistent(f"answered height {height} with block {header.height}")
+        return header
+
     @contextmanager
     def _blamed(self) -> Iterator[None]:
         try:
@@ -111,16 +134,6 @@ class EvmProvider:
         except ChainError as error:
             self.node.forget_identity()
             raise name_provider(error, self.name) from error.__cause__
-
-
-def _read_header(height: int, outcome: Outcome) -> Header:
-    raw = expect_result(outcome)
-    if is_null(raw):
-        raise Missing(f"does not hold a block at {height}")
-    header = decode_header(raw)
-    if header.height != height:
-        raise Inconsistent(f"answered height {height} with block {header.height}")
-    return header
 
 
 def _read_tag(outcome: Outcome) -> Header | None:

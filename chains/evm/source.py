@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+
+import structlog
 
 from chains.errors import ChainError, Unreachable
 from chains.evm.blocks import believe_consistent, compute_reading
@@ -20,7 +22,7 @@ from chains.evm.heads import HeadWatch
 from chains.evm.node import EvmNode, NetworkPin
 from chains.evm.provider import EvmProvider
 from chains.evm.rows import Verifier
-from chains.model import BlockHash, HeadReport
+from chains.model import AssetId, BlockHash, HeadReport
 from chains.port import Provider
 from chains.rpc.endpoints import EndpointBook, Health, compute_stale_after
 from chains.rpc.throttle import Budget, SharedBudget
@@ -29,6 +31,8 @@ from chains.traits import ChainTraits
 
 if TYPE_CHECKING:
     from chains.evm.tokens import DecimalsMismatch
+
+_log = structlog.get_logger(__name__)
 
 HEDGE_SAMPLES = 64
 HEDGE_MIN_S = 0.1
@@ -72,7 +76,7 @@ class EvmSource:
     ) -> None:
         self.traits = traits
         self._clock = clock
-        self._pin = NetworkPin(traits.chain_number)
+        self._pin = NetworkPin(traits.chain_number, traits.identity)
         self._book = EndpointBook(compute_stale_after(traits.block_time_s))
         self._providers: dict[str, EvmProvider] = {}
         self._hinted = asyncio.Event()
@@ -146,6 +150,9 @@ class EvmSource:
         self._book.record_failure(provider.name, error, self._clock())
 
     def pin_genesis(self, genesis_hash: BlockHash) -> None:
+        identity = self.traits.identity
+        if identity is not None and identity.hash != genesis_hash:
+            _log.warning("identity-is-not-the-pinned-one", chain=self.traits.alias, height=identity.height)
         self._pin.genesis_hash = genesis_hash
         for provider in self._providers.values():
             provider.node.forget_identity()
@@ -199,12 +206,21 @@ class EvmSource:
 
         return await find_decimals_mismatches(self.choose_provider().node, self.traits.assets)
 
+    async def fetch_decimals(self) -> Mapping[AssetId, int]:
+        """What the contracts of listed tokens say of their decimals, where they say something."""
+        from chains.evm.tokens import fetch_decimals  # noqa: PLC0415  # as above
+
+        return await fetch_decimals(self.choose_provider().node, self.traits.assets)
+
     async def run_hints(self) -> None:
         """Listen for heads until cancelled; belongs in the follower's TaskGroup.
 
         Returns at once without a websocket endpoint: then the timer is all.
         """
         await self.heads.run()
+
+    def wake(self) -> None:
+        self._hinted.set()
 
     async def wait_for_hint(self, timeout_s: float) -> bool:
         try:

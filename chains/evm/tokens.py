@@ -8,6 +8,7 @@ The assets themselves come from the catalogue and configuration.
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -16,11 +17,10 @@ from typing import Any
 
 import msgspec
 from web3 import AsyncWeb3
-from web3.exceptions import Web3Exception
 from web3.providers.async_base import AsyncBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from chains.errors import Inconsistent, Refused
+from chains.errors import Refused, Throttled, Unreachable, WrongNetwork
 from chains.evm.node import EvmNode
 from chains.model import Address, Asset, AssetId
 from chains.rpc.jsonrpc import Call, expect_result
@@ -34,6 +34,8 @@ sys.setrecursionlimit(RECURSION_LIMIT)
 SYMBOL_CHARACTERS_MAX = 32
 RESULT_CHARACTERS_MAX = 8192
 """Of one answer: a symbol of a megabyte is refused before it is decoded."""
+
+_HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 
 _UINT = [{"type": "uint8", "name": ""}]
 _STRING = [{"type": "string", "name": ""}]
@@ -72,7 +74,10 @@ class _NodeProvider(AsyncBaseProvider):
         raw = expect_result(outcome)
         if memoryview(raw).nbytes > RESULT_CHARACTERS_MAX:
             raise Refused(f"{method}: an answer over {RESULT_CHARACTERS_MAX} characters")
-        return {"jsonrpc": "2.0", "id": 1, "result": msgspec.json.decode(raw)}
+        result = msgspec.json.decode(raw)
+        if not isinstance(result, str) or not _HEX.fullmatch(result):
+            raise Refused(f"{method}: an answer that is no hexadecimal text")
+        return {"jsonrpc": "2.0", "id": 1, "result": result}
 
 
 async def fetch_token_facts(node: EvmNode, contract: Address) -> TokenFacts:
@@ -93,14 +98,28 @@ async def find_decimals_mismatches(node: EvmNode, assets: Sequence[Asset]) -> li
     One that says none is believed to have what the operator wrote: `decimals`
     is optional in ERC-20.
     """
-    mismatches: list[DecimalsMismatch] = []
+    said = await fetch_decimals(node, assets)
+    return [
+        DecimalsMismatch(asset.asset_id, asset.decimals, said[asset.asset_id])
+        for asset in assets
+        if said.get(asset.asset_id, asset.decimals) != asset.decimals
+    ]
+
+
+async def fetch_decimals(node: EvmNode, assets: Sequence[Asset]) -> dict[AssetId, int]:
+    """What the contracts of listed tokens say; of those the operator trusts, what is configured."""
+    said: dict[AssetId, int] = {}
     for asset in assets:
         if asset.contract is None:
             continue
-        decimals = await _call(node, asset.contract, "decimals", _UINT)
-        if isinstance(decimals, int) and decimals != asset.decimals:
-            mismatches.append(DecimalsMismatch(asset.asset_id, asset.decimals, decimals))
-    return mismatches
+        decimals = (
+            asset.decimals
+            if asset.decimals_are_trusted
+            else await _call(node, asset.contract, "decimals", _UINT)
+        )
+        if isinstance(decimals, int):
+            said[asset.asset_id] = decimals
+    return said
 
 
 def tame_text(value: str | bytes) -> str:
@@ -136,6 +155,8 @@ async def _call(
     try:
         target = web3.eth.contract(address=web3.to_checksum_address(contract), abi=abi)
         found = await target.functions[function]().call(ccip_read_enabled=False)
-    except (Refused, Web3Exception, ValueError, OverflowError, msgspec.MsgspecError, Inconsistent):
+    except (Unreachable, Throttled, WrongNetwork):
+        raise
+    except Exception:  # noqa: BLE001  # whatever a stranger's bytes do to a decoder, they say nothing
         return None
     return found if isinstance(found, int | str | bytes) else None

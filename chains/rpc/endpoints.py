@@ -8,6 +8,7 @@ steadier than two).  `now_s` is a monotonic clock's and always an argument.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from chains.errors import ChainError, Inconsistent, Missing, Throttled, WrongNetwork
@@ -21,6 +22,9 @@ DISTRUST_FIRST_S = 60.0
 DISTRUST_MAX_S = 3_600.0
 MISSING_FREE = 3
 """So many answers in a row that a block is not held yet are ordinary lag."""
+
+HEADS_REMEMBERED = 16
+"""Of what one provider claimed, to see whether its head advances."""
 
 LAG_BLOCKS_MAX = 3
 STALE_MIN_S = 30.0
@@ -44,7 +48,8 @@ class Health:
     missing: int = 0
     rests_from_s: float = 0.0
     rests_until_s: float = 0.0
-    head_height_max: int = -1
+    head_height: int = -1
+    head_heights: deque[int] = field(default_factory=lambda: deque(maxlen=HEADS_REMEMBERED))
     head_advanced_at_s: float = 0.0
     lag_blocks: int = 0
     last_error: str = ""
@@ -120,12 +125,16 @@ class EndpointBook:
         """Note a head it claimed.
 
         Heads of two providers are not compared: a liar's would make the
-        honest ones look late.  One whose head stands still is asked last.
+        honest ones look late.  One whose head stands still is asked last: a
+        head advances when it is higher than every recent one but the highest,
+        so that a single absurd one is forgotten, and flapping is no progress.
         """
         health = self.healths[name]
-        if head_height > health.head_height_max:
-            health.head_height_max = head_height
+        highest = sorted(health.head_heights)[-2:]
+        if not highest or head_height > highest[0]:
             health.head_advanced_at_s = now_s
+        health.head_heights.append(head_height)
+        health.head_height = head_height
 
     def record_lag(self, name: str, head_height: int, tip_height: int) -> None:
         """Note that its head is behind what another one served."""
@@ -134,7 +143,7 @@ class EndpointBook:
 
     def _rank(self, health: Health, now_s: float) -> tuple[bool, bool, bool, int]:
         position = list(self.healths).index(health.name)
-        stands_still = health.head_height_max >= 0 and now_s - health.head_advanced_at_s > self.stale_after_s
+        stands_still = health.head_height >= 0 and now_s - health.head_advanced_at_s > self.stale_after_s
         is_late = health.lag_blocks > LAG_BLOCKS_MAX or stands_still
         return (health.distrusts > 0, is_late, health.name != self.primary, position)
 

@@ -1,9 +1,9 @@
 """JSON-RPC 2.0 as bytes: builds batches, pairs answers by id, reads refusals.
 
-Sans I/O.  Nodes answer out of order, twice, not at all, or with one object
-where an array was due; here all of it becomes one outcome a call.  What an
-error object means is `chains.rpc.refusals`, sending is `chains.rpc.transport`,
-and what results mean is the family's.
+Sans I/O.  Nodes answer out of order, twice, not at all, without ids, or with
+one object where an array was due; here all of it becomes one outcome a call.
+What an error object means is `chains.rpc.refusals`, sending is
+`chains.rpc.transport`, and what results mean is the family's.
 """
 
 from __future__ import annotations
@@ -16,8 +16,16 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from chains.errors import ChainError, Inconsistent, Refused, Unreachable
-from chains.rpc.refusals import NoBatches, classify_error
+from chains.errors import ChainError, Inconsistent, Refused, Throttled, Unreachable
+from chains.rpc.refusals import (
+    DETAIL_LENGTH_MAX,
+    NoBatches,
+    TooLarge,
+    Unanswered,
+    UnknownMethod,
+    classify_error,
+    classify_text,
+)
 
 Params = Sequence[object]
 
@@ -52,8 +60,11 @@ class _Answer(Struct, gc=False):
 
 
 class _Error(Struct, gc=False):
-    code: int = 0
-    message: str = ""
+    """Raw too: codes come as texts, and the words sometimes stand in `data`."""
+
+    code: Raw = Raw()
+    message: Raw = Raw()
+    data: Raw = Raw()
 
 
 _ANSWERS = msgspec.json.Decoder(list[_Answer])
@@ -64,42 +75,48 @@ _ENCODER = msgspec.json.Encoder()
 NESTING_MAX = 3_000
 """Two levels a call frame, 1,024 frames, and what is around them."""
 
+ID_LENGTH_MAX = 10
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+EMPTY_ERRORS = frozenset((b"null", b'""', b"false", b"0", b"[]", b"{}"))
+"""What some write for "no error" beside a result."""
 
-def encode_batch(calls: Sequence[Call]) -> bytes:
-    """The request body; ids count from 1 in the order of `calls`.
+
+def encode_batch(calls: Sequence[Call], id_first: int = 1) -> bytes:
+    """The request body; ids count from `id_first` in the order of `calls`.
 
     A single call is sent as a plain object: every node takes that.
     """
     requests = [
-        _Request(id=number, method=call.method, params=call.params) for number, call in enumerate(calls, 1)
+        _Request(id=number, method=call.method, params=call.params)
+        for number, call in enumerate(calls, id_first)
     ]
     return _ENCODER.encode(requests[0] if len(requests) == 1 else requests)
 
 
-def decode_batch(body: bytes, calls: Sequence[Call]) -> list[Outcome]:
+def decode_batch(body: bytes, calls: Sequence[Call], id_first: int = 1) -> list[Outcome]:
     """One outcome a call, in the order of `calls`.
 
     Raises `Unreachable` when the body is not JSON-RPC at all, and what the
-    error means when one error object answers a whole batch.
+    error means when one error speaks for a whole batch.  An answer with the id
+    of another request is nobody's: it may belong to a call given up before.
     """
     answers = _decode_answers(body, batched=len(calls) > 1)
-    by_id: dict[int, _Answer] = {}
-    twice: set[int] = set()
-    for answer in answers:
-        number = _read_id(answer.id)
-        if number is None:
-            continue
-        earlier = by_id.setdefault(number, answer)
-        if earlier is not answer and _body_of(earlier) != _body_of(answer):
-            twice.add(number)
+    if len(calls) == 1:
+        return [_read_single(calls[0], answers, id_first)]
+    by_id, strays, twice = _pair(answers)
+    numbers = range(id_first, id_first + len(calls))
+    if strays and not any(number in by_id for number in numbers):
+        _raise_for_strays(strays)
+    spoken = next((_read_error("batch", one.error) for one in strays if _is_given(one.error)), None)
     outcomes: list[Outcome] = []
-    for number, call in enumerate(calls, 1):
+    for number, call in zip(numbers, calls, strict=True):
         if number in twice:
             outcomes.append(Inconsistent(f"{call.method} was answered twice, differently"))
-        elif number not in by_id:
-            outcomes.append(Unreachable(f"{call.method} was left without an answer"))
-        else:
+        elif number in by_id:
             outcomes.append(_read_outcome(call, by_id[number]))
+        else:
+            detail = "was left without an answer" if spoken is None else f"was left out: {spoken.detail}"
+            outcomes.append(Unanswered(f"{call.method} {detail}"))
     return outcomes
 
 
@@ -128,6 +145,7 @@ def expect_result(outcome: Outcome) -> Raw:
 
 
 def _decode_answers(body: bytes, *, batched: bool) -> list[_Answer]:
+    body = body.removeprefix(BYTE_ORDER_MARK)
     opening = body[:64].lstrip()[:1]
     try:
         if opening == b"[":
@@ -139,25 +157,64 @@ def _decode_answers(body: bytes, *, batched: bool) -> list[_Answer]:
             return [answer]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise Unreachable("an answer that is not JSON-RPC, or was cut") from None
-    raise Unreachable("an answer that is not JSON")
+    # A text where JSON was due may still say what the matter is.
+    raise classify_text("an answer that is not JSON", body[: 4 * DETAIL_LENGTH_MAX], Unreachable)
+
+
+def _pair(answers: Sequence[_Answer]) -> tuple[dict[int, _Answer], list[_Answer], set[int]]:
+    """Answers by id, those without a readable one, and the ids answered twice and differently."""
+    by_id: dict[int, _Answer] = {}
+    strays: list[_Answer] = []
+    twice: set[int] = set()
+    for answer in answers:
+        number = _read_id(answer.id)
+        if number is None:
+            strays.append(answer)
+            continue
+        earlier = by_id.setdefault(number, answer)
+        if earlier is not answer and _body_of(earlier) != _body_of(answer):
+            twice.add(number)
+    return by_id, strays, twice
+
+
+def _read_single(call: Call, answers: Sequence[_Answer], number: int) -> Outcome:
+    """One call's answer: by its id, or, where none is given, because nothing else was asked."""
+    mine = [answer for answer in answers if _read_id(answer.id) in (number, None)]
+    if not mine:
+        return Unanswered(f"{call.method}: the answer is to another call")
+    if any(_body_of(answer) != _body_of(mine[0]) for answer in mine):
+        return Inconsistent(f"{call.method} was answered twice, differently")
+    return _read_outcome(call, mine[0])
 
 
 def _raise_for_whole_batch(answer: _Answer) -> None:
     """One object for a batch: its error, else the sign that batches are unknown."""
     if _is_given(answer.error):
         error = _read_error("batch", answer.error)
-        if type(error) is Refused:
-            raise NoBatches(error.detail)
-        raise error
+        if isinstance(error, Throttled | Unreachable | TooLarge):
+            raise error
+        # A method, a block or a batch may be meant; what it is shows when they are asked for apart.
+        raise error if isinstance(error, NoBatches | UnknownMethod) else Refused(error.detail)
     if _is_given(answer.result):
         raise NoBatches("a batch was answered with one object")
     raise Unreachable("an answer that is not JSON-RPC")
 
 
+def _raise_for_strays(strays: Sequence[_Answer]) -> None:
+    """No answer of a batch has the id of a call: an error speaks for all, results can not be told apart."""
+    for answer in strays:
+        if _is_given(answer.error):
+            _raise_for_whole_batch(answer)
+    if any(memoryview(answer.result).nbytes > 0 for answer in strays):
+        raise NoBatches("a batch was answered without ids")
+
+
 def _read_outcome(call: Call, answer: _Answer) -> Outcome:
+    has_result = memoryview(answer.result).nbytes > 0
     if _is_given(answer.error):
-        return _read_error(call.method, answer.error)
-    if memoryview(answer.result).nbytes == 0:
+        excuses = has_result and not is_null(answer.result) and bytes(answer.error) in EMPTY_ERRORS
+        return answer.result if excuses else _read_error(call.method, answer.error)
+    if not has_result:
         return Unreachable(f"{call.method}: neither result nor error")
     return answer.result
 
@@ -165,15 +222,29 @@ def _read_outcome(call: Call, answer: _Answer) -> Outcome:
 def _read_error(method: str, raw: Raw) -> ChainError:
     try:
         error = _ERROR.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # Some gateways put a bare string where the object belongs.
-        return classify_error(method, 0, bytes(raw).decode("utf-8", "replace").strip('"'))
-    return classify_error(method, error.code, error.message)
+        return classify_error(method, 0, _read_words(raw))
+    words = [_read_words(error.message)]
+    if bytes(memoryview(error.data)[:1]) == b'"':
+        words.append(_read_words(error.data))
+    return classify_error(method, _read_code(error.code), ": ".join(word for word in words if word))
+
+
+def _read_words(raw: Raw) -> str:
+    """A text of a stranger, or the beginning of whatever stands in its place."""
+    start = bytes(memoryview(raw)[: 4 * DETAIL_LENGTH_MAX]).decode("utf-8", "replace")
+    return "" if start == "null" else start.strip('"')
+
+
+def _read_code(raw: Raw) -> int:
+    text = bytes(memoryview(raw)[:20]).strip(b'"').removesuffix(b".0")
+    return int(text) if text.removeprefix(b"-").isdigit() else 0
 
 
 def _read_id(raw: Raw) -> int | None:
-    text = bytes(raw).strip(b'"')
-    return int(text) if text.isdigit() and len(text) < 10 else None
+    text = bytes(memoryview(raw)[: ID_LENGTH_MAX + 4]).strip(b'"').removesuffix(b".0")
+    return int(text) if text.isdigit() and len(text) <= ID_LENGTH_MAX else None
 
 
 def is_null(raw: Raw) -> bool:

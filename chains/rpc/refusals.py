@@ -27,20 +27,38 @@ class NoBatches(Refused):
     """The provider does not take several calls at once."""
 
 
+class Unanswered(Unreachable):
+    """A call of a batch was left out of its answer; alone it may well be answered."""
+
+
 _Kind = type[ChainError]
 
 # Ordered: the first that matches decides, so the narrow stand before the wide.
 _WORDINGS: tuple[tuple[_Kind, str], ...] = (
+    (TooLarge, r"batch.{0,40}(?:more than|over|above|greater)"),
     (NoBatches, r"batch.*(?:not (?:supported|allowed|enabled)|disabled)"),
-    (TooLarge, r"batch.*(?:too large|too many|limit|exceed|maximum|max)"),
+    (TooLarge, r"batch.*(?:too (?:large|many|big|long)|limit|exceed|maximum|max)"),
+    (
+        TooLarge,
+        r"(?:too many|maximum|max).{0,40}(?:calls|requests|items|batch).{0,20}(?:batch|array|payload|at once)",
+    ),
     (TooLarge, r"(?:response|result|content|payload|body).{0,30}(?:too large|too big|size exceed|exceeds)"),
     (TooLarge, r"query returned more than|(?:max|maximum) response size|request entity too large"),
     (Throttled, r"too many requests|rate.?limit|requests? per (?:second|minute|day)"),
-    (Throttled, r"throughput|compute units"),
+    (
+        Throttled,
+        r"throughput|compute units|\brps\b|(?:calls?|requests?|req) ?(?:/|per) ?(?:s|sec|second|min)\b",
+    ),
+    (Throttled, r"(?:rate|requests?) (?:limit )?(?:limit|exceeded|reached)|/ ?second"),
     (Throttled, r"(?:quota|capacity|credits?|daily|monthly).{0,40}(?:exceed|exhaust|reach|limit)"),
     (UnknownMethod, r"method.{0,80}(?:not found|not supported|unsupported|does not exist)"),
     (UnknownMethod, r"method.{0,80}(?:not available|not allowed)"),
     (UnknownMethod, r"(?:unsupported|unknown|unavailable|no such) method|not (?:yet )?implemented"),
+    (UnknownMethod, r"method.{0,80}(?:white|allow)-?list"),
+    (
+        Refused,
+        r"(?:not (?:available|supported|allowed|included|enabled)|requires).{0,60}(?:tier|plan|add-?on)",
+    ),
     (Refused, r"pruned|history.{0,30}(?:unavailable|not available)|missing trie node|archive"),
     (Refused, r"state.{0,40}(?:not available|unavailable)|old data not available"),
     (Missing, r"(?:header|block|receipts?|resource|transaction).{0,90}not (?:be )?found"),
@@ -79,3 +97,17 @@ def classify_error(method: str, code: int, message: str) -> ChainError:
         if form.search(text) is not None:
             return kind(detail)
     return _KIND_BY_CODE.get(code, Refused)(detail)
+
+
+def classify_text(detail: str, body: bytes, otherwise: _Kind) -> ChainError:
+    """Which weather words outside of JSON-RPC mean: a page, a line, a gateway's own JSON.
+
+    Only what is about our manner of asking is taken from them, since nothing
+    says which call they are about; else it is `otherwise`.
+    """
+    text = " ".join(body.decode("utf-8", "replace").split())[:DETAIL_LENGTH_MAX]
+    shown = "".join(character if character.isprintable() else "?" for character in text)
+    for form, kind in _FORMS:
+        if kind in (NoBatches, TooLarge, Throttled) and form.search(text) is not None:
+            return kind(f"{detail}: {shown}")
+    return otherwise(f"{detail}: {shown}" if shown else detail)

@@ -1,8 +1,8 @@
 """How often one provider may be asked: a budget that learns, in two lanes.
 
 The budget shrinks by half when the provider refuses or grows slow and climbs
-back with every success (AIMD), so a public endpoint and one's own node need
-the same configuration: none.  Calls for the head go before backfill, which
+back with every success (AIMD), slowly near the rate that was refused, so a
+public endpoint and one's own node need the same configuration: none.  Calls for the head go before backfill, which
 also has a share it may not exceed.  The only import of asyncio-throttle.
 Processes that ask the same provider may count together (`SharedBudget`); what
 they count with is not of this room.
@@ -26,6 +26,14 @@ RATE_UNLIMITED_PER_S = 5_000.0
 
 SHRINK_BY = 0.5
 GROW_BY = 0.05
+GROW_NEAR_LIMIT_BY = 0.002
+GROW_NEAR_LIMIT_PER_S = 0.5
+LIMIT_NEAR_FROM, LIMIT_NEAR_TO = 0.8, 1.25
+"""Around a rate that was refused it climbs slowly: a node that counts per second refuses it again each time."""
+
+SHRINK_EVERY_S = 1.0
+"""Calls that were under way together are refused together: that is one refusal, not one each."""
+
 SLOW_BY = 4.0
 SLOW_FROM_S = 2.0
 """An answer is slow when it took both four times the usual and two seconds."""
@@ -82,6 +90,8 @@ class Budget:
         self._window_began = self._clock()
         self._window_calls = 0
         self._measured_per_s = 0.0
+        self._refused_per_s: float | None = None
+        self._shrunk_at = -math.inf
         self._apply_rate()
 
     @property
@@ -126,7 +136,7 @@ class Budget:
         if duration_s > SLOW_FROM_S and duration_s > SLOW_BY * usual_s:
             self._shrink()
         elif self._rate < self._ceiling:
-            self._rate = min(self._rate + max(self._rate * GROW_BY, 0.5), self._ceiling)
+            self._rate = min(self._rate + self._compute_growth(), self._ceiling)
             if self._rate >= RATE_UNLIMITED_PER_S:
                 self._rate = self._ceiling
             self._apply_rate()
@@ -137,8 +147,21 @@ class Budget:
         if self._shared is not None:
             self._shared.record_throttled()
 
+    def _compute_growth(self) -> float:
+        refused_per_s = self._refused_per_s
+        if refused_per_s is not None and (
+            LIMIT_NEAR_FROM * refused_per_s <= self._rate <= LIMIT_NEAR_TO * refused_per_s
+        ):
+            return max(self._rate * GROW_NEAR_LIMIT_BY, GROW_NEAR_LIMIT_PER_S / self._rate)
+        return max(self._rate * GROW_BY, 0.5)
+
     def _shrink(self) -> None:
+        now = self._clock()
+        if now - self._shrunk_at < SHRINK_EVERY_S:
+            return
+        self._shrunk_at = now
         sent_per_s = self._measured_per_s if math.isinf(self._rate) else self._rate
+        self._refused_per_s = sent_per_s
         self._rate = max(sent_per_s * SHRINK_BY, RATE_MIN_PER_S)
         self._apply_rate()
 

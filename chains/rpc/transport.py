@@ -15,13 +15,13 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from yarl import URL
 
 from chains.errors import ChainError, Refused, Throttled, Unreachable
-from chains.rpc.refusals import TooLarge
+from chains.rpc.refusals import DETAIL_LENGTH_MAX, TooLarge, classify_text
 
 RESPONSE_BYTES_MAX = 64 * 1024 * 1024
 """A bound on memory a provider can cost us: the fullest EVM blocks stay below."""
@@ -34,6 +34,8 @@ KEEPALIVE_S = 75.0
 CONNECTIONS_PER_HOST_MAX = 8
 REDIRECTS_MAX = 2
 RETRY_AFTER_S_MAX = 3_600.0
+SECRET_LENGTH_MIN = 6
+"""Shorter parts of a URL ("/v3/") are no keys, and are words of a language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,21 @@ class Endpoint:
         if ":" in host or host.replace(".", "").isdigit():
             return host
         return ".".join(host.split(".")[-2:])
+
+
+class _QuietConnector(aiohttp.TCPConnector):
+    """Never reuses a connection that received bytes while nothing was asked on it.
+
+    They would be taken for the answer to the next call.
+    """
+
+    async def _get(self, key: Any, traces: list[Any]) -> Any:
+        while (connection := await super()._get(key, traces)) is not None:
+            protocol = connection.protocol
+            if protocol is not None and not protocol.should_close:
+                return connection
+            connection.close()
+        return None
 
 
 class HttpTransport:
@@ -182,16 +199,30 @@ class HttpTransport:
                     response.headers.get("retry-after"), response.headers.get("date")
                 ),
             )
-        if 200 <= status < 300:
-            return
-        # Many nodes answer 400 or 500 beside a JSON-RPC error that says more.
-        if b'"jsonrpc"' in content[:256] and status not in (401, 403):
+        # Many nodes answer 400, 403 or 500 beside a JSON-RPC error that says more.
+        if 200 <= status < 300 or _is_rpc_error(content):
             return
         if status == 413:
             raise TooLarge("HTTP 413", provider=self.name)
-        if status >= 500 or status in (408, 425):
-            raise Unreachable(f"HTTP {status}", provider=self.name)
-        raise Refused(f"HTTP {status}", provider=self.name)
+        kind = Unreachable if status >= 500 or status in (408, 425) else Refused
+        words = b"" if content.lstrip()[:1] == b"<" else content[: 4 * DETAIL_LENGTH_MAX]
+        raise classify_text(f"HTTP {status}", words, kind)
+
+    def redact(self, text: str) -> str:
+        """A stranger's words without what they may repeat of our URL and headers."""
+        url = self._url
+        secrets = {
+            *url.parts,
+            *url.query.values(),
+            url.user,
+            url.password,
+            url.raw_path_qs,
+            *self._headers.values(),
+        }
+        long_enough = (one for one in secrets if one and len(one) >= SECRET_LENGTH_MIN)
+        for secret in sorted(long_enough, key=len, reverse=True):
+            text = text.replace(secret, "…")
+        return text
 
     def _check_content(self, content: bytes) -> None:
         opening = content[:512].lstrip()[:1]
@@ -214,7 +245,7 @@ class HttpTransport:
             tracing = aiohttp.TraceConfig()
             tracing.on_connection_create_end.append(self._count_connection)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=_QuietConnector(
                     limit_per_host=CONNECTIONS_PER_HOST_MAX,
                     keepalive_timeout=KEEPALIVE_S,
                     resolver=aiohttp.ThreadedResolver(),  # the operator's names, as the system knows them
@@ -237,13 +268,25 @@ def parse_retry_after(text: str | None, date: str | None) -> float | None:
     """
     if text is None:
         return None
-    if text.strip().isdigit():
-        return min(float(text), RETRY_AFTER_S_MAX)
-    at, sent = email.utils.parsedate_tz(text), email.utils.parsedate_tz(date)
-    if at is None or sent is None:
+    seconds = text.strip()
+    if seconds.isascii() and seconds.isdigit():
+        return min(float(seconds[:9]), RETRY_AFTER_S_MAX)
+    try:
+        at, sent = email.utils.parsedate_tz(text), email.utils.parsedate_tz(date)
+        if at is None or sent is None:
+            return None
+        waits_s = email.utils.mktime_tz(at) - email.utils.mktime_tz(sent)
+    except (ValueError, OverflowError, IndexError, TypeError):  # a date beyond time
         return None
-    seconds = email.utils.mktime_tz(at) - email.utils.mktime_tz(sent)
-    return min(max(float(seconds), 0.0), RETRY_AFTER_S_MAX)
+    return float(min(max(waits_s, 0), RETRY_AFTER_S_MAX))
+
+
+def _is_rpc_error(content: bytes) -> bool:
+    """Whether an answer under an HTTP error is JSON-RPC all the same."""
+    start = content[:4096].lstrip()
+    return start[:1] in (b"{", b"[") and (
+        b'"jsonrpc"' in start or (b'"error"' in start and b'"code"' in start and b'"message"' in start)
+    )
 
 
 def _describe(error: Exception) -> str:

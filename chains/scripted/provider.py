@@ -17,6 +17,7 @@ from chains.model import (
     Block,
     BlockHash,
     BlockRef,
+    DepositProof,
     Header,
     HeadReport,
     ListedTransfers,
@@ -24,6 +25,8 @@ from chains.model import (
     TransactionStory,
     TransferKind,
     TxHash,
+    Unprovable,
+    UnprovableReason,
     VerificationLevel,
 )
 from chains.scripted.chain import (
@@ -82,9 +85,7 @@ class ScriptedProvider:
         self, wanted: Sequence[tuple[Address, Address | None]], block: BlockRef
     ) -> list[int]:
         await self._begin()
-        branch = self.chain.branch_of(block.hash)
-        if not branch or branch[-1] not in self._view():
-            raise Missing(f"does not call the block {block.hash.hex()} canonical", provider=self.name)
+        branch = self._expect_canonical(block)
         traits = self.chain.traits
         asset_of: dict[Address | None, AssetId] = {one.contract: one.asset_id for one in traits.assets}
         asset_of[None] = traits.native.asset_id
@@ -94,6 +95,13 @@ class ScriptedProvider:
             max(0, sum(_sign(move, address) for move in moves if move.asset == asset_of.get(contract)))
             for address, contract in wanted
         ]
+
+    async def fetch_deposit_proof(self, block: BlockRef, tx_hash: TxHash) -> DepositProof | Unprovable:
+        await self._begin()
+        found = self._expect_canonical(block)[-1]
+        if all(tx.tx_hash != tx_hash for tx in found.txs):
+            return Unprovable(UnprovableReason.NOT_IN_BLOCK, "the block holds no such transaction")
+        return Unprovable(UnprovableReason.AGREEMENT_ONLY, "the hashes of a scripted chain cover nothing")
 
     async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
         await self._begin()
@@ -122,6 +130,13 @@ class ScriptedProvider:
             return self.chain.branch_of(self.stuck_on)
         canonical = self.chain.canonical
         return canonical[: max(1, len(canonical) - self.lag_blocks)] if self.lag_blocks else canonical
+
+    def _expect_canonical(self, block: BlockRef) -> list[ScriptedBlock]:
+        """The branch that ends in a block of this node's chain."""
+        branch = self.chain.branch_of(block.hash)
+        if not branch or branch[-1] not in self._view():
+            raise Missing(f"does not call the block {block.hash.hex()} canonical", provider=self.name)
+        return branch
 
     def _range(self, height_first: int, height_last: int) -> Sequence[ScriptedBlock]:
         view = self._view()

@@ -82,6 +82,9 @@ class ScriptedSource:
     async def run_hints(self) -> None:
         """Returns at once: the chain itself tells."""
 
+    def wake(self) -> None:
+        self._hinted.set()
+
     async def wait_for_hint(self, timeout_s: float) -> bool:
         try:
             async with asyncio.timeout(timeout_s):

@@ -17,6 +17,7 @@ from gateway.commands import (
     run,
     schema,
     trail,
+    verify,
 )
 from gateway.commands.frame import Command, Group
 
@@ -37,4 +38,5 @@ ALL_COMMANDS: tuple[Command | Group, ...] = (
     trail.TRAIL,
     backup.BACKUP,
     backup.RESTORE,
+    verify.VERIFY,
 )

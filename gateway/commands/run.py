@@ -67,6 +67,8 @@ async def _run(frame: Frame) -> int:
     except BaseExceptionGroup as group:
         if (bind := _first(group, BindFailed)) is not None:
             raise BadUse(str(bind)) from group
+        if (mismatch := _first(group, DecimalsMismatch)) is not None:
+            raise CommandFailed(str(mismatch)) from group
         _log.error("crashed", exc_info=group)
         raise CommandFailed("stopped by an error of its own; see the log") from group
     return 0

@@ -7,7 +7,7 @@ watching exactly against the chain (indexer.registration), how addresses are spe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -25,11 +25,13 @@ from gateway.http.shapes import (
     BlockPlace,
     NewAddress,
     NewAddresses,
+    NotWatched,
 )
 from indexer import views
 from indexer.events import format_time
 from indexer.identity import AddressId
 from indexer.registration import (
+    ChainNotReady,
     Registered,
     RegistrationConflict,
     RegistrationRequest,
@@ -41,6 +43,7 @@ from indexer.views import PageAfter
 from migrations.ids import encode_id
 
 EVERY_CHAIN = "*"
+NOT_READY_RETRY_AFTER_S = 5
 SHARE_ADDRESSES = frozenset({Family.EVM})
 """Families in which one address is good on every chain."""
 
@@ -59,6 +62,27 @@ async def post_addresses(call: Call) -> Answer:
     """Watch one address, the same one on every EVM chain, or many."""
     body: NewAddress | NewAddresses = call.body
     wanted = _read_wanted(call.services.faces, body)
+    on_every_chain = isinstance(body, NewAddress) and body.chain == EVERY_CHAIN
+    later: list[_Wanted] = []
+    try:
+        registered = await _register(call, wanted)
+    except ChainNotReady as error:
+        later = [one for one in wanted if one.face.chain in error.chains]
+        if not on_every_chain or len(later) == len(wanted):
+            raise _not_ready(later) from error
+        # All or nothing is for what was named one by one; of every chain, what can be watched is.
+        registered = await _register(call, [one for one in wanted if one not in later])
+    objects = [await _view(call.services.faces, one.address) for one in registered]
+    status = 201 if any(one.created for one in registered) else 200
+    if isinstance(body, NewAddress) and not on_every_chain:
+        return json_answer(objects[0], status)
+    not_watched = [NotWatched(one.face.chain, one.face.alias, _say_not_ready(one.face)) for one in later]
+    answer = json_answer(AddressList(items=objects, not_watched=not_watched), status)
+    return replace(answer, is_remembered=not later)
+
+
+async def _register(call: Call, wanted: Sequence[_Wanted]) -> list[Registered]:
+    """All of these or none. Raises ChainNotReady, and Problem 409 that points at the item."""
     requests = [
         RegistrationRequest(
             new_id=call.fresh_id(),
@@ -72,14 +96,18 @@ async def post_addresses(call: Call) -> Answer:
         for one in wanted
     ]
     try:
-        registered: Sequence[Registered] = await register(call.pool, requests, now=call.now)
+        return await register(call.pool, requests, now=call.now)
     except RegistrationConflict as error:
         raise Problem(409, error.detail, flaws=[Flaw(wanted[error.index].pointer, error.detail)]) from error
-    objects = [await _view(call.services.faces, one.address) for one in registered]
-    status = 201 if any(one.created for one in registered) else 200
-    if isinstance(body, NewAddress) and body.chain != EVERY_CHAIN:
-        return json_answer(objects[0], status)
-    return json_answer(AddressList(items=objects), status)
+
+
+def _not_ready(later: Sequence[_Wanted]) -> Problem:
+    flaws = [Flaw(f"{one.pointer}/chain", _say_not_ready(one.face)) for one in later]
+    return Problem(503, flaws[0].detail, flaws=flaws, headers={"Retry-After": str(NOT_READY_RETRY_AFTER_S)})
+
+
+def _say_not_ready(face: Face) -> str:
+    return f"{face.alias} has no first block yet: its follower is starting or no provider of it answers"
 
 
 async def get_addresses(call: Call) -> Answer:

@@ -1,27 +1,38 @@
 """The one way in: from an HTTP request to a handler's `Call`, and from its `Answer` or a refusal to a response.
 
 In reading order: give the request an id, find the operation, ask who calls, count the call, read the body within bounds,
-decode it strictly, run it (once, for a repeated Idempotency-Key), answer. Does not live here: the table of operations
-(`operations`), what refusals mean (`problem`), the socket (`server`).
+decode it strictly, run it (once, for a repeated Idempotency-Key), answer. A call in hand counts to its merchant's share until
+its answer is sent. Does not live here: the table of operations (`operations`), what refusals mean (`problem`), the bytes
+themselves (`bodies`, `sending`), the socket (`server`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
-from http import HTTPStatus
 from typing import Any
 
-import msgspec
 import structlog
 from aiohttp import web
 
+from gateway.files import CONNECTIONS_MAX
 from gateway.http import shapes
-from gateway.http.auth import check_access, identify
-from gateway.http.calls import NOBODY, Answer, Call, Caller, OpenAccess, Operation, Services, Stream
-from gateway.http.decoding import check_depth, choose_shape, decode_body, decode_query
+from gateway.http.auth import check_access
+from gateway.http.bodies import expect_bytes, read_body, wait_to_be_asked
+from gateway.http.calls import (
+    NOBODY,
+    Answer,
+    Call,
+    Caller,
+    HealthAccess,
+    OpenAccess,
+    Operation,
+    Services,
+    Stream,
+)
+from gateway.http.clients import find_client, share_of
+from gateway.http.connections import connection_of
+from gateway.http.decoding import check_depth, choose_shape, decode_body, decode_query, may_be_left_out
 from gateway.http.idempotency import (
     KeyedCall,
     answer_once,
@@ -29,19 +40,17 @@ from gateway.http.idempotency import (
     compute_request_hash,
     read_key,
 )
-from gateway.http.limits import FailedLogins, spend_call
+from gateway.http.limits import Shares, spend_call
+from gateway.http.logins import Logins
 from gateway.http.problem import Problem, problem_of, problem_response
+from gateway.http.sending import ClientGone, send, send_stream
 from gateway.settings import Secret
 from migrations.handles import Pool
 from migrations.ids import encode_id, new_id
 
-BODY_BYTES_MAX = 1024 * 1024
-BODY_TIMEOUT_S = 30.0
-BUSY_CALLS_MAX = 2_000
-"""Calls under way, streams included: a bound on memory, far above what the database answers at once."""
-
-STREAM_WRITE_TIMEOUT_S = 30.0
-"""A reader that takes nothing for so long has gone."""
+WITH_BODY = frozenset({"POST", "PATCH", "PUT"})
+STATUS_GONE = 499
+"""Under which calls are counted whose client hung up before it had its answer."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 OPERATION_NAME = web.RequestKey("operation", str)
@@ -54,7 +63,7 @@ _log = structlog.get_logger()
 
 
 class Api:
-    """The application: operations bound to services."""
+    """The application: operations bound to services. `connections` is how many clients may be connected at once."""
 
     def __init__(
         self,
@@ -63,40 +72,46 @@ class Api:
         *,
         admin_token: Secret,
         observe: ObserveCall = lambda operation, status, seconds: None,  # noqa: ARG005
+        connections: int = CONNECTIONS_MAX,
     ) -> None:
         self._services = services
         self._operations = operations
-        self._admin_token = admin_token
         self._observe = observe
-        self._busy_calls = 0
-        self._failed_logins = FailedLogins()
+        self._shares = Shares(connections)
+        self._logins = Logins(services.pool, admin_token, self._shares.strangers)
 
     def build(self) -> web.Application:
         """The aiohttp application."""
-        app = web.Application(middlewares=[self._edge], client_max_size=BODY_BYTES_MAX)
+        app = web.Application(middlewares=[self._edge])
         for operation in self._operations:
-            app.router.add_route(operation.method, operation.path, self._bind(operation))
+            handler = self._bind(operation)
+            for method in operation.methods:
+                app.router.add_route(method, operation.path, handler, expect_handler=wait_to_be_asked)
         return app
 
     @web.middleware
     async def _edge(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every answer leaves by here, a refusal too, with its request id."""
         started_s = time.monotonic()
-        request_id = encode_id("req", new_id(int(self._services.clock().timestamp() * 1000)))
-        request[REQUEST_ID] = request_id
-        self._busy_calls += 1
-        try:
-            if self._busy_calls > BUSY_CALLS_MAX:
-                raise Problem(503, "too many calls at once", headers={"Retry-After": "1"})  # noqa: TRY301
-            response = await handler(request)
-        except Exception as error:  # noqa: BLE001  (the edge: whatever comes here becomes an answer)
-            response = self._refuse(request, error)
-        finally:
-            self._busy_calls -= 1
+        request[REQUEST_ID] = encode_id("req", new_id(int(self._services.clock().timestamp() * 1000)))
+        with connection_of(request).serving():
+            try:
+                response = await self._respond(request, handler)
+            except ClientGone:
+                connection_of(request).cut()
+                response = web.Response(status=STATUS_GONE)
         self._observe(request.get(OPERATION_NAME, "none"), response.status, time.monotonic() - started_s)
         return response
 
-    def _refuse(self, request: web.Request, error: Exception) -> web.StreamResponse:
+    async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ClientGone:
+            raise
+        except Exception as error:  # noqa: BLE001  (the edge: whatever comes here becomes an answer)
+            return await send(request, self._refuse(request, error))
+
+    def _refuse(self, request: web.Request, error: Exception) -> web.Response:
         request_id = request[REQUEST_ID]
         problem = problem_of(error)
         if problem is None:
@@ -114,36 +129,51 @@ class Api:
         return handle
 
     async def _serve(self, request: web.Request, operation: Operation) -> web.StreamResponse:
-        caller = NOBODY
-        headers: dict[str, str] = {}
-        if not isinstance(operation.access, OpenAccess):
-            caller = await self._identify(request)
-            headers = await spend_call(self._services.limits, caller.key_id)
-            check_access(caller, operation.access)
-        body = await _read_body(request) if request.method in ("POST", "PATCH", "PUT") else b""
+        place = self._find_place(request)
+        if isinstance(operation.access, OpenAccess):
+            is_health = isinstance(operation.access, HealthAccess)
+            share = self._shares.health if is_health else self._shares.strangers
+            with share.hold(share_of(place)):
+                return await self._serve_known(request, operation, NOBODY, place, {})
+        caller = await self._logins.identify(place, request.headers.get("Authorization"))
+        headers = await spend_call(self._services.limits, caller.key_id)
+        check_access(caller, operation.access)
+        share = self._shares.administrators if caller.is_admin else self._shares.merchants
+        size = expect_bytes(request) if request.method in WITH_BODY else 0
+        with share.hold(caller.merchant_id), self._shares.bodies.hold(caller.merchant_id, size):
+            return await self._serve_known(request, operation, caller, place, headers)
+
+    async def _serve_known(
+        self,
+        request: web.Request,
+        operation: Operation,
+        caller: Caller,
+        place: str,
+        headers: dict[str, str],
+    ) -> web.StreamResponse:
+        body = b""
+        if request.method in WITH_BODY:
+            with connection_of(request).awaiting_client():
+                body = await read_body(request)
         try:
-            answer = await self._answer(request, operation, caller, body)
+            answer = await self._answer(request, operation, caller, place, body)
         except Problem as problem:
             problem.headers = {**headers, **problem.headers}
             raise
         if isinstance(answer, Stream):
-            return await _stream(answer, request, headers)
-        return _respond(answer, request[REQUEST_ID], headers)
+            return await send_stream(request, answer, {**_always(request[REQUEST_ID]), **headers})
+        return await send(request, _response(answer, request[REQUEST_ID], headers))
 
-    async def _identify(self, request: web.Request) -> Caller:
-        place, header = request.remote or "", request.headers.get("Authorization")
-        self._failed_logins.check(place, header)
-        try:
-            caller = await identify(self._services.pool, header, self._admin_token)
-        except Problem as problem:
-            if problem.status == HTTPStatus.UNAUTHORIZED:
-                self._failed_logins.note_wrong(place, header)
-            raise
-        self._failed_logins.note_right(header)
-        return caller
+    def _find_place(self, request: web.Request) -> str:
+        return find_client(
+            request.remote or "",
+            request.headers.getall("X-Forwarded-For", []),
+            request.headers.getall("Forwarded", []),
+            self._services.settings.http.trusted_proxies,
+        )
 
     async def _answer(
-        self, request: web.Request, operation: Operation, caller: Caller, body: bytes
+        self, request: web.Request, operation: Operation, caller: Caller, place: str, body: bytes
     ) -> Answer | Stream:
         async def run(pool: Pool) -> Answer | Stream:
             call = Call(
@@ -155,7 +185,8 @@ class Api:
                 query=decode_query(list(request.query.items()), operation.query or shapes.Nothing),
                 body=_decode(request, operation, body),
                 headers=request.headers,
-                place=request.remote or "",
+                place=place,
+                gone=connection_of(request).gone,
             )
             return await operation.run(call)
 
@@ -179,66 +210,25 @@ class Api:
         )
 
 
-async def _read_body(request: web.Request) -> bytes:
-    """The whole body, within its bounds of size and time."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Problem(415, "a body is sent without Content-Encoding")
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.read()
-    except TimeoutError:
-        raise Problem(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from None
-
-
 def _decode(request: web.Request, operation: Operation, body: bytes) -> Any:
-    if request.method not in ("POST", "PATCH", "PUT"):
+    if request.method not in WITH_BODY:
         return None
     if body and request.content_type != "application/json" and "Content-Type" in request.headers:
         raise Problem(415, "a body is application/json")
     check_depth(body)
     shape = operation.body
-    if shape is None or (not body and _is_optional(shape)):
+    if shape is None or (not body and may_be_left_out(shape)):
         return decode_body(body or b"{}", shape or shapes.Nothing)
     return decode_body(body, choose_shape(shape, body))
 
 
-def _is_optional(shape: Any) -> bool:
-    """Whether an empty object says everything it must."""
-    fields = msgspec.structs.fields(shape) if isinstance(shape, type) else ()
-    return isinstance(shape, type) and not any(field.required for field in fields)
-
-
-def _respond(answer: Answer, request_id: str, headers: dict[str, str]) -> web.StreamResponse:
+def _response(answer: Answer, request_id: str, headers: dict[str, str]) -> web.Response:
     content = {"Content-Type": answer.content_type} if answer.content_type else {}
     return web.Response(
         status=answer.status,
         body=answer.body,
         headers={**_always(request_id), **headers, **content, **answer.headers},
     )
-
-
-async def _stream(answer: Stream, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
-    """Send what comes until it ends, or until nobody reads any more."""
-    response = web.StreamResponse(
-        headers={
-            **_always(request[REQUEST_ID]),
-            **headers,
-            "Content-Type": answer.content_type,
-            "X-Accel-Buffering": "no",
-        }
-    )
-    async with aclosing(answer.chunks) as chunks:
-        chunk = await anext(chunks, None)  # a refusal comes here, while it can still be the answer
-        await response.prepare(request)
-        try:
-            while chunk is not None:
-                async with asyncio.timeout(STREAM_WRITE_TIMEOUT_S):
-                    await response.write(chunk)
-                chunk = await anext(chunks, None)
-            await response.write_eof()
-        except (ConnectionError, TimeoutError):
-            response.force_close()
-    return response
 
 
 def _always(request_id: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from chains.model import ChainId
 from chains.port import ChainSource
 from gateway.apikeys import Scope
 from gateway.faces import Faces
-from gateway.http.limits import StreamLimits
+from gateway.http.limits import Share, share_proofs, share_streams
 from gateway.http.problem import not_found
 from gateway.live import LiveLog
 from gateway.metrics import build_registry
@@ -60,6 +60,11 @@ class OpenAccess:
     """The operation asks for no key."""
 
 
+@dataclass(frozen=True, slots=True)
+class HealthAccess(OpenAccess):
+    """The same, and it is answered whatever else is asked."""
+
+
 Access = Scope | AdminAccess | AnyKey | OpenAccess
 
 
@@ -94,16 +99,19 @@ class Services:
     limits: RateLimits = field(default_factory=LocalRateLimits)
     cache: StatusCache = field(default_factory=LocalStatusCache)
     live: LiveLog = field(default_factory=LiveLog)
-    streams: StreamLimits = field(default_factory=StreamLimits)
+    streams: Share = field(default_factory=share_streams)
     registry: CollectorRegistry = field(default_factory=build_registry)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    proving: Share = field(default_factory=share_proofs)
     egress: Egress | None = None
     sources: dict[ChainId, ChainSource] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Call:
-    """One call, from the address `place`. `pool` is one connection's transaction while an Idempotency-Key is at work."""
+    """One call, from the address `place`. `pool` is one connection's transaction while an Idempotency-Key is at work.
+    `gone` is done when the client has hung up: who waits for news only may stop; what was begun is brought to its end.
+    """
 
     services: Services
     pool: Pool
@@ -114,6 +122,12 @@ class Call:
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     place: str = ""
+    gone: asyncio.Future[None] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether to wait no longer: the client has hung up, or the process stops."""
+        return self.services.stop.is_set() or (self.gone is not None and self.gone.done())
 
     @property
     def merchant_id(self) -> MerchantId:
@@ -135,12 +149,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent back: JSON bytes, or another type's."""
+    """What is sent back: JSON bytes, or another type's. One that is not remembered under its Idempotency-Key asks to be
+    asked for again: something of it is still to be done.
+    """
 
     status: int
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_remembered: bool = True
 
 
 def json_answer(value: Any, status: int = 200) -> Answer:
@@ -186,6 +203,11 @@ class Operation:
     query: Any = None
     problems: tuple[int, ...] = ()
     waits: bool = False
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How it is asked: every GET also by HEAD."""
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
 
     @property
     def tag(self) -> str:

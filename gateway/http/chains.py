@@ -94,6 +94,7 @@ def _view(face: Face, record: ChainRecord | None, status: ChainStatus | None, no
         last_error=detail.get("last_error"),
         reported_at=None if status is None else format_time(status.reported_at),
         moved_at=None if record is None else format_time(record.moved_at),
+        assets_held=dict(detail.get("assets_held", {})),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -18,28 +18,42 @@ import msgspec
 from gateway.http.problem import Flaw, Problem, unprocessable
 
 DEPTH_MAX = 32
-_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<at>.*?)`)?$", re.DOTALL)
+COMPLAINT_CHARACTERS_MAX = 300
+SHOWN_MAX = 40
+"""Characters of a wrong value that are told back."""
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,29})(\.[0-9]{1,9})?", re.ASCII)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _MEMBER = re.compile(r"(?:unknown field|missing required field) `([^`]*)`")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive, and the end of the body ends a string, too: each byte is looked at once, whatever stands there.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def decode_body(body: bytes, shape: Any) -> Any:
     """A body as its type; Problem 400 for what is not JSON, 422 for JSON of another form."""
     try:
+        # To its end first: a wrong type at its beginning would be told before what is no JSON at all.
+        msgspec.json.decode(body, type=msgspec.Raw)
+        body.decode()
         value = _decoder(shape).decode(body)
     except msgspec.ValidationError as error:
         raise flawed(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, f"the body is not JSON: {error}") from None
     if b"\\u0000" in body:
-        _check_text(value, "")
+        _check_text(value)
     return value
 
 
 def members_of(shape: Any) -> tuple[Any, ...]:
     """The types of a union of objects, or the one type."""
     return shape.__args__ if isinstance(shape, types.UnionType) else (shape,)
+
+
+def may_be_left_out(shape: Any) -> bool:
+    """Whether an empty object says everything a body must, so that no body does, too."""
+    fields = msgspec.structs.fields(shape) if isinstance(shape, type) else ()
+    return isinstance(shape, type) and not any(field.required for field in fields)
 
 
 def choose_shape(shape: Any, body: bytes) -> Any:
@@ -71,30 +85,76 @@ def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
 
 
 def decode_query(pairs: Sequence[tuple[str, str]], shape: Any) -> Any:
-    """A query string as its type; Problem 422, also for a parameter that is given twice or not known."""
-    values: dict[str, str] = {}
-    for name, value in pairs:
+    """A query string as its type; Problem 422, also for a parameter that is given twice or not known.
+
+    Each value is read as what its parameter is when it is given: nothing in a query string means that a filter is off.
+    """
+    values: dict[str, Any] = {}
+    fields = _parameters_of(shape)
+    for raw_name, text in pairs:
+        name = raw_name.encode("utf-8", "replace").decode()  # it is told back
+        pointer = f"/query/{_escape(name)}"
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise unprocessable(pointer, f"{name} is not text")
         if name in values:
-            raise Problem(422, f"{name} is given twice", flaws=[Flaw(f"/query/{name}", "is given twice")])
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise Problem(422, f"{name} is not text", flaws=[Flaw(f"/query/{name}", "is not text")])
-        values[name] = value
+            raise unprocessable(pointer, f"{name} is given twice")
+        if name not in fields:
+            known = ", ".join(fields) or "none"
+            raise unprocessable(pointer, f"there is no such parameter; there are: {known}")
+        values[name] = _decode_parameter(pointer, text, fields[name])
     try:
-        return msgspec.convert(values, shape, strict=False)
+        return msgspec.convert(values, shape)
     except msgspec.ValidationError as error:
         raise flawed(error, "/query") from None
 
 
+def _decode_parameter(pointer: str, text: str, kind: Any) -> Any:
+    """One value. Only a number, and nothing else, is read from digits: a year alone is no time."""
+    is_number = isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType)
+    if is_number and not _NUMBER.fullmatch(text):
+        raise unprocessable(pointer, f"{text[:SHOWN_MAX]!r} is not a number in plain digits")
+    try:
+        return msgspec.json.decode(text) if is_number else text
+    except msgspec.DecodeError:
+        raise unprocessable(pointer, "this number is out of range") from None
+
+
+@cache
+def _parameters_of(shape: Any) -> Mapping[str, Any]:
+    """What the query type `shape` takes, each as msgspec describes it when it is given."""
+    described = msgspec.inspect.type_info(shape)
+    assert isinstance(described, msgspec.inspect.StructType), "a query is an object"
+    return {field.encode_name: _given(field.type) for field in described.fields}
+
+
+def _given(kind: Any) -> Any:
+    """The one type of an optional parameter."""
+    match kind:
+        case msgspec.inspect.Metadata():
+            return _given(kind.type)
+        case msgspec.inspect.UnionType():
+            (one,) = [each for each in kind.types if not isinstance(each, msgspec.inspect.NoneType)]
+            return _given(one)
+        case _:
+            return kind
+
+
 def flawed(error: msgspec.ValidationError, prefix: str = "") -> Problem:
     """422 from msgspec's complaint, with a pointer in front of it."""
-    found = _AT.match(str(error))
-    assert found is not None, "every text matches"
-    what, pointer = found["what"], prefix + _pointer(found["at"] or "$")
+    what, said, at = str(error).rpartition(" - at `")
+    if not said:  # of the whole body; the sentence stands behind what was not found
+        what, at = at, "$`"
+    what, pointer = _shorten(what), prefix + _pointer(at.removesuffix("`"))
     member = _MEMBER.search(what)
     if member is not None:
         pointer += "/" + _escape(member[1])
     detail = what.replace("`", "'")
     return Problem(422, f"{pointer or 'the body'}: {detail}", flaws=[Flaw(pointer, detail)])
+
+
+def _shorten(text: str) -> str:
+    """A complaint quotes what was sent, which may be as long as a body."""
+    return text if len(text) <= COMPLAINT_CHARACTERS_MAX else text[:COMPLAINT_CHARACTERS_MAX] + "…"
 
 
 def _pointer(at: str) -> str:
@@ -108,34 +168,43 @@ def _escape(part: str) -> str:
 
 
 def check_depth(body: bytes) -> None:
-    """Nesting costs a decoder its stack; nothing of ours nests so deep."""
+    """Problem 400 for nesting that costs a decoder its stack; nothing of ours nests so deep."""
     if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
         return
-    depth = 0
-    for byte in _STRING.sub(b"", body):
-        if byte in b"[{":
-            depth += 1
-            if depth > DEPTH_MAX:
-                raise Problem(400, f"the body nests deeper than {DEPTH_MAX} levels")
-        elif byte in b"]}":
-            depth -= 1
+    left = _STRING.sub(b"", body).translate(None, delete=_NO_BRACKET)
+    for _ in range(DEPTH_MAX):
+        left = left.replace(b"[]", b"").replace(b"{}", b"")
+    if left:
+        raise Problem(400, f"the body is not JSON, or nests deeper than {DEPTH_MAX} levels")
 
 
-def _check_text(value: Any, pointer: str) -> None:
+def _check_text(value: Any) -> None:
     """PostgreSQL holds every character but NUL."""
+    steps = _find_nul(value)
+    if steps is not None:
+        pointer = "".join(f"/{_escape(step)}" for step in reversed(steps))
+        raise unprocessable(pointer, "a text has no NUL character")
+
+
+def _find_nul(value: Any) -> list[str] | None:
+    """The steps to a text with a NUL, the last one first."""
+    children: Iterable[tuple[Any, Any]]
     match value:
-        case str() if "\0" in value:
-            raise Problem(
-                422, "a text has no NUL character", flaws=[Flaw(pointer, "a text has no NUL character")]
-            )
+        case str():
+            return [] if "\0" in value else None
         case msgspec.Struct():
-            _check_text(msgspec.structs.asdict(value), pointer)
+            return _find_nul(msgspec.structs.asdict(value))
         case Mapping():
-            for name, item in value.items():
-                _check_text(name, pointer)
-                _check_text(item, f"{pointer}/{_escape(str(name))}")
+            if any("\0" in name for name in value if isinstance(name, str)):
+                return []
+            children = value.items()
         case list() | tuple():
-            for index, item in enumerate(value):
-                _check_text(item, f"{pointer}/{index}")
+            children = enumerate(value)
         case _:
-            pass
+            return None
+    for step, child in children:
+        steps = _find_nul(child)
+        if steps is not None:
+            steps.append(str(step))
+            return steps
+    return None

@@ -122,6 +122,7 @@ async def post_test(call: Call) -> Answer:
         status_code=outcome.status_code,
         duration_ms=outcome.duration_ms,
         excerpt=show_excerpt(outcome.excerpt),
+        detail=outcome.detail,
     )
     return json_answer(result)
 
@@ -145,6 +146,7 @@ async def post_verify(call: Call) -> Answer:
         status_code=reply.outcome.status_code,
         duration_ms=reply.outcome.duration_ms,
         excerpt=show_excerpt(reply.outcome.excerpt),
+        detail=reply.outcome.detail,
     )
     return json_answer(result)
 
@@ -176,6 +178,7 @@ def _detail(delivery: Delivery, attempts: list[DeliveryAttempt]) -> DeliveryDeta
             outcome=one.outcome,
             status_code=one.status_code,
             excerpt=show_excerpt(one.excerpt),
+            detail=one.detail,
         )
         for one in attempts
     ]

@@ -21,13 +21,13 @@ from gateway.http.shapes_relay import EventHead
 from gateway.store import DatabaseAway, database_weather
 from indexer.identity import MerchantId
 from relay import log
-from relay.errors import SequencePruned
+from relay.errors import SequenceAhead, SequencePruned
 from relay.log import StoredEvent
 
 STREAM_BATCH = 100
 COMMENT_EVERY_S = 15.0
 RECONNECT_MS = 2_000
-_SEQUENCE = re.compile(r"[0-9]{1,18}")
+_SEQUENCE = re.compile(r"[0-9]{1,15}")
 
 
 async def get_events(call: Call) -> Answer:
@@ -41,9 +41,9 @@ async def get_events(call: Call) -> Answer:
                 call.services, call.merchant_id, query.after_sequence, types, query.limit
             )
             left_s = deadline_s - asyncio.get_running_loop().time()
-            if events or left_s <= 0 or call.services.stop.is_set():
+            if events or left_s <= 0 or call.is_over:
                 break
-            await call.services.live.wait(call.merchant_id, left_s)
+            await call.services.live.wait(call.merchant_id, left_s, gone=call.gone)
     page = {
         "items": [msgspec.Raw(event.body) for event in events],
         "next": events[-1].sequence if events else None,
@@ -88,10 +88,10 @@ async def _stream(
     with held:
         yield b"retry: %d\n\n" % RECONNECT_MS
         comment_at_s = loop.time() + COMMENT_EVERY_S
-        while not services.stop.is_set():
+        while not call.is_over:
             try:
                 events, head = await _read(services, call.merchant_id, after, types, STREAM_BATCH)
-            except (SequencePruned, DatabaseAway):
+            except (SequenceAhead, SequencePruned, DatabaseAway):
                 return
             if events:
                 yield b"".join(format_event(event) for event in events)
@@ -103,7 +103,7 @@ async def _stream(
                     return
                 yield b": still here\n\n"
                 comment_at_s = loop.time() + COMMENT_EVERY_S
-            await services.live.wait(call.merchant_id, comment_at_s - loop.time())
+            await services.live.wait(call.merchant_id, comment_at_s - loop.time(), gone=call.gone)
 
 
 def format_event(event: StoredEvent) -> bytes:
@@ -123,7 +123,7 @@ def read_types(text: str | None) -> list[str] | None:
 
 
 def _read_last_event_id(text: str | None) -> int | None:
-    if not text:
+    if text is None:
         return None
     if not _SEQUENCE.fullmatch(text):
         raise Problem(400, "Last-Event-ID is the sequence of an event")
@@ -133,10 +133,13 @@ def _read_last_event_id(text: str | None) -> int | None:
 async def _read(
     services: Services, merchant_id: MerchantId, after: int | None, types: Sequence[str] | None, limit: int
 ) -> tuple[list[StoredEvent], int]:
-    """Events behind `after`, and the head. Raises SequencePruned where some of them are kept no longer."""
+    """Events behind `after`, and the head. SequencePruned where some of them are kept no longer, and SequenceAhead."""
     async with database_weather(), services.pool.acquire() as conn:
-        head = (await log.load_head(conn, merchant_id)).sequence
-        if after is None or after >= head:
+        log_head = await log.load_head(conn, merchant_id)
+        head = log_head.sequence
+        if after is not None and after > head:
+            raise SequenceAhead(head, log_head.log_epoch)
+        if after is None or after == head:
             return [], head
         events = await log.load_events_after(
             conn, merchant_id, after_sequence=after, types=types, limit=limit

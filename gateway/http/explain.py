@@ -24,7 +24,7 @@ from gateway.http.shapes_explain import Explanation, FindingObject
 from indexer import views
 from indexer.deposits import Deposit
 from indexer.events import count_confirmations, encode_deposit
-from indexer.explain import Finding, Knowledge, explain_deposit, explain_transaction
+from indexer.explain import Finding, Knowledge, explain_recorded, explain_transaction
 from indexer.matching import ListedAsset, Registration
 from indexer.registration import WatchedAddress
 from indexer.storage import ChainRecord
@@ -74,7 +74,7 @@ async def _explain_address(call: Call, face: Face, record: ChainRecord, text: st
         call.pool, call.merchant_id, face.chain, address, limit=ADDRESS_DEPOSITS_MAX
     )
     known = await _gather(call, face, record, None, [row.deposit for row in rows], [])
-    findings = [explain_deposit(deposit, known) for deposit in known.deposits]
+    findings = [finding for deposit in known.deposits for finding in explain_recorded(deposit, known)]
     return _answer(face, record, findings, address=address)
 
 
@@ -130,6 +130,7 @@ async def _gather(
         registrations=_by_address(registered),
         ours_at_height=ours,
         other_chains=others,
+        repeats=await views.load_repeats(call.pool, deposits),
     )
 
 

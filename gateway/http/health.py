@@ -6,13 +6,16 @@ Lives here: the answers, and an application of these three alone for roles witho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway import store
 from gateway.http.calls import Answer, Call, json_answer
 from gateway.http.chains import load_chain_objects
-from gateway.http.shapes import ChainReadiness, Health, Readiness
-from gateway.http.shapes_chains import ChainObject
+from gateway.http.shapes_chains import ChainObject, ChainReadiness, Health, Readiness
+from gateway.settings import ReadyWhen
 from gateway.store import DatabaseAway
 from indexer.settings import FollowSettings
 from indexer.storage import Retryable
@@ -27,9 +30,12 @@ async def get_healthz(call: Call) -> Answer:
 
 
 async def get_readyz(call: Call) -> Answer:
-    """The database answers, and every configured chain is close to its head; 503 otherwise, saying what is not."""
+    """The database takes writes, and the chains are close to their heads, as many as `http.ready_when` wants; else 503.
+
+    Whatever the status, what is not ready is named.
+    """
     try:
-        await store.ping(call.pool)
+        writable = await store.load_is_writable(call.pool)
         objects = await load_chain_objects(call.pool, call.services.faces.configured, call.now)
     except (DatabaseAway, Retryable):
         return json_answer(Readiness(status="not ready", database="away", chains=[]), 503)
@@ -46,11 +52,25 @@ async def get_readyz(call: Call) -> Answer:
                 lag_blocks=one.lag_blocks,
             )
         )
-    ready = all(chain.ready for chain in chains)
+    ready = writable and decide_ready(
+        [chain.ready for chain in chains], call.services.settings.http.ready_when
+    )
+    database: Literal["ok", "read only"] = "ok" if writable else "read only"
     return json_answer(
-        Readiness(status="ready" if ready else "not ready", database="ok", chains=chains),
+        Readiness(status="ready" if ready else "not ready", database=database, chains=chains),
         200 if ready else 503,
     )
+
+
+def decide_ready(chains: Sequence[bool], ready_when: ReadyWhen) -> bool:
+    """Whether the process is, given which of its chains are; one without chains has nothing to wait for."""
+    match ready_when:
+        case ReadyWhen.EVERY_CHAIN:
+            return all(chains)
+        case ReadyWhen.ANY_CHAIN:
+            return any(chains) or not chains
+        case ReadyWhen.DATABASE:
+            return True
 
 
 def find_reason(chain: ChainObject, follow: FollowSettings) -> str | None:

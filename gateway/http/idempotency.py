@@ -2,32 +2,38 @@
 
 What a call does and the answer that its repetitions get are written in one transaction, so there is no moment in which one
 exists without the other. While it runs, an advisory lock of that transaction says "in progress"; a process that dies lets
-go of it. An answer of 5xx rolls everything back and is not remembered.
+go of it. A call that waits for a stranger holds no connection meanwhile: it writes that it is in progress, for a bounded
+time, and its answer takes that row's place. An answer of 5xx rolls everything back and is not remembered.
 
 Does not live here: the table (`gateway.store`), which calls take a key (`app`: every POST).
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from gateway import store
 from gateway.http.calls import Answer, Stream
 from gateway.http.problem import CONTENT_TYPE, Problem, problem_of
-from gateway.store import RememberedAnswer, database_weather
+from gateway.store import DatabaseAway, RememberedAnswer, database_weather
 from migrations.handles import Connection, Pool
 from relay.secretbox import SecretBox
 
 REMEMBERED_FOR = timedelta(hours=24)
 KEY_CHARACTERS_MAX = 255
 REPLAYED = {"Idempotency-Replayed": "true"}
+WAITING_CALL_MAX_S = 80.0
+"""Above the longest attempt that may be configured, and the reads and writes around it."""
+CLAIM_LEASE_S = 120.0
+"""So long a key stays "in progress" after its process died: above all that one call may take, its end written included."""
 
 
 class Repetition(Enum):
@@ -103,20 +109,37 @@ async def answer_once_beside(
     request_id: str,
     now: datetime,
 ) -> Answer:
-    """The same for a call that waits for a stranger: the lock is the session's, and no transaction stays open."""
-    async with database_weather(), pool.acquire() as conn:
-        if not await store.try_hold_call(conn, call.lock_key):
+    """The same for a call that waits for a stranger: a row says "in progress", and no connection is held meanwhile."""
+    claim = uuid4()
+    async with database_weather(), pool.acquire() as conn, conn.transaction():
+        if not await store.claim_call(
+            conn, call.caller, call.path, call.key, claim=claim, lease_s=CLAIM_LEASE_S
+        ):
             raise _in_progress()
-        try:
-            remembered = await _find(conn, box, call, now=now)
-            if remembered is not None:
-                return remembered
+        remembered = await _find(conn, box, call, now=now)
+        if remembered is not None:
+            await store.let_go_of_call(conn, call.caller, call.path, call.key, claim=claim)
+            return remembered
+    try:
+        async with asyncio.timeout(WAITING_CALL_MAX_S):
             answer = await _answer_or_refusal(run(pool), request_id)
-            await _remember(conn, box, call, answer, now=now)
-            return answer
-        finally:
-            if not conn.is_closed():
-                await store.let_go_of_call(conn, call.lock_key)
+        async with database_weather(), pool.acquire() as conn, conn.transaction():
+            # Whoever lost its claim was slower than all that may take; the answer is the other one's to remember.
+            if await store.let_go_of_call(conn, call.caller, call.path, call.key, claim=claim):
+                await _remember(conn, box, call, answer, now=now)
+    except BaseException as error:
+        await _let_go(pool, call, claim)
+        if isinstance(error, TimeoutError):
+            raise Problem(503, "this took too long", headers={"Retry-After": "1"}) from error
+        raise
+    return answer
+
+
+async def _let_go(pool: Pool, call: KeyedCall, claim: UUID) -> None:
+    """Nothing was answered, so the call may be made again at once; without a database, when the claim is over."""
+    with suppress(DatabaseAway):
+        async with database_weather(), pool.acquire() as conn:
+            await store.let_go_of_call(conn, call.caller, call.path, call.key, claim=claim)
 
 
 def _in_progress() -> Problem:
@@ -139,6 +162,8 @@ async def _find(conn: Connection, box: SecretBox, call: KeyedCall, *, now: datet
 async def _remember(
     conn: Connection, box: SecretBox, call: KeyedCall, answer: Answer, *, now: datetime
 ) -> None:
+    if not answer.is_remembered:
+        return
     # Sealed, because the answer may be the only place where a new key or secret was shown.
     body = box.seal(answer.body, owner=call.caller)
     kept = RememberedAnswer(call.request_hash, answer.status, answer.content_type, body)

@@ -1,33 +1,55 @@
-"""How much one caller may ask: which limits hold where, and how many streams a merchant keeps open.
+"""How much one caller may ask: which limits hold where, and how many calls each may have under way.
 
-Lives here: the limits' numbers, and turning a refusal into a problem. Does not live here: the counting (`gateway.ratelimits`,
-and `gateway.redis.ratelimits` for several processes), sizes of bodies (`app`), budgets of providers (chains.rpc.throttle).
+Lives here: the limits' numbers, turning a refusal into a problem, and shares of what runs at once. Does not live here:
+counting over time (`gateway.ratelimits`, and `gateway.redis.ratelimits` for several processes), wrong keys (`logins`),
+bodies (`bodies`), connections (`connections`), budgets of providers (chains.rpc.throttle).
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from uuid import UUID
 
+from gateway.files import CONNECTIONS_MAX
 from gateway.http.problem import Problem
-from gateway.ratelimits import LocalRateLimits, RateLimit, RateLimits
+from gateway.ratelimits import RateLimit, RateLimits
 
 CALLS = RateLimit("calls", requests=500, period_s=5.0)
 """One key's calls: a hundred a second, and a burst of five seconds' worth for a program that catches up."""
 
 FAILED_LOGINS = RateLimit("failed logins", requests=300, period_s=60.0)
-"""Refused keys from one place: guessing is hopeless anyway, so this bounds what it costs the database."""
+"""Refused keys from one place, after which the next wait in line: guessing is hopeless, so this bounds what it costs."""
+
+FAILED_SECRETS = RateLimit("failed secrets", requests=100, period_s=60.0)
+"""The same for one key's id, from wherever it is shown with a wrong secret."""
+
+CALLS_MAX = 2_000
+"""Merchants' calls under way, streams included: a bound on memory, far above what the database answers at once."""
+CALLS_EACH_MAX = 100
+"""One merchant's: eight times the database's connections, and with a mebibyte for each body still little memory."""
+BODIES_BYTES_MAX = 512 * 1024 * 1024
+"""Of bodies that are being read or worked on, so that memory has a bound; one without a length counts as the largest."""
+BODIES_BYTES_EACH_MAX = BODIES_BYTES_MAX // 4
+ADMIN_CALLS_MAX = 32
+STRANGERS_MAX = 1_024
+"""Calls that have shown no right key yet: each has sent a header and waits for one look into the database."""
+STRANGERS_EACH_MAX = 512
+HEALTH_CALLS_MAX = 64
+HEALTH_CALLS_EACH_MAX = 8
+"""Load balancers and Prometheus; nobody else's calls count here, and one address can not take it all."""
 
 KEY_LISTS = RateLimit("key lists", requests=100, period_s=10.0)
 """Lists of public keys for one place: nobody shows a key there, and each costs the database a read."""
 
+PROOFS = RateLimit("proofs", requests=60, period_s=60.0)
+"""Proofs of deposits for one merchant: each is a whole block asked of a provider."""
+
+PROOFS_MAX = 8
+PROOFS_EACH_MAX = 2
+"""At once, of one process and of one merchant: whole blocks in memory, and a core that checks them."""
+
 STREAMS_PER_MERCHANT_MAX = 20
-TRUSTED_KEYS_MAX = 10_000
 
 
 async def spend_call(limits: RateLimits, key_id: UUID, limit: RateLimit = CALLS) -> dict[str, str]:
@@ -44,68 +66,62 @@ async def spend_place(limits: RateLimits, place: str, limit: RateLimit) -> dict[
     return verdict.headers()
 
 
-class FailedLogins:
-    """Turns away a place that shows too many wrong keys, before the database is asked about the next one.
+class Share:
+    """So many at once, and so many of them for each of those who share; a bound on memory and on each other's waiting."""
 
-    A key that was right lately is let through all the same: many callers may share one address behind a proxy. Keys are
-    remembered as hashes only.
-    """
-
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._counts = LocalRateLimits(clock=clock)
-        self._closed_until_s: dict[str, float] = {}
-        self._trusted: dict[bytes, None] = {}
-
-    def check(self, place: str, header: str | None) -> None:
-        """Problem 429 where this place is to wait and does not show a key that was right lately."""
-        left_s = self._closed_until_s.get(place, 0.0) - self._clock()
-        if left_s > 0 and _fingerprint(header) not in self._trusted:
-            wait = {"Retry-After": str(math.ceil(left_s))}
-            raise Problem(429, "too many calls with wrong keys came from here", headers=wait)
-
-    def note_right(self, header: str | None) -> None:
-        """This key was right."""
-        self._trusted[_fingerprint(header)] = None
-        if len(self._trusted) > TRUSTED_KEYS_MAX:
-            del self._trusted[next(iter(self._trusted))]
-
-    def note_wrong(self, place: str, header: str | None) -> None:
-        """This key was not, or is not any more."""
-        self._trusted.pop(_fingerprint(header), None)
-        verdict = self._counts.spend_now(place, FAILED_LOGINS)
-        if not verdict.allowed:
-            self._closed_until_s.pop(place, None)
-            self._closed_until_s[place] = self._clock() + verdict.retry_after_s
-            if len(self._closed_until_s) > TRUSTED_KEYS_MAX:
-                del self._closed_until_s[next(iter(self._closed_until_s))]
-
-
-def _fingerprint(header: str | None) -> bytes:
-    return hashlib.sha256((header or "").encode("utf-8", "surrogateescape")).digest()
-
-
-@dataclass(slots=True)
-class StreamLimits:
-    """How many streams and long polls a merchant may hold open."""
-
-    each_max: int = STREAMS_PER_MERCHANT_MAX
-    _open: dict[UUID, int] = field(default_factory=dict)
+    def __init__(self, *, most: int, each_max: int, what: str, again_s: int = 1) -> None:
+        self._most = most
+        self.each_max = each_max
+        self._what = what
+        self._again = {"Retry-After": str(again_s)}
+        self._held_by: dict[Hashable, int] = {}
+        self.held = 0
+        """By all together, now."""
 
     @contextmanager
-    def hold(self, merchant_id: UUID) -> Iterator[None]:
-        """Count one stream while it is open; Problem 429 when there are too many."""
-        count = self._open.get(merchant_id, 0)
-        if count >= self.each_max:
-            raise Problem(
-                429, f"a merchant holds at most {self.each_max} streams open", headers={"Retry-After": "5"}
-            )
-        self._open[merchant_id] = count + 1
+    def hold(self, who: Hashable, cost: int = 1) -> Iterator[None]:
+        """Count `cost` while it lasts. Problem 429 where `who` has too much, 503 where all together have."""
+        if self._held_by.get(who, 0) + cost > self.each_max:
+            raise Problem(429, f"at most {self.each_max} {self._what} at once", headers=self._again)
+        if self.held + cost > self._most:
+            raise Problem(503, f"too many {self._what} at once", headers=self._again)
+        self._held_by[who] = self._held_by.get(who, 0) + cost
+        self.held += cost
         try:
             yield
         finally:
-            left = self._open[merchant_id] - 1
-            if left:
-                self._open[merchant_id] = left
+            self.held -= cost
+            left = self._held_by.get(who, 0) - cost
+            if left > 0:
+                self._held_by[who] = left
             else:
-                del self._open[merchant_id]
+                self._held_by.pop(who, None)  # it is not there while all that it holds costs nothing
+
+
+def share_streams() -> Share:
+    """How many streams and long polls a merchant holds open."""
+    return Share(most=CALLS_MAX, each_max=STREAMS_PER_MERCHANT_MAX, what="streams and long polls", again_s=5)
+
+
+def share_proofs() -> Share:
+    """How many proofs of deposits are being made."""
+    return Share(most=PROOFS_MAX, each_max=PROOFS_EACH_MAX, what="proofs", again_s=5)
+
+
+class Shares:
+    """What of the API's calls under way belongs to whom. `connections` is how many there may be to carry them."""
+
+    def __init__(self, connections: int = CONNECTIONS_MAX) -> None:
+        most = min(CALLS_MAX, connections * 3 // 4)
+        each_max = min(CALLS_EACH_MAX, max(1, most // 4))
+        self.merchants = Share(most=most, each_max=each_max, what="calls of a merchant")
+        self.bodies = Share(most=BODIES_BYTES_MAX, each_max=BODIES_BYTES_EACH_MAX, what="bytes of bodies")
+        self.administrators = Share(
+            most=ADMIN_CALLS_MAX, each_max=ADMIN_CALLS_MAX, what="calls of administrators"
+        )
+        self.strangers = Share(
+            most=STRANGERS_MAX, each_max=STRANGERS_EACH_MAX, what="calls without a known key from here"
+        )
+        self.health = Share(
+            most=HEALTH_CALLS_MAX, each_max=HEALTH_CALLS_EACH_MAX, what="questions about health"
+        )

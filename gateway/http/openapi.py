@@ -17,7 +17,7 @@ import msgspec
 
 from gateway.http import shapes
 from gateway.http.calls import ID_PREFIXES, AdminAccess, OpenAccess, Operation
-from gateway.http.decoding import members_of
+from gateway.http.decoding import may_be_left_out, members_of
 from gateway.http.operations import OPERATIONS
 from gateway.http.problem import CONTENT_TYPE, title_of
 
@@ -30,7 +30,8 @@ DESCRIPTION = """\
 Deposits on blockchains, told by signed webhooks that are never lost.
 
 Every answer that is not a success is a problem document (RFC 9457). Every POST takes an `Idempotency-Key`: the same call
-again gives the first answer again for 24 hours. Lists are oldest first; `next` is the cursor of the page behind.
+again gives the first answer again for 24 hours. Lists are oldest first; `next` is the cursor of the page behind. Every GET
+can be asked by HEAD.
 """
 
 
@@ -103,7 +104,7 @@ def _describe(operation: Operation) -> dict[str, Any]:
     }
     if operation.body is not None:
         described["requestBody"] = {
-            "required": True,
+            "required": not may_be_left_out(operation.body),
             "content": {"application/json": {"schema": _schema_of(operation.body)}},
         }
     match operation.access:
@@ -156,11 +157,12 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
     if operation.query is None:
         return []
     schema = msgspec.json.schema(operation.query)
-    properties = schema["$defs"][operation.query.__name__]["properties"]
     definitions = schema["$defs"]
+    shown = definitions[operation.query.__name__]
+    needed = shown.get("required", ())
     return [
-        {"name": name, "in": "query", "required": False, "schema": _inline(_given(one), definitions)}
-        for name, one in properties.items()
+        {"name": name, "in": "query", "required": name in needed, "schema": _inline(_given(one), definitions)}
+        for name, one in shown["properties"].items()
     ]
 
 

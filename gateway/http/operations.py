@@ -13,6 +13,7 @@ from gateway.http import (
     checkpoints,
     coverage,
     deliveries,
+    deposit_proofs,
     deposits,
     endpoints,
     events,
@@ -27,7 +28,7 @@ from gateway.http import (
     shapes_relay,
     trail,
 )
-from gateway.http.calls import AdminAccess, AnyKey, OpenAccess, Operation, Outcome
+from gateway.http.calls import AdminAccess, AnyKey, HealthAccess, OpenAccess, Operation, Outcome
 
 ADMIN = AdminAccess()
 GONE = Outcome(204, None, "Done; nothing to show.")
@@ -62,12 +63,11 @@ ADDRESSES = (
         "POST", "/v1/addresses", "watch_addresses", "Watch one address or many", Scope.ADDRESSES,
         addresses.post_addresses,
         (
-            Outcome(201, shapes.AddressObject | shapes.AddressList, "Watched from now on."),
+            Outcome(201, shapes.AddressObject | shapes.AddressList, "Watched from now on, but for `not_watched`."),
             Outcome(200, shapes.AddressObject | shapes.AddressList, "Watched already."),
         ),
         body=shapes.NewAddress | shapes.NewAddresses,
-        problems=(503,),
-    ),
+            ),
     Operation(
         "GET", "/v1/addresses", "list_addresses", "List watched addresses", Scope.ADDRESSES,
         addresses.get_addresses, (Outcome(200, shapes.AddressPage, "A page."),), query=shapes.AddressQuery,
@@ -96,18 +96,23 @@ DEPOSITS = (
         Scope.DEPOSITS, deposits.get_history, (Outcome(200, shapes.EventList, "Its events, oldest first."),),
         query=shapes.PageQuery,
     ),
+    Operation(
+        "GET", "/v1/deposits/{deposit_id}/proof", "get_deposit_proof", "Prove a deposit by its block's hash",
+        Scope.DEPOSITS, deposit_proofs.get_deposit_proof,
+        (Outcome(200, shapes_proofs.DepositProofObject, "The proof."),), problems=(409,), waits=True,
+    ),
 )  # fmt: skip
 
 EVENTS = (
     Operation(
         "GET", "/v1/events", "list_events", "What follows a sequence; waits if asked to", Scope.EVENTS,
         events.get_events, (Outcome(200, shapes.EventPage, "Events, ascending."),), query=shapes.EventQuery,
-        problems=(410,),
+        problems=(409, 410),
     ),
     Operation(
         "GET", "/v1/events/stream", "stream_events", "The log as server-sent events", Scope.EVENTS,
         events.get_stream, (Outcome(200, "text/event-stream", "Events, as they come."),),
-        query=shapes.StreamQuery, problems=(400, 410),
+        query=shapes.StreamQuery, problems=(400, 409, 410),
     ),
     Operation(
         "POST", "/v1/events/checkpoints", "make_checkpoint", "Sign the log as it stands now", Scope.EVENTS,
@@ -263,15 +268,18 @@ EXPLAIN = (
 
 HEALTH = (
     Operation(
-        "GET", "/healthz", "healthz", "Whether the process answers", OpenAccess(), health.get_healthz,
-        (Outcome(200, shapes.Health, "It does."),),
+        "GET", "/healthz", "healthz", "Whether the process answers", HealthAccess(), health.get_healthz,
+        (Outcome(200, shapes_chains.Health, "It does."),),
     ),
     Operation(
-        "GET", "/readyz", "readyz", "Whether it can do its work", OpenAccess(), health.get_readyz,
-        (Outcome(200, shapes.Readiness, "It can."), Outcome(503, shapes.Readiness, "It can not now.")),
+        "GET", "/readyz", "readyz", "Whether it can do its work", HealthAccess(), health.get_readyz,
+        (
+            Outcome(200, shapes_chains.Readiness, "It can."),
+            Outcome(503, shapes_chains.Readiness, "It can not now."),
+        ),
     ),
     Operation(
-        "GET", "/metrics", "metrics", "Prometheus' text", OpenAccess(), health.get_metrics,
+        "GET", "/metrics", "metrics", "Prometheus' text", HealthAccess(), health.get_metrics,
         (Outcome(200, "text/plain", "The numbers."),),
     ),
 )  # fmt: skip

@@ -14,13 +14,12 @@ import msgspec
 from aiohttp import web
 
 from gateway.store import DatabaseAway
-from indexer.registration import ChainNotReady, RegistrationConflict
+from indexer.registration import RegistrationConflict
 from indexer.storage import Retryable
-from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable, SequencePruned
+from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable, SequenceAhead, SequencePruned
 
 CONTENT_TYPE = "application/problem+json"
 BUSY_RETRY_AFTER_S = 1
-NOT_READY_RETRY_AFTER_S = 5
 ERRORS_MAX = 100
 
 TITLES = {
@@ -119,12 +118,9 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(409, error.detail)
         case SequencePruned():
             return Problem(410, str(error), members={"oldest_sequence": error.oldest_sequence})
-        case ChainNotReady():
-            return Problem(
-                503,
-                "this chain has no first block yet: its follower is starting or no provider answers",
-                headers={"Retry-After": str(NOT_READY_RETRY_AFTER_S)},
-            )
+        case SequenceAhead():
+            ahead = {"head_sequence": error.head_sequence, "log_epoch": error.log_epoch}
+            return Problem(409, str(error), members=ahead)
         case Retryable() | DatabaseAway():
             return Problem(
                 503,

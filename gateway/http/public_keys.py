@@ -7,6 +7,7 @@ live here: making and changing keys (relay.keyring), choosing the right one (the
 from __future__ import annotations
 
 from gateway.http.calls import Answer, Call, json_answer
+from gateway.http.clients import share_of
 from gateway.http.limits import KEY_LISTS, spend_place
 from gateway.http.problem import not_found
 from gateway.http.shapes_relay import PublicKeyList, PublicKeyObject
@@ -22,7 +23,7 @@ CACHED_S = 300
 
 async def get_public_keys(call: Call) -> Answer:
     """Every key of a merchant's endpoints. A merchant without endpoints and no merchant at all are the same 404."""
-    headers = await spend_place(call.services.limits, call.place, KEY_LISTS)
+    headers = await spend_place(call.services.limits, share_of(call.place), KEY_LISTS)
     merchant_id = call.id("merchant_id")
     async with database_weather(), call.pool.acquire() as conn:
         keys = await keyring.load_public_keys(conn, merchant_id)

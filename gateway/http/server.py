@@ -1,63 +1,41 @@
-"""The socket: an application behind a listening address, where even a request that is not HTTP gets a problem back.
+"""The socket: an application behind a listening address.
 
-Lives here: how aiohttp's server is set up, and its own refusals as JSON. Does not live here: what is served (`app`).
+Lives here: how aiohttp's server is set up and taken down. Does not live here: what is served (`app`), its connections and
+their bounds (`connections`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from typing import cast
 
-import msgspec
 from aiohttp import web
-from aiohttp.web_request import BaseRequest
 
-from gateway.http.problem import CONTENT_TYPE, title_of
-from gateway.settings import Bind
+from gateway.files import FileShares
+from gateway.http.connections import ClientConnection, Connections
+from gateway.settings import Bind, Network
 
 SHUTDOWN_TIMEOUT_S = 4.0
-KEEPALIVE_S = 75.0
-HEADER_BYTES_MAX = 16_384
-BACKLOG = 512
+QUEUE_MAX = 1_024
+"""Connections the system keeps for us until we accept them; they take no file of ours."""
+PLENTY_OF_FILES = FileShares()
 
 
 class BindFailed(Exception):
     """The address can not be listened on; the message says which and why."""
 
 
-class _Protocol(web.RequestHandler):
-    """aiohttp's connection handler, whose own refusals are problems too: never HTML, never a stack trace."""
-
-    def handle_error(
-        self,
-        request: BaseRequest,
-        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        super().handle_error(request, status, exc, message)
-        body = {
-            "type": "about:blank",
-            "title": title_of(status),
-            "status": int(status),
-            "detail": "the request is not HTTP that this server reads" if status < 500 else title_of(status),
-            "errors": [],
-            "request_id": "",
-        }
-        response = web.Response(status=status, body=msgspec.json.encode(body), content_type=CONTENT_TYPE)
-        response.force_close()
-        return response
-
-
 class _Site(web.BaseSite):
-    """A listening address served by `_Protocol`."""
+    """A listening address whose connections are `ClientConnection`s."""
 
-    def __init__(self, runner: web.AppRunner, bind: Bind) -> None:
+    def __init__(self, runner: web.AppRunner, bind: Bind, connections: Connections, backlog: int) -> None:
         super().__init__(runner)
         self._bind = bind
+        self._connections = connections
+        self._accepted_at_once = backlog
 
     @property
     def name(self) -> str:
@@ -75,27 +53,30 @@ class _Site(web.BaseSite):
         assert server is not None, "the runner is set up"
         loop = asyncio.get_running_loop()
 
-        def make_protocol() -> _Protocol:
-            return _Protocol(
-                server,
-                loop=loop,
-                keepalive_timeout=KEEPALIVE_S,
-                max_line_size=HEADER_BYTES_MAX,
-                max_field_size=HEADER_BYTES_MAX,
-            )
+        def make_protocol() -> ClientConnection:
+            return ClientConnection(server, self._connections, loop)
 
         self._server = await loop.create_server(
-            make_protocol, self._bind.host, self._bind.port, backlog=BACKLOG, reuse_address=True
+            make_protocol,
+            self._bind.host,
+            self._bind.port,
+            backlog=self._accepted_at_once,
+            reuse_address=True,
         )
+        for listening in self._server.sockets:
+            with socket.fromfd(listening.fileno(), listening.family, listening.type) as same:
+                same.listen(QUEUE_MAX)
 
 
 @asynccontextmanager
-async def serve(app: web.Application, bind: Bind) -> AsyncIterator[Bind]:
+async def serve(
+    app: web.Application, bind: Bind, *, files: FileShares = PLENTY_OF_FILES, trusted: Sequence[Network] = ()
+) -> AsyncIterator[Bind]:
     """Listen for as long as this is open; gives the address in fact. Raises BindFailed."""
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     try:
-        site = _Site(runner, bind)
+        site = _Site(runner, bind, Connections(files.connections, trusted), files.backlog)
         try:
             await site.start()
         except OSError as error:

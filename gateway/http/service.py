@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from gateway.files import FileShares
 from gateway.http.app import Api, ObserveCall
 from gateway.http.calls import Operation, Services
 from gateway.http.server import serve
@@ -29,10 +30,11 @@ async def run_api(
     admin_token: Secret,
     observe: ObserveCall,
     wakes: Wakes,
+    files: FileShares,
 ) -> None:
     """Answer until `services.stop` is set. Raises BindFailed."""
     relay = services.settings.relay
-    api = Api(services, operations, admin_token=admin_token, observe=observe)
+    api = Api(services, operations, admin_token=admin_token, observe=observe, connections=files.connections)
     async with (
         Egress(
             timeout_s=relay.attempt_timeout_s,
@@ -40,7 +42,7 @@ async def run_api(
             allowed_ports=relay.allowed_ports,
             proxy_url=relay.proxy_url,
         ) as services.egress,
-        serve(api.build(), bind) as listening,
+        serve(api.build(), bind, files=files, trusted=services.settings.http.trusted_proxies) as listening,
         asyncio.TaskGroup() as group,
     ):
         _log.info("listening", bind=str(listening))
@@ -52,9 +54,11 @@ async def run_api(
         services.live.wake_all()
 
 
-async def run_health(services: Services, operations: Sequence[Operation], bind: Bind) -> None:
+async def run_health(
+    services: Services, operations: Sequence[Operation], bind: Bind, files: FileShares
+) -> None:
     """The few answers that orchestrators ask of roles without the API, until `services.stop` is set."""
     api = Api(services, operations, admin_token=Secret(""))
-    async with serve(api.build(), bind) as listening:
+    async with serve(api.build(), bind, files=files) as listening:
         _log.info("listening", bind=str(listening), only="health")
         await services.stop.wait()

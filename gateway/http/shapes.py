@@ -30,6 +30,14 @@ Reference = Annotated[
     str,
     Meta(min_length=1, max_length=REFERENCE_CHARACTERS_MAX, description="The merchant's own name for it."),
 ]
+AssetText = Annotated[
+    str,
+    Meta(
+        max_length=250,
+        pattern=r"^[-a-zA-Z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}/[-a-zA-Z0-9]{3,8}:[-.%a-zA-Z0-9]{1,128}$",
+        description="CAIP-19.",
+    ),
+]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Amount = Annotated[str, Meta(pattern="^[0-9]+$", description="Base units, as digits.")]
 
@@ -162,10 +170,19 @@ class AddressObject(Given, frozen=True):
     created_at: str
 
 
+class NotWatched(Given, frozen=True):
+    """A chain that `*` asks for and that can not be watched yet: make the same call again later."""
+
+    chain: str
+    chain_alias: str
+    detail: str
+
+
 class AddressList(Given, frozen=True):
-    """Addresses in the order they were asked for."""
+    """Addresses in the order they were asked for. `not_watched` is empty but for `*`: where nothing is watched yet."""
 
     items: list[AddressObject]
+    not_watched: list[NotWatched] = []
 
 
 class AddressPage(Given, frozen=True):
@@ -181,7 +198,7 @@ class DepositQuery(PageQuery, frozen=True):
     chain: Chain | None = None
     address: AddressText | None = None
     state: DepositState | None = None
-    asset: Annotated[str, Meta(min_length=1, max_length=250, description="CAIP-19.")] | None = None
+    asset: AssetText | None = None
     reference: Reference | None = None
     tx_hash: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     since: Time | None = None
@@ -261,6 +278,8 @@ class ProblemObject(Given, frozen=True):
     errors: list[ErrorObject]
     request_id: str
     oldest_sequence: int | UnsetType = UNSET
+    head_sequence: int | UnsetType = UNSET
+    log_epoch: int | UnsetType = UNSET
 
 
 Sequence = Annotated[int, Meta(ge=0, le=HEIGHT_MAX)]
@@ -310,27 +329,3 @@ class EventList(Given, frozen=True):
 
     items: list[EventObject]
     next: str | None = None
-
-
-class Health(Given, frozen=True):
-    """The process answers."""
-
-    status: Literal["ok"]
-
-
-class ChainReadiness(Given, frozen=True):
-    """Whether a chain is close to its head."""
-
-    alias: str
-    ready: bool
-    reason: str | None
-    state: str
-    lag_blocks: int | None
-
-
-class Readiness(Given, frozen=True):
-    """Whether this server can do its work."""
-
-    status: Literal["ready", "not ready"]
-    database: Literal["ok", "away"]
-    chains: list[ChainReadiness]

@@ -1,7 +1,6 @@
-"""The JSON of `/v1/chains`: where a chain stands, who serves it, what could not be checked.
+"""The JSON of chains and of health: what is given out about where this server and its chains stand.
 
-Types only, as in `shapes`; the handlers, which fill them from what a follower
-reported, are in `chains`.
+Lives here, pure: one Struct for each object, as in `shapes`. Does not live here: turning rows into them (`chains`, `health`).
 """
 
 from __future__ import annotations
@@ -85,6 +84,7 @@ class ChainObject(Given, frozen=True):
     last_error: str | None
     reported_at: str | None
     moved_at: str | None
+    assets_held: dict[str, str]
 
 
 class ChainList(Given, frozen=True):
@@ -92,3 +92,27 @@ class ChainList(Given, frozen=True):
 
     items: list[ChainObject]
     next: str | None = None
+
+
+class Health(Given, frozen=True):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class ChainReadiness(Given, frozen=True):
+    """Whether a chain is close to its head."""
+
+    alias: str
+    ready: bool
+    reason: str | None
+    state: str
+    lag_blocks: int | None
+
+
+class Readiness(Given, frozen=True):
+    """Whether this server can do its work."""
+
+    status: Literal["ready", "not ready"]
+    database: Literal["ok", "read only", "away"]
+    chains: list[ChainReadiness]

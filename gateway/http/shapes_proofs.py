@@ -1,4 +1,4 @@
-"""The JSON of what makes a log tamper-evident: checkpoints, and the two proofs under them.
+"""The JSON of what merchants check themselves: checkpoints and the two proofs under them, and proofs of deposits.
 
 Pure, like `shapes`; the handlers are in `checkpoints`, what a merchant does with it in docs/proofs.md. Hashes are in hex.
 """
@@ -9,6 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
+from chains.model import TransferKind
 from gateway.http.shapes import HEIGHT_MAX, Given, Strict
 
 Size = Annotated[int, Meta(ge=1, le=HEIGHT_MAX, description="How many events, from the first.")]
@@ -65,3 +66,52 @@ class ConsistencyProof(Given, frozen=True):
     first: int = field(name="from")
     second: int = field(name="to")
     path: list[str]
+
+
+HexData = Annotated[str, Meta(pattern="^0x([0-9a-f]{2})*$", description="Bytes in lower-case hex after 0x.")]
+
+
+class ProvenTransfer(Given, frozen=True):
+    """What the proof is of: what the deposit's id is made from, as it is spelled there, and the amount."""
+
+    id: str
+    merchant_id: str
+    chain: str
+    tx_hash: str
+    kind: TransferKind
+    asset: str
+    recipient: str
+    n: int
+    amount_base_units: str
+
+
+class ProvenBlock(Given, frozen=True):
+    """The block to ask somebody else for: the canonical one at this height must have this hash."""
+
+    height: int
+    hash: str
+
+
+class ToldEvent(Given, frozen=True):
+    """The event that told of it, exactly as it was sent, and its place under a signed checkpoint (`path` in hex)."""
+
+    body: str
+    path: list[str]
+    checkpoint: str
+
+
+class DepositProofObject(Given, frozen=True):
+    """A proof of the form `chainbell-proof-1` for EVM chains; other families bring members of their own.
+
+    `transaction` and `receipt` are the nodes of two Merkle-Patricia tries, root first, with the key rlp(`index`).
+    """
+
+    format: str
+    deposit: ProvenTransfer
+    chain: str
+    block: ProvenBlock
+    header: HexData
+    index: int
+    transaction: list[HexData]
+    receipt: list[HexData]
+    event: ToldEvent | None = None

@@ -206,7 +206,10 @@ class DeliveryObject(Given, frozen=True):
 
 
 class AttemptObject(Given, frozen=True):
-    """One HTTP try; `excerpt` is the first KiB of the answer as text, without the endpoint's own header values."""
+    """One HTTP try; `excerpt` is the first KiB of the answer as text, without the endpoint's own header values.
+
+    `detail` says in a sentence what `outcome` alone does not, for people; it may be empty.
+    """
 
     number: int
     started_at: str
@@ -214,6 +217,7 @@ class AttemptObject(Given, frozen=True):
     outcome: str
     status_code: int | None
     excerpt: str
+    detail: str
 
 
 class DeliveryDetail(DeliveryObject, frozen=True):
@@ -263,6 +267,7 @@ class VerificationResult(Given, frozen=True):
     status_code: int | None
     duration_ms: int
     excerpt: str
+    detail: str
 
 
 class PingResult(Given, frozen=True):
@@ -272,3 +277,4 @@ class PingResult(Given, frozen=True):
     status_code: int | None
     duration_ms: int
     excerpt: str
+    detail: str

@@ -3,11 +3,23 @@
 -- name: try_lock_call :one
 select pg_try_advisory_xact_lock($1, $2);
 
--- name: try_hold_call :one
-select pg_try_advisory_lock($1, $2);
+-- name: claim_call :one
+insert into calls_in_progress as held (caller, path, key, claim, until)
+values ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5))
+on conflict (caller, path, key) do update
+set
+  claim = excluded.claim,
+  until = excluded.until
+where held.until <= clock_timestamp()
+returning true;
 
 -- name: let_go_of_call :one
-select pg_advisory_unlock($1, $2);
+delete from calls_in_progress
+where caller = $1
+  and path = $2
+  and key = $3
+  and claim = $4
+returning true;
 
 -- name: load_answer :one
 select request_hash, status, content_type, body
@@ -43,6 +55,10 @@ with gone as (
 select count(*)
 from gone;
 
+-- name: delete_abandoned_calls :exec
+delete from calls_in_progress
+where until <= clock_timestamp();
+
 -- name: insert_audit :exec
 insert into audit_trail (at, actor, action, subject, detail)
 values ($1, $2, $3, $4, $5);
@@ -61,8 +77,8 @@ where subject = $1 and id > $2
 order by id
 limit $3;
 
--- name: ping :one
-select 1;
+-- name: load_is_writable :one
+select not current_setting('transaction_read_only')::boolean;
 
 -- name: load_database_time :one
 select clock_timestamp();

@@ -126,7 +126,7 @@ where chain = $1
   and asset <> all($2::text[]);
 
 -- name: load_assets :many
-select asset, symbol, decimals, start_height, pending_start, listed
+select asset, symbol, decimals, start_height, pending_start, listed and held_reason is null as listed
 from assets
 where chain = $1
 order by asset;

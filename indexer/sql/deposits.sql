@@ -45,15 +45,11 @@ where chain = $1
   and state = 'confirmed'
   and height > coalesce($2, -1);
 
--- name: load_off_chain :many
-select *
-from deposits
-where chain = $1
-  and state in ('orphaned', 'dropped')
-order by changed_at desc
-limit $2;
-
 -- name: write_deposits :exec
+with waits_no_more as (
+  delete from deposit_conflicts
+  where deposit_id = any($1::uuid[])
+)
 insert into deposits
   (id, merchant_id, address_id, chain, kind, asset, recipient, sender, tx_hash, n, conflict_keys, own_transfer,
    published, backfilled, state, version, amount_base_units, credited_base_units, height, block_hash, block_time,

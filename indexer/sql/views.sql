@@ -52,6 +52,14 @@ where deposits.chain = $1
   and deposits.merchant_id = $3
 order by deposits.n, deposits.id;
 
+-- name: load_repeats_of :many
+select deposit_repeats.deposit_id, deposit_repeats.height, deposit_repeats.block_hash
+from deposit_repeats
+join deposits on deposits.id = deposit_repeats.deposit_id
+where deposit_repeats.deposit_id = any($1::uuid[])
+  and deposit_repeats.block_hash is distinct from deposits.block_hash
+order by deposit_repeats.height;
+
 -- name: load_registrations_of_merchant :many
 select *
 from addresses

@@ -127,6 +127,12 @@ where chain = $1
   and height between $2 and $3
 order by height, id;
 
+-- name: load_repeats_in :many
+select deposit_id, block_hash
+from deposit_repeats
+where chain = $1
+  and height between $2 and $3;
+
 -- name: load_block_rows :many
 select height, hash, parent_hash, tx_count, log_count, transfer_count, level, served_by
 from blocks

@@ -202,12 +202,13 @@ where endpoint_id = any($1::uuid[]) and state = 'retrying';
 
 -- name: insert_attempts :exec
 insert into delivery_attempts (
-  endpoint_id, sequence, number, started_at, duration_ms, outcome, status_code, excerpt
+  endpoint_id, sequence, number, started_at, duration_ms, outcome, status_code, excerpt, detail
 )
-select endpoint_id, sequence, number, started_at, duration_ms, outcome, status_code, excerpt
+select endpoint_id, sequence, number, started_at, duration_ms, outcome, status_code, excerpt, detail
 from unnest(
-  $1::uuid[], $2::bigint[], $3::integer[], $4::timestamptz[], $5::integer[], $6::text[], $7::smallint[], $8::bytea[]
-) as new (endpoint_id, sequence, number, started_at, duration_ms, outcome, status_code, excerpt)
+  $1::uuid[], $2::bigint[], $3::integer[], $4::timestamptz[], $5::integer[], $6::text[], $7::smallint[], $8::bytea[],
+  $9::text[]
+) as new (endpoint_id, sequence, number, started_at, duration_ms, outcome, status_code, excerpt, detail)
 on conflict (endpoint_id, sequence, number) do nothing;
 
 -- name: lock_oldest_replay :one

@@ -77,7 +77,7 @@ from endpoints
 where merchant_id = $1 and deleted_at is null;
 
 -- name: load_attempts :many
-select number, started_at, duration_ms, outcome, status_code, excerpt
+select number, started_at, duration_ms, outcome, status_code, excerpt, detail
 from delivery_attempts
 where endpoint_id = $1 and sequence = $2
 order by number

@@ -7,6 +7,8 @@ import hashlib
 import json
 import time
 
+import pytest
+
 from gateway import store
 from relay import log
 from tests.api.world import World
@@ -150,6 +152,44 @@ async def test_before_what_is_kept_there_is_410_with_the_oldest_sequence(world: 
         reply = await world.call("GET", path, key=key)
         assert (reply.status, reply.json["oldest_sequence"]) == (410, 2), path
     assert (await world.call("GET", "/v1/events?after_sequence=1", key=key)).status == 200
+
+
+async def test_beyond_the_head_there_is_409_with_the_head_and_its_epoch(world: World, key: str) -> None:
+    await world.watch(key)
+    await world.pay(empty=12)
+    paths = ("/v1/events?", "/v1/events?wait=20&", "/v1/events?types=deposit.final&", "/v1/events/stream?")
+    for path in paths:
+        for place in (3, 2**53 - 1):
+            reply = await world.call("GET", f"{path}after_sequence={place}", key=key)
+            assert (reply.status, reply.json["head_sequence"], reply.json["log_epoch"]) == (409, 2, 1), path
+            assert reply.headers["Content-Type"] == "application/problem+json"
+        if "stream" not in path:
+            reply = await world.call("GET", f"{path.replace('wait=20&', '')}after_sequence=2", key=key)
+            assert (reply.status, reply.json["items"]) == (200, []), path
+    resumed = await world.call(
+        "GET", "/v1/events/stream?after_sequence=0", key=key, headers={"Last-Event-ID": "3"}
+    )
+    assert (resumed.status, resumed.json["head_sequence"]) == (409, 2)
+
+
+async def test_an_empty_log_has_nothing_beyond_its_beginning(world: World, key: str) -> None:
+    async with world.pool.acquire() as conn:
+        await log.raise_epochs(conn)
+    assert (await world.call("GET", "/v1/events?after_sequence=0", key=key)).status == 200
+    reply = await world.call("GET", "/v1/events?after_sequence=1", key=key)
+    assert (reply.status, reply.json["head_sequence"]) == (409, 0)
+    assert reply.json["log_epoch"] > 1
+
+
+@pytest.mark.parametrize(
+    "place", ["-1", str(2**53), str(2**63), str(2**64), "null", "1.0", "1e1", "x", "", "9" * 900]
+)
+async def test_what_is_no_sequence_is_refused_and_pointed_at(world: World, key: str, place: str) -> None:
+    for path in ("/v1/events", "/v1/events/stream"):
+        reply = await world.call("GET", f"{path}?after_sequence={place}", key=key)
+        assert (reply.status, reply.pointers) == (422, ["/query/after_sequence"]), path
+    reply = await world.call("GET", "/v1/events/stream", key=key, headers={"Last-Event-ID": place})
+    assert reply.status == 400
 
 
 async def test_more_streams_than_a_merchant_may_hold_are_429(world: World, key: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import urlsplit
 
-from gateway.http.app import BODY_BYTES_MAX
+import pytest
+
+from gateway.http.bodies import BODY_BYTES_MAX
 from gateway.http.limits import CALLS
 from gateway.ratelimits import LocalRateLimits
-from tests.api.world import ADMIN_TOKEN, WATCHED, Reply, World
+from tests.api.world import ADMIN_TOKEN, ANOTHER, WATCHED, Reply, World
 
 
 def check_problem(reply: Reply, status: int) -> None:
@@ -49,7 +51,95 @@ async def test_an_unknown_path_is_404_and_a_wrong_method_405(world: World) -> No
     check_problem(await world.call("GET", "/v2/nothing"), 404)
     reply = await world.call("PUT", "/v1/addresses")
     check_problem(reply, 405)
-    assert reply.headers["Allow"] == "GET, POST"
+    assert reply.headers["Allow"] == "GET, HEAD, POST"
+
+
+async def test_every_method_that_is_not_for_a_path_is_405_and_says_which_are(world: World) -> None:
+    for path in ("/healthz", "/v1/merchants", "/v1/events/stream", "/openapi.json"):
+        allowed = "GET, HEAD, POST" if path == "/v1/merchants" else "GET, HEAD"
+        for method in ("OPTIONS", "TRACE", "PUT", "PATCH", "DELETE", "PROPFIND"):
+            reply = await world.call(method, path)
+            check_problem(reply, 405)
+            assert reply.headers["Allow"] == allowed, (method, path)
+        check_problem(await world.call("OPTIONS", "/nowhere"), 404)
+
+
+async def test_head_is_get_without_its_body(world: World, key: str) -> None:
+    paths = (
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/v1/chains",
+        "/v1/addresses?limit=2",
+    )
+    for path in (*paths, "/v1/deposits?state=null", "/v1/endpoints/end_0", "/nowhere"):
+        shown = await world.call("GET", path, key=key)
+        asked = await world.call("HEAD", path, key=key)
+        assert (asked.status, asked.body) == (shown.status, b""), path
+        assert asked.headers["Content-Type"] == shown.headers["Content-Type"]
+    assert (await world.call("HEAD", "/v1/chains")).status == 401
+
+
+async def test_head_of_a_stream_ends_at_once(world: World, key: str) -> None:
+    async with asyncio.timeout(10):
+        reply = await world.call("HEAD", "/v1/events/stream", key=key)
+    assert (reply.status, reply.headers["Content-Type"], reply.body) == (200, "text/event-stream", b"")
+    ahead = await world.call("HEAD", "/v1/events/stream?after_sequence=1", key=key)
+    assert ahead.status == 409
+    assert (await world.call("GET", "/healthz")).status == 200
+
+
+async def test_head_says_not_ready_as_get_does(world: World) -> None:
+    await world.pool.execute("update chain_status set reported_at = now() - interval '5 minutes'")
+    assert (await world.call("HEAD", "/readyz")).status == 503
+
+
+NO_FILTERS = (
+    "state=null",
+    "state=None",
+    "state=NULL",
+    "state=",
+    "state",
+    "state=Final",
+    "state=included,final",
+    "state=final&state=final",
+    "state[]=final",
+    "State=final",
+    "reference=",
+    "asset=null",
+    "asset=usdt",
+    "since=2026",
+    "since=null",
+    "until=2026-11-01T00:00:00",
+    "limit=null",
+    "limit=1.0",
+    "%FF=1",
+)
+
+
+@pytest.mark.parametrize("query", NO_FILTERS)
+async def test_a_filter_that_is_not_understood_is_never_read_as_none(
+    world: World, key: str, query: str
+) -> None:
+    reply = await world.call("GET", f"/v1/deposits?{query}", key=key)
+    check_problem(reply, 422)
+    (pointer,) = reply.pointers
+    assert pointer.startswith("/query/")
+
+
+async def test_a_reference_may_be_the_word_null(world: World, key: str) -> None:
+    await world.watch(key, WATCHED, reference="null")
+    await world.watch(key, ANOTHER, reference="other")
+    listed = await world.call("GET", "/v1/addresses?reference=null", key=key)
+    assert [item["reference"] for item in listed.json["items"]] == ["null"]
+
+
+async def test_a_deliverys_state_is_no_exception(world: World, key: str) -> None:
+    made = await world.call("POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/"}, key=key)
+    reply = await world.call("GET", f"/v1/endpoints/{made.json['id']}/deliveries?state=null", key=key)
+    check_problem(reply, 422)
 
 
 QUERIES = (

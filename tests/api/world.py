@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,11 +21,12 @@ from chains.scripted import ScriptedChain, ScriptedProvider, ScriptedSource, Scr
 from gateway.compose_chains import load_known_chains
 from gateway.config import load_settings
 from gateway.faces import Faces
+from gateway.files import FileShares
 from gateway.http.app import Api
 from gateway.http.calls import Services
 from gateway.http.docs_page import DOCUMENTATION
 from gateway.http.operations import OPERATIONS
-from gateway.http.server import serve
+from gateway.http.server import PLENTY_OF_FILES, serve
 from gateway.settings import Bind, Secret, Settings
 from indexer.desk import build_desk
 from indexer.events import Fact
@@ -38,6 +39,8 @@ from relay import log
 from relay.egress import Egress
 from relay.secretbox import SecretBox
 
+PATIENCE_S = 90.0
+"""For a connection: far above what a busy machine takes, and what is stuck is still told."""
 ADMIN_TOKEN = "an-admin-token-for-tests"
 CONFIG = """
 [relay]
@@ -118,6 +121,8 @@ class World:
     services: Services
     session: aiohttp.ClientSession
     lines: dict[str, Line]
+    calls: list[tuple[str, int]]
+    """Every call that was answered, or given up: its operation and its status."""
     keys: dict[str, str] = field(default_factory=dict)
 
     async def call(
@@ -201,26 +206,54 @@ async def start_line(settings: Settings, alias: str, pool: Pool) -> Line:
 
 
 @asynccontextmanager
-async def open_world(database_url: str, settings: Settings) -> AsyncIterator[World]:
-    """Everything, stopped at the end."""
-    pool = await open_pool(database_url, size=12, application_name="test")
+async def open_world(
+    database_url: str,
+    settings: Settings,
+    *,
+    without: Collection[str] = (),
+    pool_size: int = 12,
+    files: FileShares = PLENTY_OF_FILES,
+) -> AsyncIterator[World]:
+    """Everything, stopped at the end; the chains `without` are configured and have no first block."""
+    pool = await open_pool(
+        database_url, size=pool_size, application_name="test", acquire_timeout_s=PATIENCE_S
+    )
     try:
-        lines = {alias: await start_line(settings, alias, pool) for alias in settings.chains}
+        lines = {
+            alias: await start_line(settings, alias, pool)
+            for alias in settings.chains
+            if alias not in without
+        }
         faces = Faces(settings.chains, lambda: load_known_chains(pool))
         await faces.refresh()
         services = Services(pool, settings, faces, read_clock, SecretBox([bytes(32)]))
-        api = Api(services, (*OPERATIONS, *DOCUMENTATION), admin_token=Secret(ADMIN_TOKEN))
+        calls: list[tuple[str, int]] = []
+        api = Api(
+            services,
+            (*OPERATIONS, *DOCUMENTATION),
+            admin_token=Secret(ADMIN_TOKEN),
+            observe=lambda operation, status, _seconds: calls.append((operation, status)),
+            connections=files.connections,
+        )
         async with (
             Egress(timeout_s=5.0, allow_private_networks=True) as services.egress,
-            serve(api.build(), Bind("127.0.0.1", 0)) as bind,
+            serve(
+                api.build(), Bind("127.0.0.1", 0), files=files, trusted=settings.http.trusted_proxies
+            ) as bind,
             aiohttp.ClientSession() as session,
         ):
-            world = World(f"http://{bind}", pool, services, session, lines)
+            world = World(f"http://{bind}", pool, services, session, lines, calls)
             await world.report_heads()
             yield world
             services.stop.set()
     finally:
         await pool.close()
+
+
+async def readiness(world: World) -> tuple[int, str]:
+    """The status of `/readyz`, and what it says of the database."""
+    reply = await world.call("GET", "/readyz")
+    return reply.status, reply.json["database"]
 
 
 def read_settings(text: str, folder: Any) -> Settings:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -49,6 +50,8 @@ class Shell:
     database_url: str
     extra: str = ""
     port: int = 0
+    files_max: int = 0
+    """What the system lets a process open, where a test says so."""
 
     def __post_init__(self) -> None:
         self.port = self.port or choose_port()
@@ -83,7 +86,11 @@ allow_private_networks = true
             sys.executable, "-m", "gateway.cli", *arguments,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=self.folder,
             env=surroundings | {"TEST_DATABASE": self.database_url, "PYTHONPATH": str(Path.cwd())} | environment,
+            preexec_fn=self._limit_files if self.files_max else None,
         )  # fmt: skip
+
+    def _limit_files(self) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.files_max, self.files_max))
 
     async def run(self, *arguments: str, **environment: str) -> Ended:
         """One command, to its end."""

@@ -12,7 +12,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chains.errors import Missing, Unreachable, WrongNetwork
-from chains.model import Address, BlockHash, BlockRef, TransferKind, TxHash, is_linked
+from chains.model import (
+    Address,
+    BlockHash,
+    BlockRef,
+    TransferKind,
+    TrieProof,
+    TxHash,
+    Unprovable,
+    UnprovableReason,
+    is_linked,
+)
+from relay.kit.verify_deposit import keccak_256
 from tests.conformance.worlds import World, anvil_world, scripted_world
 from tests.devnet.anvil import find_anvil
 
@@ -201,3 +212,34 @@ async def test_there_are_no_balances_of_a_block_that_is_not_canonical(world: Wor
     await world.reorg(1, 1)
     with pytest.raises(Missing):
         await provider.fetch_balances([(SHOP, None)], BlockRef(1, header.hash))
+
+
+async def test_a_transaction_is_proven_by_its_blocks_hash_or_a_reason_is_given(world: World) -> None:
+    await world.mine((OTHER, 6), (SHOP, 5))
+    provider = world.source.choose_provider()
+    (block,) = await provider.fetch_blocks(1, 1)
+    transfer, where = block.transfers.at(1), BlockRef(1, block.header.hash)
+    match await provider.fetch_deposit_proof(where, transfer.tx_hash):
+        case TrieProof(header=header, index=index, transaction=transaction, receipt=receipt):
+            assert keccak_256(header) == block.header.hash
+            assert index == transfer.tx_index
+            assert keccak_256(transaction[0]) in header
+            assert keccak_256(receipt[0]) in header
+        case Unprovable(reason=reason, detail=detail):
+            assert reason is UnprovableReason.AGREEMENT_ONLY
+            assert detail
+    nothing = await provider.fetch_deposit_proof(where, TxHash(b"\x03" * 32))
+    assert isinstance(nothing, Unprovable)
+    assert nothing.reason is UnprovableReason.NOT_IN_BLOCK
+
+
+async def test_there_is_no_proof_in_a_block_that_is_not_canonical(world: World) -> None:
+    await world.mine((SHOP, 5))
+    provider = world.source.choose_provider()
+    (block,) = await provider.fetch_blocks(1, 1)
+    tx_hash = block.transfers.at(0).tx_hash
+    with pytest.raises(Missing):
+        await provider.fetch_deposit_proof(BlockRef(1, BlockHash(b"\x01" * 32)), tx_hash)
+    await world.reorg(1, 1)
+    with pytest.raises(Missing):
+        await provider.fetch_deposit_proof(BlockRef(1, block.header.hash), tx_hash)

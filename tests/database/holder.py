@@ -12,10 +12,13 @@ import asyncio
 import codecs
 import contextlib
 import os
+import pwd
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from migrations import binaries
+from migrations.account import Account
 from migrations.embedded import embedded_database
 from migrations.errors import EmbeddedProblem
 
@@ -27,7 +30,15 @@ async def hold(data_dir: Path) -> None:
             await asyncio.get_running_loop().run_in_executor(reader, sys.stdin.read)
 
 
+def take_programs_along(user: pwd.struct_passwd) -> None:
+    """That user has an installation it can read, wherever this checkout lies; here it is the one root would make for it."""
+    found = asyncio.run(binaries.reachable_binaries(Account(user.pw_uid, user.pw_gid, switches=True)))
+    binaries.locate_binaries = lambda: found
+
+
 def become(uid: int) -> None:
+    if uid != os.geteuid():
+        take_programs_along(pwd.getpwuid(uid))
     for codec in (
         "ascii",
         "idna",

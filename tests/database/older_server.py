@@ -7,13 +7,14 @@ directory of another. Not here: what is tested on it (`test_older_server.py`).
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from migrations.account import choose_account, hand_over, run_as
-from migrations.binaries import INSTALLATION, locate_binaries
+from migrations.account import Account, choose_account, hand_over, run_as
+from migrations.binaries import INSTALLATION, LIBRARIES, PACKAGE, locate_binaries
 
 BIN_VARIABLE = "CHAINBELL_OLDER_POSTGRES"
 
@@ -21,6 +22,21 @@ BIN_VARIABLE = "CHAINBELL_OLDER_POSTGRES"
 def older_bin_dir() -> Path:
     wheel = locate_binaries().bin_dir.parent.parent / INSTALLATION.rstrip("0123456789") / "bin"
     return Path(os.environ.get(BIN_VARIABLE, wheel))
+
+
+async def _reachable(bin_dir: Path, account: Account, home: Path) -> Path:
+    """The programs, or a copy of them in `home` where a private directory is on the way to them."""
+    try:
+        await run_as(account, [bin_dir / "postgres", "--version"], cwd=Path("/"))
+    except PermissionError:
+        copied = home / PACKAGE / bin_dir.parent.name
+        leave_out = shutil.ignore_patterns("include", "*.a", "pgxs")
+        shutil.copytree(bin_dir.parent, copied, symlinks=True, ignore=leave_out)
+        libraries = bin_dir.parents[2] / LIBRARIES
+        if libraries.exists():
+            shutil.copytree(libraries, home / LIBRARIES)
+        return copied / "bin"
+    return bin_dir
 
 
 @asynccontextmanager
@@ -33,7 +49,7 @@ async def older_server() -> AsyncIterator[str]:
         account = choose_account(cluster)
         hand_over(home, account)
         hand_over(cluster, account)
-        bin_dir = older_bin_dir()
+        bin_dir = await _reachable(older_bin_dir(), account, home)
         initdb = [
             bin_dir / "initdb",
             f"--pgdata={cluster}",

@@ -4,7 +4,8 @@ It stands on a loopback port between a node and the code under test, over HTTP
 and websocket.  `next_exchange` breaks whole HTTP exchanges, `bend` rewrites
 answers of a method, `upstream` may be swapped at any time, and blocks it saw
 are remembered, so that side blocks still answer by hash.  Ready-made faults
-are in `faults.py`; websocket tricks in `sockets.py`.
+are in `faults.py`, dialects of whole nodes in `fronts.py`, websocket tricks in
+`sockets.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from aiohttp import web
 
 from tests.devnet.anvil import choose_port
 from tests.faultproxy.faults import Answer, Bend, Exchange, Forward
+from tests.faultproxy.fronts import Asked, Front
 from tests.faultproxy.sockets import SocketTricks, pump
 
 REMEMBERED_METHODS = ("eth_getBlockByHash", "eth_getBlockReceipts", "debug_traceBlockByHash")
@@ -45,6 +47,7 @@ class FaultProxy:
     port: int
     session: aiohttp.ClientSession
     remembers: bool = False
+    front: Front | None = None
     sockets: SocketTricks = field(default_factory=SocketTricks)
     calls: Counter[str] = field(default_factory=Counter)
     http_exchanges: int = 0
@@ -97,6 +100,7 @@ class FaultProxy:
         self._rules.clear()
         self._exchanges.clear()
         self._after_call.clear()
+        self.front = None
         self.sockets.heal()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -105,6 +109,9 @@ class FaultProxy:
             return await pump(self.session, self.upstream.replace("http", "ws", 1), request, self.sockets)
         self.http_exchanges += 1
         body = await request.json()
+        if self.front is not None and not self._exchanges:
+            calls = body if isinstance(body, list) else [body]
+            return await self.front(Asked(calls, isinstance(body, list), self._answer_one))
         exchange = self._exchanges.popleft() if self._exchanges else Forward()
 
         async def answer() -> bytes:

@@ -7,12 +7,19 @@ here; that it need not be woken at all is the follower's own test.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import http
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
+import websockets.asyncio.server as ws
+from websockets.http11 import Response
+from websockets.utils import accept_key
 
-from chains.evm.heads import HeadsLost, HeadWatch, read_head
+from chains.evm import heads
+from chains.evm.heads import MESSAGE_SPACING_S, HeadsLost, HeadWatch, read_head
 from chains.rpc.transport import Endpoint
 from tests.faultproxy.proxy import FaultProxy, start_proxy
 from tests.live_evm.conftest import Faulty, LocalChain
@@ -148,3 +155,118 @@ def test_messages_that_are_no_heads_are_nothing(message: str | bytes) -> None:
 def test_a_refused_subscription_is_lost() -> None:
     with pytest.raises(HeadsLost):
         read_head('{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"notifications not supported"}}')
+
+
+@pytest.mark.parametrize(
+    ("result", "head"),
+    [
+        ('{"hash":"0x1","number":"0x2"}', "0x1"),
+        ('{"number":"0x2"}', "0x2"),
+        ('{"number":2,"hash":null}', "2"),
+        ('{"header":{"number":"0x2"}}', "0x2"),
+        ('{"hash":"0x1","topics":[]}', None),
+        ("{}", None),
+    ],
+)
+def test_a_head_is_heard_in_whatever_shape_it_comes(result: str, head: str | None) -> None:
+    message = (
+        f'{{"jsonrpc":"2.0","method":"eth_subscription","params":{{"subscription":1,"result":{result}}}}}'
+    )
+    assert read_head(message) == head
+
+
+Serve = Callable[[ws.ServerConnection], Awaitable[None]]
+
+
+@asynccontextmanager
+async def odd_socket(serve: Serve, **options: Any) -> AsyncIterator[str]:
+    """A websocket server of one's own."""
+    async with ws.serve(serve, "127.0.0.1", 0, **options) as server:
+        yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+
+
+def notify(number: int) -> str:
+    params = {"subscription": "0x1", "result": {"number": hex(number)}}
+    return json.dumps({"jsonrpc": "2.0", "method": "eth_subscription", "params": params})
+
+
+async def refuse_to_subscribe(socket: ws.ServerConnection) -> None:
+    await socket.recv()
+    await socket.send('{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no notifications"}}')
+    await socket.wait_closed()
+
+
+async def send_a_huge_frame(socket: ws.ServerConnection) -> None:
+    await socket.send("x" * (16 * 1024 * 1024))
+
+
+def forbid(socket: ws.ServerConnection, _request: object) -> Response:
+    return socket.respond(http.HTTPStatus.FORBIDDEN, "no websockets in your plan")
+
+
+@pytest.mark.parametrize("name", ["refused", "huge", "forbidden"])
+async def test_a_socket_that_gives_no_heads_is_said_and_left_for_another(
+    faulty: Faulty, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    serve = send_a_huge_frame if name == "huge" else refuse_to_subscribe
+    options = {"process_request": forbid} if name == "forbidden" else {}
+    async with odd_socket(serve, **options) as url, watching(url, faulty.proxy.ws_url) as (watch, hinted):
+        await hear_one(faulty.chain, hinted)
+        assert watch.subscribed_to.endswith(str(faulty.proxy.port))
+    said = {"refused": "refuses to subscribe", "huge": "ConnectionClosedError", "forbidden": "HTTP 403"}
+    assert said[name] in capsys.readouterr().out
+
+
+async def test_a_flood_of_anything_is_read_slowly() -> None:
+    sent = [0]
+
+    async def flood(socket: ws.ServerConnection) -> None:
+        while True:
+            await socket.send(notify(sent[0]) if sent[0] % 2 else '{"method":"noise"}')
+            sent[0] += 1
+            await asyncio.sleep(0)
+
+    async with odd_socket(flood) as url, watching(url) as (watch, hinted):
+        await asyncio.wait_for(hinted.wait(), 5)
+        before = watch.hints_count
+        await asyncio.sleep(0.3)
+        assert watch.hints_count - before <= 0.3 / MESSAGE_SPACING_S
+
+
+async def test_pings_that_nobody_answers_do_not_end_a_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections = [0]
+
+    async def serve_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections[0] += 1
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = next(
+            line.split(b": ")[1]
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"sec-websocket-key")
+        )
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: "
+            + accept_key(key.decode()).encode()
+            + b"\r\n\r\n"
+        )
+        with suppress(ConnectionError):
+            for number in range(1000):
+                text = notify(number).encode()
+                writer.write(
+                    b"\x81"
+                    + (bytes([len(text)]) if len(text) < 126 else b"\x7e" + len(text).to_bytes(2, "big"))
+                    + text
+                )
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+
+    monkeypatch.setattr(heads, "PING_EVERY_S", 0.05)
+    server = await asyncio.start_server(serve_plainly, "127.0.0.1", 0)
+    url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with watching(url) as (watch, hinted):
+        await asyncio.wait_for(hinted.wait(), 5)
+        await asyncio.sleep(0.5)
+        assert watch.hints_count >= 3
+        assert connections == [1]
+    server.close()

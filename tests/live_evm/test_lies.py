@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from chains.errors import Inconsistent, Missing, Refused, Throttled, Unreachable
-from chains.evm.node import ReceiptsForm
+from chains.evm.receipts import ReceiptsForm
 from chains.model import BlockHash, VerificationLevel
+from chains.rpc import batches
 from tests.faultproxy import faults
 from tests.faultproxy.faults import Bend
 from tests.live_evm.conftest import Faulty, MakeSource, paid_to
@@ -34,9 +35,6 @@ async def test_an_honest_node_passes_with_every_check_made(faulty: Faulty) -> No
 
 
 LIES: dict[str, tuple[str, Bend]] = {
-    "receipts are null": ("eth_getBlockReceipts", faults.nothing),
-    "receipts are short": ("eth_getBlockReceipts", faults.short_receipts),
-    "receipts are empty": ("eth_getBlockReceipts", faults.no_receipts),
     "transactions are gone": ("eth_getBlockByHash", faults.no_transactions),
     "a log is missing": ("eth_getBlockReceipts", faults.missing_log),
     "a log is missing with a gap": ("eth_getBlockReceipts", faults.gap_in_logs),
@@ -51,7 +49,6 @@ LIES: dict[str, tuple[str, Bend]] = {
     ),
     "the block is no block": ("eth_getBlockByHash", faults.constant({"number": "0x1"})),
     "the block is a text": ("eth_getBlockByHash", faults.constant("yes")),
-    "the receipts are a text": ("eth_getBlockReceipts", faults.constant("yes")),
 }
 
 
@@ -63,10 +60,11 @@ def _with(answer: dict[str, Any], **fields: object) -> dict[str, Any]:
 async def test_case_105_106_an_answer_that_is_not_the_block_is_never_used(faulty: Faulty, name: str) -> None:
     method, bend = LIES[name]
     faulty.proxy.bend(method, bend)
-    with pytest.raises(Missing if name == "receipts are null" else Inconsistent):
+    await faulty.chain.pay(7, mine=False)
+    with pytest.raises(Inconsistent):
         await faulty.paid_block()
     faulty.proxy.heal()
-    assert paid_to(await faulty.fetch_newest()) == [("token", 1_500_000)]
+    assert paid_to(await faulty.fetch_newest()) == [("token", 7), ("token", 1_500_000)]
 
 
 async def test_case_001_a_failure_dressed_up_as_success_is_a_lie(faulty: Faulty) -> None:
@@ -191,9 +189,10 @@ async def test_case_049_a_side_block_still_answers_by_hash(faulty: Faulty) -> No
     ],
 )
 async def test_case_109_refusals_of_a_block_are_told_apart(
-    faulty: Faulty, message: str, code: int, kind: type[Exception]
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch, message: str, code: int, kind: type[Exception]
 ) -> None:
-    faulty.proxy.bend("eth_getBlockReceipts", faults.failing(code, message))
+    monkeypatch.setattr(batches, "PAUSE_S", 0.0)
+    faulty.proxy.bend("eth_getBlockByHash", faults.failing(code, message))
     with pytest.raises(kind) as caught:
         await faulty.paid_block()
     assert type(caught.value) is kind
@@ -205,7 +204,7 @@ async def test_a_node_without_block_receipts_is_asked_for_each_transactions(faul
     block = await faulty.paid_block(6)
     assert paid_to(block) == [("token", 5), ("token", 6)]
     assert block.level is VerificationLevel.FULL
-    assert faulty.provider.node.abilities.receipts is ReceiptsForm.BY_TRANSACTION
+    assert faulty.provider.node.abilities.receipts.choose_form() is ReceiptsForm.BY_TRANSACTION
     asked = faulty.proxy.calls["eth_getBlockReceipts"]
     blocks = await faulty.provider.fetch_blocks(0, block.header.height)
     assert paid_to(blocks[-1]) == [("token", 5), ("token", 6)]
@@ -226,7 +225,7 @@ async def test_a_node_that_wants_receipts_by_an_object_gets_one(faulty: Faulty) 
         when=lambda params: isinstance(params[0], str),
     )
     assert paid_to(await faulty.paid_block()) == [("token", 1_500_000)]
-    assert faulty.provider.node.abilities.receipts is ReceiptsForm.BY_OBJECT
+    assert faulty.provider.node.abilities.receipts.choose_form() is ReceiptsForm.BY_OBJECT
 
 
 async def test_an_unknown_side_block_is_missing_and_not_a_reorganisation(faulty: Faulty) -> None:

@@ -9,7 +9,13 @@ from __future__ import annotations
 import pytest
 
 from chains.errors import Unreachable
-from chains.evm.tokens import DecimalsMismatch, fetch_token_facts, find_decimals_mismatches, tame_text
+from chains.evm.tokens import (
+    DecimalsMismatch,
+    fetch_decimals,
+    fetch_token_facts,
+    find_decimals_mismatches,
+    tame_text,
+)
 from tests.devnet.local import NATIVE, payee, to_address, token
 from tests.faultproxy import faults
 from tests.faultproxy.faults import Reset
@@ -69,6 +75,34 @@ async def test_decimals_no_byte_can_hold_are_none(faulty: Faulty) -> None:
     faulty.proxy.bend("eth_call", faults.constant("0x" + "ff" * 32))
     facts = await fetch_token_facts(faulty.provider.node, to_address(faulty.chain.token))
     assert facts.decimals is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {},
+        [],
+        6,
+        True,
+        "",
+        "0x",
+        "0x0",
+        "6",
+        "0xzz",
+        "0x" + "00" * 31,
+        "0x" + "f" * 4_000,
+        "x" * 20_000,
+        {"a": []},
+    ],
+)
+async def test_an_answer_that_is_none_says_nothing_and_ends_nothing(faulty: Faulty, answer: object) -> None:
+    faulty.proxy.bend("eth_call", faults.constant(answer))
+    node = faulty.provider.node
+    facts = await fetch_token_facts(node, to_address(faulty.chain.token))
+    assert facts.decimals is None
+    assert await find_decimals_mismatches(node, [token(faulty.chain.token, decimals=18)]) == []
+    assert await fetch_decimals(node, [token(faulty.chain.token, decimals=18)]) == {}
 
 
 async def test_a_contract_cannot_send_us_to_a_url(faulty: Faulty) -> None:

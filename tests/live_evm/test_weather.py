@@ -44,10 +44,10 @@ WEATHER: dict[str, tuple[Exchange, type[Exception]]] = {
     "not JSON": (Raw(b"hello"), Unreachable),
     "JSON of another kind": (Raw(b'[1, 2, "three"]'), Unreachable),
     "an empty list": (Raw(b"[]"), Unreachable),
-    "broken UTF-8": (Raw(b'[{"id":1,"result":"\xff\xfe"}]'), Inconsistent),
+    "broken UTF-8": (Raw(b'{"result":"\xff\xfe"}'), Inconsistent),
     "endless nesting": (Raw(b"[" * 100_000), Unreachable),
-    "a throttle inside the batch": (
-        Raw(b'[{"id":1,"error":{"code":-32005,"message":"rate limit exceeded"}},{"id":2,"result":null}]'),
+    "a throttle for the batch": (
+        Raw(b'[{"id":null,"error":{"code":-32005,"message":"rate limit exceeded"}}]'),
         Throttled,
     ),
 }
@@ -57,10 +57,12 @@ WEATHER: dict[str, tuple[Exchange, type[Exception]]] = {
 async def test_case_108_broken_exchanges_are_weather(faulty: Faulty, name: str) -> None:
     exchange, kind = WEATHER[name]
     assert (await faulty.provider.fetch_head_report()).head.height > 0
-    faulty.proxy.next_exchange(exchange)
+    # For long: what one exchange refuses may be a batch only, and is asked again otherwise.
+    faulty.proxy.next_exchange(*[exchange] * 20)
     with pytest.raises(kind) as caught:
         await faulty.provider.fetch_head_report()
     assert str(caught.value).startswith(f"127.0.0.1:{faulty.proxy.port}: ")
+    faulty.proxy.heal()
     assert (await faulty.provider.fetch_head_report()).head.height > 0, "the next exchange is sound again"
 
 
@@ -111,8 +113,8 @@ async def test_answers_out_of_order_and_twice_do_no_harm(faulty: Faulty) -> None
 
 
 async def test_a_call_left_unanswered_spoils_the_fetch(faulty: Faulty) -> None:
-    faulty.proxy.bend("eth_getBlockReceipts", faults.unanswered)
-    with pytest.raises(Unreachable, match="without an answer"):
+    faulty.proxy.bend("eth_getBlockByHash", faults.unanswered)
+    with pytest.raises(Unreachable, match="lost"):
         await faulty.paid_block()
 
 
@@ -122,7 +124,7 @@ async def test_a_provider_that_takes_no_batches_is_asked_one_by_one(faulty: Faul
     )
     faulty.proxy.next_exchange(refusal)
     assert paid_to(await faulty.paid_block()) == [("token", 1_500_000)]
-    assert faulty.provider.node.abilities.batch_calls_max == 1
+    assert faulty.provider.node.batches.size.calls_max == 1
 
 
 async def test_a_provider_with_small_batches_gets_small_ones(faulty: Faulty) -> None:
@@ -131,7 +133,7 @@ async def test_a_provider_with_small_batches_gets_small_ones(faulty: Faulty) -> 
     faulty.proxy.next_exchange(Status(413), Status(413))
     headers = await faulty.provider.fetch_headers(0, 12)
     assert [header.height for header in headers] == list(range(13))
-    assert faulty.provider.node.abilities.batch_calls_max < 13
+    assert faulty.provider.node.batches.size.calls_max < 13
 
 
 async def test_a_batch_too_large_for_us_is_split_not_lost(faulty: Faulty) -> None:
@@ -145,17 +147,17 @@ async def test_a_batch_too_large_for_us_is_split_not_lost(faulty: Faulty) -> Non
 
 
 async def test_a_bad_day_does_not_make_us_ask_one_by_one_for_ever(faulty: Faulty) -> None:
-    abilities = faulty.provider.node.abilities
+    size = faulty.provider.node.batches.size
     await faulty.provider.fetch_head_report()
     for exchange in (Status(503, '{"message":"no server is available"}'), Raw(b"{}")):
         faulty.proxy.next_exchange(exchange)
         with pytest.raises(Unreachable):
             await faulty.provider.fetch_head_report()
-        assert abilities.batch_calls_max == 100
-    abilities.narrow(1)
-    abilities.full_batches_taken = 198
+        assert size.calls_max == 100
+    size.narrow(1)
+    size.full_batches_taken = 198
     await faulty.provider.fetch_headers(0, 1)
-    assert abilities.batch_calls_max == 2
+    assert size.calls_max == 2
 
 
 async def test_a_batch_is_no_larger_than_a_second_of_the_budget(

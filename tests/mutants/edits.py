@@ -1,7 +1,6 @@
 """What a planted bug is made of: edits of files, a name, and the law it breaks.
 
-Lives here: the two values, and the files that are edited. Does not live here: the bugs (`planted.py`,
-`planted_evidence.py`), planting them (`plant.py`).
+Lives here: the two values, and the files that are edited. Does not live here: the bugs (`planted*.py`), planting them (`plant.py`).
 """
 
 from __future__ import annotations
@@ -22,15 +21,14 @@ class Edit:
 class Planted:
     """One bug; `law` is the design's number of the law it breaks, `name` a sentence for the table.
 
-    `on_database`: only a real database can notice it.  `tests`: folders to
-    ask in the place of the simulation, which knows no rows of nodes.
+    `on_database`: only a real database can notice it. `asks`: the tests that must, where it is none of the usual ones.
     """
 
     name: str
     law: int
     edits: tuple[Edit, ...]
     on_database: bool = False
-    tests: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
 
 
 CANONICAL, COMMIT, DEPOSITS = "indexer/canonical.py", "indexer/commit.py", "indexer/deposits.py"

@@ -22,6 +22,7 @@ from tests.mutants.planted import PLANTED
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("chains", "indexer", "relay", "gateway", "migrations", "tests", "pyproject.toml")
+ANVIL = [path.parent for path in ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")]
 SECONDS_MAX = 600
 POSTGRES_SCHEDULES = "40"
 
@@ -67,13 +68,13 @@ def judge(planted: Planted, schedules: int, seed: int) -> Verdict:
 def questions(planted: Planted, schedules: int, seed: int) -> list[tuple[str, list[str]]]:
     """Who is asked, in this order, and by which command."""
     pytest = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    if planted.asks:
+        return [("tests", [*pytest, *planted.asks])]
     if planted.on_database:
         return [
             ("database", [*pytest, "tests/database/indexer"]),
             ("postgres", [*pytest, "tests/simulation/test_postgres.py"]),
         ]
-    if planted.tests:
-        return [("tests", [*pytest, *planted.tests])]
     rooms = ["tests/unit/indexer", "tests/properties/indexer", "tests/unit/relay"]
     return [
         ("simulation", ["-m", "tests.simulation", "--schedules", str(schedules), "--seed", str(seed)]),
@@ -86,6 +87,7 @@ def complaint_of(command: list[str], tree: Path) -> str | None:
     environment = {
         **os.environ,
         "PYTHONPATH": str(tree),
+        "PATH": os.pathsep.join([*map(str, ANVIL), os.environ.get("PATH", "")]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "CHAINBELL_POSTGRES_SCHEDULES": POSTGRES_SCHEDULES,
         "CHAINBELL_RECORDED": os.environ.get("CHAINBELL_RECORDED", str(ROOT.parent / "shared" / "recorded")),

@@ -20,7 +20,13 @@ from tests.mutants.edits import (
     Edit,
     Planted,
 )
+from tests.mutants.planted_api import PLANTED_API
+from tests.mutants.planted_delivery import PLANTED_DELIVERY
+from tests.mutants.planted_deposit_proofs import PLANTED_DEPOSIT_PROOFS
+from tests.mutants.planted_dialects import PLANTED_DIALECTS
+from tests.mutants.planted_edge import PLANTED_EDGE
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
+from tests.mutants.planted_following import PLANTED_FOLLOWING
 from tests.mutants.planted_rows import PLANTED_ROWS
 from tests.mutants.planted_storage import PLANTED_STORAGE
 
@@ -290,7 +296,13 @@ PLANTED = (
             ),
         ),
     ),
+    *PLANTED_EDGE,
+    *PLANTED_DIALECTS,
+    *PLANTED_API,
+    *PLANTED_DEPOSIT_PROOFS,
     *PLANTED_EVIDENCE,
     *PLANTED_ROWS,
+    *PLANTED_FOLLOWING,
     *PLANTED_STORAGE,
+    *PLANTED_DELIVERY,
 )

@@ -73,7 +73,7 @@ PLANTED_EVIDENCE = (
     Planted(
         "agreement with blocks that are leaving counts for those that come",
         5,
-        (Edit(VOICES, "            ours = applied.get(head.height)\n", "            ours = None\n"),),
+        (Edit(VOICES, "        if height in applied:\n", "        if False:\n"),),
     ),
     Planted(
         "two providers of one operator are two voices",

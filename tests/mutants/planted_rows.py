@@ -28,13 +28,13 @@ PLANTED_ROWS = (
         "a listed token's transfer in another shape is skipped in silence",
         12,
         (Edit(DECODE, '            unread[f"{emitter}: {shape}"] = None\n', "            pass\n"),),
-        tests=ROW_TESTS,
+        asks=ROW_TESTS,
     ),
     Planted(
         "an emitter that is no address is nobody's",
         12,
         (Edit(DECODE, "            if len(emitter) != ADDRESS_TEXT_LENGTH:\n", "            if False:\n"),),
-        tests=ROW_TESTS,
+        asks=ROW_TESTS,
     ),
     Planted(
         "a transaction may stand in a block twice",
@@ -47,31 +47,31 @@ PLANTED_ROWS = (
                 "    if False:\n",
             ),
         ),
-        tests=ROW_TESTS,
+        asks=ROW_TESTS,
     ),
     Planted(
         "the kind of a frame is compared as it is written",
         12,
         (Edit(TRACES, '    return (frame.type or "").strip().upper()\n', '    return frame.type or ""\n'),),
-        tests=ROW_TESTS,
+        asks=ROW_TESTS,
     ),
     Planted(
         "value in a frame of an unknown kind is skipped in silence",
         12,
         (Edit(TRACES, "        elif kind not in VALUE_SHOWING_TYPES:\n", "        elif False:\n"),),
-        tests=ROW_TESTS,
+        asks=ROW_TESTS,
     ),
     Planted(
         "a frame under a reverted one counts",
         2,
         (Edit(TRACES, "        if not has_failed(frame):\n", "        if True:\n"),),
-        tests=ROW_TESTS,
+        asks=ROW_TESTS,
     ),
     Planted(
         "a number that may have lost digits is believed",
         12,
         (Edit(QUANTITIES, "        case int() if 0 <= value <= NUMBER_MAX:\n", "        case int():\n"),),
-        tests=ROW_TESTS,
+        asks=ROW_TESTS,
     ),
     Planted(
         "a type is compared as it is written",
@@ -83,13 +83,13 @@ PLANTED_ROWS = (
                 "            pass\n",
             ),
         ),
-        tests=ROW_TESTS,
+        asks=ROW_TESTS,
     ),
     Planted(
         "an authorisation for another chain uses up a nonce",
         3,
         (Edit(SIGNERS, "    if chain not in {0, chain_number} or", "    if"),),
-        tests=ROW_TESTS,
+        asks=ROW_TESTS,
     ),
     Planted(
         "an authorisation takes a nonce from its owner's own transaction",
@@ -101,7 +101,7 @@ PLANTED_ROWS = (
                 "            spends.setdefault(key, TxHash(parse_word(transaction.hash)))\n",
             ),
         ),
-        tests=ROW_TESTS,
+        asks=ROW_TESTS,
     ),
     Planted(
         "a header that lacks a field excuses everything",
@@ -113,7 +113,7 @@ PLANTED_ROWS = (
                 '        step.excuse(Check.HEADER_HASH, "field-missing", Hold.NONE)\n',
             ),
         ),
-        tests=LIES,
+        asks=LIES,
     ),
     Planted(
         "a field nobody knows excuses a forged amount",
@@ -125,7 +125,7 @@ PLANTED_ROWS = (
                 "            self.excuse(check, excuse, Hold.NONE)\n",
             ),
         ),
-        tests=LIES,
+        asks=LIES,
     ),
     Planted(
         "a rule on trial lets the first liar through",
@@ -137,7 +137,7 @@ PLANTED_ROWS = (
                 "Hold.NONE)\n",
             ),
         ),
-        tests=LIES,
+        asks=LIES,
     ),
     Planted(
         "a type nobody knows holds nothing",
@@ -149,7 +149,7 @@ PLANTED_ROWS = (
                 "        hold = Hold.NONE\n",
             ),
         ),
-        tests=LIES,
+        asks=LIES,
     ),
     Planted(
         "a settled height need not be hashed",
@@ -161,7 +161,7 @@ PLANTED_ROWS = (
                 "        return True\n",
             ),
         ),
-        tests=LIES,
+        asks=LIES,
     ),
     Planted(
         "a system transaction moves what its row shows",
@@ -173,13 +173,13 @@ PLANTED_ROWS = (
                 "",
             ),
         ),
-        tests=LIES,
+        asks=LIES,
     ),
     Planted(
         "every 0x7e mints",
         2,
         (Edit(NATIVES, "        if rules.mints and kind", "        if kind"),),
-        tests=SIGNER_TESTS,
+        asks=SIGNER_TESTS,
     ),
     Planted(
         "the sender is believed",
@@ -191,7 +191,7 @@ PLANTED_ROWS = (
                 "        if False:\n",
             ),
         ),
-        tests=LIES,
+        asks=LIES,
     ),
     Planted(
         "a created address is believed",
@@ -204,13 +204,13 @@ PLANTED_ROWS = (
                 "        if receipt.contract_address is None:\n",
             ),
         ),
-        tests=SIGNER_TESTS,
+        asks=SIGNER_TESTS,
     ),
     Planted(
         "who served a block is its own witness",
         2,
         (Edit(VOICES, "            if other.operator == operators[0]:\n", "            if False:\n"),),
-        tests=HOLDS,
+        asks=HOLDS,
     ),
     Planted(
         "a witness need not show the same deposits",
@@ -222,7 +222,7 @@ PLANTED_ROWS = (
                 "    return witness[-1].header.height\n",
             ),
         ),
-        tests=HOLDS,
+        asks=HOLDS,
     ),
     Planted(
         "held blocks count as agreed",
@@ -234,6 +234,6 @@ PLANTED_ROWS = (
                 "        agreed = max(agreed, agreed_before)\n",
             ),
         ),
-        tests=HOLDS,
+        asks=HOLDS,
     ),
 )

@@ -124,9 +124,9 @@ PLANTED_STORAGE = (
         4,
         (
             Edit(
-                DEPOSITS_SQL,
-                "  and state in ('orphaned', 'dropped')\n",
-                "  and state in ('seen', 'dropped')\n",
+                "indexer/sql/spends.sql",
+                "select exists (select from deposit_conflicts where chain = $1);\n",
+                "select exists (select from deposit_conflicts where chain = $1 and false);\n",
             ),
         ),
         on_database=True,

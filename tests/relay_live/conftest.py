@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from migrations.connect import open_pool
 from relay.secretbox import SecretBox
 from tests.relay_live.receiver import Receiver
 from tests.relay_live.shop import Shop
+from tests.relay_live.tls import Authority
 
 
 @pytest_asyncio.fixture
@@ -27,3 +30,11 @@ async def receiver() -> AsyncIterator[Receiver]:
     """A stranger that accepts everything until told otherwise."""
     async with Receiver() as made:
         yield made
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """A certificate authority that this process trusts."""
+    made = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.path))
+    return made

@@ -7,6 +7,7 @@ import base64
 import socket
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
@@ -24,6 +25,7 @@ from tests.relay_live.shop import SETTINGS, Shop
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 HEADERS = {"content-type": "application/json", "webhook-id": "evt_1"}
+OWNER = UUID(int=1)
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
 
 
@@ -45,13 +47,16 @@ def nobody_there() -> int:
 
 
 async def test_a_webhook_goes_through_a_tunnel_that_is_kept_and_the_receiver_sees_no_credentials(
-    receiver: Receiver,
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("relay.kept.QUIET_S", 0)
     async with (
         serve_proxy() as proxy,
         Egress(timeout_s=2, allow_private_networks=True, proxy_url=proxy.url) as egress,
     ):
-        kinds = [(await egress.post(receiver.url, HEADERS, b"{}", now=NOW)).kind for _ in range(3)]
+        kinds = [
+            (await egress.post(receiver.url, HEADERS, b"{}", now=NOW, owner=OWNER)).kind for _ in range(3)
+        ]
     assert kinds == [OutcomeKind.DELIVERED] * 3
     assert proxy.asked == [f"CONNECT 127.0.0.1:{receiver.port} HTTP/1.1"]
     credentials = base64.b64encode(b"user:pass word").decode()

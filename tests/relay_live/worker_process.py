@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
@@ -30,9 +31,11 @@ SENDER = {"x-sender": str(os.getpid())}
 class TellingEgress(Egress):
     """Says who sends."""
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Outcome:
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, now: datetime, owner: UUID | None = None
+    ) -> Outcome:
         """As always, with one header more."""
-        return await super().post(url, {**headers, **SENDER}, body, now=now)
+        return await super().post(url, {**headers, **SENDER}, body, now=now, owner=owner)
 
 
 async def main(dsn: str, settings: RelaySettings) -> None:

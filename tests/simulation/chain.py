@@ -30,6 +30,8 @@ from tests.simulation.troubles import Tally, Trouble
 GENESIS_TIME_S = 1_700_000_000
 SIDE_TIPS_MAX = 6
 MAX_LEGS_WEIGHTS = (1, 1, 1, 1, 2, 3)
+REPEATED_SHARE = 0.03
+"""Of blocks that hold a transaction which their chain holds already: somebody has set a nonce back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class SimChain:
         self.pool: list[Payment] = []
         self.side_tips: list[SimBlock] = []
         self._rng = rng
+        # Chance of its own, of the same seed: worlds without repeats stay the worlds they were.
+        self._repeats_rng = random.Random(repr(rng.getstate()))
         self._tally = tally
         self._made = 0
         self.genesis = self._new_block(None, (), is_forged=False)
@@ -170,6 +174,10 @@ class SimChain:
             if payment.key not in used and not payment.dropped and rng.random() < 0.6:
                 taken.append(payment)
                 used.add(payment.key)
+        if self._repeats_rng.random() < REPEATED_SHARE and parent.keys:
+            held = [payment for block in parent.path for payment in block.payments]
+            taken.append(self._repeats_rng.choice(held))
+            self._tally.count(Trouble.REPEATED)
         while rng.random() < 0.35 and len(taken) < 4:
             fresh = self._new_payment()
             taken.append(fresh)

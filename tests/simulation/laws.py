@@ -54,6 +54,17 @@ class Watched:
     history: set[SimBlock] = field(default_factory=set)
     settled_own: dict[UUID, tuple[BlockHash, bool]] = field(default_factory=dict)
 
+    def stay(self, lowest: Sight) -> Sight:
+        """Where a deposit stands: what is final stays, though history shows a lower block that holds it too."""
+        place = self.settled_own.get(lowest.deposit_id)
+        if place is None or place[0] == lowest.block.hash:
+            return lowest
+        settled = self.chain.blocks[place[0]]
+        index = settled.height - self.path[0].height
+        if settled.height < lowest.block.height or index >= len(self.path) or self.path[index] is not settled:
+            return lowest
+        return self.oracle.sight_in(settled, lowest.deposit_id)
+
 
 class Laws:
     """Looks at every commit of every chain."""
@@ -212,9 +223,10 @@ class Laws:
         )
         settled: dict[UUID, tuple[BlockHash, bool]] = {}
         credited: set[UUID] = set()
-        for deposit_id, sight in expected.items():
+        for deposit_id, lowest in expected.items():
             row = rows.deposits.get(DepositId(deposit_id))
             assert row is not None, "a deposit was lost"
+            sight = watched.stay(lowest)
             check_place(row, sight)
             if row.amount_base_units >= watched.minima[row.asset]:
                 watched.published.add(deposit_id)

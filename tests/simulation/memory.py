@@ -18,7 +18,7 @@ from indexer.deposits import ON_CHAIN, Deposit, DepositState
 from indexer.events import Fact
 from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.matching import Registration
-from indexer.moves import Touched
+from indexer.moves import Repeat, Touched
 from indexer.storage import ChainRecord, LeaseLost, MoveTransaction, Retryable, TouchQuery, WatchDelta
 from tests.simulation.log import MerchantLogs
 from tests.simulation.rows import (
@@ -30,9 +30,8 @@ from tests.simulation.rows import (
     lower_starts,
     lowered,
     sunk_start,
+    write_deposit,
 )
-
-OFF_CHAIN = frozenset({DepositState.ORPHANED, DepositState.DROPPED})
 
 
 class Interrupts(Protocol):
@@ -187,6 +186,7 @@ class MemoryMove:
         "_lease_epoch",
         "_lowered_to",
         "_record",
+        "_repeats",
         "_store",
         "covered",
         "rows",
@@ -200,6 +200,7 @@ class MemoryMove:
         self._lowered_to: int | None = None
         self._inserted: Sequence[Block] = ()
         self._deposits: Sequence[Deposit] = ()
+        self._repeats: Sequence[Repeat] = ()
         self._facts: list[Fact] = []
         self.covered: Covered | None = None
 
@@ -235,13 +236,17 @@ class MemoryMove:
             cover_history(rows, *self.covered)
         if self._fork_height is not None:
             del rows.blocks[max(0, self._fork_height + 1 - before.start_height) :]
+            for place in [place for place in rows.repeats if place[1] > self._fork_height]:
+                del rows.repeats[place]
         headers = [block.header for block in self._inserted]
         if headers and headers[0].height < before.start_height and self._fork_height is None:
             rows.blocks[:0] = headers
         else:
             rows.blocks.extend(headers)
         for deposit in self._deposits:
-            rows.deposits[deposit.id] = deposit
+            write_deposit(rows, deposit)
+        for repeat in self._repeats:
+            rows.repeats.setdefault((repeat.deposit_id, repeat.occurrence.height), repeat)
         rows.record = self._record
         rows.commits += 1
         if self._facts:
@@ -295,17 +300,30 @@ class MemoryMove:
         above = query.displaced_above
         displaced: list[Deposit] = []
         maturing: list[Deposit] = []
-        off_chain: list[Deposit] = []
         for deposit in rows.values():
             at = deposit.occurrence
             if at is None:
-                if query.off_chain and deposit.state in OFF_CHAIN:
-                    off_chain.append(deposit)
-            elif above is not None and at.height > above:
+                continue
+            if above is not None and at.height > above:
                 displaced.append(deposit)
             elif deposit.state is not DepositState.FINAL:
                 maturing.append(deposit)
-        return Touched({one: rows[one] for one in ids if one in rows}, displaced, maturing, off_chain)
+        conflicts = self.rows.conflicts
+        spent = (
+            {key for table in query.spends for key in table.spends if key in conflicts} if conflicts else ()
+        )
+        off_chain = [rows[one] for one in sorted({one for key in spent for one in conflicts[key]})]
+        gone = {one.id for one in displaced}
+        repeats = [
+            repeat
+            for (deposit_id, height), repeat in sorted(
+                self.rows.repeats.items(), key=lambda item: item[0][::-1]
+            )
+            if above is not None and height <= above and deposit_id in gone
+        ]
+        return Touched(
+            {one: rows[one] for one in ids if one in rows}, displaced, maturing, off_chain, repeats
+        )
 
     async def load_standing(self, height_first: int, height_last: int) -> list[Deposit]:
         self.pause()
@@ -335,6 +353,11 @@ class MemoryMove:
         self.pause()
         assert all((one.occurrence is not None) == (one.state in ON_CHAIN) for one in deposits)
         self._deposits = deposits
+
+    async def insert_repeats(self, repeats: Sequence[Repeat], *, at: datetime) -> list[Repeat]:
+        self.pause()
+        self._repeats = repeats
+        return [one for one in repeats if (one.deposit_id, one.occurrence.height) not in self.rows.repeats]
 
     async def write_chain(self, record: ChainRecord) -> None:
         self.pause()

@@ -63,7 +63,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One transfer of a canonical block that a merchant watches."""
+    """One transfer of a canonical block that a merchant watches; `has_begun` where only a deletion keeps it from counting."""
 
     deposit_id: UUID
     merchant_id: UUID
@@ -71,6 +71,7 @@ class Sight:
     transfer: Transfer
     own_transfer: bool
     counts: bool
+    has_begun: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class ChainOracle:
         self.ever_recorded: set[UUID] = set()
         self._sights: dict[BlockHash, tuple[Sight, ...]] = {}
         self._standing: dict[UUID, Sight] = {}
+        self._passed: set[tuple[UUID, BlockHash]] = set()
         self._summed_up_to: list[SimBlock] = []
         self._stale: list[tuple[int, int]] = []
         self._ids: dict[tuple[int, int], UUID] = {}
@@ -148,7 +150,10 @@ class ChainOracle:
         )
 
     def fresh_pass(self, path: Sequence[SimBlock]) -> dict[UUID, Sight]:
-        """Every deposit that stands in these blocks. A recorded one runs on after its address was deleted."""
+        """Every deposit that stands in these blocks, each where it stands lowest: a transaction counts once.
+
+        A recorded one runs on after its address was deleted.
+        """
         found: dict[UUID, Sight] = {}
         for block in path:
             if block.transfers:
@@ -186,13 +191,31 @@ class ChainOracle:
 
     def _remove(self, block: SimBlock) -> None:
         for sight in self._sights.pop(block.hash, ()):
-            self._standing.pop(sight.deposit_id, None)
+            self._passed.discard((sight.deposit_id, block.hash))
+            standing = self._standing.get(sight.deposit_id)
+            if standing is not None and standing.block is block:
+                del self._standing[sight.deposit_id]
 
     def _add(self, found: dict[UUID, Sight], block: SimBlock) -> None:
         sights = self._sights[block.hash] = tuple(self._sights_in(block)) if block.transfers else ()
         for sight in sights:
-            if sight.counts or sight.deposit_id in self.ever_recorded:
-                found[sight.deposit_id] = sight
+            if self._stands(sight):
+                standing = found.get(sight.deposit_id)
+                if standing is None or sight.block.height <= standing.block.height:
+                    found[sight.deposit_id] = sight
+
+    def _stands(self, sight: Sight) -> bool:
+        """Whether it counts there; after a deletion, whether it was recorded already when that block was read."""
+        place = (sight.deposit_id, sight.block.hash)
+        if sight.counts or not sight.has_begun:
+            return sight.counts
+        if sight.deposit_id not in self.ever_recorded:
+            self._passed.add(place)
+        return place not in self._passed
+
+    def sight_in(self, block: SimBlock, deposit_id: UUID) -> Sight:
+        """A deposit as it stands in one block of the last pass."""
+        return next(one for one in self._sights[block.hash] if one.deposit_id == deposit_id)
 
     def rule_for(self, asset: AssetId, amount_base_units: int) -> PolicyRule:
         """The first rule that applies; without one, final."""
@@ -230,16 +253,18 @@ class ChainOracle:
             merchants = {watch.merchant_id for watch in self.watches.get(transfer.recipient, ())}
             for merchant_id in sorted(merchants):
                 asset_start = self.asset_starts.get(transfer.asset)
-                counts = (
-                    asset_start is not None
-                    and block.height >= asset_start
-                    and self._is_watched(merchant_id, transfer.recipient, block.height)
+                is_listed = asset_start is not None and block.height >= asset_start
+                counts = is_listed and self._is_watched(merchant_id, transfer.recipient, block.height)
+                has_begun = is_listed and any(
+                    watch.merchant_id == merchant_id and watch.start <= block.height
+                    for watch in self.watches.get(transfer.recipient, ())
                 )
                 own = transfer.sender is not None and (
                     transfer.sender == transfer.recipient
                     or self._is_watched(merchant_id, transfer.sender, block.height)
                 )
-                yield Sight(self._identity(merchant_id, transfer), merchant_id, block, transfer, own, counts)
+                identity = self._identity(merchant_id, transfer)
+                yield Sight(identity, merchant_id, block, transfer, own, counts, has_begun)
 
     def _is_watched(self, merchant_id: UUID, address: Address, height: int) -> bool:
         return any(

@@ -107,9 +107,20 @@ def check_rows(network: Network, rows: ChainRows, seen: Seen, *, final_may_fall:
         record.agreed_height,
         record.disputed_fork_height,
     )
-    for deposit_id, sight in expected.items():
+    by_hash = {block.hash: block for block in path}
+    for deposit_id, lowest in expected.items():
         row = rows.deposits.get(DepositId(deposit_id))
         assert row is not None, "a deposit was lost"
+        sight, at = lowest, row.occurrence
+        if at is None and not lowest.counts:
+            continue  # it was not recorded yet when that block was read, and its address was deleted then
+        if (
+            at is not None
+            and at.block_hash != lowest.block.hash
+            and (row.state == "final" or not lowest.counts)
+        ):
+            # History was read after it was final, or as above: it stays in a higher block that holds it too.
+            sight = oracle.sight_in(by_hash[at.block_hash], deposit_id)
         check_place(row, sight)
         assert row.state == "final" or row.own_transfer == sight.own_transfer
         # What was credited at the last look may not have been when its heights were judged: either is right.

@@ -13,7 +13,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chains.errors import ChainError, Inconsistent, Missing, Refused, Throttled, Unreachable
-from chains.model import Address, Block, BlockHash, BlockRef, Header, HeadReport, TransactionStory, TxHash
+from chains.model import (
+    Address,
+    Block,
+    BlockHash,
+    BlockRef,
+    DepositProof,
+    Header,
+    HeadReport,
+    TransactionStory,
+    TxHash,
+    Unprovable,
+)
 from chains.port import Provider
 from tests.simulation.chain import SimBlock, SimChain
 
@@ -150,6 +161,10 @@ class SimProvider:
         """Nobody holds a simulated chain against its balances: it traces no calls."""
         raise Refused("keeps no balances", provider=self.name)
 
+    async def fetch_deposit_proof(self, block: BlockRef, tx_hash: TxHash) -> DepositProof | Unprovable:
+        """Nobody asks for proofs in a simulation."""
+        raise Refused("proves nothing", provider=self.name)
+
     async def fetch_genesis_hash(self) -> BlockHash:
         self._answer()
         return self._chain.genesis.hash
@@ -285,6 +300,9 @@ class SimSource:
             self._rest(provider, 1)
 
     async def run_hints(self) -> None:
+        pass
+
+    def wake(self) -> None:
         pass
 
     async def wait_for_hint(self, timeout_s: float) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from chains.model import Address, AssetId, BlockHash, Header
-from indexer.deposits import Deposit
+from chains.model import Address, AssetId, BlockHash, ConflictKey, Header
+from indexer.deposits import WAITING, Deposit
 from indexer.identity import AddressId, DepositId
 from indexer.matching import Registration
+from indexer.moves import Repeat
 from indexer.storage import ChainRecord
 
 
@@ -23,6 +24,8 @@ class ChainRows:
     record: ChainRecord
     blocks: list[Header]
     deposits: dict[DepositId, Deposit] = field(default_factory=dict)
+    conflicts: dict[ConflictKey, set[DepositId]] = field(default_factory=dict)
+    repeats: dict[tuple[DepositId, int], Repeat] = field(default_factory=dict)
     registrations: list[Registration] = field(default_factory=list)
     pending_starts: dict[AddressId, int] = field(default_factory=dict)
     pending_assets: dict[AssetId, int] = field(default_factory=dict)
@@ -35,6 +38,18 @@ class ChainRows:
         """Our canonical hash at a height, or None where we hold none."""
         index = height - self.record.start_height
         return self.blocks[index].hash if 0 <= index < len(self.blocks) else None
+
+
+def write_deposit(rows: ChainRows, deposit: Deposit) -> None:
+    """A new version; who waits has its keys among the conflicts, who does not has none."""
+    for key in deposit.conflict_keys:
+        waiting = rows.conflicts.get(key, set())
+        waiting.discard(deposit.id)
+        if deposit.state in WAITING:
+            rows.conflicts.setdefault(key, waiting).add(deposit.id)
+        elif not waiting:
+            rows.conflicts.pop(key, None)
+    rows.deposits[deposit.id] = deposit
 
 
 def hashes_at(rows: ChainRows, heights: Collection[int]) -> dict[int, BlockHash]:

@@ -23,6 +23,7 @@ class Trouble(StrEnum):
     NONCE_REPLACED = "payment: replaced by one with the same nonce"
     PAYMENT_DROPPED = "payment: never mined again"
     MINED_AGAIN = "payment: mined again in another block"
+    REPEATED = "payment: canonical in two blocks"
     OTHER_AMOUNT = "payment: another amount when executed again"
     AMOUNT_ZERO = "payment: nothing moved when executed again"
     MINT = "payment: a mint, without a sender"

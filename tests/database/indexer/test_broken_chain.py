@@ -40,6 +40,12 @@ class Bell:
     def stood_aside(self, alias: str) -> None:
         """Nobody counts."""
 
+    def surprised(self, alias: str, stage: str) -> None:
+        """Nobody counts."""
+
+    def repeated(self, alias: str, count: int) -> None:
+        pass
+
     def failed(self, alias: str, kind: str) -> None:
         """Nobody counts."""
 

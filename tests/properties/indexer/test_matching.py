@@ -131,6 +131,8 @@ def test_a_known_deposit_runs_on_under_its_own_registration(
     found = match_hits(hits, by_address, known, RULES)
     assert {one.address_id for one in found} <= {AddressId(UUID(int=77))}
     assert len(found) == sum(
-        len({one.merchant_id for one in by_address[hit.transfer.recipient]}) for hit in hits
+        len({one.merchant_id for one in by_address[hit.transfer.recipient] if one.effective_start <= height})
+        for hit in hits
+        if RULES.assets[hit.transfer.asset].start_height <= height
     )
     assert parties(hits) >= {hit.transfer.recipient for hit in hits}

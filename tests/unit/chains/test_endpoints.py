@@ -126,6 +126,26 @@ def test_a_boasted_head_does_not_make_the_honest_ones_late() -> None:
     assert one.choose_order(1) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("absurd", [10**9, 2**63, 2**256])
+def test_one_absurd_head_is_forgotten(absurd: int) -> None:
+    one = book("x", "y")
+    one.record_head("a", 100, 0)
+    one.record_head("a", absurd, 1)
+    for second in range(2, 200):
+        one.record_head("a", 100 + second, second)
+        one.record_head("b", 100, 0)
+    assert one.choose_primary(200) == "a", "it does advance"
+    assert one.healths["a"].head_height == 299
+
+
+def test_a_balancer_between_two_heads_that_stand_still_does_not_advance() -> None:
+    one = book("x", "y")
+    for second in range(60):
+        one.record_head("a", 100 + second % 2, second)
+        one.record_head("b", 100 + second, second)
+    assert one.choose_primary(60) == "b"
+
+
 def test_a_slow_chain_may_stand_still_for_longer() -> None:
     assert compute_stale_after(0.25) == 30
     assert compute_stale_after(12) == 120

@@ -7,8 +7,6 @@ are written here.
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +17,8 @@ from chains import families
 from chains.evm.address import encode_identity, format_address, parse_address
 from chains.model import Address, BlockHash, TxHash
 from chains.traits import Family
+from tests.unit.chains.verify.recorded import RECORDED, needs_recorded
 
-RECORDED = Path(
-    os.environ.get("CHAINBELL_RECORDED", Path(__file__).resolve().parents[4] / "shared" / "recorded")
-)
 CHECKSUMMED = (
     "0x52908400098527886E0F7030069857D2E4169EE7",
     "0xde709f2102306220921060314715629080e2fb77",
@@ -116,16 +112,13 @@ def addresses_in(found: Any) -> list[str]:
     return [found] if isinstance(found, str) and found.startswith("0x") and len(found) == 42 else []
 
 
-@pytest.mark.parametrize("name", ["eip55_addresses.json", "trezor_ethereum_getaddress.json"])
-def test_recorded_wallet_addresses_are_written_as_wallets_write_them(name: str) -> None:
-    path = RECORDED / "vectors" / name
-    if not path.exists():
-        pytest.skip("recorded chain data is not here: set CHAINBELL_RECORDED")
-    found = [
-        one for one in addresses_in(json.loads(path.read_text())) if one not in (one.lower(), one.upper())
-    ]
-    assert found
-    assert [format_address(parse_address(text)) for text in found] == found
+@needs_recorded
+def test_recorded_wallet_addresses_are_written_as_wallets_write_them() -> None:
+    for name in ("eip55_addresses.json", "trezor_ethereum_getaddress.json"):
+        document = json.loads((RECORDED / "vectors" / name).read_text())
+        found = [one for one in addresses_in(document) if one not in (one.lower(), one.upper())]
+        assert found
+        assert [format_address(parse_address(text)) for text in found] == found
 
 
 def test_other_rooms_spell_by_family() -> None:

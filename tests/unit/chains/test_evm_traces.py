@@ -7,7 +7,6 @@ Traces of a real node are in `tests/live_evm/test_transfers.py`.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,8 @@ from chains.errors import Inconsistent, Missing, Refused
 from chains.evm.traces import Frame, collect_moves, decode_trace, has_failed
 from chains.rpc.jsonrpc import decode_nested
 from tests.unit.chains.rows import PAYER, SHOP, BlockRows
+from tests.unit.chains.verify.recorded import REASON, RECORDED, read_own
 
-RECORDED = Path(
-    os.environ.get("CHAINBELL_RECORDED", Path(__file__).resolve().parents[4] / "shared" / "recorded")
-)
 TRACER_CASES = RECORDED / "evm" / "geth_tracetest"
 
 # Reckoned by hand from the recorded call trees: (from, to, value) of every inner move.
@@ -47,6 +44,15 @@ def recorded_cases() -> list[Path]:
     )
 
 
+def own_frames() -> list[Any]:
+    """The call trees of our own recorded blocks, each under a name."""
+    return [
+        pytest.param(entry["result"], id=f"{name}-{position}")
+        for name, kept in read_own()["blocks"].items()
+        for position, entry in enumerate(kept.get("trace", ()))
+    ]
+
+
 def moves_by_the_slow_way(frame: dict[str, Any], *, depth: int = 0) -> list[tuple[str, str, int]]:
     """The rule written down again, recursively and without regard for speed."""
     if frame.get("error"):
@@ -60,10 +66,20 @@ def moves_by_the_slow_way(frame: dict[str, Any], *, depth: int = 0) -> list[tupl
     return found
 
 
+@pytest.mark.parametrize("recorded", own_frames())
+def test_case_025_our_own_traces_give_the_moves_that_happened(recorded: dict[str, Any]) -> None:
+    frame = msgspec.json.decode(json.dumps(recorded).encode(), type=Frame)
+    moves = [
+        (f"0x{(move.sender or b'').hex()}", f"0x{move.recipient.hex()}", move.amount_base_units)
+        for move in collect_moves(frame, 0)
+    ]
+    assert moves == moves_by_the_slow_way(recorded)
+
+
 @pytest.mark.parametrize("path", recorded_cases() or [None], ids=lambda path: path.stem if path else "none")
 def test_case_025_recorded_traces_give_the_moves_that_happened(path: Path | None) -> None:
     if path is None:
-        pytest.skip("recorded chain data is not here: set CHAINBELL_RECORDED")
+        pytest.skip(REASON)
     recorded = json.loads(path.read_text())["result"]
     frame = msgspec.json.decode(json.dumps(recorded).encode(), type=Frame)
     moves = [

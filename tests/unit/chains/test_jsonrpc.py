@@ -96,7 +96,7 @@ def test_null_is_a_result() -> None:
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"invalid request"}}', NoBatches),
+        (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"invalid request"}}', Refused),
         (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"batch too large"}}', TooLarge),
         (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"message":"slow down"}}', Throttled),
         (b'{"jsonrpc":"2.0","id":1,"result":"0x1"}', NoBatches),
@@ -152,6 +152,15 @@ WORDINGS: list[tuple[int, str, type[ChainError]]] = [
     (-32600, "batch is disabled", NoBatches),
     (-32600, "batch size 200 exceeds the limit of 100", TooLarge),
     (-32000, "invalid API key", Refused),
+    (-32007, "50/second request limit reached - reduce calls per second or upgrade your account", Throttled),
+    (-32005, "You've exceeded the RPS limit available on the current plan", Throttled),
+    (0, "you've reached the limit of 30 req/sec", Throttled),
+    (31, "Batch of more than 3 requests are not allowed on free tier, to use paid tier", TooLarge),
+    (30, "Request timeout on the free tier, please upgrade your tier to the paid one", Unreachable),
+    (-32001, "rpc method is not whitelisted", UnknownMethod),
+    (-32000, "debug_traceBlockByHash is not available on the Free tier - upgrade to Growth", Refused),
+    (-32000, "Archive requests are not supported on your plan", Refused),
+    (-32600, "Number of requests in batch exceeds limit", TooLarge),
     (3, "execution reverted", Refused),
 ]
 

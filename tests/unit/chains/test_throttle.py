@@ -21,20 +21,36 @@ def test_nothing_is_held_back_while_nothing_is_known_against_it() -> None:
 
 
 def test_a_refusal_halves_what_was_really_sent() -> None:
-    budget = Budget()
+    now = [0.0]
+    budget = Budget(clock=lambda: now[0])
     for _ in range(40):
         budget.record_success(0.01, 1)
     budget.record_throttled()
     assert budget.rate_per_s == pytest.approx(20)
     budget.record_throttled()
+    assert budget.rate_per_s == pytest.approx(20), "calls that were under way together are one refusal"
+    now[0] = 1.0
+    budget.record_throttled()
     assert budget.rate_per_s == pytest.approx(10)
 
 
 def test_refusals_never_silence_a_provider_for_good() -> None:
-    budget = Budget(10)
-    for _ in range(50):
+    now = [0.0]
+    budget = Budget(10, clock=lambda: now[0])
+    for second in range(50):
+        now[0] = float(second)
         budget.record_throttled()
     assert budget.rate_per_s == RATE_MIN_PER_S
+
+
+def test_near_a_rate_that_was_refused_it_climbs_slowly() -> None:
+    budget = Budget()
+    for _ in range(20):
+        budget.record_success(0.01, 1)
+    budget.record_throttled()
+    for _ in range(100):
+        budget.record_success(0.01, 1)
+    assert 16 <= budget.rate_per_s < 20, "five seconds at twenty a second, and not refused again"
 
 
 def test_success_grows_it_back_to_what_was_configured_and_no_further() -> None:

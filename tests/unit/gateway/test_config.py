@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from chains.model import BlockHash, BlockRef
 from chains.traits import FinalAtDepth, FinalByTag
 from gateway.config import find_config, load_settings
 from gateway.config_table import ConfigInvalid
-from gateway.settings import Bind, Settings
+from gateway.settings import Bind, ReadyWhen, Settings
 from indexer.policy import ConfirmedBy, Requirement
 from relay.settings import RETRY_SCHEDULE_S
 
@@ -242,6 +243,30 @@ def test_endpoints_as_tables_keep_operator_budget_and_headers(tmp_path: Path) ->
     assert endpoint.headers == {"Authorization": "Bearer x"}
 
 
+def test_an_identity_block_is_a_height_and_a_hash(tmp_path: Path) -> None:
+    text = LOCAL + 'identity = { height = 12, hash = "0x' + "Ab" * 32 + '" }'
+    traits = load(tmp_path, text).chains["local"].follow.traits
+    assert traits.identity == BlockRef(12, BlockHash(b"\xab" * 32))
+    assert load(tmp_path, LOCAL).chains["local"].follow.traits.identity is None
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ("{ height = 12 }", "chains.local.identity.hash: must be given"),
+        ('{ hash = "0x00" }', "chains.local.identity.height: must be given"),
+        ('{ height = 1, hash = "0x00" }', "chains.local.identity.hash: a block hash is 0x and exactly 64"),
+        ('{ height = -1, hash = "0x00" }', "chains.local.identity.height: a number from 0"),
+        ('{ height = 1, hash = "0x00", number = 1 }', "chains.local.identity.number: unknown key"),
+        ('"0x00"', "chains.local.identity: a table is wanted"),
+    ],
+)
+def test_half_an_identity_block_is_none(tmp_path: Path, block: str, said: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(tmp_path, f"{LOCAL}identity = {block}")
+    assert said in str(caught.value)
+
+
 def test_health_bind_is_read_inside_http_and_at_the_top(tmp_path: Path) -> None:
     assert load(tmp_path, '[http]\nhealth_bind = "0.0.0.0:1"').http.health_bind == Bind("0.0.0.0", 1)
     assert load(tmp_path, 'health_bind = "[::1]:2"').http.health_bind == Bind("::1", 2)
@@ -251,3 +276,10 @@ def test_encryption_keys_may_be_several_while_rotating(tmp_path: Path) -> None:
     other = base64.urlsafe_b64encode(bytes(range(224, 256))).decode()
     settings = load(tmp_path, f'[secrets]\nencryption_key = ["{other}", "{KEY}"]')
     assert [key.reveal() for key in settings.secrets.encryption_keys] == [other, KEY]
+
+
+def test_what_readiness_waits_for_is_one_of_three_words(tmp_path: Path) -> None:
+    assert load(tmp_path, "").http.ready_when is ReadyWhen.EVERY_CHAIN
+    assert load(tmp_path, '[http]\nready_when = "any_chain"').http.ready_when is ReadyWhen.ANY_CHAIN
+    with pytest.raises(ConfigInvalid, match=r"http\.ready_when.*every_chain"):
+        load(tmp_path, '[http]\nready_when = "any"')

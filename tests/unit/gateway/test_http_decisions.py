@@ -19,9 +19,17 @@ from gateway.http.idempotency import KeyedCall, Repetition, compute_request_hash
 from gateway.http.problem import Problem, problem_of
 from gateway.http.shapes import AddressQuery, NewAddresses
 from gateway.store import DatabaseAway, RememberedAnswer
-from indexer.registration import ChainNotReady, RegistrationConflict
+from indexer.registration import RegistrationConflict
 from indexer.storage import Retryable
-from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SecretUnreadable, SequencePruned
+from relay.errors import (
+    Conflict,
+    Flaw,
+    NotFound,
+    RequestFlawed,
+    SecretUnreadable,
+    SequenceAhead,
+    SequencePruned,
+)
 from relay.terms import EVENT_TYPES as RELAY_EVENT_TYPES
 
 BODIES = [
@@ -112,7 +120,7 @@ PROBLEMS = [
     (Conflict("no"), 409),
     (RegistrationConflict(0, "no"), 409),
     (SequencePruned(7), 410),
-    (ChainNotReady("no"), 503),
+    (SequenceAhead(7, 1), 409),
     (Retryable("no"), 503),
     (DatabaseAway("no"), 503),
     (SecretUnreadable("no"), 503),

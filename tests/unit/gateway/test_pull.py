@@ -149,3 +149,16 @@ async def test_a_server_that_never_answers_is_away_and_the_key_is_not_in_the_wor
 async def test_an_empty_page_says_where_the_log_ends() -> None:
     async with reading(answering(200, page(head=12))) as reader:
         assert await reader.fetch_after(12, types=None, wait_s=0) == PulledPage((), 12)
+
+
+async def test_a_log_that_ends_before_our_place_is_an_empty_page_that_says_so() -> None:
+    body = b'{"detail":"the log ends at sequence 3 of epoch 2","head_sequence":3,"log_epoch":2}'
+    async with reading(answering(409, body)) as reader:
+        assert await reader.fetch_after(12, types=None, wait_s=0) == PulledPage((), 3)
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"head_sequence":-1}', b'{"head_sequence":"3"}', b"no"])
+async def test_another_conflict_is_a_refusal(body: bytes) -> None:
+    async with reading(answering(409, body)) as reader:
+        with pytest.raises(ServerRefuses, match="409"):
+            await reader.fetch_after(12, types=None, wait_s=0)

@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from chains.model import BlockHash, ChainId
+from chains.model import BlockHash, BlockRef, ChainId
 from indexer.commit import ChainDesk, Moved, MovePlan, commit_move
+from indexer.deposits import DepositState
 from indexer.identity import AddressId
+from indexer.moves import Repeat
 from indexer.watchset import WatchSet
 from tests.simulation.chain import SimBlock, SimChain
 from tests.simulation.log import MerchantLogs
@@ -119,3 +121,33 @@ async def test_a_move_whose_tip_has_moved_meanwhile_writes_nothing() -> None:
     rows.record = replace(rows.record, tip=replace(rows.record.tip, hash=BlockHash(b"elsewhere")))
     assert not isinstance(await commit_move(desk, plan, now=NOW), Moved)
     assert len(rows.blocks) == 1
+
+
+async def test_when_an_accepted_reorganisation_takes_the_place_the_lower_occurrence_holds_the_deposit() -> (
+    None
+):
+    store, _, desk, chain = await follow_one_chain()
+    chain_id = desk.settings.traits.chain
+    rows = store.rows[chain_id]
+    store.register(
+        chain_id, AddressId(UUID(int=1)), MERCHANTS[0], WATCHABLE[0], effective_start=1, pending_start=None
+    )
+    next_paying_block(chain)
+    chain.extend(2)
+    tip = chain.tip
+    await commit_move(desk, MovePlan(rows.record.tip, [block.block for block in tip.path[1:]]), now=NOW)
+    lowest = min(rows.deposits.values(), key=lambda one: one.occurrence.height if one.occurrence else 0)
+    assert lowest.occurrence is not None
+    # Final above, as if its lower place had been found by history.
+    place = replace(lowest.occurrence, height=tip.height, block_hash=tip.hash)
+    rows.deposits[lowest.id] = replace(lowest, occurrence=place, state=DepositState.FINAL)
+    below = Repeat(lowest.id, lowest.occurrence, lowest.sender, lowest.amount_base_units)
+    rows.repeats[lowest.id, lowest.occurrence.height] = below
+    rows.record = replace(rows.record, final_height=tip.height)
+    other = chain.mine(tip.path[-2])
+    fork = BlockRef(tip.height - 1, tip.path[-2].hash)
+    plan = MovePlan(rows.record.tip, [other.block], fork=fork, accept_final_above=True)
+    assert isinstance(await commit_move(desk, plan, now=NOW), Moved)
+    after = rows.deposits[lowest.id]
+    assert after.occurrence == lowest.occurrence
+    assert after.state is not DepositState.ORPHANED

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chains.model import BlockHash, BlockRef, Header
+from chains.model import BlockHash, BlockRef, Header, HeadReport
 from chains.traits import FinalAtDepth, FinalByTag, FinalityRule
-from indexer.finality import NO_TAGS, TagReport, compute_final_height, compute_safe_height
+from indexer.finality import NO_TAGS, TagReport, compute_final_height, compute_safe_height, read_tags
 from tests.unit.indexer.making import block_hash, header
 
 TIP = BlockRef(20, block_hash("b20"))
@@ -92,3 +92,11 @@ def test_safe_may_fall_and_stands_where_nothing_usable_is_said() -> None:
 def test_no_tags_say_nothing_at_all() -> None:
     assert NO_TAGS.final is None
     assert NO_TAGS.safe is None
+
+
+@pytest.mark.parametrize("boast", [11, 10**9, 2**63])
+def test_a_tag_above_the_head_it_came_with_is_unknown(boast: int) -> None:
+    head = header(10)
+    report = HeadReport(head, safe=header(boast, "s"), final=header(boast, "f"))
+    assert read_tags(report, tip_is_theirs=True) == TagReport(None, None, tip_is_theirs=True)
+    assert read_tags(HeadReport(head, head, head), tip_is_theirs=True).final == head

@@ -180,8 +180,8 @@ async def test_before_a_rewind_agreement_means_the_branch_and_not_the_rows_that_
     scene.providers[1].view = old.path[9]
     branch = [block.header for block in new.path[8:]]
     candidate = replace(record, tip=BlockRef(new.height, new.hash), agreed_height=7)
-    agreed, contradicting = await scene.voices().ask_agreement(candidate, scene.providers[0], branch)
-    assert (agreed, contradicting) == (7, scene.providers[1])
+    agreement = await scene.voices().ask_agreement(candidate, scene.providers[0], branch)
+    assert (agreement.height, agreement.contradicting) == (7, scene.providers[1])
     scene.providers[1].view = new.path[9]
-    agreed, contradicting = await scene.voices().ask_agreement(candidate, scene.providers[0], branch)
-    assert (agreed, contradicting) == (9, None)
+    agreement = await scene.voices().ask_agreement(candidate, scene.providers[0], branch)
+    assert (agreement.height, agreement.contradicting) == (9, None)

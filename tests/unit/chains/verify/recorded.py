@@ -1,5 +1,5 @@
 """
-Recorded chain data as the rows a node would have answered with.
+Recorded chain data as the rows a node would have answered with: our own, of anvil, and that of public chains.
 
 Blocks recorded as JSON are read as they are; blocks recorded as RLP are parsed here, independently of the code
 under test, and written out as JSON-RPC rows. What RLP does not hold (`from`, `contractAddress`) is left null.
@@ -7,12 +7,13 @@ under test, and written out as JSON-RPC rows. What RLP does not hold (`from`, `c
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -26,10 +27,15 @@ RECORDED = Path(os.environ.get("CHAINBELL_RECORDED", Path(__file__).parents[5] /
 
 Rows = dict[str, Any]
 
-needs_recorded = pytest.mark.skipif(
-    not (RECORDED / "evm").is_dir(),
-    reason="recorded chain data is not beside the repository; set CHAINBELL_RECORDED to its folder",
-)
+OWN_FILE = Path(__file__).parents[3] / "recorded" / "anvil.json"
+OWN = "own/"
+"""How the path of a block begins that `tests.devnet.record` made; every clone has those."""
+
+IS_RECORDED = (RECORDED / "evm").is_dir()
+REASON = "recorded chain data is not beside the repository; set CHAINBELL_RECORDED to its folder"
+needs_recorded = pytest.mark.skipif(not IS_RECORDED, reason=REASON)
+
+Item = TypeVar("Item")
 
 HEADER_NAMES = (
     "parentHash", "sha3Uncles", "miner", "stateRoot", "transactionsRoot", "receiptsRoot", "logsBloom", "difficulty",
@@ -39,6 +45,23 @@ HEADER_NAMES = (
 HEADER_QUANTITIES = {
     "difficulty", "number", "gasLimit", "gasUsed", "timestamp", "baseFeePerGas", "blobGasUsed", "excessBlobGas",
 }  # fmt: skip
+
+
+def public(*items: Item) -> list[Item]:
+    """Parameters that are blocks of public chains: more of the same where they are at hand, and none where not."""
+    return list(items) if IS_RECORDED else []
+
+
+def own(name: str) -> tuple[str, str]:
+    """The paths of a block of ours and of its receipts."""
+    return f"{OWN}{name}/block", f"{OWN}{name}/receipts"
+
+
+@lru_cache(maxsize=1)
+def read_own() -> Rows:
+    """Everything that `tests.devnet.record` wrote; not to be changed."""
+    document: Rows = json.loads(OWN_FILE.read_bytes())
+    return document
 
 
 def read_bytes(path: str) -> bytes:
@@ -57,6 +80,9 @@ def _read_text(path: str) -> str:
 
 def read_json(path: str) -> Any:
     """A recorded JSON document, fresh each time; an RPC envelope or a batch of one is taken off."""
+    if path.startswith(OWN):
+        name, _, part = path.removeprefix(OWN).partition("/")
+        return copy.deepcopy(read_own()["blocks"][name][part])
     document = json.loads(_read_text(path))
     if isinstance(document, list) and len(document) == 1 and "jsonrpc" in document[0]:
         document = document[0]

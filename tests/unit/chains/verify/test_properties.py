@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,22 +13,30 @@ from chains.errors import Inconsistent
 from chains.evm.consistency import STRICT, check_block
 from chains.evm.verify import PROFILES, examine_block, verify_block
 from chains.model import VerificationLevel
-from tests.unit.chains.verify.recorded import build, needs_recorded, read_json
-
-pytestmark = needs_recorded
+from tests.unit.chains.verify.recorded import build, own, public, read_json
 
 Rows = dict[str, Any]
 
 HEX = "0123456789abcdef"
 READ_OF_TRANSACTION = ("hash", "nonce", "to", "value")
+NO_VALUE = "0x0"
+"""What a transaction moves whose row leaves its value out: its hash says so, too."""
+
 READ_OF_RECEIPT = ("status", "root", "cumulativeGasUsed", "transactionHash")
 READ_OF_LOG = ("address", "topics", "data", "logIndex", "transactionHash")
 READ_OF_BLOCK = ("hash", "number", "parentHash", "timestamp")
 
 
-def read_small_answer() -> tuple[Rows, list[Rows]]:
-    """Few transactions with logs, so that damage lands everywhere; the era of the block does not matter."""
-    return read_json("ethereum/4369999.block.json"), read_json("ethereum/4369999.receipts.json")
+SMALL = pytest.mark.parametrize(
+    "paths",
+    [own("legacy"), *public(("ethereum/4369999.block.json", "ethereum/4369999.receipts.json"))],
+    ids=lambda paths: paths[0],
+)
+"""Few transactions with logs, so that damage lands everywhere; the era of the block does not matter."""
+
+
+def read_small_answer(paths: tuple[str, str]) -> tuple[Rows, list[Rows]]:
+    return read_json(paths[0]), read_json(paths[1])
 
 
 def list_places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -52,7 +61,10 @@ def project(block: Rows, receipts: list[Rows]) -> list[Any]:
     """What decoding reads of an answer."""
     return [
         [normalize(block.get(name)) for name in READ_OF_BLOCK],
-        [[normalize(item.get(name)) for name in READ_OF_TRANSACTION] for item in block["transactions"]],
+        [
+            [normalize(item.get(name, NO_VALUE if name == "value" else None)) for name in READ_OF_TRANSACTION]
+            for item in block["transactions"]
+        ],
         [
             [
                 [normalize(item.get(name)) for name in READ_OF_RECEIPT],
@@ -109,9 +121,12 @@ def apply_damage(document: Any, damage: Damage) -> None:
             parent[key] = REPLACEMENTS[first % len(REPLACEMENTS)]
 
 
-@given(DAMAGES)
-def test_an_answer_that_verifies_in_full_says_what_the_proven_one_said(damages: list[Damage]) -> None:
-    block, receipts = read_small_answer()
+@SMALL
+@given(damages=DAMAGES)
+def test_an_answer_that_verifies_in_full_says_what_the_proven_one_said(
+    damages: list[Damage], paths: tuple[str, str]
+) -> None:
+    block, receipts = read_small_answer(paths)
     document: dict[str, Any] = {"block": block, "receipts": receipts}
     for damage in damages:
         apply_damage(document, damage)
@@ -122,12 +137,13 @@ def test_an_answer_that_verifies_in_full_says_what_the_proven_one_said(damages: 
     except Inconsistent:
         return
     if level is VerificationLevel.FULL:
-        assert project(document["block"], document["receipts"]) == project(*read_small_answer())
+        assert project(document["block"], document["receipts"]) == project(*read_small_answer(paths))
 
 
-@given(DAMAGES)
-def test_rules_on_trial_accuse_nobody(damages: list[Damage]) -> None:
-    block, receipts = read_small_answer()
+@SMALL
+@given(damages=DAMAGES)
+def test_rules_on_trial_accuse_nobody(damages: list[Damage], paths: tuple[str, str]) -> None:
+    block, receipts = read_small_answer(paths)
     document: dict[str, Any] = {"block": block, "receipts": receipts}
     for damage in damages:
         apply_damage(document, damage)

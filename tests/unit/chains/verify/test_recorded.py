@@ -14,6 +14,8 @@ from chains.evm.consistency import check_block, rules_of_profile
 from chains.evm.verify import PROFILES, Check, Mode, Profile, examine_block, verify_block
 from chains.model import VerificationLevel
 from tests.unit.chains.verify.recorded import (
+    IS_RECORDED,
+    REASON,
     build,
     build_block,
     decode_rlp,
@@ -23,7 +25,6 @@ from tests.unit.chains.verify.recorded import (
     iterate_rlp,
     keccak,
     list_payload,
-    needs_recorded,
     read_answer,
     read_bytes,
     read_hex,
@@ -33,7 +34,8 @@ from tests.unit.chains.verify.recorded import (
     transaction_rows,
 )
 
-pytestmark = needs_recorded
+if not IS_RECORDED:
+    pytest.skip(REASON, allow_module_level=True)
 
 RECEIPT_CHECKS = (Check.RECEIPTS_ROOT, Check.LOGS_BLOOM, Check.GAS_USED, Check.CREATED_ADDRESSES)
 WITH_RECEIPTS = [

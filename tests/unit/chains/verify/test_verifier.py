@@ -12,21 +12,35 @@ from chains.evm.rows import Verdict
 from chains.evm.verify import PROFILES, BlockVerifier, Check, Mode, examine_block
 from chains.evm.verify.profiles import FULL_CHECKS
 from chains.model import Doubt, Hold, VerificationLevel
-from tests.unit.chains.verify.recorded import build, needs_recorded, read_json
+from tests.unit.chains.verify.recorded import build, own, public, read_json
 from tests.unit.chains.verify.test_corruptions import (
     change_an_amount,
     flip,
-    leave_out_the_last_transaction,
 )
-
-pytestmark = needs_recorded
 
 Rows = dict[str, Any]
 AUTO = PROFILES["auto"]
 
 
-def read_answer() -> tuple[Rows, list[Rows]]:
-    return read_json("ethereum/4369999.block.json"), read_json("ethereum/4369999.receipts.json")
+OWN_BLOCKS = {"legacy": own("legacy"), "types": own("types"), "empty": own("empty")}
+PUBLIC_BLOCKS = {
+    name: (f"ethereum/{number}.block.json", f"ethereum/{number}.receipts.json")
+    for name, number in (("legacy", 4369999), ("types", 18000000))
+} | {"empty": ("ethereum/1234567.block.json", "")}
+_blocks = dict(OWN_BLOCKS)
+
+
+@pytest.fixture(
+    params=[OWN_BLOCKS, *public(PUBLIC_BLOCKS)], ids=["own", "public"][: 1 + len(public(1))], autouse=True
+)
+def _choose_blocks(request: pytest.FixtureRequest) -> None:
+    _blocks.update(request.param)
+
+
+def read_answer(name: str = "legacy") -> tuple[Rows, list[Rows]]:
+    """A block of legacy transactions only, or another by its name."""
+    block_path, receipts_path = _blocks[name]
+    return read_json(block_path), read_json(receipts_path) if receipts_path else []
 
 
 def test_every_profile_reads_every_check() -> None:
@@ -50,7 +64,7 @@ def test_a_check_on_trial_forgives_until_it_has_held() -> None:
 
 def test_an_empty_block_teaches_nothing() -> None:
     verifier = BlockVerifier(AUTO)
-    verifier(*build(read_json("ethereum/1234567.block.json"), []))
+    verifier(*build(*read_answer("empty")))
     assert verifier.profile.modes[Check.RECEIPTS_ROOT] is Mode.ON_TRIAL
 
 
@@ -59,7 +73,7 @@ def test_a_transaction_type_on_trial_is_learned_with_the_root_that_holds_it() ->
     verifier(*build(*read_answer()))
     assert "0x0" not in verifier.profile.trial_types
     assert "0x2" in verifier.profile.trial_types
-    block, receipts = read_json("ethereum/18000000.block.json"), read_json("ethereum/18000000.receipts.json")
+    block, receipts = read_answer("types")
     transaction = next(item for item in block["transactions"] if item["type"] == "0x2")
     honest = transaction["value"]
     transaction["value"] = flip(honest)
@@ -71,16 +85,6 @@ def test_a_transaction_type_on_trial_is_learned_with_the_root_that_holds_it() ->
     transaction["value"] = flip(honest)
     with pytest.raises(Inconsistent, match="transaction-hashes"):
         verifier(*build(block, receipts))
-
-
-def test_best_effort_is_never_learned() -> None:
-    verifier = BlockVerifier(PROFILES["hyperliquid"])
-    block, receipts = read_json("hyperliquid/50000.block.json"), read_json("hyperliquid/50000.receipts.json")
-    assert verifier(*build(block, receipts)) == Verdict(VerificationLevel.FULL)
-    assert verifier.profile.modes[Check.RECEIPTS_ROOT] is Mode.BEST_EFFORT
-    leave_out_the_last_transaction(block, receipts)
-    verdict = verifier(*build(block, receipts))
-    assert (verdict.level, verdict.hold) == (VerificationLevel.PARTIAL, Hold.HITS)
 
 
 def test_agreement_reads_nothing_and_claims_nothing() -> None:

@@ -1,0 +1,42 @@
+-- name: has_conflicts :one
+select exists (select from deposit_conflicts where chain = $1);
+
+-- name: load_conflicting :many
+select *
+from deposits
+where id in (
+  select deposit_id
+  from deposit_conflicts
+  where chain = $1
+    and key = any($2::bytea[])
+);
+
+-- name: insert_conflicts :exec
+insert into deposit_conflicts (chain, key, deposit_id)
+select $1, key, deposit_id
+from unnest($2::bytea[], $3::uuid[]) as row (key, deposit_id)
+on conflict do nothing;
+
+-- name: load_repeats :many
+select deposit_id, height, block_hash, extract(epoch from block_time)::bigint as block_time_s, tx_index, log_index, sender,
+  amount_base_units
+from deposit_repeats
+where deposit_id = any($1::uuid[])
+  and height <= $2
+order by height, deposit_id;
+
+-- name: insert_repeats :many
+insert into deposit_repeats
+  (deposit_id, chain, height, block_hash, block_time, tx_index, log_index, sender, amount_base_units, noticed_at)
+select deposit_id, $1, height, block_hash, to_timestamp(block_time_s), tx_index, log_index, sender,
+  amount_base_units::numeric, $2
+from unnest(
+  $3::uuid[], $4::bigint[], $5::bytea[], $6::bigint[], $7::integer[], $8::integer[], $9::bytea[], $10::text[]
+) as row (deposit_id, height, block_hash, block_time_s, tx_index, log_index, sender, amount_base_units)
+on conflict do nothing
+returning deposit_id, height;
+
+-- name: leave_repeats :exec
+delete from deposit_repeats
+where chain = $1
+  and height > $2;

@@ -1,0 +1,80 @@
+"""The pool of connections: whoever waits for one waits for a bounded time, and never while holding another.
+
+Lives here: the deadline of every `acquire`, and of every query asked of the pool itself, in all rooms. Two calls that each
+hold a connection and wait for a second one stop each other for ever; so a task that asks for one more is a mistake that is
+named at once, long before two of them meet. Does not live here: how connections are opened (`connect`), what a room calls
+a database without time for it (its own weather: `ConnectionsBusy` is a TimeoutError, and so among what passes).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
+
+MAX_QUERIES_PER_CONNECTION = 50_000
+IDLE_CONNECTION_KEPT_S = 300.0
+
+if TYPE_CHECKING:  # asyncpg's classes are generic for type checkers only
+    _RecordPool = asyncpg.Pool[asyncpg.Record]
+    _AcquireContext = PoolAcquireContext[asyncpg.Record]
+    _Borrowed = PoolConnectionProxy[asyncpg.Record]
+else:
+    _RecordPool, _AcquireContext, _Borrowed = asyncpg.Pool, PoolAcquireContext, PoolConnectionProxy
+
+
+class ConnectionsBusy(TimeoutError):
+    """No connection came free within the pool's deadline."""
+
+
+class BoundedPool(_RecordPool):
+    """asyncpg's pool with a deadline for everybody who waits: `acquire_timeout_s`, unless a call says its own."""
+
+    def __init__(self, dsn: str, *, acquire_timeout_s: float, **options: Any) -> None:
+        super().__init__(
+            dsn,
+            max_queries=MAX_QUERIES_PER_CONNECTION,
+            max_inactive_connection_lifetime=IDLE_CONNECTION_KEPT_S,
+            connection_class=asyncpg.Connection,
+            record_class=asyncpg.Record,
+            setup=None,
+            loop=None,
+            **options,
+        )
+        self._acquire_timeout_s = acquire_timeout_s
+        self.holders: set[asyncio.Task[Any]] = set()
+        """The tasks that hold a connection now."""
+
+    def acquire(self, *, timeout: float | None = None) -> _Acquiring:
+        """A connection, to be used in `async with`. Raises ConnectionsBusy."""
+        return _Acquiring(self, self._acquire_timeout_s if timeout is None else timeout)
+
+
+class _Acquiring(_AcquireContext):
+    """One connection for as long as a block is open, by one task."""
+
+    def __init__(self, pool: BoundedPool, timeout_s: float) -> None:
+        super().__init__(pool, timeout_s)
+        self._bounded = pool
+        self._holder: asyncio.Task[Any] | None = None
+
+    async def __aenter__(self) -> _Borrowed:
+        task = asyncio.current_task()
+        assert task is not None, "a connection is used by a task"
+        assert task not in self._bounded.holders, (
+            "a task holds one connection of a pool, and waits for no second"
+        )
+        try:
+            conn: _Borrowed = await super().__aenter__()
+        except TimeoutError:
+            raise ConnectionsBusy("no connection of the pool came free in time") from None
+        self._holder = task
+        self._bounded.holders.add(task)
+        return conn
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._holder is not None:
+            self._bounded.holders.discard(self._holder)
+        await super().__aexit__(*exc)

@@ -1,0 +1,476 @@
+// What holds a deposit against its chain, on Node 18 or newer: did this value reach that address, in the block with this
+// hash? It stands alone, without a package to install: copy it. `verify_deposit.py` is the same for Python. The block's hash
+// must come from somebody else than whoever gave the proof (docs/proofs.md). What shows nothing is a ProofInvalid, and
+// verifyDeposit() throws nothing else.
+
+import { createHash } from "node:crypto";
+
+export const FORMAT = "chainbell-proof-1";
+const PROOF_BYTES_MAX = 4 * 1024 * 1024; // of header and nodes together
+const TEXT_LENGTH_MAX = 12 * 1024 * 1024;
+const DEPTH_MAX = 32; // of the JSON; a proof needs three
+const OPENINGS_MAX = 2_000; // of brackets and braces in the text, those in strings too
+const NODES_MAX = 12; // of one path; the key of item 65,535 has six half bytes
+const HEADER_FIELDS = [15, 26]; // with a 27th, Avalanche's does not commit to its own receipts (ACP-194)
+const AMOUNT_LENGTH_MAX = 78;
+const TRANSFER_TOPIC = "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"; // Transfer(address,address,uint256)
+
+/** This shows no deposit in the block with that hash; the message says why. */
+export class ProofInvalid extends Error {}
+
+/**
+ * Returns what `proof` (the JSON as received, or parsed) shows of the block with `blockHash` ("0x…" or 32 bytes):
+ * {depositId, merchantId, chain, asset, kind, recipient, n, amountBaseUnits (a BigInt), txHash, height, blockHash, timeS}.
+ * `blockHash` is what a node you trust calls the canonical block of the proof's chain at the proof's height; whether that
+ * block is final is a question to the same node.
+ */
+export function verifyDeposit(proof, blockHash) {
+  const found = parseProof(proof);
+  const wanted = wantedHash(blockHash);
+  const claim = readClaim(found);
+  const headerBytes = bytesOf(found.header, "header");
+  const paths = ["transaction", "receipt"].map((name) => nodesOf(found[name], name));
+  const size = [headerBytes, ...paths.flat()].reduce((sum, one) => sum + one.length, 0);
+  if (size > PROOF_BYTES_MAX) throw new ProofInvalid(`a proof has at most ${PROOF_BYTES_MAX} bytes`);
+  const block = member(found, "block");
+  if (!bytesOf(block.hash, "block.hash").equals(wanted) || !keccak256(headerBytes).equals(wanted)) {
+    throw new ProofInvalid("this is the proof of another block");
+  }
+  const header = readHeader(headerBytes);
+  if (BigInt(wholeOf(block.height, "block.height")) !== header.height) {
+    throw new ProofInvalid("the block has another height than the proof says");
+  }
+  const key = keyOf(wholeOf(found.index, "index"));
+  const envelope = walk(paths[0], header.transactionsRoot, key, "transaction");
+  const receipt = walk(paths[1], header.receiptsRoot, key, "receipt");
+  if (!keccak256(envelope).equals(claim.txHash)) {
+    throw new ProofInvalid("another transaction stands at that place of the block");
+  }
+  const amount = findAmount(claim, envelope, receipt);
+  if (amount !== claim.amount) {
+    throw new ProofInvalid(`the chain says ${amount} base units, and the proof ${claim.amount}`);
+  }
+  const { depositId, merchantId, chain, asset, kind, n } = claim;
+  return {
+    depositId,
+    merchantId,
+    chain,
+    asset,
+    kind,
+    recipient: hexOf(claim.recipient),
+    n,
+    amountBaseUnits: amount,
+    txHash: hexOf(claim.txHash),
+    height: Number(header.height),
+    blockHash: hexOf(wanted),
+    timeS: Number(header.timeS),
+  };
+}
+
+/** Checks that this event, by itself believed (verify, an inclusion proof), tells of what was proven; ProofInvalid. */
+export function checkTold(proven, body) {
+  let said;
+  try {
+    const event = JSON.parse(typeof body === "string" ? body : decodeText(body));
+    const told = event.data.deposit;
+    said = [event.merchant_id, told.id, told.tx_hash, told.amount_base_units, told.block.hash];
+  } catch {
+    throw new ProofInvalid("this is not the body of an event about a deposit in a block");
+  }
+  const { merchantId, depositId, txHash, amountBaseUnits, blockHash } = proven;
+  const expected = [merchantId, depositId, txHash, String(amountBaseUnits), blockHash];
+  if (!expected.every((one, place) => one === said[place])) throw new ProofInvalid("this event tells of something else");
+}
+
+/** The members of a proof as received, or as parsed before; ProofInvalid for no JSON object, or one nested deeply. */
+export function parseProof(proof) {
+  let found = proof;
+  if (typeof proof === "string" || proof instanceof Uint8Array) {
+    if (proof.length > TEXT_LENGTH_MAX) throw new ProofInvalid(`a proof has at most ${TEXT_LENGTH_MAX} bytes as text`);
+    let text = "";
+    try {
+      text = typeof proof === "string" ? proof : decodeText(proof);
+    } catch {
+      throw new ProofInvalid("this is not JSON");
+    }
+    if (text.split(/[[{]/, OPENINGS_MAX + 2).length > OPENINGS_MAX + 1) {
+      throw new ProofInvalid("no proof has so many lists and objects");
+    }
+    try {
+      found = JSON.parse(text);
+    } catch {
+      throw new ProofInvalid("this is not JSON");
+    }
+  }
+  if (!isObject(found)) throw new ProofInvalid("a proof is a JSON object");
+  let level = [found];
+  for (let depth = 0; depth < DEPTH_MAX; depth += 1) {
+    level = level.flatMap((one) => Object.values(one).filter((inner) => inner !== null && typeof inner === "object"));
+  }
+  if (level.length > 0) throw new ProofInvalid(`a proof is nested at most ${DEPTH_MAX} deep`);
+  return found;
+}
+
+const decodeText = (bytes) => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+const hexOf = (bytes) => `0x${bytes.toString("hex")}`;
+
+// --- what the proof says -------------------------------------------------------------------------------------------
+
+const CHAIN = /^eip155:[1-9][0-9]{0,31}$/;
+const NATIVE = /^\/slip44:(?:0|[1-9][0-9]{0,9})$/;
+const MERCHANT = /^mer_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+const AMOUNT = new RegExp(`^[1-9][0-9]{0,${AMOUNT_LENGTH_MAX - 1}}$`);
+const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/** Who the deposit is, its id computed anew (the first 16 bytes of SHA-256 over what identifies it). */
+function readClaim(proof) {
+  if (own(proof, "format") !== FORMAT) throw new ProofInvalid(`this is no proof of the format ${FORMAT}`);
+  const chain = textOf(own(proof, "chain"), CHAIN, "chain");
+  const deposit = member(proof, "deposit");
+  if (own(deposit, "chain") !== chain) throw new ProofInvalid("the deposit is of another chain than the proof");
+  const [kind, asset] = [own(deposit, "kind"), own(deposit, "asset")];
+  let contract = null;
+  if (kind === "token" && typeof asset === "string" && asset.startsWith(`${chain}/erc20:`)) {
+    contract = bytesOf(asset.slice(chain.length + 7), "contract", 20);
+  } else if (
+    kind !== "native" ||
+    typeof asset !== "string" ||
+    !asset.startsWith(chain) ||
+    !NATIVE.test(asset.slice(chain.length))
+  ) {
+    throw new ProofInvalid("a proof is of a token's transfer or of the native coin, and its asset says so");
+  }
+  const merchantId = textOf(own(deposit, "merchant_id"), MERCHANT, "merchant_id");
+  const recipient = bytesOf(own(deposit, "recipient"), "recipient", 20);
+  const txHash = bytesOf(own(deposit, "tx_hash"), "tx_hash", 32);
+  const n = wholeOf(own(deposit, "n"), "n");
+  const amount = BigInt(textOf(own(deposit, "amount_base_units"), AMOUNT, "amount_base_units"));
+  const lines = ["chainbell-deposit-1", merchantId, chain, hexOf(txHash), kind, asset, hexOf(recipient), String(n)];
+  const digest = createHash("sha256").update(lines.join("\n")).digest("hex");
+  const number = BigInt(`0x${digest.slice(0, 32)}`);
+  let computed = "dep_";
+  for (let shift = 125n; shift >= 0n; shift -= 5n) computed += CROCKFORD[Number((number >> shift) & 31n)];
+  if (own(deposit, "id") !== computed) throw new ProofInvalid("the deposit's id is not the id of what is proven");
+  return { depositId: computed, merchantId, chain, asset, kind, contract, recipient, txHash, n, amount };
+}
+
+function own(found, name) {
+  return Object.hasOwn(found, name) ? found[name] : undefined;
+}
+
+function member(found, name) {
+  const value = own(found, name);
+  if (!isObject(value)) throw new ProofInvalid(`${name} is missing or no object`);
+  return value;
+}
+
+function textOf(value, form, what) {
+  if (typeof value !== "string" || !form.test(value)) throw new ProofInvalid(`${what} is missing or malformed`);
+  return value;
+}
+
+function wholeOf(value, what) {
+  if (!Number.isSafeInteger(value) || value < 0) throw new ProofInvalid(`${what} is no whole number from 0 to 2^53 - 1`);
+  return Math.abs(value); // -0 is 0
+}
+
+/** Bytes as "0x…" in lower case; of this length, where one is given. */
+function bytesOf(value, what, length = null) {
+  if (typeof value === "string" && value.length <= 2 * PROOF_BYTES_MAX + 2 && value.startsWith("0x")) {
+    const data = Buffer.from(value.slice(2), "hex");
+    if (data.toString("hex") === value.slice(2) && (length === null || data.length === length)) return data;
+  }
+  throw new ProofInvalid(`${what} is missing or no bytes in lower-case hex after 0x`);
+}
+
+function nodesOf(value, what) {
+  if (!Array.isArray(value) || value.length < 1 || value.length > NODES_MAX) {
+    throw new ProofInvalid(`${what} is no list of 1 to ${NODES_MAX} nodes`);
+  }
+  return Array.from(value, (one) => bytesOf(one, what));
+}
+
+function wantedHash(blockHash) {
+  if (blockHash instanceof Uint8Array && blockHash.length === 32) return Buffer.from(blockHash);
+  const ascii = typeof blockHash === "string" && /^[\x00-\x7f]*$/.test(blockHash.slice(0, 80));
+  return bytesOf(ascii ? blockHash.toLowerCase() : null, "the block hash to hold it against", 32);
+}
+
+// --- RLP, read strictly (Yellow Paper, appendix B) ------------------------------------------------------------------
+
+/** The items of one list that is all of `encoded`; lists inside stay encoded, so depth costs nothing. */
+function splitList(encoded, what) {
+  const whole = readItem(encoded, 0, what);
+  if (!whole.isList || whole.encoded.length !== encoded.length) throw new ProofInvalid(`the ${what} is not one RLP list`);
+  const items = [];
+  for (let at = 0; at < whole.payload.length; at += items.at(-1).encoded.length) {
+    items.push(readItem(whole.payload, at, what));
+  }
+  return items;
+}
+
+function readItem(data, at, what) {
+  if (at >= data.length) throw new ProofInvalid(`the ${what} ends within an RLP item`);
+  const first = data[at];
+  const isList = first >= 0xc0;
+  let start = at + 1;
+  let size = first - (isList ? 0xc0 : 0x80);
+  if (first < 0x80) {
+    [start, size] = [at, 1];
+  } else if (size > 55) {
+    const digits = data.subarray(start, start + size - 55);
+    start += digits.length;
+    size = digits.reduce((sum, one) => sum * 256 + one, 0);
+    if (size < 56 || digits[0] === 0) {
+      throw new ProofInvalid(`the ${what} has a length in another form than RLP's shortest`);
+    }
+  }
+  if (start + size > data.length) throw new ProofInvalid(`the ${what} ends within an RLP item`);
+  const payload = data.subarray(start, start + size);
+  if (!isList && size === 1 && start > at && payload[0] < 0x80) {
+    throw new ProofInvalid(`the ${what} has a byte in another form than RLP's shortest`);
+  }
+  return { isList, encoded: data.subarray(at, start + size), payload };
+}
+
+function stringAt(items, place, what, length = null) {
+  const item = items[place];
+  if (item === undefined || item.isList || (length !== null && item.payload.length !== length)) {
+    throw new ProofInvalid(`the ${what} has another form than a proof needs`);
+  }
+  return item.payload;
+}
+
+function scalarAt(items, place, what) {
+  const data = stringAt(items, place, what);
+  if (data.length > 32 || data[0] === 0) {
+    throw new ProofInvalid(`the ${what} has a number in another form than RLP's shortest`);
+  }
+  return numberOf(data);
+}
+
+const numberOf = (data) => (data.length === 0 ? 0n : BigInt(hexOf(data)));
+
+// --- header and tries (Yellow Paper, 4.4 and appendix D) ------------------------------------------------------------
+
+function readHeader(encoded) {
+  const fields = splitList(encoded, "header");
+  if (fields.length < HEADER_FIELDS[0] || fields.length > HEADER_FIELDS[1]) {
+    throw new ProofInvalid("the header is of a kind this program does not know");
+  }
+  return {
+    transactionsRoot: stringAt(fields, 4, "header", 32),
+    receiptsRoot: stringAt(fields, 5, "header", 32),
+    height: scalarAt(fields, 8, "header"),
+    timeS: scalarAt(fields, 11, "header"),
+  };
+}
+
+/** The half bytes of rlp(index), as hex digits. */
+function keyOf(index) {
+  if (index === 0) return "80";
+  const digits = index.toString(16);
+  const data = digits.length % 2 ? `0${digits}` : digits;
+  return index < 0x80 ? data : (0x80 + data.length / 2).toString(16) + data;
+}
+
+/** What stands at `key` under `root`, led there by these nodes and no others, each named by its hash in the one before. */
+function walk(nodes, root, key, what) {
+  let [expected, rest] = [root, key];
+  for (const [position, node] of nodes.entries()) {
+    if (position > 0 && node.length < 32) throw new ProofInvalid(`the ${what}'s path holds a node that stands inside another`);
+    if (!keccak256(node).equals(expected)) throw new ProofInvalid(`the ${what}'s path does not lead from the block's root`);
+    let child = { isList: true, encoded: node };
+    while (child.isList) {
+      // a node of less than 32 bytes stands inside the one that names it
+      let ends;
+      [ends, child, rest] = step(splitList(child.encoded, what), rest, what);
+      if (child.isList && child.encoded.length >= 32) throw new ProofInvalid(`the ${what}'s path holds what is no node`);
+      if (ends) {
+        if (position !== nodes.length - 1) throw new ProofInvalid(`the ${what}'s path goes on behind its end`);
+        if (child.isList || child.payload.length === 0) throw new ProofInvalid(`the ${what} at the end of the path is none`);
+        return child.payload;
+      }
+    }
+    if (child.payload.length !== 32) throw new ProofInvalid(`nothing stands in the block at this place of the ${what}s`);
+    expected = child.payload;
+  }
+  throw new ProofInvalid(`the ${what}'s path ends before its end`);
+}
+
+/** One node deeper: whether that is the end, what it names or holds, and what is left of the key. */
+function step(node, rest, what) {
+  if (node.length === 17) {
+    return rest === "" ? [true, node[16], rest] : [false, node[parseInt(rest[0], 16)], rest.slice(1)];
+  }
+  if (node.length !== 2) throw new ProofInvalid(`the ${what}'s path holds what is no node`);
+  const path = stringAt(node, 0, what).toString("hex");
+  if (!/^(?:[13]|[02]0)/.test(path)) throw new ProofInvalid(`the ${what}'s path holds what is no node`);
+  const shared = path.slice("02".includes(path[0]) ? 2 : 1);
+  const isLeaf = "23".includes(path[0]);
+  if (!rest.startsWith(shared) || (isLeaf ? shared !== rest : shared === "")) {
+    throw new ProofInvalid(`nothing stands in the block at this place of the ${what}s`);
+  }
+  return [isLeaf, node[1], rest.slice(shared.length)];
+}
+
+// --- what moved -----------------------------------------------------------------------------------------------------
+
+/** Where `to` and `value` stand, by type/number of fields; other types carry value outside of what their hash covers. */
+const CALLS = new Map([
+  ["0/9", [3, 4]], // legacy: nonce, gas price, gas, to, value, data, signature
+  ["1/11", [4, 5]], // EIP-2930
+  ["2/12", [5, 6]], // EIP-1559
+  ["3/14", [5, 6]], // EIP-4844
+  ["4/13", [5, 6]], // EIP-7702
+  ["100/5", [3, 4]], // Arbitrum: a deposit from the parent chain
+  ["101/8", [5, 6]], // Arbitrum: unsigned
+  ["102/8", [5, 6]], // Arbitrum: a contract of the parent chain
+  ["104/12", [5, 6]], // Arbitrum: a retry
+  ["122/14", [5, 6]], // Celo, CIP-66
+  ["123/13", [5, 6]], // Celo, CIP-64
+  ["126/6", [2, 3]], // Scroll: a message from the parent chain
+  ["126/8", [2, 4]], // OP stack: a deposit from the parent chain
+]);
+const OP_DEPOSIT = "126/8";
+
+function findAmount(claim, envelope, receipt) {
+  const outcome = splitList(openEnvelope(receipt)[1], "receipt");
+  const status = stringAt(outcome, 0, "receipt");
+  if (outcome.length < 4 || status.length > 1 || (status.length === 1 && status[0] !== 1)) {
+    throw new ProofInvalid("the receipt does not say whether the transaction succeeded");
+  }
+  const succeeded = status.length === 1;
+  let moves = [];
+  if (claim.kind === "native") moves = listNative(envelope, succeeded);
+  else if (succeeded) moves = listTokens(outcome[3], claim.contract);
+  const amounts = moves.filter(([recipient, amount]) => recipient.equals(claim.recipient) && amount > 0n);
+  if (claim.n >= amounts.length) {
+    throw new ProofInvalid(`this transaction moved no such thing to the recipient${succeeded ? "" : ": it failed"}`);
+  }
+  return amounts[claim.n][1];
+}
+
+/** The type and the list of a transaction or receipt (EIP-2718). */
+function openEnvelope(encoded) {
+  if (encoded[0] >= 0xc0) return [0, encoded];
+  if (encoded[0] === 0 || encoded[0] >= 0x80) {
+    throw new ProofInvalid("a transaction or receipt in an envelope that does not exist");
+  }
+  return [encoded[0], encoded.subarray(1)];
+}
+
+/** Recipients and amounts of the native coin that the transaction itself carries, in their order. */
+function listNative(envelope, succeeded) {
+  const [kind, encoded] = openEnvelope(envelope);
+  const fields = splitList(encoded, "transaction");
+  const form = `${kind}/${fields.length}`;
+  if (!CALLS.has(form)) {
+    throw new ProofInvalid(`what a transaction of type 0x${kind.toString(16)} moves is not covered by its hash`);
+  }
+  const moves = [];
+  if (form === OP_DEPOSIT) {
+    // minted to its sender, whether or not the rest succeeds
+    moves.push([stringAt(fields, 1, "transaction", 20), scalarAt(fields, 3, "transaction")]);
+  }
+  const [to, value] = CALLS.get(form);
+  const recipient = stringAt(fields, to, "transaction");
+  if (succeeded && recipient.length === 20) moves.push([recipient, scalarAt(fields, value, "transaction")]);
+  return moves;
+}
+
+/** Recipients and amounts of one token's ERC-20 transfers, in their order. */
+function listTokens(logs, contract) {
+  const moves = [];
+  for (const log of splitList(logs.encoded, "receipt")) {
+    const fields = splitList(log.encoded, "receipt");
+    if (fields.length !== 3) throw new ProofInvalid("the receipt holds what is no log");
+    if (!stringAt(fields, 0, "receipt", 20).equals(contract)) continue;
+    const topics = splitList(fields[1].encoded, "receipt").map((topic) => stringAt([topic], 0, "receipt", 32));
+    const data = stringAt(fields, 2, "receipt");
+    if (topics.length === 3 && topics[0].toString("hex") === TRANSFER_TOPIC && data.length === 32) {
+      moves.push([topics[2].subarray(12), numberOf(data)]);
+    }
+  }
+  return moves;
+}
+
+// --- Keccak-256 (the original padding, as Ethereum uses it; node:crypto has the later one of FIPS 202 only) -----------
+
+const RATE = 136;
+const [ROUNDS, MOVES] = [listRounds(), listMoves()];
+
+/** The constants of the 24 rounds as [low, high] halves. */
+function listRounds() {
+  const constants = [];
+  let register = 1;
+  for (let round = 0; round < 24; round += 1) {
+    const halves = [0, 0];
+    for (let power = 0; power < 7; power += 1) {
+      const bit = (1 << power) - 1;
+      if (register & 1) halves[bit >> 5] |= 1 << (bit & 31);
+      register = (register << 1) ^ (register >> 7 ? 0x171 : 0);
+    }
+    constants.push(halves);
+  }
+  return constants;
+}
+
+/** [from which lane, to which, turned by how much], beginning with lane 0 which stays. */
+function listMoves() {
+  const moves = [[0, 0, 0]];
+  let [x, y] = [1, 0];
+  for (let step = 0; step < 24; step += 1) {
+    const [turnedX, turnedY] = [y, (2 * x + 3 * y) % 5];
+    moves.push([x + 5 * y, turnedX + 5 * turnedY, (((step + 1) * (step + 2)) / 2) % 64]);
+    [x, y] = [turnedX, turnedY];
+  }
+  return moves;
+}
+
+/** The 32-byte digest of `data`. */
+export function keccak256(data) {
+  const padded = Buffer.alloc((Math.floor(data.length / RATE) + 1) * RATE);
+  padded.set(data);
+  padded[data.length] = 0x01;
+  padded[padded.length - 1] |= 0x80;
+  const lanes = new Int32Array(50); // low and high halves in turn
+  for (let start = 0; start < padded.length; start += RATE) {
+    for (let half = 0; half < RATE / 4; half += 1) lanes[half] ^= padded.readInt32LE(start + 4 * half);
+    permute(lanes);
+  }
+  const digest = Buffer.alloc(32);
+  for (let half = 0; half < 8; half += 1) digest.writeInt32LE(lanes[half], 4 * half);
+  return digest;
+}
+
+function permute(lanes) {
+  const sums = new Int32Array(10);
+  const turned = new Int32Array(50);
+  for (const [low, high] of ROUNDS) {
+    for (let half = 0; half < 10; half += 1) {
+      sums[half] = lanes[half] ^ lanes[half + 10] ^ lanes[half + 20] ^ lanes[half + 30] ^ lanes[half + 40];
+    }
+    for (const [source, target, by] of MOVES) {
+      const before = 2 * ((source + 4) % 5);
+      const after = 2 * ((source + 1) % 5);
+      const mixedLow = sums[before] ^ ((sums[after] << 1) | (sums[after + 1] >>> 31));
+      const mixedHigh = sums[before + 1] ^ ((sums[after + 1] << 1) | (sums[after] >>> 31));
+      let one = lanes[2 * source] ^ mixedLow;
+      let other = lanes[2 * source + 1] ^ mixedHigh;
+      if (by >= 32) [one, other] = [other, one];
+      const turn = by & 31;
+      turned[2 * target] = turn ? (one << turn) | (other >>> (32 - turn)) : one;
+      turned[2 * target + 1] = turn ? (other << turn) | (one >>> (32 - turn)) : other;
+    }
+    for (let row = 0; row < 50; row += 10) {
+      for (let half = 0; half < 10; half += 1) {
+        lanes[row + half] =
+          turned[row + half] ^ (~turned[row + ((half + 2) % 10)] & turned[row + ((half + 4) % 10)]);
+      }
+    }
+    lanes[0] ^= low;
+    lanes[1] ^= high;
+  }
+}
