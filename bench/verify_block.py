@@ -59,7 +59,7 @@ class Sample:
 
     def read(self) -> tuple[RawBlock, list[RawReceipt]]:
         """The rows as the product reads them."""
-        block = decode_block(msgspec.Raw(self.block_json))
+        block = decode_block(msgspec.Raw(self.block_json), PROFILES[self.profile].decoder)
         return block, decode_receipts(msgspec.Raw(self.receipts_json))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from itertools import pairwise
 from typing import NewType, Protocol
 
@@ -167,13 +167,37 @@ class NativeLedger(Protocol):
         ...
 
 
+class Hold(IntEnum):
+    """What the doubts about a block do to credit, from nothing to everything.
+
+    A held block is told as included; it confirms nothing until an operator
+    other than the one who served it shows the same hits, or ours says so.
+    """
+
+    NONE = 0
+    HITS = 1
+    """Its own hits wait: a known gap, such as rows that the chain commits to in no header."""
+
+    CHAIN = 2
+    """Nothing from this block on is confirmed: rules we do not know, or a liar's excuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What of a block could not be checked or understood, and why: stable, machine-readable words."""
+
+    check: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """One block as one provider told it, after the checks of `level` passed.
 
     `unlisted_transfer_count` counts token transfers whose emitter is not in
     the asset list.  `served_by` names the provider by host.  `ledger` is None
-    where a family keeps none.
+    where a family keeps none.  `doubts` are for people: what was skipped here
+    is said there.  `hold` is what they do to credit.
     """
 
     header: Header
@@ -184,6 +208,8 @@ class Block:
     served_by: str
     transfers: TransferTable
     ledger: NativeLedger | None = None
+    doubts: tuple[Doubt, ...] = ()
+    hold: Hold = Hold.NONE
 
 
 @dataclass(frozen=True, slots=True)

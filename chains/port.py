@@ -107,6 +107,10 @@ class ChainSource(Protocol):
         """Usable providers of other operators than `first`, best first."""
         ...
 
+    def operator_of(self, host: str) -> str | None:
+        """Who runs the provider of this name; None where it is not configured any more."""
+        ...
+
     @property
     def operators_count(self) -> int:
         """How many different operators are configured; 1 means trust in one."""

@@ -17,7 +17,7 @@ import structlog
 from chains.errors import ChainError
 from chains.evm.source import EvmSource
 from chains.evm.stranger import BlockSeen, fetch_block_seen
-from chains.evm.verify import PROFILES, BlockVerifier, Unavailable
+from chains.evm.verify import PROFILES, BlockVerifier
 from chains.model import Address, Asset, AssetId, ChainId
 from chains.rpc.throttle import SharedBudget
 from chains.rpc.transport import Endpoint
@@ -62,14 +62,10 @@ def build_source(
     match traits.family:
         case Family.EVM:
             profile = PROFILES[traits.verification_profile]
-
-            def note_unavailable(missing: Unavailable, height: int) -> None:
-                _log.warning("check-unavailable", chain=traits.alias, check=str(missing), height=height)
-
             return EvmSource(
                 traits,
                 settings.endpoints,
-                verifier=BlockVerifier(profile, on_unavailable=note_unavailable),
+                verifier=BlockVerifier(profile),
                 share_budget=share_budget,
             )
 

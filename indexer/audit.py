@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from chains.model import Address, AssetId, Block, BlockHash
 from chains.port import Provider
 from indexer.balance_audit import AuditedBalances, BalanceTally
-from indexer.commit import ChainDesk, group_by_address
+from indexer.commit import ChainDesk
 from indexer.deposits import Deposit, Sighting
 from indexer.identity import AddressId, DepositId
-from indexer.matching import Registration, find_hits, match_hits, parties
+from indexer.matching import Registration, find_hits, group_by_address, match_hits, parties
 from indexer.store import PostgresFollowStore
 from indexer.work_store import BlockRow, load_block_rows, load_recorded, load_repeats_in
 from migrations.handles import Pool

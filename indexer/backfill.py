@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chains.errors import Inconsistent
+from chains.errors import Inconsistent, Refused
 from chains.model import Block, is_linked
 from chains.port import Provider
 from indexer.balance_check import HOLD_TRIES, HeldBlocks
@@ -22,16 +22,16 @@ from indexer.balances import are_covered
 from indexer.commit import (
     ChainDesk,
     facts_of,
-    group_by_address,
     known_registrations,
     refresh_watched,
     view_of,
 )
 from indexer.deposits import Change
 from indexer.identity import DepositId
-from indexer.matching import find_hits, match_hits, parties, possible_ids
+from indexer.matching import Hit, find_hits, group_by_address, match_hits, parties, possible_ids
 from indexer.moves import Repeat, decide_move, find_repeats, last_versions
 from indexer.storage import BackfillStore, BackfillTransaction, ChainRecord, TouchQuery
+from indexer.witness import is_held
 
 NO_HEIGHT = -1
 """A height below every block: nothing matures at it."""
@@ -100,6 +100,7 @@ async def _record(
             hits = find_hits(blocks, desk.watched)
         if held.recipients is not None and not are_covered(held.recipients, hits):
             return None
+        _refuse_doubtful(record, blocks, hits)
         await move.cover(first, last, at=now)
         changes: list[Change] = []
         repeats: list[Repeat] = []
@@ -112,6 +113,20 @@ async def _record(
             repeats = find_repeats(touched, sightings)
         repeats = await _write(desk, move, record, blocks, changes, repeats, now=now)
     return Covered(first, last, tuple(changes), tuple(repeats))
+
+
+def _refuse_doubtful(record: ChainRecord, blocks: Sequence[Block], hits: Sequence[Hit]) -> None:
+    """Raise `Refused` where deposits would rest on rows in doubt: history waits for our operator's word."""
+    paid = {hit.header.height for hit in hits}
+    for block in blocks:
+        height = block.header.height
+        if (
+            height in paid
+            and is_held(block, is_paid=True, are_several=False)
+            and height > record.trusted_height
+        ):
+            reasons = ", ".join(f"{doubt.check} {doubt.reason}" for doubt in block.doubts)
+            raise Refused(f"block {height} cannot be checked ({reasons}): see `chainbell chain trust`")
 
 
 def choose_chunk(wanted: tuple[int, int], start_height: int, blocks_max: int) -> tuple[int, int]:

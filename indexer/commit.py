@@ -14,20 +14,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
-from chains.model import Address, AssetId, Block, BlockHash, BlockRef, Transfer
+from chains.model import AssetId, Block, BlockHash, BlockRef, Transfer
 from indexer.balance_check import BalanceCheck
 from indexer.balances import HeldRecipients, are_covered
 from indexer.deposits import Change
 from indexer.events import Fact, Naming, deposit_fact
 from indexer.finality import NO_TAGS, HashAt, TagReport, compute_final_height, compute_safe_height
+from indexer.hearing import hear_witness
 from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.matching import (
     NEVER,
     Hit,
     ListedAsset,
     MatchRules,
-    Registration,
     find_hits,
+    group_by_address,
     match_hits,
     parties,
     possible_ids,
@@ -38,6 +39,7 @@ from indexer.policy import ChainView, choose_requirement
 from indexer.settings import FollowSettings
 from indexer.storage import ChainRecord, FollowStore, MoveTransaction, TouchQuery
 from indexer.watchset import WatchSet
+from indexer.witness import compute_settled, decide_held
 
 
 class Dispute(Enum):
@@ -55,6 +57,7 @@ class MovePlan:
     trusted, so what is applied is agreed.  `accept_final_above`: the move may
     leave blocks that were final, since an operator accepted it.  `held` is
     whose native balances were held against the blocks, where calls are traced.
+    `witness` are blocks of ours that were held, as another operator tells them.
     """
 
     expected_tip: BlockRef
@@ -65,17 +68,22 @@ class MovePlan:
     dispute: int | Dispute = Dispute.STANDS
     accept_final_above: bool = False
     held: HeldRecipients | None = None
+    witness: Sequence[Block] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A committed move: the row after it, what changed, and which deposits turned out to stand twice."""
+    """A committed move: the row after it, what changed, and which deposits turned out to stand twice.
+
+    At `differing_heights` a witness showed other deposits than we recorded.
+    """
 
     record: ChainRecord
     changes: tuple[Change, ...]
     left_blocks_count: int
     applied_blocks: tuple[Block, ...] = ()
     repeats: tuple[Repeat, ...] = ()
+    differing_heights: tuple[int, ...] = ()
 
     @property
     def applied_blocks_count(self) -> int:
@@ -150,11 +158,12 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
             hits = find_hits(plan.blocks, desk.watched)
         if plan.held is not None and not are_covered(plan.held, hits):
             return Superseded(unheld=True)
-        after = await _place_record(move, desk.settings, before, plan, now=now)
+        differing = await hear_witness(move, plan.witness, desk.watched, desk.rules)
+        after = await _place_record(move, desk.settings, before, plan, hits, differing, now=now)
         changes, repeats = await _decide_changes(desk, move, hits, plan, before, after, now=now)
         repeats = await _write(desk, move, plan, before, after, changes, repeats, now=now)
     left = 0 if plan.fork is None else before.tip.height - plan.fork.height
-    return Moved(after, tuple(changes), left, tuple(plan.blocks), tuple(repeats))
+    return Moved(after, tuple(changes), left, tuple(plan.blocks), tuple(repeats), tuple(differing))
 
 
 async def refresh_watched(desk: ChainDesk, move: MoveTransaction, searched_version: int) -> bool:
@@ -205,7 +214,14 @@ def _assert_may_leave(before: ChainRecord, plan: MovePlan) -> None:
 
 
 async def _place_record(
-    move: MoveTransaction, settings: FollowSettings, before: ChainRecord, plan: MovePlan, *, now: datetime
+    move: MoveTransaction,
+    settings: FollowSettings,
+    before: ChainRecord,
+    plan: MovePlan,
+    hits: Sequence[Hit],
+    differing: Sequence[int],
+    *,
+    now: datetime,
 ) -> ChainRecord:
     """The chain's row after the move."""
     fork_height = None if plan.fork is None else plan.fork.height
@@ -219,6 +235,18 @@ async def _place_record(
     agreed = (
         tip.height if plan.agreed_height is None else max(agreed_before, min(plan.agreed_height, tip.height))
     )
+    held = decide_held(
+        before.held_height,
+        fork_height=fork_height,
+        settled_height=compute_settled(plan.witness, differing),
+        trusted_height=before.trusted_height,
+        tip_height=tip.height,
+        blocks=plan.blocks,
+        heights_paid={hit.header.height for hit in hits},
+        are_several=plan.agreed_height is not None,
+    )
+    if held is not None:
+        agreed = max(min(agreed, held - 1), agreed_before)
     final_before = before.final_height
     if plan.accept_final_above and fork_height is not None and final_before is not None:
         final_before = min(final_before, fork_height)
@@ -246,6 +274,7 @@ async def _place_record(
             previous=before.safe_height, fork_height=fork_height, tip=tip, tags=plan.tags, hash_at=hash_at
         ),
         disputed_fork_height=disputed,
+        held_height=held,
         accepted_fork_hash=None if leave_used or leave_is_stale else before.accepted_fork_hash,
         move_count=before.move_count + 1 if moved else before.move_count,
         moved_at=now if moved else before.moved_at,
@@ -320,14 +349,6 @@ def known_registrations(touched: Touched) -> dict[DepositId, AddressId]:
     """Which registration each recorded deposit belongs to."""
     groups = (touched.by_id.values(), touched.displaced, touched.maturing, touched.off_chain)
     return {deposit.id: deposit.address_id for group in groups for deposit in group}
-
-
-def group_by_address(registrations: Sequence[Registration]) -> dict[Address, list[Registration]]:
-    """Registrations by the address they watch."""
-    grouped: dict[Address, list[Registration]] = {}
-    for registration in registrations:
-        grouped.setdefault(registration.address, []).append(registration)
-    return grouped
 
 
 async def _write(

@@ -173,6 +173,13 @@ def _explain_waiting(deposit: Deposit, amount: str, known: Knowledge) -> Finding
     confirmations = count_confirmations(deposit, record.tip.height)
     height = deposit.occurrence.height if deposit.occurrence is not None else 0
     held = record.disputed_fork_height is not None and height > record.disputed_fork_height
+    if record.held_height is not None and height >= record.held_height:
+        return Finding(
+            Reason.DISPUTED,
+            f"{amount} is included ({confirmations} confirmations); it rests on rows that could not be checked, and "
+            "nothing is credited before another operator shows the same.",
+            deposit,
+        )
     if held or height > record.agreed_height:
         return Finding(
             Reason.DISPUTED,

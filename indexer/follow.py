@@ -255,13 +255,18 @@ class Follower:
                 self._next_provider = agreement.contradicting
             elif agreement.is_whole:
                 dispute = Dispute.SETTLED
-        if not self._may_mature(record, report, agreed, dispute):
+        witness: Sequence[Block] = ()
+        if record.held_height is not None:
+            blocks_max = self._desk.settings.batch_blocks_max
+            witness = await self._voices.fetch_witness(record, provider, blocks_max=blocks_max)
+        if not witness and not self._may_mature(record, report, agreed, dispute):
             return Idle()
         plan = MovePlan(
             expected_tip=record.tip,
             tags=read_tags(report, tip_is_theirs=False),
             agreed_height=agreed,
             dispute=dispute,
+            witness=witness,
         )
         moved = await commit_move(self._desk, plan, now=now)
         return Idle() if isinstance(moved, Superseded) else Idle(moved)
@@ -271,8 +276,12 @@ class Follower:
         record: ChainRecord, report: HeadReport, agreed: int | None, dispute: int | Dispute
     ) -> bool:
         """Whether writing could change anything, so that a quiet chain writes nothing."""
+        # With one operator everything is agreed on that is not held, also what our operator vouched for since.
+        agreed = record.tip.height if agreed is None else agreed
+        if record.held_height is not None:
+            agreed = min(agreed, record.held_height - 1)
         return (
-            (agreed is not None and agreed > record.agreed_height)
+            agreed > record.agreed_height
             or (dispute is Dispute.SETTLED and record.disputed_fork_height is not None)
             or (report.final is not None and report.final.height > (record.final_height or -1))
             or (report.safe is not None and report.safe.height != record.safe_height)

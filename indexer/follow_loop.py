@@ -45,6 +45,8 @@ class FollowLoop:
         self._alias = chain.desk.settings.traits.alias
         self._log = log.bind(chain=self._alias)
         self._vitals = Vitals(chain.describe_providers)
+        self._held_told: int | None = None
+        self._differing_told: int | None = None
         self._damper = Damper()
         self._status_at_s = 0.0
         self._at_head = False
@@ -135,7 +137,11 @@ class FollowLoop:
 
     def _note_moved(self, moved: Moved) -> None:
         record = moved.record
-        self._vitals.note_blocks(moved.applied_blocks)
+        for doubt in self._vitals.note_blocks(moved.applied_blocks):
+            detail: dict[str, object] = {"check": doubt.check, "reason": doubt.reason}
+            self._log.warning("check-unavailable", **detail, tip=record.tip.height)
+            self._around.alert("chain.check-unavailable", {"chain": self._alias} | detail)
+        self._tell_held(moved)
         self._around.tell_repeats(self._desk.naming, moved.repeats)
         self._around.observer.moved(
             self._alias,
@@ -150,6 +156,19 @@ class FollowLoop:
             final=record.final_height,
             agreed=record.agreed_height,
         )
+
+    def _tell_held(self, moved: Moved) -> None:
+        """Ring once where credit begins to wait, and at each height where a witness shows other deposits."""
+        held = moved.record.held_height
+        if held is not None and self._held_told is None:
+            self._log.warning("credit-held", height=held)
+            self._around.alert("chain.credit-held", {"chain": self._alias, "height": held})
+        self._held_told = held
+        differing = next(iter(moved.differing_heights), None)
+        if differing is not None and differing != self._differing_told:
+            self._log.error("deposits-differ", height=differing)
+            self._around.alert("chain.deposits-differ", {"chain": self._alias, "height": differing})
+        self._differing_told = differing
 
     async def _tend(self, now: datetime) -> None:
         """Status and conditions, at most once a second each."""

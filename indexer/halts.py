@@ -1,4 +1,4 @@
-"""Halting a chain, and the two ways out: resume, or accept the reorganisation.
+"""Halting a chain, and what an operator may say: resume, accept the reorganisation, trust rows in doubt.
 
 A halt survives restarts: it is a state of the chain's row.  Deciding that a
 fork contradicts what was final is `evidence`; the operator's commands call
@@ -14,6 +14,7 @@ from chains.model import BlockHash, BlockRef
 from indexer.commit import ChainDesk
 from indexer.events import chain_fact
 from indexer.storage import ChainRecord, MoveTransaction
+from indexer.witness import decide_held
 
 
 async def commit_halt(
@@ -67,6 +68,29 @@ async def commit_accept_reorg(
             accepted_fork_hash=fork_hash,
         )
         await commit_notice(desk, move, resumed, "resumed", {"accepted_reorg": True}, now=now)
+    return True
+
+
+async def commit_trust(desk: ChainDesk, record: ChainRecord, *, until_height: int) -> bool:
+    """Our operator vouches for rows in doubt up to a height; False where they did so before.
+
+    What it lets confirm is confirmed by the follower's next look.
+    """
+    async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:
+        ours = move.record
+        if ours.trusted_height == until_height:
+            return False
+        held_height = decide_held(
+            ours.held_height,
+            fork_height=None,
+            settled_height=None,
+            trusted_height=until_height,
+            tip_height=ours.tip.height,
+            blocks=(),
+            heights_paid=(),
+            are_several=False,
+        )
+        await move.write_chain(replace(ours, trusted_height=until_height, held_height=held_height))
     return True
 
 

@@ -101,6 +101,14 @@ def parties(hits: Iterable[Hit]) -> set[Address]:
     return addresses
 
 
+def group_by_address(registrations: Sequence[Registration]) -> dict[Address, list[Registration]]:
+    """Registrations by the address they watch."""
+    grouped: dict[Address, list[Registration]] = {}
+    for registration in registrations:
+        grouped.setdefault(registration.address, []).append(registration)
+    return grouped
+
+
 def possible_ids(
     hits: Sequence[Hit], registrations: Mapping[Address, Sequence[Registration]], rules: MatchRules
 ) -> set[DepositId]:

@@ -48,6 +48,8 @@ def decode_chain(row: Row) -> ChainRecord:
         move_count=row["move_count"],
         lease_epoch=row["lease_epoch"],
         moved_at=row["moved_at"],
+        held_height=row["held_height"],
+        trusted_height=row["trusted_height"],
     )
 
 
@@ -70,6 +72,8 @@ def encode_chain(record: ChainRecord) -> tuple[object, ...]:
         record.notice_version,
         record.move_count,
         record.moved_at,
+        record.held_height,
+        record.trusted_height,
     )
 
 

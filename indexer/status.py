@@ -13,9 +13,12 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Protocol
 
-from chains.model import Block
+from chains.model import Block, Doubt
 from indexer.notices import FINALITY_DELAYED, INTERVALS_MIN, Pulse
 from indexer.storage import ChainRecord
+
+DOUBTS_MAX = 32
+"""Different ones kept; a hostile node could invent one a block."""
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -29,6 +32,14 @@ class DescribeProviders(Protocol):
 
 
 @dataclass(slots=True)
+class DoubtSeen:
+    """At which height a doubt was first met since the start, and how often."""
+
+    height: int
+    blocks_count: int = 1
+
+
+@dataclass(slots=True)
 class Vitals:
     """The running measures of one chain's follower."""
 
@@ -39,12 +50,22 @@ class Vitals:
     final_moved_at: datetime | None = None
     block_times_s: deque[int] = field(default_factory=lambda: deque(maxlen=INTERVALS_MIN + 1))
     unlisted_transfers_count: int = 0
+    doubts: dict[Doubt, DoubtSeen] = field(default_factory=dict)
 
-    def note_blocks(self, blocks: Sequence[Block]) -> None:
-        """Remember the pace of newly applied blocks."""
+    def note_blocks(self, blocks: Sequence[Block]) -> list[Doubt]:
+        """Remember pace and doubts of newly applied blocks; returns the doubts that are new."""
+        new: list[Doubt] = []
         for block in blocks:
             self.block_times_s.append(block.header.time_s)
             self.unlisted_transfers_count += block.unlisted_transfer_count
+            for doubt in block.doubts:
+                seen = self.doubts.get(doubt)
+                if seen is not None:
+                    seen.blocks_count += 1
+                elif len(self.doubts) < DOUBTS_MAX:
+                    self.doubts[doubt] = DoubtSeen(block.header.height)
+                    new.append(doubt)
+        return new
 
     def note_record(self, record: ChainRecord, *, now: datetime) -> None:
         """Remember when finality last moved; a process that starts while it is late has not seen it move."""
@@ -77,4 +98,13 @@ class Vitals:
             "block_interval_s": pace_s,
             "conditions": [] if record is None else sorted(record.conditions),
             "unlisted_transfers_count": self.unlisted_transfers_count,
+            "doubts": [
+                {
+                    "check": doubt.check,
+                    "reason": doubt.reason,
+                    "since_height": seen.height,
+                    "blocks_count": seen.blocks_count,
+                }
+                for doubt, seen in self.doubts.items()
+            ],
         }

@@ -40,7 +40,9 @@ class ChainRecord:
 
     `halted_fork_height` and `halt_reason` are set while halted.
     `accepted_fork_hash` is an operator's leave to rewind below what was final,
-    down to that block.  `conditions` are the notices in force.
+    down to that block.  `conditions` are the notices in force.  From
+    `held_height` on what was recorded rests on rows in doubt, and nothing is
+    agreed; `trusted_height` is how far our operator vouches for such rows.
     """
 
     chain: ChainId
@@ -61,6 +63,8 @@ class ChainRecord:
     move_count: int
     lease_epoch: int
     moved_at: datetime
+    held_height: int | None = None
+    trusted_height: int = -1
 
     @property
     def is_halted(self) -> bool:
@@ -128,6 +132,10 @@ class MoveTransaction(Protocol):
         """The deposits this move may change."""
         ...
 
+    async def load_standing(self, height_first: int, height_last: int) -> list[Deposit]:
+        """The deposits that stand in our canonical blocks at these heights, both ends included."""
+        ...
+
     async def load_references(self, addresses: Collection[AddressId]) -> dict[AddressId, str | None]:
         """The merchants' references of these registrations."""
         ...
@@ -170,6 +178,10 @@ class FollowStore(Protocol):
 
     async def load_hashes(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, BlockHash]:
         """Our canonical hashes at these heights, both ends included."""
+        ...
+
+    async def load_servers(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, str]:
+        """Which provider, by host, served our canonical blocks at these heights."""
         ...
 
     async def create_chain(

@@ -96,6 +96,12 @@ class PostgresFollowStore:
             rows = await self._pool.fetch(_CHAINS["load_hashes"], chain, height_first, height_last)
         return {row["height"]: BlockHash(row["hash"]) for row in rows}
 
+    async def load_servers(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, str]:
+        """Which provider served our canonical blocks at these heights."""
+        async with storage_weather():
+            rows = await self._pool.fetch(_CHAINS["load_servers"], chain, height_first, height_last)
+        return {row["height"]: row["served_by"] for row in rows}
+
     async def create_chain(
         self,
         chain: ChainId,
@@ -291,6 +297,10 @@ class PostgresMove:
 
     async def _fetch_deposits(self, name: str, *arguments: object) -> list[Deposit]:
         return [decode_deposit(row) for row in await self._conn.fetch(_DEPOSITS[name], *arguments)]
+
+    async def load_standing(self, height_first: int, height_last: int) -> list[Deposit]:
+        """The deposits that stand in our canonical blocks at these heights."""
+        return await self._fetch_deposits("load_standing", self._record.chain, height_first, height_last)
 
     async def load_references(self, addresses: Collection[AddressId]) -> dict[AddressId, str | None]:
         """The merchants' references of these registrations."""

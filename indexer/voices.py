@@ -13,10 +13,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from chains.errors import ChainError, Missing, Unreachable
-from chains.model import BlockHash, BlockRef, Header
+from chains.model import Block, BlockHash, BlockRef, Header
 from chains.port import ChainSource, Provider
 from indexer.evidence import Opinion, weigh_opinions
 from indexer.storage import ChainRecord, FollowStore
@@ -124,6 +125,28 @@ class Voices:
             agreed = max(agreed, answer.height)
             is_whole = is_whole or answer.height == asked.height
         return Agreement(agreed, is_whole, None if is_whole else contradicting)
+
+    async def fetch_witness(
+        self, record: ChainRecord, provider: Provider, *, blocks_max: int
+    ) -> Sequence[Block]:
+        """Held blocks that one operator served, as another one tells them; nothing where nobody can."""
+        first = record.held_height
+        assert first is not None
+        last = min(record.tip.height, first + blocks_max - 1)
+        servers = await self._store.load_servers(record.chain, first, last)
+        operators = [self._source.operator_of(servers.get(height, "")) for height in range(first, last + 1)]
+        of_one = takewhile(lambda operator: operator == operators[0], operators)
+        last = first + sum(1 for _ in of_one) - 1
+        for other in (provider, *self._source.second_opinions(provider)):
+            if other.operator == operators[0]:
+                continue
+            try:
+                return await other.fetch_blocks(first, last)
+            except Missing:
+                continue
+            except ChainError as error:
+                self._source.report_failure(other, error)
+        return ()
 
     async def ask_opinion(
         self,

@@ -694,11 +694,14 @@ CREATE TABLE public.chains (
     lease_expires_at timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
     moved_at timestamp with time zone NOT NULL,
+    held_height bigint,
+    trusted_height bigint DEFAULT '-1'::integer NOT NULL,
     CONSTRAINT chains_check CHECK ((tip_height >= start_height)),
     CONSTRAINT chains_check1 CHECK ((final_height <= tip_height)),
     CONSTRAINT chains_check2 CHECK ((safe_height <= tip_height)),
     CONSTRAINT chains_check3 CHECK ((agreed_height <= tip_height)),
     CONSTRAINT chains_check4 CHECK (((state = 'halted'::text) = (halt_reason IS NOT NULL))),
+    CONSTRAINT chains_held_height_check CHECK ((held_height >= 0)),
     CONSTRAINT chains_start_height_check CHECK ((start_height >= 0)),
     CONSTRAINT chains_state_check CHECK ((state = ANY (ARRAY['following'::text, 'halted'::text])))
 );

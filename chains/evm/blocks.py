@@ -19,6 +19,7 @@ from chains.errors import ChainError, Inconsistent, Missing
 from chains.evm.consistency import ConsistencyRules, check_block, rules_of_profile
 from chains.evm.decode import AssetIndex, compute_asset_index, decode_transfers
 from chains.evm.ledger import Completeness, compute_completeness, open_ledger
+from chains.evm.natives import BELIEVED_TYPES, TypeRules
 from chains.evm.node import Abilities, EvmNode
 from chains.evm.receipts import (
     ReceiptsForm,
@@ -30,15 +31,18 @@ from chains.evm.receipts import (
 )
 from chains.evm.rows import (
     HASH_TEXT_LENGTH,
+    BlockDecoder,
     RawBlock,
     RawReceipts,
+    Verdict,
     Verifier,
     compute_header,
     decode_block,
     encode_word,
 )
 from chains.evm.traces import TRACE_METHOD, TRACE_OPTIONS, decode_trace
-from chains.model import Block, BlockHash, VerificationLevel, is_linked
+from chains.evm.verify.profiles import PROFILES
+from chains.model import Block, BlockHash, Doubt, VerificationLevel, is_linked
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.throttle import Lane
 from chains.traits import ChainTraits
@@ -48,6 +52,9 @@ BATCH_BYTES_AIM = 8 * 1024 * 1024
 
 BATCH_BLOCKS_MAX = 32
 EMPTY_LIST = Raw(b"[]")
+
+TRANSFERS = "transfers"
+"""What is in doubt where a block moved something that could not be counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,8 @@ class Reading:
     rules: ConsistencyRules
     verifier: Verifier
     completeness: Completeness
+    rows: BlockDecoder
+    types: TypeRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +94,22 @@ class _Draft:
         return _Rows(self.block, self.receipts, self.trace)
 
 
-def believe_consistent(_block: RawBlock, _receipts: RawReceipts) -> VerificationLevel:
+def believe_consistent(_block: RawBlock, _receipts: RawReceipts) -> Verdict:
     """The verifier of chains whose hashes and roots nobody recomputes here."""
-    return VerificationLevel.CONSISTENT
+    return Verdict(VerificationLevel.CONSISTENT)
 
 
 def compute_reading(traits: ChainTraits, verifier: Verifier = believe_consistent) -> Reading:
     """How a chain's answers are read, from its traits."""
+    profile = PROFILES[traits.verification_profile]
     return Reading(
         traits=traits,
         assets=compute_asset_index(traits),
         rules=rules_of_profile(traits.verification_profile),
         verifier=verifier,
         completeness=compute_completeness(traits),
+        rows=profile.decoder,
+        types=TypeRules(profile.still_types, profile.mints) if profile.is_tried else BELIEVED_TYPES,
     )
 
 
@@ -180,7 +192,7 @@ async def _fetch_rows(node: EvmNode, lane: Lane, reading: Reading, references: S
     drafts: list[_Draft] = []
     for position, reference in enumerate(references):
         raw_block, *others = outcomes[position * width : (position + 1) * width]
-        block = decode_block(_expect(raw_block, describe_block(node, reference)))
+        block = decode_block(_expect(raw_block, describe_block(node, reference)), reading.rows)
         receipts: RawReceipts | ChainError | None = None
         if form is not ReceiptsForm.BY_TRANSACTION:
             receipts = read_receipts(others.pop(0), block, reading.rules)
@@ -248,19 +260,22 @@ def _is_answered(outcome: Outcome | None) -> bool:
 def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: _Rows) -> Block:
     """Check the rows of one block, then say what moved in it."""
     block, receipts = rows.block, rows.receipts
-    level = _check_rows(reading, asked_hash, rows)
+    verdict = _check_rows(reading, asked_hash, rows)
     block.raw, block.receipts_raw = Raw(), ()
     trace = None if rows.trace is None else decode_trace(rows.trace, block, receipts)
-    decoded = decode_transfers(reading.assets, block, receipts, () if trace is None else trace.moves)
+    inner_moves = () if trace is None else trace.moves
+    decoded = decode_transfers(reading.assets, block, receipts, inner_moves, reading.types)
     return Block(
         header=compute_header(block),
         tx_count=len(block.transactions),
         log_count=decoded.log_count,
         unlisted_transfer_count=decoded.unlisted_transfer_count,
-        level=level,
+        level=verdict.level,
         served_by=node.name,
         transfers=decoded.transfers,
         ledger=open_ledger(reading.completeness, block, receipts, decoded.native_moves, trace),
+        doubts=(*verdict.doubts, *(Doubt(TRANSFERS, reason) for reason in decoded.unread)),
+        hold=verdict.hold,
     )
 
 
@@ -271,7 +286,7 @@ def describe_block(node: EvmNode, reference: str) -> str:
     return f"block {int(reference, 16)}, though it claims the head {node.head_height}"
 
 
-def _check_rows(reading: Reading, asked_hash: str | None, rows: _Rows) -> VerificationLevel:
+def _check_rows(reading: Reading, asked_hash: str | None, rows: _Rows) -> Verdict:
     block, receipts = rows.block, rows.receipts
     check_block(reading.rules, asked_hash, block, receipts)
     try:

@@ -1,7 +1,8 @@
 """Does one answer about one block agree with itself?  Pure.
 
 These checks need no hashing and hold for every provider and level: the asked
-hash, every row's place, counts, order, contiguous log indexes.  They catch
+hash, every row's place, counts, order, contiguous log indexes, no transaction
+twice.  Numbers are compared as numbers, however they are spelled.  They catch
 mixed forks, short or swapped receipts and sloppy caches; recomputing hashes
 and roots, which catches lies, is `chains.evm.verify`.
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from chains.errors import Inconsistent
-from chains.evm.rows import RawBlock, RawReceipt, RawReceipts, parse_quantity
+from chains.evm.rows import RawBlock, RawLog, RawReceipt, RawReceipts, is_quantity, parse_quantity
 
 EMPTY_TRIE_ROOT = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 """keccak(rlp("")): the root of a list without entries."""
@@ -79,10 +80,20 @@ def _check_transactions(block: RawBlock) -> None:
     for position, transaction in enumerate(block.transactions):
         if (
             transaction.block_hash != block_hash
-            or transaction.block_number != number
-            or transaction.transaction_index != hex(position)
+            or not _is_number(block, transaction.block_number)
+            or (
+                transaction.transaction_index != hex(position)
+                and not is_quantity(transaction.transaction_index, position)
+            )
         ):
             raise Inconsistent(f"transaction {position} of {block_hash} has another place")
+    if len({transaction.hash.lower() for transaction in block.transactions}) < len(block.transactions):
+        raise Inconsistent(f"block {number[:20]} {block_hash} holds a transaction twice")
+
+
+def _is_number(block: RawBlock, number: str | None) -> bool:
+    """Whether a row names the block's height; most nodes spell it the same in every row."""
+    return number is None or number == block.number or is_quantity(number, parse_quantity(block.number))
 
 
 def _check_counts(rules: ConsistencyRules, block: RawBlock, receipts: RawReceipts) -> None:
@@ -90,8 +101,9 @@ def _check_counts(rules: ConsistencyRules, block: RawBlock, receipts: RawReceipt
     beyond = len(receipts) - transactions_count
     if beyond > rules.receipts_beyond_max or (beyond < 0 and not rules.receipts_may_lack):
         raise Inconsistent(f"{len(receipts)} receipts for {transactions_count} transactions of {block.hash}")
-    root_is_empty = block.transactions_root == EMPTY_TRIE_ROOT
-    if rules.empty_root_is_empty and root_is_empty != (transactions_count == 0):
+    root = block.transactions_root
+    root_is_empty = root is not None and root.lower() == EMPTY_TRIE_ROOT
+    if rules.empty_root_is_empty and root is not None and root_is_empty != (transactions_count == 0):
         raise Inconsistent(f"the root of {block.hash} does not fit {transactions_count} transactions")
 
 
@@ -109,8 +121,11 @@ def _find_positions(rules: ConsistencyRules, block: RawBlock, receipts: RawRecei
 def _check_receipt(block: RawBlock, receipt: RawReceipt, position: int) -> None:
     if (
         receipt.block_hash != block.hash
-        or receipt.block_number != block.number
-        or receipt.transaction_index != hex(position)
+        or not _is_number(block, receipt.block_number)
+        or (
+            receipt.transaction_index != hex(position)
+            and not is_quantity(receipt.transaction_index, position)
+        )
     ):
         raise Inconsistent(f"receipt {position} of {block.hash} has another place")
     transactions = block.transactions
@@ -123,14 +138,14 @@ def _check_logs(
 ) -> int:
     """Check one receipt's logs; returns the index the next log must carry."""
     block_hash, number = block.hash, block.number
-    transaction_hash, transaction_index = receipt.transaction_hash, receipt.transaction_index
+    transaction_hash = receipt.transaction_hash
     may_skip = rules.log_indexes_may_skip or position >= len(block.transactions)
     for log in receipt.logs:
         if (
             log.block_hash != block_hash
             or log.transaction_hash != transaction_hash
-            or (log.transaction_index != transaction_index and not rules.receipts_may_lack)
-            or log.block_number != number
+            or not (rules.receipts_may_lack or _is_in_place(log, receipt))
+            or (log.block_number != number and not _is_number(block, log.block_number))
             or log.removed
         ):
             raise Inconsistent(
@@ -138,8 +153,13 @@ def _check_logs(
             )
         if log.log_index != hex(log_index_next):
             index = parse_quantity(log.log_index)
-            if not may_skip or index < log_index_next:
+            if index < log_index_next or (index > log_index_next and not may_skip):
                 raise Inconsistent(f"log {index} of {block_hash} where {log_index_next} was due")
             log_index_next = index
         log_index_next += 1
     return log_index_next
+
+
+def _is_in_place(log: RawLog, receipt: RawReceipt) -> bool:
+    index = log.transaction_index
+    return index == receipt.transaction_index or is_quantity(index, parse_quantity(receipt.transaction_index))

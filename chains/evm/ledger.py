@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 from msgspec import Struct
 
-from chains.evm.decode import SIGNED_TYPES, NativeMove, pair_receipts
+from chains.evm.natives import SIGNED_TYPES, NativeMove, pair_receipts
 from chains.evm.rows import (
+    LEGACY_TYPE,
     RawBlock,
-    RawReceipt,
     RawReceipts,
     RawTransaction,
     RawWithdrawal,
@@ -25,10 +26,12 @@ from chains.evm.rows import (
     parse_quantity,
 )
 from chains.evm.traces import TracedBlock
+from chains.evm.verify.fields import HashedTransaction
 from chains.model import Address, NativeChange
 from chains.traits import ChainTraits
 
 GWEI = 10**9
+ACCESS_LIST_TYPE = "0x1"
 BLOB_TYPE = "0x3"
 
 ETHEREUM_NUMBERS = frozenset({1, 11155111, 17000, 560048, 1337, 31337})
@@ -60,13 +63,24 @@ def compute_completeness(traits: ChainTraits) -> Completeness:
 
 
 class _Fee(Struct, frozen=True, gc=False):
-    """One transaction's fee as its receipt tells it; a few texts, so that logs need not be kept."""
+    """One transaction's fee; cumulative gas before and after it, since no hash covers a receipt's own `gasUsed`."""
 
     transaction: RawTransaction
-    gas_used: str | None
-    gas_price: str | None
-    blob_gas_used: str | None
-    blob_gas_price: str | None
+    gas_before: str | None
+    gas_after: str | None
+
+    def price(self, base_fee: int) -> int | None:
+        """What a unit of gas cost, by what the sender signed (EIP-1559); None where a row does not say."""
+        t = self.transaction
+        if not isinstance(t, HashedTransaction) or t.type == BLOB_TYPE:
+            # The price of blobs follows from constants that forks change.
+            return None
+        if t.type in {LEGACY_TYPE, ACCESS_LIST_TYPE}:
+            return None if t.gas_price is None else parse_quantity(t.gas_price)
+        if t.max_fee_per_gas is None:
+            return None
+        tip = parse_quantity(t.max_priority_fee_per_gas or "0x0")
+        return min(parse_quantity(t.max_fee_per_gas), base_fee + tip)
 
 
 @dataclass(slots=True)
@@ -74,7 +88,7 @@ class EvmLedger:
     """The `NativeLedger` of one EVM block."""
 
     _completeness: Completeness
-    _miner: str
+    _miner: str | None
     _base_fee: str | None
     _rewards_blocks: bool
     _moves: Sequence[NativeMove]
@@ -111,27 +125,23 @@ class EvmLedger:
 
     def _add_fees(self, sums: dict[Address, int], doubts: dict[Address, str]) -> None:
         """Fees leave their payers; the block's recipient of fees gets what is above the base fee."""
-        miner = Address(parse_address_row(self._miner)) if self._fees else Address(b"")
+        miner = Address(parse_address_row(self._miner)) if self._fees and self._miner else Address(b"")
         base_fee = None if self._base_fee is None else parse_quantity(self._base_fee)
         for fee in self._fees:
             payer = Address(parse_address_row(fee.transaction.sender))
             sums.setdefault(payer, 0)
             sums.setdefault(miner, 0)
-            is_known = fee.gas_used is not None and fee.gas_price is not None and _knows_blobs(fee)
-            if self._completeness is not Completeness.ALL or not is_known or base_fee is None:
+            gas_price = None if base_fee is None else fee.price(base_fee)
+            is_known = fee.gas_before is not None and fee.gas_after is not None and gas_price is not None
+            if self._completeness is not Completeness.ALL or not is_known:
                 doubts[payer] = "fees of this chain are not in its rows alone"
                 doubts[miner] = "receives the block's fees"
                 continue
-            gas_used, gas_price = (
-                parse_quantity(fee.gas_used or "0x0"),
-                parse_quantity(fee.gas_price or "0x0"),
-            )
+            assert gas_price is not None
+            assert base_fee is not None
+            gas_used = parse_quantity(fee.gas_after or "") - parse_quantity(fee.gas_before or "")
             sums[payer] -= gas_used * gas_price
             sums[miner] += gas_used * (gas_price - base_fee)
-            if fee.transaction.type == BLOB_TYPE:
-                sums[payer] -= parse_quantity(fee.blob_gas_used or "0x0") * parse_quantity(
-                    fee.blob_gas_price or "0x0"
-                )
 
     def _doubt_of_chain(self) -> str | None:
         if self._rewards_blocks:
@@ -150,9 +160,10 @@ def open_ledger(
 ) -> EvmLedger:
     """The ledger of a checked block; `moves` are its own and, with a `trace`, those of inner calls."""
     paired = pair_receipts(block, receipts)
+    gas = ["0x0", *(None if receipt is None else receipt.cumulative_gas_used for receipt in paired)]
     fees = [
-        _read_fee(transaction, receipt)
-        for transaction, receipt in zip(block.transactions, paired, strict=False)
+        _Fee(transaction, gas_before, gas_after)
+        for transaction, (gas_before, gas_after) in zip(block.transactions, pairwise(gas), strict=False)
         if transaction.type in SIGNED_TYPES or completeness is Completeness.ALL
     ]
     return EvmLedger(
@@ -165,22 +176,4 @@ def open_ledger(
         _withdrawals=block.withdrawals or (),
         _destroyed=frozenset() if trace is None else trace.destroyed,
         _is_traced=trace is not None,
-    )
-
-
-def _read_fee(transaction: RawTransaction, receipt: RawReceipt | None) -> _Fee:
-    if receipt is None:
-        return _Fee(transaction, None, None, None, None)
-    return _Fee(
-        transaction,
-        receipt.gas_used,
-        receipt.effective_gas_price,
-        receipt.blob_gas_used,
-        receipt.blob_gas_price,
-    )
-
-
-def _knows_blobs(fee: _Fee) -> bool:
-    return fee.transaction.type != BLOB_TYPE or (
-        fee.blob_gas_used is not None and fee.blob_gas_price is not None
     )

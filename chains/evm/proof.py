@@ -16,7 +16,15 @@ from typing import Final
 from chains.errors import Missing
 from chains.evm.blocks import Reading, fetch_checked_rows
 from chains.evm.node import EvmNode
-from chains.evm.rows import RawBlock, RawReceipt, RawReceipts, RawTransaction, decode_header, encode_word
+from chains.evm.rows import (
+    RawBlock,
+    RawReceipt,
+    RawReceipts,
+    RawTransaction,
+    decode_header,
+    encode_word,
+    spell_type,
+)
 from chains.evm.verify.bloom import BloomMasks, format_bloom
 from chains.evm.verify.fields import HashedBlock
 from chains.evm.verify.hashing import compute_keccak
@@ -25,7 +33,7 @@ from chains.evm.verify.paths import compute_path
 from chains.evm.verify.profiles import PROFILES, Check, Mode, Profile
 from chains.evm.verify.receipts import check_words, encode_receipt
 from chains.evm.verify.rlp import EMPTY, encode_list, to_bytes
-from chains.evm.verify.transactions import encode_transaction, normalize_type
+from chains.evm.verify.transactions import encode_transaction
 from chains.evm.verify.trie import compute_ordered_root
 from chains.model import BlockRef, DepositProof, TrieProof, TxHash, Unprovable, UnprovableReason
 from chains.rpc.jsonrpc import Call, expect_result, is_null
@@ -106,7 +114,9 @@ def build_proof(
 
 def encode_block(profile: Profile, block: RawBlock, receipts: RawReceipts) -> CommittedBlock | Unprovable:
     """What the block's hash commits to, as these rows show it; Unprovable where that is something else."""
-    hashed = profile.decoder.decode(block.raw)
+    if not isinstance(block, HashedBlock):
+        return _NOT_COVERED
+    hashed = block
     if profile.settled_field is not None and getattr(hashed, profile.settled_field) is not None:
         return Unprovable(
             UnprovableReason.SETTLED_LATER, "this block does not commit to its own receipts (ACP-194)"
@@ -155,14 +165,14 @@ def _list_counts(profile: Profile, transactions_count: int, receipts_count: int)
 
 def _encode_transactions(profile: Profile, hashed: HashedBlock, count: int) -> list[bytes]:
     codecs = profile.transaction_codecs
-    return [encode_transaction(codecs[normalize_type(one.type)], one) for one in hashed.transactions[:count]]
+    return [encode_transaction(codecs[spell_type(one.type)], one) for one in hashed.transactions[:count]]
 
 
 def _encode_receipts(profile: Profile, receipts: Sequence[RawReceipt]) -> list[bytes]:
     check_words(receipts)
     encoded = []
     for receipt in receipts:
-        kind = normalize_type(receipt.type)
+        kind = spell_type(receipt.type)
         bloom = receipt.logs_bloom or _compute_bloom(receipt)
         encoded.append(encode_receipt(receipt, kind, bloom, profile.receipt_extras.get(kind)))
     return encoded

@@ -1,21 +1,26 @@
 """The rows EVM nodes answer with, as typed structs over their JSON.
 
 Values stay the strings the node wrote ("0x…"), so that a block of thousands
-of logs costs one C pass; unknown fields and types are ignored, because nodes
-add some at every fork.  Checking is `consistency` and `verify`, meaning is
-`decode`.  Field names follow the Ethereum execution-apis specification.
+of logs costs one C pass; types and outcomes, which are compared as text, are
+spelled one way here.  Unknown fields are ignored, because nodes add some at
+every fork, and only what is used is demanded: what a hash needs besides is
+`verify.fields`.  Checking is `consistency` and `verify`, meaning is `decode`,
+numbers are `quantities`.  Names follow the Ethereum execution-apis.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field
 
 from chains.errors import Inconsistent
-from chains.model import BlockHash, Header, VerificationLevel
+from chains.evm.quantities import read_quantity, spell_numbers
+from chains.model import BlockHash, Doubt, Header, Hold, VerificationLevel
 
 HASH_TEXT_LENGTH = 66
 """Characters of a 32-byte word as text: "0x" and 64 hex digits."""
@@ -24,7 +29,11 @@ HEIGHT_MAX = 2**53 - 1
 TIME_MAX_S = 253_402_300_799
 """The last second of the year 9999. Beyond these a database or a calendar would fail, not the provider that said it."""
 
-_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
+LEGACY_TYPE: Final = "0x0"
+TYPE_MAX: Final = 0xFF
+
+SUCCESS: Final = "0x1"
+FAILURE: Final = "0x0"
 
 
 class RawLog(Struct, gc=False, rename="camel"):
@@ -34,10 +43,10 @@ class RawLog(Struct, gc=False, rename="camel"):
     topics: list[str]
     data: str
     block_hash: str
-    block_number: str
     transaction_hash: str
-    transaction_index: str
     log_index: str
+    block_number: str | None = None
+    transaction_index: str | None = None
     removed: bool | None = False
 
 
@@ -49,19 +58,15 @@ class RawReceipt(Struct, gc=False, rename="camel"):
     block_hash: str
     block_number: str
     logs: list[RawLog]
-    cumulative_gas_used: str
+    cumulative_gas_used: str | None = None
     status: str | None = None
     root: str | None = None
     type: str | None = None
     logs_bloom: str | None = None
-    gas_used: str | None = None
     contract_address: str | None = None
     deposit_nonce: str | None = None
     deposit_receipt_version: str | None = None
     base_fee: str | None = None
-    effective_gas_price: str | None = None
-    blob_gas_used: str | None = None
-    blob_gas_price: str | None = None
 
 
 class RawWithdrawal(Struct, gc=False):
@@ -71,19 +76,32 @@ class RawWithdrawal(Struct, gc=False):
     amount: str
 
 
+class Authorization(Struct, gc=False, rename="camel"):
+    """One signed delegation (EIP-7702)."""
+
+    chain_id: str | None = None
+    address: str | None = None
+    nonce: str | None = None
+    r: str | None = None
+    s: str | None = None
+    y_parity: str | None = None
+    v: str | None = None
+
+
 class RawTransaction(Struct, gc=False, rename="camel"):
-    """What decoding needs of a transaction; all of it is in `RawBlock.raw`."""
+    """What decoding needs of a transaction; `type` is spelled as `spell_type` does."""
 
     hash: str
     block_hash: str
-    block_number: str
     transaction_index: str
-    nonce: str
     sender: str = field(name="from")
+    block_number: str | None = None
+    nonce: str | None = None
     to: str | None = None
     value: str = "0x0"
     type: str | None = None
     mint: str | None = None
+    authorization_list: list[Authorization] | None = None
 
 
 class RawHeader(Struct, gc=False, rename="camel"):
@@ -106,75 +124,113 @@ class RawBlock(Struct, gc=False, rename="camel"):
     number: str
     parent_hash: str
     timestamp: str
-    transactions_root: str
-    receipts_root: str
-    state_root: str
-    sha3_uncles: str
-    miner: str
-    logs_bloom: str
-    gas_limit: str
-    gas_used: str
-    extra_data: str
-    transactions: list[RawTransaction]
+    transactions: Sequence[RawTransaction]
+    transactions_root: str | None = None
+    miner: str | None = None
     difficulty: str | None = None
-    mix_hash: str | None = None
-    nonce: str | None = None
     base_fee_per_gas: str | None = None
-    withdrawals_root: str | None = None
-    blob_gas_used: str | None = None
-    excess_blob_gas: str | None = None
-    parent_beacon_block_root: str | None = None
-    requests_hash: str | None = None
-    withdrawals: list[RawWithdrawal] | None = None
+    withdrawals: Sequence[RawWithdrawal] | None = None
     raw: Raw = field(default_factory=Raw)
     receipts_raw: tuple[Raw, ...] = ()
 
 
 RawReceipts = list[RawReceipt]
 
-Verifier = Callable[[RawBlock, RawReceipts], VerificationLevel]
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What verifying one block came to."""
+
+    level: VerificationLevel
+    doubts: tuple[Doubt, ...] = ()
+    hold: Hold = Hold.NONE
+
+
+Verifier = Callable[[RawBlock, RawReceipts], Verdict]
 """Recomputes what a chain's profile allows; raises `Inconsistent`."""
 
-_BLOCK = msgspec.json.Decoder(RawBlock)
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class RowDecoder(Protocol[_T_co]):
+    """Reads JSON into rows."""
+
+    def decode(self, buf: bytes | Raw, /) -> _T_co: ...
+
+
+BlockDecoder = RowDecoder[RawBlock]
+
+BLOCK_ROWS: Final = msgspec.json.Decoder(RawBlock)
+"""Reads what decoding needs and no more: for chains where nothing is hashed again."""
+
 _HEADER = msgspec.json.Decoder(RawHeader)
 _RECEIPTS = msgspec.json.Decoder(RawReceipts)
 _RECEIPT = msgspec.json.Decoder(RawReceipt)
 
 
-def decode_block(raw: Raw) -> RawBlock:
+def decode_block(raw: Raw, decoder: BlockDecoder = BLOCK_ROWS) -> RawBlock:
     """A block with full transactions; raises `Inconsistent` on another shape."""
-    try:
-        block = _BLOCK.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Inconsistent(f"a block that cannot be read: {error}") from None
-    block.raw = raw
+    block, read = _decode(decoder, raw, "a block")
+    block.raw = read
     block.receipts_raw = ()
+    for transaction in block.transactions:
+        if transaction.type not in _SPELLED_TYPES:
+            transaction.type = spell_type(transaction.type)
     return block
 
 
 def decode_receipts(raw: Raw) -> RawReceipts:
     """The receipts of a block; raises `Inconsistent` on another shape."""
-    try:
-        return _RECEIPTS.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Inconsistent(f"receipts that cannot be read: {error}") from None
+    receipts, _ = _decode(_RECEIPTS, raw, "receipts")
+    for receipt in receipts:
+        _spell_outcome(receipt)
+    return receipts
 
 
 def decode_receipt(raw: Raw) -> RawReceipt:
     """One receipt; raises `Inconsistent` on another shape."""
-    try:
-        return _RECEIPT.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Inconsistent(f"a receipt that cannot be read: {error}") from None
+    receipt, _ = _decode(_RECEIPT, raw, "a receipt")
+    _spell_outcome(receipt)
+    return receipt
 
 
 def decode_header(raw: Raw) -> Header:
     """A header's place; raises `Inconsistent` on another shape."""
-    try:
-        row = _HEADER.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Inconsistent(f"a header that cannot be read: {error}") from None
+    row, _ = _decode(_HEADER, raw, "a header")
     return compute_header(row)
+
+
+def _decode(decoder: RowDecoder[_T], raw: Raw, what: str) -> tuple[_T, Raw]:
+    """The rows and the JSON they were read from, which has no numbers in the place of quantities."""
+    try:
+        try:
+            return decoder.decode(raw), raw
+        except msgspec.ValidationError:
+            raw = Raw(spell_numbers(raw))
+            return decoder.decode(raw), raw
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Inconsistent(f"{what} that cannot be read: {error}") from None
+
+
+_SPELLED_TYPES: Final = frozenset(hex(kind) for kind in range(TYPE_MAX + 1))
+
+
+@lru_cache(maxsize=256)
+def spell_type(text: str | None) -> str:
+    """A transaction type as "0x2"; one that is missing is legacy.  Raises `Inconsistent`."""
+    kind = 0 if text is None else parse_quantity(text)
+    if kind > TYPE_MAX:
+        raise Inconsistent(f"a transaction of type {kind:#x}")
+    return hex(kind)
+
+
+def _spell_outcome(receipt: RawReceipt) -> None:
+    if receipt.type not in _SPELLED_TYPES:
+        receipt.type = spell_type(receipt.type)
+    status = receipt.status
+    if status is not None and status not in {SUCCESS, FAILURE}:
+        receipt.status = hex(parse_quantity(status))
 
 
 def compute_header(row: RawHeader | RawBlock) -> Header:
@@ -191,13 +247,16 @@ def compute_header(row: RawHeader | RawBlock) -> Header:
 
 
 def parse_quantity(text: str) -> int:
-    """A non-negative integer of up to 256 bits; raises `Inconsistent`.
+    """A non-negative integer of up to 256 bits, in any spelling that means one; raises `Inconsistent`."""
+    try:
+        return read_quantity(text)
+    except ValueError as error:
+        raise Inconsistent(str(error)) from None
 
-    Leading zeros are accepted: some nodes write them.
-    """
-    if _QUANTITY.fullmatch(text) is None:
-        raise Inconsistent(f"not a quantity: {text[:80]!r}")
-    return int(text, 16)
+
+def is_quantity(text: str | None, value: int) -> bool:
+    """Whether a row says this number, or nothing; raises `Inconsistent` on no number."""
+    return text is None or parse_quantity(text) == value
 
 
 def parse_word(text: str) -> bytes:
@@ -217,7 +276,7 @@ def encode_word(word: bytes) -> str:
 
 def _parse_bytes(text: str, size: int) -> bytes:
     # bytes.fromhex skips spaces, so both the text's and the value's length count.
-    if len(text) == 2 + 2 * size and text.startswith("0x"):
+    if len(text) == 2 + 2 * size and text[:2] in {"0x", "0X"}:
         try:
             value = bytes.fromhex(text[2:])
         except ValueError:

@@ -123,6 +123,10 @@ class EvmSource:
         for provider in self._providers.values():
             await provider.node.close()
 
+    def operator_of(self, host: str) -> str | None:
+        provider = self._providers.get(host)
+        return None if provider is None else provider.operator
+
     @property
     def operators_count(self) -> int:
         return len({provider.operator for provider in self._providers.values()})

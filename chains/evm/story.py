@@ -14,7 +14,8 @@ from msgspec import Struct, field
 
 from chains.errors import ChainError, Inconsistent, Missing, Throttled
 from chains.evm.blocks import Reading
-from chains.evm.decode import TRANSFER_TOPIC, WORD_TEXT_LENGTH, is_success
+from chains.evm.decode import TRANSFER_TOPIC, WORD_TEXT_LENGTH
+from chains.evm.natives import is_success
 from chains.evm.node import EvmNode
 from chains.evm.rows import (
     RawLog,
@@ -25,7 +26,7 @@ from chains.evm.rows import (
     parse_quantity,
     parse_word,
 )
-from chains.evm.traces import Frame, collect_moves
+from chains.evm.traces import collect_moves, decode_frame
 from chains.model import (
     Address,
     BlockHash,
@@ -35,7 +36,7 @@ from chains.model import (
     TransferKind,
     TxHash,
 )
-from chains.rpc.jsonrpc import Call, Outcome, decode_nested, expect_result, is_null
+from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.throttle import Lane
 
 SYMBOLS_ASKED_MAX = 4
@@ -55,7 +56,6 @@ class _Told(Struct, gc=False, rename="camel"):
 
 
 _TOLD = msgspec.json.Decoder(_Told)
-_FRAME = msgspec.json.Decoder(Frame)
 
 
 async def fetch_story(
@@ -110,13 +110,9 @@ def _read_inner(reading: Reading, trace: Sequence[Outcome]) -> list[Movement]:
     """Moves of inner calls; a node that cannot trace leaves them out of a story."""
     if not trace or isinstance(trace[0], ChainError) or is_null(trace[0]):
         return []
-    try:
-        frame = decode_nested(_FRAME, trace[0])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Inconsistent(f"a trace that cannot be read: {error}") from None
     return [
         _native(reading, TransferKind.INTERNAL, move.sender, move.recipient, move.amount_base_units)
-        for move in collect_moves(frame, 0)
+        for move in collect_moves(decode_frame(trace[0]), 0)
     ]
 
 

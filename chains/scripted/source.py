@@ -33,6 +33,9 @@ class ScriptedSource:
         for chain in {id(provider.chain): provider.chain for provider in providers}.values():
             chain.listen(self._hinted.set)
 
+    def operator_of(self, host: str) -> str | None:
+        return next((one.operator for one in self._providers if one.name == host), None)
+
     @property
     def operators_count(self) -> int:
         return len({provider.operator for provider in self._providers})

@@ -22,8 +22,10 @@ from gateway.http.shapes_chains import ChainObject
 from gateway.store import AuditEntry
 from gateway.terminal import format_table
 from indexer.commit import ChainDesk
-from indexer.halts import commit_accept_reorg, commit_resume
+from indexer.halts import commit_accept_reorg, commit_resume, commit_trust
 from indexer.storage import ChainRecord, LeaseLost
+
+HEIGHT_MAX = 2**53 - 1
 
 APPLICATION = "chainbell-command"
 COLUMNS = ("alias", "state", "head", "tip", "final", "lag", "trust", "providers")
@@ -73,6 +75,14 @@ def _troubles(objects: list[ChainObject]) -> list[str]:
                 f"to follow theirs: chainbell chain accept-reorg --chain {one.alias} --fork HASH, the hash of our block "
                 f"at height {one.halted_fork_height}"
             )
+        elif one.held_height is not None:
+            lines.append(
+                f"{one.alias}: credit waits from block {one.held_height} on, whose rows are in doubt"
+            )
+            lines.append(
+                f"  another operator's endpoint lifts it, or your word: chainbell chain trust --chain {one.alias} "
+                "--until HEIGHT"
+            )
         elif one.last_error:
             lines.append(f"{one.alias}: {one.last_error}")
     return lines
@@ -108,7 +118,19 @@ async def _accept(frame: Frame) -> int:
     return await _commit(frame, "reorg-accepted", {"fork": frame.arguments.fork}, write)
 
 
-async def _commit(frame: Frame, action: str, detail: dict[str, object], write: Write) -> int:
+async def _trust(frame: Frame) -> int:
+    until_height: int = frame.arguments.until
+
+    async def write(desk: ChainDesk, record: ChainRecord) -> bool:
+        return await commit_trust(desk, record, until_height=until_height)
+
+    unchanged = f"is vouched for up to {until_height} already"
+    return await _commit(frame, "rows-trusted", {"until": until_height}, write, unchanged=unchanged)
+
+
+async def _commit(
+    frame: Frame, action: str, detail: dict[str, object], write: Write, *, unchanged: str = "is not halted"
+) -> int:
     settings = frame.settings()
     chain = frame.chain_of(settings)
     async with open_for_command(settings, APPLICATION) as pool:
@@ -126,7 +148,7 @@ async def _commit(frame: Frame, action: str, detail: dict[str, object], write: W
             raise CommandFailed(f"{chain.alias} changes hands too often; try again")
         if changed:
             await store.insert_audit(pool, AuditEntry(frame.now(), frame.actor, action, record.chain, detail))
-    said = f"{chain.alias}: done" if changed else f"{chain.alias} is not halted"
+    said = f"{chain.alias}: done" if changed else f"{chain.alias} {unchanged}"
     frame.terminal.data({"chain": record.chain, "changed": changed}, lambda: [said])
     return 0
 
@@ -146,9 +168,22 @@ def _accept_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _trust_arguments(parser: argparse.ArgumentParser) -> None:
+    _chain_argument(parser)
+    parser.add_argument(
+        "--until", metavar="HEIGHT", type=_height, required=True, help="the last block you vouch for"
+    )
+
+
+def _height(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) > HEIGHT_MAX:
+        raise argparse.ArgumentTypeError(f"a height between 0 and {HEIGHT_MAX}")
+    return int(text)
+
+
 CHAIN = Group(
     "chain",
-    "followed chains: status, resume, accept-reorg",
+    "followed chains: status, resume, accept-reorg, trust",
     (
         Command(
             "status",
@@ -162,6 +197,12 @@ CHAIN = Group(
             "allow one rewind below what was final, and follow the other branch",
             _accept,
             _accept_arguments,
+        ),
+        Command(
+            "trust",
+            "let credit rest on rows that could not be checked, up to a height",
+            _trust,
+            _trust_arguments,
         ),
     ),
 )

@@ -11,10 +11,20 @@ from datetime import datetime
 from typing import Any
 
 from chains import families
+from chains.evm.verify import PROFILES
 from gateway.faces import Face
 from gateway.http.calls import Answer, Call, json_answer
 from gateway.http.problem import not_found
-from gateway.http.shapes_chains import ChainBlock, ChainList, ChainObject, ChainProvider, ChainState, Trust
+from gateway.http.shapes_chains import (
+    ChainBlock,
+    ChainCheck,
+    ChainDoubt,
+    ChainList,
+    ChainObject,
+    ChainProvider,
+    ChainState,
+    Trust,
+)
 from indexer import views
 from indexer.events import format_time
 from indexer.storage import ChainRecord
@@ -71,6 +81,10 @@ def _view(face: Face, record: ChainRecord | None, status: ChainStatus | None, no
         lag_blocks=None if head is None or tip is None else max(0, head - tip.height),
         trust=decide_trust(record, providers),
         verification=None if face.follow is None else face.follow.traits.verification_profile,
+        checks=_list_checks(face, detail.get("doubts", [])),
+        doubts=[_doubt(one) for one in detail.get("doubts", [])],
+        held_height=None if record is None else record.held_height,
+        trusted_height=None if record is None or record.trusted_height < 0 else record.trusted_height,
         providers=[_provider(one) for one in providers],
         congested="congested" in conditions,
         conditions=conditions,
@@ -81,6 +95,27 @@ def _view(face: Face, record: ChainRecord | None, status: ChainStatus | None, no
         reported_at=None if status is None else format_time(status.reported_at),
         moved_at=None if record is None else format_time(record.moved_at),
         assets_held=dict(detail.get("assets_held", {})),
+    )
+
+
+def _list_checks(face: Face, doubts: Sequence[Mapping[str, Any]]) -> list[ChainCheck]:
+    """Every check of the chain's profile as it is configured, with the last reason that it could not be made."""
+    if face.follow is None:
+        return []
+    reasons = {one["check"]: one["reason"] for one in doubts}
+    modes = PROFILES[face.follow.traits.verification_profile].modes
+    return [
+        ChainCheck(check=check.value, state=mode.value, reason=reasons.get(check.value))
+        for check, mode in modes.items()
+    ]
+
+
+def _doubt(row: Mapping[str, Any]) -> ChainDoubt:
+    return ChainDoubt(
+        check=row["check"],
+        reason=row["reason"],
+        since_height=row["since_height"],
+        blocks_count=row["blocks_count"],
     )
 
 

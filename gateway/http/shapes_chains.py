@@ -20,6 +20,7 @@ class ChainBlock(Given, frozen=True):
 ChainState = Literal[
     "following", "starting", "stalled", "disputed", "halted", "not_followed", "not_configured"
 ]
+CheckState = Literal["enforced", "on-trial", "best-effort", "absent"]
 Trust = Literal["single", "agreed", "disputed"]
 
 
@@ -35,8 +36,28 @@ class ChainProvider(Given, frozen=True):
     last_error: str | None
 
 
+class ChainCheck(Given, frozen=True):
+    """One check of a chain's profile: how a mismatch is read, and why it could not be made lately."""
+
+    check: str
+    state: CheckState
+    reason: str | None
+
+
+class ChainDoubt(Given, frozen=True):
+    """What of a chain's blocks could not be checked or understood since its follower started."""
+
+    check: str
+    reason: str
+    since_height: int
+    blocks_count: int
+
+
 class ChainObject(Given, frozen=True):
-    """Where a chain stands. `trust`: one operator (single), several that agree, or operators that contradict each other."""
+    """Where a chain stands. `trust`: one operator (single), several that agree, or operators that contradict each other.
+
+    From `held_height` on credit waits, because rows could not be checked; up to `trusted_height` the operator vouches.
+    """
 
     chain: str
     alias: str
@@ -50,6 +71,10 @@ class ChainObject(Given, frozen=True):
     lag_blocks: int | None
     trust: Trust
     verification: str | None
+    checks: list[ChainCheck]
+    doubts: list[ChainDoubt]
+    held_height: int | None
+    trusted_height: int | None
     providers: list[ChainProvider]
     congested: bool
     conditions: list[str]

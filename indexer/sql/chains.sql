@@ -2,7 +2,7 @@
 select
   chain, alias, genesis_hash, start_height, tip_height, tip_hash, final_height, safe_height, agreed_height,
   halt_reason, halted_at, halted_fork_height, accepted_fork_hash, disputed_fork_height, conditions,
-  notice_version, move_count, lease_epoch, moved_at
+  notice_version, move_count, lease_epoch, moved_at, held_height, trusted_height
 from chains
 where chain = $1;
 
@@ -42,7 +42,9 @@ set
   conditions = $13,
   notice_version = $14,
   move_count = $15,
-  moved_at = $16
+  moved_at = $16,
+  held_height = $17,
+  trusted_height = $18
 where chain = $1;
 
 -- name: acquire_lease :one
@@ -63,6 +65,12 @@ where chain = $1
 
 -- name: load_hashes :many
 select height, hash
+from blocks
+where chain = $1
+  and height between $2 and $3;
+
+-- name: load_servers :many
+select height, served_by
 from blocks
 where chain = $1
   and height between $2 and $3;

@@ -3,6 +3,12 @@ select *
 from deposits
 where id = any($1::uuid[]);
 
+-- name: load_standing :many
+select *
+from deposits
+where chain = $1
+  and height between $2 and $3;
+
 -- name: load_displaced :many
 select *
 from deposits

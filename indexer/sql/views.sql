@@ -27,7 +27,7 @@ limit $12;
 select
   chain, alias, genesis_hash, start_height, tip_height, tip_hash, final_height, safe_height, agreed_height,
   halt_reason, halted_at, halted_fork_height, accepted_fork_hash, disputed_fork_height, conditions,
-  notice_version, move_count, lease_epoch, moved_at
+  notice_version, move_count, lease_epoch, moved_at, held_height, trusted_height
 from chains
 order by chain;
 

@@ -17,6 +17,9 @@ async def test_a_chain_is_shown_by_alias_and_by_id_without_urls(world: World, ke
     assert one.json == (await world.call("GET", "/v1/chains/eip155:31337", key=key)).json
     shown = msgspec.convert(one.json, shapes_chains.ChainObject, strict=True)
     assert (shown.state, shown.trust, shown.lag_blocks) == ("following", "single", 0)
+    assert {"header-hash", "receipts-root"} <= {one.check for one in shown.checks}
+    assert {(one.state, one.reason) for one in shown.checks} == {("enforced", None)}
+    assert (shown.doubts, shown.held_height) == ([], None)
     assert shown.tip is not None
     assert shown.tip.height == world.lines["local"].chain.head.height
     assert b"http://" not in listed.body

@@ -200,6 +200,7 @@ BY_ANOTHER = {
     "parse_page": "our own files, read by tomllib",
     "decode_after": "the same as decode_cursor",
     "decode_trace": "frames are msgspec's, and their words rows.parse_*",
+    "decode_frame": "as decode_trace, for one transaction",
 }
 """Parsers without a line of their own, and why."""
 

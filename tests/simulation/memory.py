@@ -73,6 +73,10 @@ class MemoryStore:
         self.interrupts.pause("read")
         return hashes_at(self.rows[chain], range(height_first, height_last + 1))
 
+    async def load_servers(self, _chain: ChainId, _height_first: int, _height_last: int) -> dict[int, str]:
+        """Nobody: headers do not keep who served them here."""
+        return {}
+
     async def create_chain(
         self,
         chain: ChainId,
@@ -320,6 +324,14 @@ class MemoryMove:
         return Touched(
             {one: rows[one] for one in ids if one in rows}, displaced, maturing, off_chain, repeats
         )
+
+    async def load_standing(self, height_first: int, height_last: int) -> list[Deposit]:
+        self.pause()
+        return [
+            deposit
+            for deposit in self.rows.deposits.values()
+            if deposit.occurrence is not None and height_first <= deposit.occurrence.height <= height_last
+        ]
 
     async def load_references(self, addresses: Collection[AddressId]) -> dict[AddressId, str | None]:
         self.pause()

@@ -255,6 +255,9 @@ class SimSource:
         self._rng = rng
         self._operators_count = len({provider.operator for provider in providers})
 
+    def operator_of(self, host: str) -> str | None:
+        return next((one.operator for one in self.providers if one.name == host), None)
+
     def choose_provider(self) -> Provider:
         usable = [provider for provider in self.providers if provider.rest_until <= self.now]
         if not usable:

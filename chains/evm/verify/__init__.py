@@ -7,7 +7,8 @@ the structs, `unknown` tells ignorance from lies.  Everything is pure; whether
 rows agree with each other is `chains.evm.consistency`.
 """
 
-from chains.evm.verify.block import Examination, Unavailable, examine_block, verify_block
+from chains.evm.verify.block import examine_block, verify_block
+from chains.evm.verify.examination import Examination, Unavailable
 from chains.evm.verify.profiles import PROFILES, Check, Mode, Profile
 from chains.evm.verify.verifier import BlockVerifier
 

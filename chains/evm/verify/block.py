@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-import msgspec
-
 from chains.errors import Inconsistent
-from chains.evm.rows import RawBlock, RawReceipt
+from chains.evm.quantities import read_quantity
+from chains.evm.rows import SUCCESS, RawBlock, RawReceipt, parse_quantity, spell_type
 from chains.evm.verify.bloom import BloomMasks, add_blooms, format_bloom, parse_bloom
+from chains.evm.verify.examination import COVERING_CHECKS, Examination, Unavailable
 from chains.evm.verify.fields import HashedBlock, HashedTransaction
 from chains.evm.verify.hashing import compute_keccak
 from chains.evm.verify.header import compute_header_hash, find_committed_tail, list_missing_fields
@@ -29,11 +29,10 @@ from chains.evm.verify.transactions import (
     ETHEREUM_CODECS,
     encode_transaction,
     encode_withdrawal,
-    normalize_type,
 )
 from chains.evm.verify.trie import compute_ordered_root
 from chains.evm.verify.unknown import list_unknown_header_fields, list_unknown_receipt_fields
-from chains.model import VerificationLevel
+from chains.model import Hold, VerificationLevel
 
 _STATE_SYNC_PREFIX: Final = b"matic-bor-receipt-"
 """Polygon's bridge transactions: their hash is keccak(prefix, height, block hash)."""
@@ -44,28 +43,6 @@ _TAIL_BEFORE_WITHDRAWALS: Final = 1
 _OF_RECEIPTS: Final = frozenset({Check.RECEIPTS_ROOT, Check.LOGS_BLOOM, Check.GAS_USED})
 
 _MASKS: Final = BloomMasks()
-
-
-@dataclass(frozen=True, slots=True)
-class Unavailable:
-    """A check that could not be made, and why; both are stable, machine-readable words."""
-
-    check: Check
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """What one block's verification came to.
-
-    `types_proven` are the transaction types of a block whose transactions
-    root held.
-    """
-
-    level: VerificationLevel
-    proven: frozenset[Check]
-    unavailable: tuple[Unavailable, ...]
-    types_proven: frozenset[str] = frozenset()
 
 
 def verify_block(profile: Profile, block: RawBlock, receipts: Sequence[RawReceipt]) -> VerificationLevel:
@@ -82,24 +59,16 @@ def examine_block(profile: Profile, block: RawBlock, receipts: Sequence[RawRecei
     tried = [check for check in Check if profile.modes[check] is not Mode.ABSENT]
     if not tried:
         return Examination(VerificationLevel.CONSISTENT, frozenset(), ())
-    if profile.first_height and int(block.number, 16) < profile.first_height:
-        older = tuple(Unavailable(check, "older-rules") for check in tried)
+    if profile.first_height and parse_quantity(block.number) < profile.first_height:
+        older = tuple(Unavailable(check, "older-rules", Hold.HITS) for check in tried)
         return Examination(VerificationLevel.CONSISTENT, frozenset(), older)
-    try:
-        hashed = profile.decoder.decode(block.raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if Mode.ENFORCED in profile.modes.values():
-            raise Inconsistent(f"block {block.number} cannot be hashed: {error}") from None
-        unreadable = tuple(Unavailable(check, "block-unreadable") for check in tried)
-        return Examination(VerificationLevel.CONSISTENT, frozenset(), unreadable)
-    step = _Step(profile, block, hashed, list(hashed.transactions), list(receipts))
-    settled = profile.settled_field
-    deferred = settled is not None and getattr(hashed, settled) is not None
+    assert isinstance(block, HashedBlock), "the profile's decoder reads what its checks need"
+    step = _Step(profile, block, list(block.transactions), list(receipts))
     for check, action in _ACTIONS:
         if profile.modes[check] is Mode.ABSENT:
             continue
-        if deferred and check in _OF_RECEIPTS:
-            step.excuse(check, "settled-later")
+        if check in _OF_RECEIPTS and step.settles_later():
+            step.excuse(check, "settled-later", Hold.HITS)
         else:
             step.run(check, action)
     return step.conclude()
@@ -113,8 +82,7 @@ class _Step:
     """
 
     profile: Profile
-    block: RawBlock
-    hashed: HashedBlock
+    block: HashedBlock
     transactions: list[HashedTransaction]
     receipts: list[RawReceipt]
     proven: set[Check] = field(default_factory=set)
@@ -132,19 +100,29 @@ class _Step:
                 excuse = _find_receipts_excuse(self)
             self.settle(check, holds=False, excuse=excuse, detail=f"cannot be encoded ({error})")
 
-    def excuse(self, check: Check, reason: str) -> None:
-        self.unavailable[Unavailable(check, reason)] = None
+    def settles_later(self) -> bool:
+        """Whether the hash commits to the field that says that receipts come with a later block."""
+        name = self.profile.settled_field
+        if name is None or getattr(self.block, name) is None or Check.HEADER_HASH not in self.proven:
+            return False
+        position = [field for field, _ in self.profile.header.tail].index(name)
+        return self.tail_length is None or position < self.tail_length
+
+    def excuse(self, check: Check, reason: str, hold: Hold) -> None:
+        hold = hold if check in COVERING_CHECKS else Hold.NONE
+        self.unavailable[Unavailable(check, reason, hold)] = None
 
     def settle(self, check: Check, *, holds: bool, excuse: str | None, detail: str) -> None:
         """Record one comparison; `excuse` says why a mismatch would prove nothing."""
         if holds:
             self.proven.add(check)
         elif excuse is not None:
-            self.excuse(check, excuse)
+            self.excuse(check, excuse, Hold.CHAIN)
         elif self.profile.modes[check] is Mode.ENFORCED:
             raise Inconsistent(f"{check} of block {self.block.number}: {detail}")
         else:
-            self.excuse(check, f"mismatch-{self.profile.modes[check]}")
+            mode = self.profile.modes[check]
+            self.excuse(check, f"mismatch-{mode}", Hold.HITS if mode is Mode.BEST_EFFORT else Hold.CHAIN)
 
     def excuse_of_header(self) -> str | None:
         """Under a header with fields we do not know, other rules may be new as well."""
@@ -167,39 +145,45 @@ class _Step:
             level = VerificationLevel.CONSISTENT
         kinds: frozenset[str] = frozenset()
         if {Check.HEADER_HASH, Check.TRANSACTIONS_ROOT} <= self.proven:
-            kinds = frozenset(normalize_type(item.type) for item in self.transactions)
+            kinds = frozenset(spell_type(item.type) for item in self.transactions)
         return Examination(level, frozenset(self.proven), tuple(self.unavailable), kinds)
 
 
 def _check_header(step: _Step) -> None:
     layout, block = step.profile.header, step.block
-    missing = list_missing_fields(layout, step.hashed)
+    missing = list_missing_fields(layout, step.block)
     if missing:
-        step.excuse(Check.HEADER_HASH, "field-missing:" + ",".join(missing))
+        detail = f"its header lacks {', '.join(missing)}"
+        step.settle(Check.HEADER_HASH, holds=False, excuse=None, detail=detail)
         return
     block_hash = _parse_hash(block.hash)
-    holds = compute_header_hash(layout, step.hashed) == block_hash
+    holds = compute_header_hash(layout, step.block) == block_hash
     excuse = None
     if not holds:
-        step.tail_length = find_committed_tail(layout, step.hashed, block_hash)
+        step.tail_length = find_committed_tail(layout, step.block, block_hash)
         holds = step.tail_length is not None
     if not holds:
-        unknown = list_unknown_header_fields(block.raw, type(step.hashed))
+        unknown = list_unknown_header_fields(block.raw, type(step.block))
         excuse = "field-unknown:" + ",".join(unknown) if unknown else None
     step.settle(Check.HEADER_HASH, holds=holds, excuse=excuse, detail="its fields do not give its hash")
 
 
 def _check_transaction_hashes(step: _Step) -> None:
     profile = step.profile
-    if profile.hides_state_sync:
+    if profile.may_hide_state_sync(read_quantity(step.block.number)):
         _set_state_sync_aside(step)
+    height = read_quantity(step.block.number)
+    opaque = {kind for kind in profile.opaque_types if profile.is_opaque(kind, height)}
     envelopes: list[bytes] = []
     unknown: set[str] = set()
     unproven: set[str] = set()
     for position, transaction in enumerate(step.transactions):
-        kind = normalize_type(transaction.type)
+        kind = spell_type(transaction.type)
         codec = profile.transaction_codecs.get(kind)
         if codec is None:
+            if kind in profile.opaque_types - opaque:
+                detail = f"transaction {position} has a type that came later"
+                step.settle(Check.TRANSACTION_HASHES, holds=False, excuse=None, detail=detail)
             unknown.add(kind)
             continue
         try:
@@ -221,9 +205,10 @@ def _check_transaction_hashes(step: _Step) -> None:
                 detail=f"transaction {position} does not give its hash",
             )
     if unknown:
-        step.excuse(Check.TRANSACTION_HASHES, "type-unknown:" + ",".join(sorted(unknown)))
+        hold = Hold.CHAIN if unknown - opaque else Hold.HITS
+        step.excuse(Check.TRANSACTION_HASHES, "type-unknown:" + ",".join(sorted(unknown)), hold)
     if unproven:
-        step.excuse(Check.TRANSACTION_HASHES, "type-unproven:" + ",".join(sorted(unproven)))
+        step.excuse(Check.TRANSACTION_HASHES, "type-unproven:" + ",".join(sorted(unproven)), Hold.CHAIN)
     if len(envelopes) == len(step.transactions):
         step.proven.add(Check.TRANSACTION_HASHES)
         step.envelopes = envelopes
@@ -231,26 +216,28 @@ def _check_transaction_hashes(step: _Step) -> None:
 
 def _set_state_sync_aside(step: _Step) -> None:
     """Leave out Polygon's bridge transaction where no root covers it."""
-    height = int(step.block.number, 16).to_bytes(8, "big")
+    height = read_quantity(step.block.number).to_bytes(8, "big")
     block_hash = _parse_hash(step.block.hash)
     name = "0x" + compute_keccak(_STATE_SYNC_PREFIX + height + block_hash).hex()
     if step.transactions and step.transactions[-1].hash == name:
         step.transactions.pop()
     if step.receipts and step.receipts[-1].transaction_hash == name:
         step.receipts.pop()
-        step.excuse(Check.RECEIPTS_ROOT, "state-sync-receipt-uncovered")
+        step.excuse(Check.RECEIPTS_ROOT, "state-sync-receipt-uncovered", Hold.HITS)
 
 
 def _check_transactions_root(step: _Step) -> None:
     if step.envelopes is None:
-        reasons = (i.reason for i in step.unavailable if i.check is Check.TRANSACTION_HASHES)
-        step.excuse(Check.TRANSACTIONS_ROOT, next(reasons, "transaction-hashes-unproven"))
+        causes = (item for item in step.unavailable if item.check is Check.TRANSACTION_HASHES)
+        cause = next(causes, None)
+        reason = "transaction-hashes-unproven" if cause is None else cause.reason
+        step.excuse(Check.TRANSACTIONS_ROOT, reason, Hold.CHAIN if cause is None else cause.hold)
         return
-    kinds = {normalize_type(item.type) for item in step.transactions}
+    kinds = {spell_type(item.type) for item in step.transactions}
     unproven = ",".join(sorted(kinds & step.profile.trial_types))
     step.settle(
         Check.TRANSACTIONS_ROOT,
-        holds=compute_ordered_root(step.envelopes) == _parse_hash(step.block.transactions_root),
+        holds=compute_ordered_root(step.envelopes) == _parse_hash(_need(step.block.transactions_root)),
         excuse=f"type-unproven:{unproven}" if unproven else step.excuse_of_header(),
         detail=f"its {len(step.envelopes)} transactions do not give the root",
     )
@@ -260,9 +247,9 @@ def _check_withdrawals_root(step: _Step) -> None:
     shown = step.block.withdrawals_root
     if shown is None:
         return
-    withdrawals = step.hashed.withdrawals
+    withdrawals = step.block.withdrawals
     if withdrawals is None:
-        step.excuse(Check.WITHDRAWALS_ROOT, "field-missing:withdrawals")
+        step.settle(Check.WITHDRAWALS_ROOT, holds=False, excuse=None, detail="its withdrawals are left out")
         return
     root = compute_ordered_root([encode_withdrawal(item) for item in withdrawals])
     uncovered = step.tail_length is not None and step.tail_length <= _TAIL_BEFORE_WITHDRAWALS
@@ -279,12 +266,12 @@ def _check_receipts_root(step: _Step) -> None:
     extras = step.profile.receipt_extras
     encoded = []
     for receipt in step.receipts:
-        kind = normalize_type(receipt.type)
+        kind = spell_type(receipt.type)
         bloom = receipt.logs_bloom
         if bloom is None:
             bloom = "0x" + format_bloom(_MASKS.compute_bloom(_list_words([receipt])))
         encoded.append(encode_receipt(receipt, kind, bloom, extras.get(kind)))
-    holds = compute_ordered_root(encoded) == _parse_hash(step.block.receipts_root)
+    holds = compute_ordered_root(encoded) == _parse_hash(_need(step.block.receipts_root))
     step.settle(
         Check.RECEIPTS_ROOT,
         holds=holds,
@@ -295,7 +282,7 @@ def _check_receipts_root(step: _Step) -> None:
 
 def _find_receipts_excuse(step: _Step) -> str | None:
     codecs = step.profile.transaction_codecs
-    kinds = {normalize_type(receipt.type) for receipt in step.receipts}
+    kinds = {spell_type(receipt.type) for receipt in step.receipts}
     unknown = sorted(kind for kind in kinds if kind not in codecs)
     if unknown:
         return "type-unknown:" + ",".join(unknown)
@@ -314,18 +301,20 @@ def _check_bloom(step: _Step) -> None:
         bloom = _MASKS.compute_bloom(_list_words(step.receipts))
     step.settle(
         Check.LOGS_BLOOM,
-        holds=bloom == parse_bloom(step.block.logs_bloom),
+        holds=bloom == parse_bloom(_need(step.block.logs_bloom)),
         excuse=step.excuse_of_summary(),
         detail="its logs do not give the bloom",
     )
 
 
 def _check_gas(step: _Step) -> None:
-    used = [int(receipt.cumulative_gas_used, 16) for receipt in step.receipts]
+    used = [read_quantity(_need(receipt.cumulative_gas_used)) for receipt in step.receipts]
     rising = all(later >= earlier for earlier, later in pairwise(used))
     total = used[-1] if used else 0
     # Since Amsterdam (EIP-7778, EIP-8037) the header counts gas in another way than receipts.
-    adds_up = step.hashed.block_access_list_hash is not None or total == int(step.block.gas_used, 16)
+    adds_up = step.block.block_access_list_hash is not None or total == parse_quantity(
+        _need(step.block.gas_used)
+    )
     step.settle(
         Check.GAS_USED,
         holds=rising and adds_up,
@@ -337,9 +326,9 @@ def _check_gas(step: _Step) -> None:
 def _check_created_addresses(step: _Step) -> None:
     """A creation's recipient is in no hash: it follows from its sender and nonce."""
     for transaction, receipt in zip(step.transactions, step.receipts, strict=False):
-        if transaction.to is not None or normalize_type(transaction.type) not in ETHEREUM_CODECS:
+        if transaction.to is not None or spell_type(transaction.type) not in ETHEREUM_CODECS:
             continue
-        if receipt.status != "0x1" and receipt.contract_address is None:
+        if receipt.status != SUCCESS and receipt.contract_address is None:
             continue
         identity = encode_list(encode_address(transaction.sender) + encode_scalar(transaction.nonce))
         expected = "0x" + compute_keccak(to_bytes(identity))[12:].hex()
@@ -375,6 +364,12 @@ def _list_words(receipts: Sequence[RawReceipt]) -> set[str]:
             words.add(log.address)
             words.update(log.topics)
     return words
+
+
+def _need(text: str | None) -> str:
+    if text is None:
+        raise TypeError("a field is missing")
+    return text
 
 
 def _parse_hash(text: str) -> bytes:

@@ -16,14 +16,8 @@ from typing import Final
 
 import msgspec
 
-from chains.evm.verify.fields import (
-    ArbitrumBlock,
-    AvalancheBlock,
-    CeloBlock,
-    HashedBlock,
-    OpBlock,
-    ScrollBlock,
-)
+from chains.evm.rows import BLOCK_ROWS, BlockDecoder
+from chains.evm.verify.fields import HashedBlock
 from chains.evm.verify.header import AVALANCHE_HEADER, ETHEREUM_HEADER, HeaderLayout
 from chains.evm.verify.receipts import CELO_EXTRAS, NO_EXTRAS, OP_EXTRAS, ReceiptExtra
 from chains.evm.verify.transactions import (
@@ -77,33 +71,59 @@ FULL_CHECKS: Final = frozenset(
 """What must have held for a block to count as fully verified."""
 
 
-_DECODER: Final = msgspec.json.Decoder(HashedBlock)
+_HASHED: Final = msgspec.json.Decoder(HashedBlock)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """How blocks of one kind of chain are verified.
 
-    `decoder` reads the block's JSON into the family's structs.  `trial_types`
-    are transaction types whose encoding no recorded block has proven yet.
-    `hides_state_sync` says that a bridge transaction may be shown that neither
-    root covers (Polygon before block 80,084,800).  Blocks below `first_height`
-    followed other rules and are not recomputed.  Where `settled_field` is shown,
-    receipts are executed after their block and committed to by a later one
-    (Avalanche, ACP-194).
+    `trial_types` are transaction types whose encoding no recorded block has proven yet.
+    Blocks below `first_height` followed other rules and are not recomputed.
+    Where the hash covers `settled_field`, receipts are executed after their
+    block and committed to by a later one (Avalanche, ACP-194).
+
+    `opaque_types` are known and cannot be rebuilt from JSON; they exist from
+    `opaque_from` on.  Below that height a bridge transaction may be shown that
+    neither root covers, where `hides_state_sync`; with None the height is not
+    known and both may be shown (Polygon's Madhugiri).  `still_types` move no
+    value of their own by the protocol, whatever `to` and `value` are shown
+    (OffchainLabs/go-ethereum arb_types.go; 0xPolygon/bor state sync
+    transaction), and `mints` says that 0x7e commits to a `mint`.
     """
 
     name: str
     summary: str
     modes: Mapping[Check, Mode]
-    decoder: msgspec.json.Decoder[HashedBlock] = field(default_factory=lambda: _DECODER)
     header: HeaderLayout = ETHEREUM_HEADER
     transaction_codecs: Mapping[str, TransactionCodec] = field(default_factory=lambda: ETHEREUM_CODECS)
     receipt_extras: Mapping[str, ReceiptExtra] = field(default_factory=lambda: NO_EXTRAS)
     trial_types: frozenset[str] = frozenset()
+    opaque_types: frozenset[str] = frozenset()
+    opaque_from: int | None = None
     hides_state_sync: bool = False
+    still_types: frozenset[str] = frozenset()
+    mints: bool = False
     first_height: int = 0
     settled_field: str | None = None
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether anything is recomputed at all."""
+        return any(mode is not Mode.ABSENT for mode in self.modes.values())
+
+    @property
+    def decoder(self) -> BlockDecoder:
+        """Reads a block's JSON: with everything that is hashed, or only what is used."""
+        return _HASHED if self.is_tried else BLOCK_ROWS
+
+    def is_opaque(self, kind: str, height: int) -> bool:
+        """Whether this type is known there and cannot be rebuilt."""
+        return kind in self.opaque_types and height >= (self.opaque_from or 0)
+
+    def may_hide_state_sync(self, height: int) -> bool:
+        """Whether a bridge transaction may stand there outside of both roots."""
+        return self.hides_state_sync and (self.opaque_from is None or height < self.opaque_from)
 
     def enforce(self, checks: frozenset[Check], types: frozenset[str]) -> Profile:
         """This profile after `checks` and `types` have been seen to hold."""
@@ -158,9 +178,9 @@ OP_STACK: Final = Profile(
         withdrawals_root=Mode.ABSENT,
         created_addresses=Mode.ON_TRIAL,
     ),
-    decoder=msgspec.json.Decoder(OpBlock),
     transaction_codecs=OP_CODECS,
     receipt_extras=OP_EXTRAS,
+    mints=True,
 )
 
 OPTIMISM: Final = replace(
@@ -179,10 +199,10 @@ CELO: Final = Profile(
         transaction_hashes=Mode.ENFORCED,
         withdrawals_root=Mode.ABSENT,
     ),
-    decoder=msgspec.json.Decoder(CeloBlock),
     transaction_codecs=CELO_CODECS,
     receipt_extras=CELO_EXTRAS,
     trial_types=frozenset({"0x7a"}),
+    mints=True,
     first_height=31_056_500,
 )
 
@@ -198,9 +218,9 @@ ARBITRUM: Final = Profile(
         withdrawals_root=Mode.ABSENT,
         created_addresses=Mode.BEST_EFFORT,
     ),
-    decoder=msgspec.json.Decoder(ArbitrumBlock),
     transaction_codecs=ARBITRUM_CODECS,
     trial_types=frozenset({"0x64", "0x65", "0x66", "0x68", "0x69"}),
+    still_types=frozenset({"0x69", "0x6a"}),
 )
 
 ARBITRUM_ONE: Final = replace(
@@ -216,6 +236,16 @@ POLYGON: Final = Profile(
     "covers, after it they (0x7f) cannot be rebuilt from JSON and leave the transactions root open",
     modes=_modes(Mode.ENFORCED, gas_used=Mode.BEST_EFFORT, withdrawals_root=Mode.BEST_EFFORT),
     hides_state_sync=True,
+    opaque_types=frozenset({"0x7f"}),
+    opaque_from=80_084_800,
+    still_types=frozenset({"0x7f"}),
+)
+
+POLYGON_AMOY: Final = replace(
+    POLYGON,
+    name="polygon-amoy",
+    summary="polygon, with bridge transactions of either kind at any height",
+    opaque_from=None,
 )
 
 AVALANCHE: Final = Profile(
@@ -227,7 +257,6 @@ AVALANCHE: Final = Profile(
         header_hash=Mode.ENFORCED,
         withdrawals_root=Mode.ABSENT,
     ),
-    decoder=msgspec.json.Decoder(AvalancheBlock),
     header=AVALANCHE_HEADER,
     settled_field="settled_height",
 )
@@ -236,7 +265,6 @@ SCROLL: Final = Profile(
     name="scroll",
     summary="Ethereum's rules plus messages from the parent chain (0x7e)",
     modes=_modes(Mode.ON_TRIAL, withdrawals_root=Mode.ABSENT),
-    decoder=msgspec.json.Decoder(ScrollBlock),
     transaction_codecs=SCROLL_CODECS,
     trial_types=frozenset({"0x7e"}),
 )
@@ -269,7 +297,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
     {
         profile.name: profile
         for profile in (
-            FULL, AUTO, BSC, OP_STACK, OPTIMISM, CELO, ARBITRUM, ARBITRUM_ONE, POLYGON, AVALANCHE, SCROLL,
+            FULL, AUTO, BSC, OP_STACK, OPTIMISM, CELO, ARBITRUM, ARBITRUM_ONE, POLYGON, POLYGON_AMOY, AVALANCHE, SCROLL,
             CRONOS, HYPERLIQUID, ZKSYNC, AGREEMENT,
         )
     }

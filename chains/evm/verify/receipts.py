@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from chains.evm.rows import RawLog, RawReceipt
+from chains.evm.rows import FAILURE, SUCCESS, RawLog, RawReceipt
 from chains.evm.verify.bloom import BLOOM_TEXT_LENGTH
 from chains.evm.verify.rlp import (
     EMPTY,
@@ -100,9 +100,9 @@ def _encode_outcome(receipt: RawReceipt) -> str:
     if root is not None and len(root) == 66:
         return encode_hash(root)
     status = receipt.status
-    if status == "0x1":
+    if status == SUCCESS:
         return "01"
-    if status == "0x0":
+    if status == FAILURE:
         return EMPTY
     raise ValueError("a receipt with neither status nor state root")
 

@@ -13,6 +13,8 @@ from binascii import unhexlify
 from functools import lru_cache
 from typing import Final
 
+from chains.evm.quantities import read_quantity
+
 EMPTY: Final = "80"
 """The empty string: zero, and an absent address."""
 
@@ -77,19 +79,18 @@ def encode_address(text: str | None) -> str:
 
 
 def encode_scalar(text: str | None) -> str:
-    """A "0x…" quantity as the shortest big-endian bytes; leading zeros are dropped.
+    """A quantity in any spelling, as the shortest big-endian bytes.
 
     Raises TypeError for None, so that a missing field is told from a wrong one.
     """
     if text is None:
         raise TypeError("a quantity is missing")
-    if text[:2] != "0x" or len(text) < 3:
-        raise ValueError("not a quantity")
     digits = text[2:]
-    if digits[0] == "0":
-        digits = digits.lstrip("0")
-        if not digits:
+    if text[:2] != "0x" or digits[:1] in {"", "0"}:
+        value = read_quantity(text)
+        if value == 0:
             return EMPTY
+        digits = f"{value:x}"
     if len(digits) & 1:
         digits = "0" + digits
     if len(digits) == 2 and digits < "80":

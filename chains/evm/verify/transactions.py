@@ -11,18 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from chains.evm.verify.fields import (
-    AccessEntry,
-    ArbitrumTransaction,
-    Authorization,
-    CeloTransaction,
-    HashedTransaction,
-    OpTransaction,
-    ScrollTransaction,
-    Withdrawal,
-)
+from chains.evm.quantities import read_quantity
+from chains.evm.rows import LEGACY_TYPE, Authorization
+from chains.evm.verify.fields import AccessEntry, HashedTransaction, Withdrawal
 from chains.evm.verify.rlp import (
     EMPTY,
     EMPTY_LIST,
@@ -36,13 +29,16 @@ from chains.evm.verify.rlp import (
     to_bytes,
 )
 
-TransactionCodec = Callable[[Any], str]
-"""From a family's transaction struct to the hex of its envelope.
+TransactionCodec = Callable[[HashedTransaction], str]
+"""From a transaction to the hex of its envelope.
 
 Raises ValueError on text that is not hex and TypeError on a missing field.
 """
 
-LEGACY_TYPE: Final = "0x0"
+
+_BARE_V: Final = 27
+_PROTECTED_V: Final = 35
+"""`v` of a legacy signature: 27 or 28 before EIP-155, 35 + 2 * chain id + parity since."""
 
 
 def _need(text: str | None) -> str:
@@ -85,21 +81,19 @@ def _authorizations(entries: Sequence[Authorization] | None) -> str:
     return encode_list("".join(parts))
 
 
-def _legacy(transaction: HashedTransaction) -> str:
+def _legacy_fields(transaction: HashedTransaction) -> str:
     t = transaction
-    return encode_list(
+    return (
         f"{_small(t.nonce)}{_small(t.gas_price)}{_small(t.gas)}{encode_address(t.to)}"
-        f"{_scalar(t.value)}{encode_data(t.input)}{_small(t.v)}{_scalar(t.r)}{_scalar(t.s)}"
+        f"{_scalar(t.value)}{encode_data(_need(t.input))}"
     )
 
 
-def _access_list_type(transaction: HashedTransaction) -> str:
+def _access_list_fields(transaction: HashedTransaction) -> str:
     t = transaction
-    return _typed(
-        "01",
+    return (
         f"{_small(t.chain_id)}{_small(t.nonce)}{_small(t.gas_price)}{_small(t.gas)}"
-        f"{encode_address(t.to)}{_scalar(t.value)}{encode_data(t.input)}"
-        f"{_access_list(t.access_list)}{_signature(t)}",
+        f"{encode_address(t.to)}{_scalar(t.value)}{encode_data(_need(t.input))}{_access_list(t.access_list)}"
     )
 
 
@@ -108,74 +102,86 @@ def _fee_market_fields(transaction: HashedTransaction) -> str:
     return (
         f"{_small(t.chain_id)}{_small(t.nonce)}{_small(t.max_priority_fee_per_gas)}"
         f"{_small(t.max_fee_per_gas)}{_small(t.gas)}{encode_address(t.to)}"
-        f"{_scalar(t.value)}{encode_data(t.input)}{_access_list(t.access_list)}"
+        f"{_scalar(t.value)}{encode_data(_need(t.input))}{_access_list(t.access_list)}"
     )
 
 
-def _fee_market_type(transaction: HashedTransaction) -> str:
-    return _typed("02", f"{_fee_market_fields(transaction)}{_signature(transaction)}")
-
-
-def _blob_type(transaction: HashedTransaction) -> str:
+def _blob_fields(transaction: HashedTransaction) -> str:
     hashes = transaction.blob_versioned_hashes
     if hashes is None:
-        raise TypeError("a blob transaction without its versioned hashes")
-    blobs = encode_list("".join([encode_hash(item) for item in hashes]))
-    return _typed(
-        "03",
-        f"{_fee_market_fields(transaction)}{_small(transaction.max_fee_per_blob_gas)}"
-        f"{blobs}{_signature(transaction)}",
+        raise TypeError("a blob transaction without its hashes")
+    versioned = encode_list("".join([encode_hash(item) for item in hashes]))
+    return f"{_fee_market_fields(transaction)}{_scalar(transaction.max_fee_per_blob_gas)}{versioned}"
+
+
+def _set_code_fields(transaction: HashedTransaction) -> str:
+    return f"{_fee_market_fields(transaction)}{_authorizations(transaction.authorization_list)}"
+
+
+def _celo_token_fee_fields(transaction: HashedTransaction) -> str:
+    return f"{_fee_market_fields(transaction)}{encode_address(transaction.fee_currency)}"
+
+
+def _celo_denominated_fields(transaction: HashedTransaction) -> str:
+    t = transaction
+    return f"{_celo_token_fee_fields(t)}{_small(t.max_fee_in_fee_currency)}"
+
+
+SIGNED_FIELDS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
+    {
+        LEGACY_TYPE: _legacy_fields,
+        "0x1": _access_list_fields,
+        "0x2": _fee_market_fields,
+        "0x3": _blob_fields,
+        "0x4": _set_code_fields,
+        "0x7a": _celo_denominated_fields,
+        "0x7b": _celo_token_fee_fields,
+    }
+)
+"""What a sender signs, of every type that has a signature: all fields before it, joined."""
+
+
+def _legacy(transaction: HashedTransaction) -> str:
+    t = transaction
+    return encode_list(f"{_legacy_fields(t)}{_small(t.v)}{_scalar(t.r)}{_scalar(t.s)}")
+
+
+def _signed(kind: str) -> TransactionCodec:
+    """The codec of a typed transaction: its fields, then its signature."""
+    fields = SIGNED_FIELDS[kind]
+    return lambda transaction: _typed(
+        f"{int(kind, 16):02x}", f"{fields(transaction)}{_signature(transaction)}"
     )
 
 
-def _set_code_type(transaction: HashedTransaction) -> str:
-    return _typed(
-        "04",
-        f"{_fee_market_fields(transaction)}{_authorizations(transaction.authorization_list)}"
-        f"{_signature(transaction)}",
-    )
-
-
-def _op_deposit_type(transaction: OpTransaction) -> str:
+def _op_deposit_type(transaction: HashedTransaction) -> str:
     t = transaction
     mint = EMPTY if t.mint is None else _scalar(t.mint)
     system = "01" if t.is_system_tx else EMPTY
     return _typed(
         "7e",
         f"{encode_hash(_need(t.source_hash))}{encode_address(_need(t.sender))}{encode_address(t.to)}"
-        f"{mint}{_scalar(t.value)}{_small(t.gas)}{system}{encode_data(t.input)}",
+        f"{mint}{_scalar(t.value)}{_small(t.gas)}{system}{encode_data(_need(t.input))}",
     )
 
 
-def _celo_token_fee_type(transaction: CeloTransaction) -> str:
-    t = transaction
-    return _typed("7b", f"{_fee_market_fields(t)}{encode_address(t.fee_currency)}{_signature(t)}")
-
-
-def _celo_denominated_type(transaction: CeloTransaction) -> str:
-    t = transaction
-    return _typed(
-        "7a",
-        f"{_fee_market_fields(t)}{encode_address(t.fee_currency)}"
-        f"{_small(t.max_fee_in_fee_currency)}{_signature(t)}",
-    )
-
-
-def _scroll_message_type(transaction: ScrollTransaction) -> str:
+def _scroll_message_type(transaction: HashedTransaction) -> str:
     t = transaction
     sender = t.message_sender or t.sender
+    if sender.lower() != t.sender.lower():
+        raise ValueError("a message from two senders")
     return _typed(
         "7e",
         f"{_small(t.queue_index)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
-        f"{encode_data(t.input)}{encode_address(_need(sender))}",
+        f"{encode_data(_need(t.input))}{encode_address(sender)}",
     )
 
 
-def _arbitrum_fee_cap(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_fee_cap(transaction: HashedTransaction) -> str:
     return _small(transaction.max_fee_per_gas or transaction.gas_price)
 
 
-def _arbitrum_deposit_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_deposit_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed(
         "64",
@@ -184,38 +190,38 @@ def _arbitrum_deposit_type(transaction: ArbitrumTransaction) -> str:
     )
 
 
-def _arbitrum_unsigned_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_unsigned_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed(
         "65",
         f"{_small(t.chain_id)}{encode_address(_need(t.sender))}{_small(t.nonce)}"
         f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
-        f"{encode_data(t.input)}",
+        f"{encode_data(_need(t.input))}",
     )
 
 
-def _arbitrum_contract_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_contract_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed(
         "66",
         f"{_small(t.chain_id)}{encode_hash(_need(t.request_id))}{encode_address(_need(t.sender))}"
         f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
-        f"{encode_data(t.input)}",
+        f"{encode_data(_need(t.input))}",
     )
 
 
-def _arbitrum_retry_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_retry_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed(
         "68",
         f"{_small(t.chain_id)}{_small(t.nonce)}{encode_address(_need(t.sender))}"
         f"{_arbitrum_fee_cap(t)}{_small(t.gas)}{encode_address(t.to)}{_scalar(t.value)}"
-        f"{encode_data(t.input)}{encode_hash(_need(t.ticket_id))}{encode_address(_need(t.refund_to))}"
+        f"{encode_data(_need(t.input))}{encode_hash(_need(t.ticket_id))}{encode_address(_need(t.refund_to))}"
         f"{_scalar(t.max_refund)}{_scalar(t.submission_fee_refund)}",
     )
 
 
-def _arbitrum_submit_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_submit_type(transaction: HashedTransaction) -> str:
     t = transaction
     return _typed(
         "69",
@@ -227,18 +233,18 @@ def _arbitrum_submit_type(transaction: ArbitrumTransaction) -> str:
     )
 
 
-def _arbitrum_internal_type(transaction: ArbitrumTransaction) -> str:
+def _arbitrum_internal_type(transaction: HashedTransaction) -> str:
     t = transaction
-    return _typed("6a", f"{_small(t.chain_id)}{encode_data(t.input)}")
+    return _typed("6a", f"{_small(t.chain_id)}{encode_data(_need(t.input))}")
 
 
 ETHEREUM_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
     {
         LEGACY_TYPE: _legacy,
-        "0x1": _access_list_type,
-        "0x2": _fee_market_type,
-        "0x3": _blob_type,
-        "0x4": _set_code_type,
+        "0x1": _signed("0x1"),
+        "0x2": _signed("0x2"),
+        "0x3": _signed("0x3"),
+        "0x4": _signed("0x4"),
     }
 )
 
@@ -247,7 +253,7 @@ OP_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
 )
 
 CELO_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
-    {**OP_CODECS, "0x7a": _celo_denominated_type, "0x7b": _celo_token_fee_type}
+    {**OP_CODECS, "0x7a": _signed("0x7a"), "0x7b": _signed("0x7b")}
 )
 
 SCROLL_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
@@ -267,11 +273,24 @@ ARBITRUM_CODECS: Final[Mapping[str, TransactionCodec]] = MappingProxyType(
 )
 
 
-def normalize_type(text: str | None) -> str:
-    """A transaction type as "0x2"; None, "0x" and "0x0" are legacy."""
-    if text is None or text in {"0x", "0x00"}:
-        return LEGACY_TYPE
-    return "0x" + (text[2:].lstrip("0").lower() or "0")
+def encode_signing_payload(transaction: HashedTransaction) -> tuple[bytes, int]:
+    """What the sender signed, and the parity of the signature (EIP-155, EIP-2718).
+
+    Raises ValueError for a type without a signature, TypeError where one is missing.
+    """
+    kind = transaction.type or LEGACY_TYPE
+    fields = SIGNED_FIELDS.get(kind)
+    if fields is None:
+        raise ValueError("a type without a signature")
+    encoded = fields(transaction)
+    if kind != LEGACY_TYPE:
+        payload = to_bytes(_typed(f"{int(kind, 16):02x}", encoded))
+        return payload, read_quantity(_need(transaction.y_parity or transaction.v))
+    v = read_quantity(_need(transaction.v))
+    if v < _PROTECTED_V:
+        return to_bytes(encode_list(encoded)), v - _BARE_V
+    chain_number, parity = divmod(v - _PROTECTED_V, 2)
+    return to_bytes(encode_list(f"{encoded}{encode_scalar(hex(chain_number))}{EMPTY}{EMPTY}")), parity
 
 
 def encode_transaction(codec: TransactionCodec, transaction: HashedTransaction) -> bytes:

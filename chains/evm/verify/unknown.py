@@ -8,6 +8,7 @@ that they excuse nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
@@ -16,6 +17,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from chains.evm.rows import RawReceipt
+
+NAMES_MAX: Final = 4
+NAME_CHARACTERS_MAX: Final = 40
+"""A stranger's words: few, short, and letters only, since they are told to people."""
+
+_NO_NAME: Final = re.compile(r"[^0-9A-Za-z_]")
 
 _HEADER_INFORMATION: Final = frozenset(
     {
@@ -48,6 +55,7 @@ _RECEIPT_INFORMATION: Final = frozenset(
         "feeCurrency",
         "from",
         "gasPrice",
+        "gasUsed",
         "gasUsedForL1",
         "l1BaseFeeScalar",
         "l1BlobBaseFee",
@@ -90,6 +98,5 @@ def list_unknown_receipt_fields(raws: Sequence[Raw]) -> list[str]:
 
 
 def _list_unknown(members: Mapping[str, Raw], known: frozenset[str]) -> list[str]:
-    return sorted(
-        name[:64] for name, value in members.items() if name not in known and bytes(value) != b"null"
-    )
+    names = (name for name, value in members.items() if name not in known and bytes(value) != b"null")
+    return sorted(_NO_NAME.sub("?", name[:NAME_CHARACTERS_MAX]) for name in names)[:NAMES_MAX]

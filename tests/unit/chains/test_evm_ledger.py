@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from chains.evm.decode import NativeMove, compute_asset_index, decode_transfers
+from chains.evm.decode import compute_asset_index, decode_transfers
 from chains.evm.ledger import Completeness, compute_completeness, open_ledger
+from chains.evm.natives import NativeMove
 from chains.evm.rows import decode_block
 from chains.evm.traces import TracedBlock, decode_trace
+from chains.evm.verify import PROFILES
 from chains.model import Address, NativeChange, TransferKind
 from tests.devnet.local import local_traits, to_address
 from tests.unit.chains.rows import PAYER, SHOP, BlockRows
@@ -21,15 +23,17 @@ from tests.unit.chains.rows import PAYER, SHOP, BlockRows
 MINER = "0x" + "0f" * 20
 OTHER = "0x" + "66" * 20
 POST_MERGE = {"miner": MINER, "baseFeePerGas": "0x7", "difficulty": "0x0"}
-FEE = {"gasUsed": "0x64", "effectiveGasPrice": "0xa"}
+PRICE = {"maxFeePerGas": "0xa", "maxPriorityFeePerGas": "0x64"}
+LIES = {"gasUsed": "0x1", "effectiveGasPrice": "0x1", "blobGasUsed": "0x1", "blobGasPrice": "0x1"}
+"""What no hash covers is used for nothing: every receipt here lies about it."""
 INDEX = compute_asset_index(local_traits())
 
 
 def paying(value: int, **others: Any) -> BlockRows:
     """One transaction of 100 gas at 10 wei, over a base fee of 7."""
     rows = BlockRows()
-    rows.add(value=value, **others)
-    rows.receipts[-1] |= FEE
+    rows.add(value=value, **(PRICE | others))
+    rows.receipts[-1] |= LIES | {"cumulativeGasUsed": "0x64"}
     return rows
 
 
@@ -40,7 +44,9 @@ def changes(
     **header: Any,
 ) -> dict[str, NativeChange]:
     """The ledger's answer by 0x text."""
-    block = decode_block(msgspec.Raw(msgspec.json.encode(rows.header() | POST_MERGE | header)))
+    block = decode_block(
+        msgspec.Raw(msgspec.json.encode(rows.header() | POST_MERGE | header)), PROFILES["full"].decoder
+    )
     receipts = rows.rows()
     decoded = decode_transfers(INDEX, block, receipts, () if trace is None else trace.moves)
     ledger = open_ledger(completeness, block, receipts, decoded.native_moves, trace)
@@ -71,12 +77,19 @@ def test_inner_calls_count_on_both_sides() -> None:
     assert (found[SHOP], found[OTHER]) == (NativeChange(5 - 3 + 1), NativeChange(2))
 
 
-def test_a_blob_transaction_pays_for_its_blobs() -> None:
-    rows = paying(0, type="0x3")
-    rows.receipts[-1] |= {"blobGasUsed": "0x20000", "blobGasPrice": "0x2"}
-    assert changes(rows)[PAYER] == NativeChange(-1000 - 0x40000)
-    rows.receipts[-1] |= {"blobGasPrice": None}
-    assert changes(rows)[PAYER].doubt is not None
+def test_gas_is_counted_from_receipt_to_receipt_and_paid_by_what_was_signed() -> None:
+    rows = paying(0)
+    rows.add(type="0x0", gasPrice="0x9", nonce="0x1")
+    rows.add(type="0x2", maxFeePerGas="0x64", maxPriorityFeePerGas="0x1", nonce="0x2")
+    rows.receipts[1] |= LIES | {"cumulativeGasUsed": "0x6e"}
+    rows.receipts[2] |= LIES | {"cumulativeGasUsed": "0x6f"}
+    found = changes(rows)
+    assert found[PAYER] == NativeChange(-(100 * 10 + 10 * 9 + 1 * 8))
+    assert found[MINER] == NativeChange(100 * 3 + 10 * 2 + 1)
+
+
+def test_who_pays_for_blobs_is_in_doubt() -> None:
+    assert changes(paying(0, type="0x3"))[PAYER].doubt is not None
 
 
 def test_case_030_withdrawals_come_in_gwei() -> None:
@@ -84,9 +97,10 @@ def test_case_030_withdrawals_come_in_gwei() -> None:
     assert changes(BlockRows(), withdrawals=withdrawals) == {OTHER: NativeChange(3 * 10**9)}
 
 
-def test_a_receipt_without_its_price_leaves_a_doubt_about_payer_and_miner_only() -> None:
+@pytest.mark.parametrize("name", ["maxFeePerGas", "cumulativeGasUsed"])
+def test_a_fee_that_cannot_be_reckoned_leaves_a_doubt_about_payer_and_miner_only(name: str) -> None:
     rows = paying(5)
-    del rows.receipts[-1]["effectiveGasPrice"]
+    (rows.receipts if name in rows.receipts[-1] else rows.transactions)[-1].pop(name)
     found = changes(rows)
     assert {text for text, change in found.items() if change.doubt is not None} == {PAYER, MINER}
 

@@ -113,19 +113,56 @@ def test_case_025_a_frame_counts_only_if_every_frame_above_it_succeeded() -> Non
     assert moves(call(call(call(value=3, error="reverted"), value=2))) == [2]
 
 
-@pytest.mark.parametrize("kind", ["DELEGATECALL", "CALLCODE", "STATICCALL", "CREATE3", "AUTHCALL"])
+@pytest.mark.parametrize("kind", ["DELEGATECALL", "CALLCODE", "STATICCALL", "callcode", "StaticCall"])
 def test_case_026_frames_that_only_show_a_value_move_none(kind: str) -> None:
     assert moves(call(call(kind=kind))) == []
     assert moves(call(call(call(value=4), kind=kind))) == [4], "what they call may still move some"
 
 
-@pytest.mark.parametrize("kind", ["CALL", "CREATE", "CREATE2", "SELFDESTRUCT"])
+@pytest.mark.parametrize(
+    "kind", ["CALL", "CREATE", "CREATE2", "SELFDESTRUCT", "call", "Call", "create2", "suicide", "SUICIDE"]
+)
 def test_case_027_frames_that_move_value(kind: str) -> None:
     assert moves(call(call(kind=kind))) == [5]
 
 
 def test_case_027_who_destroys_itself_to_itself_moves_nothing() -> None:
     assert moves(call(call(kind="SELFDESTRUCT", to=PAYER))) == []
+
+
+def test_case_027_who_destroys_itself_to_itself_moves_nothing_in_any_case() -> None:
+    assert moves(call(call(kind="selfdestruct", to=PAYER.upper().replace("0X", "0x")))) == []
+
+
+@pytest.mark.parametrize("kind", ["CREATE3", "AUTHCALL", "INVALID", "EXTCALL", "", "reward", None])
+def test_value_in_a_frame_of_an_unknown_kind_is_never_silence(kind: str | None) -> None:
+    odd = call() | {"type": kind}
+    with pytest.raises(Inconsistent, match="unknown kind"):
+        moves(call(odd))
+    assert moves(call(odd | {"value": "0x00"}, call(value=3))) == [3]
+    assert moves(call(odd | {"error": "reverted"}, call(value=3))) == [3]
+    del odd["type"]
+    with pytest.raises(Inconsistent, match="unknown kind"):
+        moves(call(odd))
+
+
+def test_what_was_reverted_counts_nothing_at_all() -> None:
+    rows = block_of("0x2")
+    gone = call(call(kind="SELFDESTRUCT"), call(kind="AUTHCALL"), error="reverted")
+    entry = {"txHash": rows.transactions[0]["hash"], "result": call(gone, call(value=3, calls=None))}
+    traced = decode_trace(msgspec.Raw(msgspec.json.encode([entry])), rows.block(), rows.rows())
+    assert [move.amount_base_units for move in traced.moves] == [3]
+    assert traced.destroyed == frozenset()
+
+
+def test_a_frames_value_may_be_a_number_and_never_a_fraction() -> None:
+    rows = block_of("0x2")
+    entry = {"txHash": rows.transactions[0]["hash"], "result": call(call() | {"value": 3}) | {"value": 5}}
+    assert decode(rows, [entry]) == [3]
+    for value in (3.5, 2**53 + 1, -3, True, "3", "0x" + "f" * 65):
+        entry["result"] = call(call() | {"value": value})
+        with pytest.raises(Inconsistent):
+            decode(rows, [entry])
 
 
 def test_a_successful_move_to_nowhere_is_a_contradiction() -> None:

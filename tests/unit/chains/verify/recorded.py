@@ -19,7 +19,9 @@ import msgspec
 import pytest
 from sha3 import keccak_256
 
-from chains.evm.rows import RawBlock, RawReceipt, decode_block, decode_receipts
+from chains.evm.rows import RawReceipt, decode_block, decode_receipts
+from chains.evm.verify import PROFILES
+from chains.evm.verify.fields import HashedBlock
 
 RECORDED = Path(os.environ.get("CHAINBELL_RECORDED", Path(__file__).parents[5] / "shared" / "recorded"))
 
@@ -93,16 +95,18 @@ def read_answer(path: str) -> Any:
     return json.loads(answers[-1])["result"]
 
 
-def build_block(rows: Rows) -> RawBlock:
+def build_block(rows: Rows) -> HashedBlock:
     """A block as the provider would hold it."""
-    return decode_block(msgspec.Raw(json.dumps(rows).encode()))
+    block = decode_block(msgspec.Raw(json.dumps(rows).encode()), PROFILES["full"].decoder)
+    assert isinstance(block, HashedBlock)
+    return block
 
 
 def build_receipts(rows: list[Rows]) -> list[RawReceipt]:
     return decode_receipts(msgspec.Raw(json.dumps(rows).encode()))
 
 
-def build(block: Rows, receipts: list[Rows]) -> tuple[RawBlock, list[RawReceipt]]:
+def build(block: Rows, receipts: list[Rows]) -> tuple[HashedBlock, list[RawReceipt]]:
     """Both, with the JSON of both, as `chains.evm.blocks` hands them to a verifier."""
     built = build_block(block)
     raw = msgspec.Raw(json.dumps(receipts).encode())

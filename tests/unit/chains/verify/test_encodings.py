@@ -105,8 +105,8 @@ def test_words_of_a_wrong_length_are_refused() -> None:
     assert encode_address(None) == "80"
 
 
-@pytest.mark.parametrize("text", ["", "0x", "1", "12", " 0x1"])
-def test_a_quantity_needs_its_prefix_and_a_digit(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "x", "1", "12", " 0x1"])
+def test_a_quantity_needs_its_prefix(text: str) -> None:
     with pytest.raises(ValueError):
         encode_scalar(text)
 

@@ -19,6 +19,9 @@ Rows = dict[str, Any]
 
 HEX = "0123456789abcdef"
 READ_OF_TRANSACTION = ("hash", "nonce", "to", "value")
+NO_VALUE = "0x0"
+"""What a transaction moves whose row leaves its value out: its hash says so, too."""
+
 READ_OF_RECEIPT = ("status", "root", "cumulativeGasUsed", "transactionHash")
 READ_OF_LOG = ("address", "topics", "data", "logIndex", "transactionHash")
 READ_OF_BLOCK = ("hash", "number", "parentHash", "timestamp")
@@ -58,7 +61,10 @@ def project(block: Rows, receipts: list[Rows]) -> list[Any]:
     """What decoding reads of an answer."""
     return [
         [normalize(block.get(name)) for name in READ_OF_BLOCK],
-        [[normalize(item.get(name)) for name in READ_OF_TRANSACTION] for item in block["transactions"]],
+        [
+            [normalize(item.get(name, NO_VALUE if name == "value" else None)) for name in READ_OF_TRANSACTION]
+            for item in block["transactions"]
+        ],
         [
             [
                 [normalize(item.get(name)) for name in READ_OF_RECEIPT],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chains.errors import Inconsistent
+from chains.evm.rows import Verdict
 from chains.evm.verify import PROFILES, BlockVerifier, Check, Mode
-from chains.model import VerificationLevel
+from chains.model import Hold, VerificationLevel
 from tests.unit.chains.verify.recorded import IS_RECORDED, REASON, build, read_answer, read_json
 from tests.unit.chains.verify.test_corruptions import (
     CANCUN,
@@ -54,7 +55,8 @@ def test_the_address_of_a_created_contract_can_not_be_changed_in_an_rpc_answer()
 def test_best_effort_is_never_learned() -> None:
     verifier = BlockVerifier(PROFILES["hyperliquid"])
     block, receipts = read_json("hyperliquid/50000.block.json"), read_json("hyperliquid/50000.receipts.json")
-    assert verifier(*build(block, receipts)) is VerificationLevel.FULL
+    assert verifier(*build(block, receipts)) == Verdict(VerificationLevel.FULL)
     assert verifier.profile.modes[Check.RECEIPTS_ROOT] is Mode.BEST_EFFORT
     leave_out_the_last_transaction(block, receipts)
-    assert verifier(*build(block, receipts)) is VerificationLevel.PARTIAL
+    verdict = verifier(*build(block, receipts))
+    assert (verdict.level, verdict.hold) == (VerificationLevel.PARTIAL, Hold.HITS)

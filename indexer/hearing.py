@@ -1,0 +1,37 @@
+"""A witness heard under the chain's lock: are its deposits the ones we recorded?
+
+It reads and compares, and writes nothing: what follows is `witness.decide_held`
+in the same move.  Asking for the witness's blocks is `voices`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from chains.model import AssetId, Block
+from indexer.matching import MatchRules, find_hits, group_by_address, match_hits, parties
+from indexer.storage import MoveTransaction
+from indexer.watchset import WatchSet
+from indexer.witness import find_differing_heights
+
+
+async def hear_witness(
+    move: MoveTransaction,
+    witness: Sequence[Block],
+    watched: WatchSet,
+    rules: Callable[[Mapping[AssetId, int]], MatchRules],
+) -> list[int]:
+    """The heights at which the witness contradicts what we recorded; its own, where it tells of other blocks."""
+    if not witness:
+        return []
+    heights = [block.header.height for block in witness]
+    ours = await move.load_hashes(heights)
+    other = [block.header.height for block in witness if ours.get(block.header.height) != block.header.hash]
+    if other:
+        return other
+    hits = find_hits(witness, watched)
+    recorded = await move.load_standing(heights[0], heights[-1])
+    known = {deposit.id: deposit.address_id for deposit in recorded}
+    registrations = group_by_address(await move.load_registrations(parties(hits)))
+    sightings = match_hits(hits, registrations, known, rules(await move.load_listed_assets()))
+    return find_differing_heights(recorded, sightings)

@@ -1,0 +1,239 @@
+"""Bugs in reading and checking what a node says: values nobody understood, rows no hash covers.
+
+Data only, as `planted.py`.  The simulation knows no rows, so these ask the
+tests of the EVM family.
+"""
+
+from __future__ import annotations
+
+from tests.mutants.edits import Edit, Planted
+
+CONSISTENCY, DECODE, QUANTITIES, ROWS = (
+    "chains/evm/consistency.py", "chains/evm/decode.py", "chains/evm/quantities.py", "chains/evm/rows.py",
+)  # fmt: skip
+SIGNERS, TRACES = "chains/evm/signers.py", "chains/evm/traces.py"
+BLOCK, LEDGER, PROFILES, WITNESS = (
+    "chains/evm/verify/block.py", "chains/evm/ledger.py", "chains/evm/verify/profiles.py", "indexer/witness.py",
+)  # fmt: skip
+NATIVES = "chains/evm/natives.py"
+COMMIT, VOICES = "indexer/commit.py", "indexer/voices.py"
+
+ROW_TESTS = ("tests/unit/chains",)
+LIES = ("tests/unit/chains/verify/test_lies.py", "tests/unit/chains/verify/test_cases.py")
+SIGNER_TESTS = ("tests/unit/chains/test_evm_signers.py",)
+HOLDS = ("tests/unit/indexer/test_witness.py", "tests/live/test_held.py")
+
+PLANTED_ROWS = (
+    Planted(
+        "a listed token's transfer in another shape is skipped in silence",
+        12,
+        (Edit(DECODE, '            unread[f"{emitter}: {shape}"] = None\n', "            pass\n"),),
+        asks=ROW_TESTS,
+    ),
+    Planted(
+        "an emitter that is no address is nobody's",
+        12,
+        (Edit(DECODE, "            if len(emitter) != ADDRESS_TEXT_LENGTH:\n", "            if False:\n"),),
+        asks=ROW_TESTS,
+    ),
+    Planted(
+        "a transaction may stand in a block twice",
+        3,
+        (
+            Edit(
+                CONSISTENCY,
+                "    if len({transaction.hash.lower() for transaction in block.transactions})"
+                " < len(block.transactions):\n",
+                "    if False:\n",
+            ),
+        ),
+        asks=ROW_TESTS,
+    ),
+    Planted(
+        "the kind of a frame is compared as it is written",
+        12,
+        (Edit(TRACES, '    return (frame.type or "").strip().upper()\n', '    return frame.type or ""\n'),),
+        asks=ROW_TESTS,
+    ),
+    Planted(
+        "value in a frame of an unknown kind is skipped in silence",
+        12,
+        (Edit(TRACES, "        elif kind not in VALUE_SHOWING_TYPES:\n", "        elif False:\n"),),
+        asks=ROW_TESTS,
+    ),
+    Planted(
+        "a frame under a reverted one counts",
+        2,
+        (Edit(TRACES, "        if not has_failed(frame):\n", "        if True:\n"),),
+        asks=ROW_TESTS,
+    ),
+    Planted(
+        "a number that may have lost digits is believed",
+        12,
+        (Edit(QUANTITIES, "        case int() if 0 <= value <= NUMBER_MAX:\n", "        case int():\n"),),
+        asks=ROW_TESTS,
+    ),
+    Planted(
+        "a type is compared as it is written",
+        12,
+        (
+            Edit(
+                ROWS,
+                "            transaction.type = spell_type(transaction.type)\n",
+                "            pass\n",
+            ),
+        ),
+        asks=ROW_TESTS,
+    ),
+    Planted(
+        "an authorisation for another chain uses up a nonce",
+        3,
+        (Edit(SIGNERS, "    if chain not in {0, chain_number} or", "    if"),),
+        asks=ROW_TESTS,
+    ),
+    Planted(
+        "an authorisation takes a nonce from its owner's own transaction",
+        3,
+        (
+            Edit(
+                DECODE,
+                "            spends[key] = TxHash(parse_word(transaction.hash))\n",
+                "            spends.setdefault(key, TxHash(parse_word(transaction.hash)))\n",
+            ),
+        ),
+        asks=ROW_TESTS,
+    ),
+    Planted(
+        "a header that lacks a field excuses everything",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "        step.settle(Check.HEADER_HASH, holds=False, excuse=None, detail=detail)\n",
+                '        step.excuse(Check.HEADER_HASH, "field-missing", Hold.NONE)\n',
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "a field nobody knows excuses a forged amount",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "            self.excuse(check, excuse, Hold.CHAIN)\n",
+                "            self.excuse(check, excuse, Hold.NONE)\n",
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "a rule on trial lets the first liar through",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "Hold.HITS if mode is Mode.BEST_EFFORT else Hold.CHAIN)\n",
+                "Hold.NONE)\n",
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "a type nobody knows holds nothing",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "        hold = Hold.CHAIN if unknown - opaque else Hold.HITS\n",
+                "        hold = Hold.NONE\n",
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "a settled height need not be hashed",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "        return self.tail_length is None or position < self.tail_length\n",
+                "        return True\n",
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "a system transaction moves what its row shows",
+        2,
+        (
+            Edit(
+                PROFILES,
+                '    still_types=frozenset({"0x69", "0x6a"}),\n',
+                "",
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "every 0x7e mints",
+        2,
+        (Edit(NATIVES, "        if rules.mints and kind", "        if kind"),),
+        asks=SIGNER_TESTS,
+    ),
+    Planted(
+        "the sender is believed",
+        2,
+        (
+            Edit(
+                DECODE,
+                "        if signer is not None and signer != parse_address_row(transaction.sender):\n",
+                "        if False:\n",
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "a created address is believed",
+        2,
+        (
+            Edit(
+                NATIVES,
+                "    if not isinstance(transaction, HashedTransaction):\n        if receipt.contract_address is None:\n",
+                "    if receipt.contract_address is not None or not isinstance(transaction, HashedTransaction):\n"
+                "        if receipt.contract_address is None:\n",
+            ),
+        ),
+        asks=SIGNER_TESTS,
+    ),
+    Planted(
+        "who served a block is its own witness",
+        2,
+        (Edit(VOICES, "            if other.operator == operators[0]:\n", "            if False:\n"),),
+        asks=HOLDS,
+    ),
+    Planted(
+        "a witness need not show the same deposits",
+        2,
+        (
+            Edit(
+                WITNESS,
+                "    return witness[-1].header.height if not differing else min(differing) - 1\n",
+                "    return witness[-1].header.height\n",
+            ),
+        ),
+        asks=HOLDS,
+    ),
+    Planted(
+        "held blocks count as agreed",
+        2,
+        (
+            Edit(
+                COMMIT,
+                "        agreed = max(min(agreed, held - 1), agreed_before)\n",
+                "        agreed = max(agreed, agreed_before)\n",
+            ),
+        ),
+        asks=HOLDS,
+    ),
+)
