@@ -119,7 +119,7 @@ async def get_addresses(call: Call) -> Answer:
     query = call.query
     face = None if query.chain is None else find_chain(call.services.faces, query.chain, "/query/chain")
     address = None if query.address is None else read_address(call.services.faces, face, query.address)
-    after = decode_after(query.after)
+    after = decode_after("addresses", query.after)
     rows = await views.list_addresses(
         call.pool,
         call.merchant_id,
@@ -132,7 +132,13 @@ async def get_addresses(call: Call) -> Answer:
     await _know_chains(call.services.faces, rows)
     shown = {row.id: await _view(call.services.faces, row) for row in rows}
     return json_answer(
-        page(rows, query.limit, place=lambda row: (row.created_at, row.id), view=lambda row: shown[row.id])
+        page(
+            "addresses",
+            rows,
+            query.limit,
+            place=lambda row: (row.created_at, row.id),
+            view=lambda row: shown[row.id],
+        )
     )
 
 

@@ -124,6 +124,19 @@ async def test_lists_page_through_everything_once(world: World, key: str) -> Non
     assert sorted(seen) == [item["address"] for item in items]
 
 
+async def test_a_cursor_of_another_list_is_refused(world: World, key: str) -> None:
+    for address in (WATCHED, ANOTHER):
+        await world.watch(key, address=address)
+        await world.call("POST", "/v1/endpoints", {"url": "https://shop.example/"}, key=key)
+    cursors = {}
+    for path in ("/v1/addresses", "/v1/endpoints"):
+        cursors[path] = (await world.call("GET", f"{path}?limit=1", key=key)).json["next"]
+    for path in (*cursors, "/v1/deposits", "/v1/events/checkpoints"):
+        for of, cursor in cursors.items():
+            reply = await world.call("GET", f"{path}?after={cursor}", key=key)
+            assert reply.status == (200 if of == path else 422), (of, path)
+
+
 async def test_filters_find_what_they_name(world: World, key: str) -> None:
     await world.watch(key, reference="a")
     await world.watch(key, ANOTHER, reference="b")

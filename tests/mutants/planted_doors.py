@@ -38,7 +38,7 @@ PLANTED_DOORS = (
             Edit(
                 "gateway/http/addresses.py",
                 "        case float() if abs(value) >= EXACT_MAX:\n",
-                "        case None:\n",
+                "        case float() if False:\n",
             ),
         ),
         asks=("tests/api/test_addresses.py", "-k", "422_with or numbers_of"),
@@ -52,9 +52,33 @@ PLANTED_DOORS = (
                 "            if loop.time() >= comment_at_s:\n",
                 "            if loop.time() >= comment_at_s and not events:\n",
             ),
-            Edit("gateway/http/events.py", "    with held:\n", "    events: object = ()\n    with held:\n"),
+            Edit("gateway/http/events.py", "    with held:\n", "    events: object = (0,)\n    with held:\n"),
         ),
         asks=("tests/api/test_events.py", "-k", "revoked_key"),
+    ),
+    Planted(
+        "one round asks for the rows of every lane",
+        8,
+        (
+            Edit(
+                "relay/dispatch.py",
+                "                if asked == LANES_ASKED_MAX:\n",
+                "                if False:\n",
+            ),
+        ),
+        asks=("tests/properties/relay/test_fairness.py",),
+    ),
+    Planted(
+        "a cursor of one list is good for every list",
+        4,
+        (
+            Edit(
+                "gateway/http/cursors.py",
+                '    return zlib.crc32(b"chainbell-cursor-1" + of.encode() + content)',
+                '    return zlib.crc32(b"chainbell-cursor-1" + content)',
+            ),
+        ),
+        asks=("tests/unit/gateway/test_http_decisions.py", "-k", "cursor"),
     ),
     Planted(
         "a command does not wait for a migration that is under way",
