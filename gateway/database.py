@@ -15,10 +15,12 @@ from gateway.store import database_weather
 from migrations.connect import connect, open_pool
 from migrations.embedded import embedded_database
 from migrations.handles import Pool
-from migrations.runner import Migration, load_applied, migrate, pending
+from migrations.runner import Migration, load_applied, migrate, pending, wait_for_migration
 
 COMMAND_POOL_SIZE = 4
 COMMAND_PATIENCE_S = 10.0
+MIGRATION_PATIENCE_S = 60.0
+"""How long a command waits for another process that is migrating: the first start of a slow machine takes some seconds."""
 
 
 @asynccontextmanager
@@ -54,7 +56,9 @@ async def load_pending(dsn: str, *, application_name: str) -> tuple[Migration, .
 
 @asynccontextmanager
 async def open_for_command(settings: Settings, name: str) -> AsyncIterator[Pool]:
-    """A small pool for one command. A database that was never migrated is, so that any command may come first."""
+    """A small pool for one command. A database that was never migrated is, so that any command may come first; one that is
+    being migrated is waited for.
+    """
     async with open_dsn(settings) as dsn:
         await _migrate_if_new(dsn, name)
         pool = await open_pool(
@@ -70,6 +74,7 @@ async def _migrate_if_new(dsn: str, name: str) -> None:
     async with database_weather():
         conn = await connect(dsn, application_name=name, patience_s=COMMAND_PATIENCE_S)
         try:
+            await wait_for_migration(conn, patience_s=MIGRATION_PATIENCE_S)
             if not await load_applied(conn):
                 await migrate(conn)
         finally:

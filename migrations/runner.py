@@ -20,6 +20,7 @@ from migrations.errors import (
     ChecksumChanged,
     MigrationFailed,
     MigrationsMalformed,
+    SchemaBehind,
     SchemaMismatch,
     SchemaNewer,
 )
@@ -134,6 +135,20 @@ async def load_applied(conn: Connection) -> tuple[AppliedMigration, ...]:
 async def pending(conn: Connection, known: Sequence[Migration] | None = None) -> tuple[Migration, ...]:
     """What `migrate` would apply to this database; changes nothing. Raises as `decide_pending` does."""
     return decide_pending(load_migrations() if known is None else known, await load_applied(conn))
+
+
+async def wait_for_migration(conn: Connection, *, patience_s: float) -> None:
+    """Return when no other process is migrating any more; SchemaBehind after so long.
+
+    `conn` must be a connection of its own, outside any transaction; its timeouts are changed.
+    """
+    await conn.execute(QUERIES.wait_without_limit)
+    try:
+        await conn.fetchval(QUERIES.wait_for_migration, MIGRATION_LOCK_KEY, timeout=patience_s)
+    except TimeoutError:
+        raise SchemaBehind(
+            f"another process is still migrating the database after {patience_s:g} s: try again when it is done"
+        ) from None
 
 
 async def migrate(conn: Connection, known: Sequence[Migration] | None = None) -> tuple[Migration, ...]:

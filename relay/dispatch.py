@@ -31,6 +31,8 @@ ROUND = 64
 """Attempts one round may start before answers are read: the fewer are under way at once, the less each of them costs."""
 READ_EVENTS_MAX = 4_000
 SETTLE_LANES_MAX = 500
+LANES_ASKED_MAX = 32
+"""Lanes one round asks for rows, each with a query of its own: what is new elsewhere does not wait for all the others."""
 REPLAY_BATCH = 100
 REPLAY_ROWS_MAX = 200
 
@@ -147,18 +149,25 @@ class Dispatcher:
     async def _feed(self, touched: list[UUID], now: datetime) -> list[Attempt]:
         reads: list[ReadBehind] = []
         probing: list[tuple[Seat, DueRow | None]] = []
-        wanted = 0
+        wanted = asked = 0
         for endpoint_id in touched:
             seat = self._roster.seats.get(endpoint_id)
             if seat is None:
                 continue
             lane = seat.lane
-            if seat.replaying and lane.open:
+            replays = seat.replaying and lane.open
+            probes = lane.wants_probe(now) and not self.stopping and self._hosts.free(seat.target.host)
+            if replays or probes or lane.wants_rows(now):
+                if asked == LANES_ASKED_MAX:
+                    self._touched[endpoint_id] = None
+                    continue
+                asked += 1
+            if replays:
                 await self._advance_replay(seat, now)
             if limit := lane.wants_rows(now):
                 due = await self._store.load_due_rows(endpoint_id, now, limit)
                 lane.offer_rows(due.rows, due.look_again_at(now))
-            if lane.wants_probe(now) and not self.stopping and self._hosts.free(seat.target.host):
+            if probes:
                 probing.append((seat, await self._store.load_oldest_row(endpoint_id)))
             limit = lane.wants_events(self._heads.get(seat.merchant_id, 0))
             if limit and wanted < READ_EVENTS_MAX:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -43,6 +45,8 @@ from indexer.views import PageAfter
 from migrations.ids import encode_id
 
 EVERY_CHAIN = "*"
+EXACT_MAX = 2.0**53
+"""Beyond it floats are whole numbers, which JSON writes with an exponent and PostgreSQL without."""
 NOT_READY_RETRY_AFTER_S = 5
 SHARE_ADDRESSES = frozenset({Family.EVM})
 """Families in which one address is good on every chain."""
@@ -115,7 +119,7 @@ async def get_addresses(call: Call) -> Answer:
     query = call.query
     face = None if query.chain is None else find_chain(call.services.faces, query.chain, "/query/chain")
     address = None if query.address is None else read_address(call.services.faces, face, query.address)
-    after = decode_after(query.after)
+    after = decode_after("addresses", query.after)
     rows = await views.list_addresses(
         call.pool,
         call.merchant_id,
@@ -128,7 +132,13 @@ async def get_addresses(call: Call) -> Answer:
     await _know_chains(call.services.faces, rows)
     shown = {row.id: await _view(call.services.faces, row) for row in rows}
     return json_answer(
-        page(rows, query.limit, place=lambda row: (row.created_at, row.id), view=lambda row: shown[row.id])
+        page(
+            "addresses",
+            rows,
+            query.limit,
+            place=lambda row: (row.created_at, row.id),
+            view=lambda row: shown[row.id],
+        )
     )
 
 
@@ -187,6 +197,7 @@ def _read_item(
     faces: Faces, item: NewAddress, pointer: str, flaws: list[Flaw], *, is_bulk: bool
 ) -> list[_Wanted]:
     chosen = _choose_chains(faces, item.chain, pointer, flaws, is_bulk=is_bulk)
+    item = msgspec.structs.replace(item, metadata=as_stored(item.metadata))
     if item.metadata is not None and len(msgspec.json.encode(item.metadata)) > METADATA_BYTES_MAX:
         flaws.append(Flaw(f"{pointer}/metadata", f"metadata has at most {METADATA_BYTES_MAX} bytes as JSON"))
     wanted: list[_Wanted] = []
@@ -198,6 +209,19 @@ def _read_item(
             break
         wanted.append(_Wanted(pointer, face, address, item))
     return wanted
+
+
+def as_stored(value: Any) -> Any:
+    """JSON as the database gives it back: a number that needs an exponent there has all its digits here."""
+    match value:
+        case dict():
+            return {name: as_stored(one) for name, one in value.items()}
+        case list():
+            return [as_stored(one) for one in value]
+        case float() if abs(value) >= EXACT_MAX:
+            return int(Decimal(repr(value)))
+        case _:
+            return value
 
 
 def _choose_chains(faces: Faces, text: str, pointer: str, flaws: list[Flaw], *, is_bulk: bool) -> list[Face]:

@@ -135,7 +135,7 @@ class Api:
             share = self._shares.health if is_health else self._shares.strangers
             with share.hold(share_of(place)):
                 return await self._serve_known(request, operation, NOBODY, place, {})
-        caller = await self._logins.identify(place, request.headers.get("Authorization"))
+        caller = await self._logins.identify(place, read_once(request, "Authorization"))
         headers = await spend_call(self._services.limits, caller.key_id)
         check_access(caller, operation.access)
         share = self._shares.administrators if caller.is_admin else self._shares.merchants
@@ -190,7 +190,7 @@ class Api:
             )
             return await operation.run(call)
 
-        key = request.headers.get("Idempotency-Key")
+        key = read_once(request, "Idempotency-Key")
         if request.method != "POST" or key is None:
             return await run(self._services.pool)
         keyed = KeyedCall(
@@ -208,6 +208,14 @@ class Api:
             request_id=request[REQUEST_ID],
             now=self._services.clock(),
         )
+
+
+def read_once(request: web.Request, name: str) -> str | None:
+    """A header that is given once; Problem 400 where there are two, of which a proxy may have read the other one."""
+    values = request.headers.getall(name, [])
+    if len(values) > 1:
+        raise Problem(400, f"the header {name} is given twice")
+    return values[0] if values else None
 
 
 def _decode(request: web.Request, operation: Operation, body: bytes) -> Any:

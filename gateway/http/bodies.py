@@ -19,6 +19,10 @@ BODY_GRACE_S = 10.0
 """How long a body may take beyond its pace: a round trip and a stall of a bad line."""
 BODY_PACE_BYTES_PER_S = 32 * 1024
 """The least that comes in a second after that. The largest body takes 42 s at most, an empty one that never ends 10 s."""
+CHUNK_BYTES_MIN = 32
+"""On average, after the first CHUNKS_MIN: each costs far more than its bytes. Whoever sends crumbs is cut off, not answered:
+an answer would wait for the rest of them."""
+CHUNKS_MIN = 1_024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -37,12 +41,16 @@ async def read_body(request: web.Request) -> bytes:
         raise _too_large()
     await _ask_for_it(request)
     started_s = asyncio.get_running_loop().time()
-    body = bytearray()
+    body, chunks = bytearray(), 0
     try:
         while not request.content.at_eof():
             late_s = started_s + BODY_GRACE_S + len(body) / BODY_PACE_BYTES_PER_S
             async with asyncio.timeout_at(late_s):
-                body += await request.content.readany()
+                piece, ends_chunk = await request.content.readchunk()
+            body += piece
+            chunks += ends_chunk
+            if chunks > CHUNKS_MIN + len(body) // CHUNK_BYTES_MIN:
+                raise ClientGone
             if len(body) > BODY_BYTES_MAX:
                 raise _too_large()
     except TimeoutError:

@@ -43,11 +43,17 @@ async def post_checkpoint(call: Call) -> Answer:
 
 async def get_checkpoints(call: Call) -> Answer:
     """List checkpoints."""
-    after, limit = decode_after(call.query.after), call.query.limit
+    after, limit = decode_after("checkpoints", call.query.after), call.query.limit
     async with database_weather(), call.pool.acquire() as conn:
         found = await checkpoints.load_checkpoints(conn, call.merchant_id, after=after, limit=limit + 1)
     return json_answer(
-        page(found, limit, place=lambda one: (one.created_at, one.checkpoint_id), view=view_checkpoint)
+        page(
+            "checkpoints",
+            found,
+            limit,
+            place=lambda one: (one.created_at, one.checkpoint_id),
+            view=view_checkpoint,
+        )
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestPayloadError
 from aiohttp.web_request import BaseRequest
 
@@ -103,6 +104,7 @@ class ClientConnection(web.RequestHandler):
             max_field_size=HEADER_BYTES_MAX,
             auto_decompress=False,  # a body is read as it was sent, or not at all
         )
+        self._make_request, self._request_factory = self._request_factory, self._make_without_host
         self._connections = connections
         self._admitted = False
         self._serving = False
@@ -110,6 +112,21 @@ class ClientConnection(web.RequestHandler):
         self.share = ""
         self.gone: asyncio.Future[None] = loop.create_future()
         """Done when the client has hung up."""
+
+    def _make_without_host(self, message: RawRequestMessage, *arguments: Any) -> BaseRequest:
+        """The host of an absolute target is nobody's business here, and may be none that can be read."""
+        if message.url.absolute:
+            message = message._replace(url=message.url.relative())
+        assert self._make_request is not None, "the connection is open"
+        return self._make_request(message, *arguments)
+
+    async def start(self) -> None:
+        """Serve one request after the other; whatever ends that, nobody stays connected to nothing."""
+        try:
+            await super().start()
+        finally:
+            if self.transport is not None:
+                self.transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it, or close it at once."""
@@ -211,7 +228,12 @@ class ClientConnection(web.RequestHandler):
             "errors": [],
             "request_id": "",
         }
-        response = web.Response(status=status, body=msgspec.json.encode(body), content_type=CONTENT_TYPE)
+        response = web.Response(
+            status=status,
+            body=msgspec.json.encode(body),
+            content_type=CONTENT_TYPE,
+            headers={"Cache-Control": "no-store", "Server": "chainbell"},
+        )
         response.force_close()
         return response
 

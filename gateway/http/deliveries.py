@@ -48,11 +48,15 @@ async def get_deliveries(call: Call) -> Answer:
             conn,
             endpoint_id,
             state=None if query.state is None else DeliveryState(query.state),
-            after_sequence=decode_numbered(query.after),
+            after_sequence=decode_numbered("deliveries", query.after),
             limit=query.limit + 1,
         )
     shown = found[: query.limit]
-    more = encode_numbered(shown[-1].event_at, shown[-1].sequence) if len(found) > query.limit else None
+    more = (
+        encode_numbered("deliveries", shown[-1].event_at, shown[-1].sequence)
+        if len(found) > query.limit
+        else None
+    )
     return json_answer(DeliveryPage(items=[_delivery(one) for one in shown], next=more))
 
 

@@ -69,7 +69,7 @@ def read_filter(call: Call) -> tuple[DepositFilter, PageAfter | None]:
         since=None if query.since is None else in_utc("/query/since", query.since),
         until=None if query.until is None else in_utc("/query/until", query.until),
     )
-    after = decode_after(query.after)
+    after = decode_after("deposits", query.after)
     return wanted, None if after is None else PageAfter(*after)
 
 
@@ -79,6 +79,7 @@ async def _list(call: Call, wanted: DepositFilter, after: PageAfter | None) -> b
     shown = await _views(call.pool, call.services.faces, rows)
     return msgspec.json.encode(
         page(
+            "deposits",
             rows,
             limit,
             place=lambda row: (row.deposit.first_seen_at, row.deposit.id),
@@ -103,13 +104,13 @@ async def get_history(call: Call) -> Answer:
             conn,
             call.merchant_id,
             deposit_id,
-            after_sequence=decode_numbered(query.after),
+            after_sequence=decode_numbered("history", query.after),
             limit=query.limit + 1,
         )
     if not events:
         await load_published(call)
     shown = events[: query.limit]
-    more = encode_numbered(call.now, shown[-1].sequence) if len(events) > query.limit else None
+    more = encode_numbered("history", call.now, shown[-1].sequence) if len(events) > query.limit else None
     items = [msgspec.Raw(event.body) for event in shown]
     return Answer(200, msgspec.json.encode({"items": items, "next": more}))
 

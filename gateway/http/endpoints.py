@@ -67,7 +67,7 @@ async def post_endpoint(call: Call) -> Answer:
 
 async def get_endpoints(call: Call) -> Answer:
     """List endpoints."""
-    after, limit = decode_after(call.query.after), call.query.limit
+    after, limit = decode_after("endpoints", call.query.after), call.query.limit
     async with database_weather(), call.pool.acquire() as conn:
         found = await endpoints.load_endpoints(
             conn,
@@ -77,7 +77,9 @@ async def get_endpoints(call: Call) -> Answer:
             limit=limit + 1,
         )
     return json_answer(
-        page(found, limit, place=lambda one: (one.created_at, one.endpoint_id), view=view_endpoint)
+        page(
+            "endpoints", found, limit, place=lambda one: (one.created_at, one.endpoint_id), view=view_endpoint
+        )
     )
 
 

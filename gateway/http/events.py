@@ -89,6 +89,11 @@ async def _stream(
         yield b"retry: %d\n\n" % RECONNECT_MS
         comment_at_s = loop.time() + COMMENT_EVERY_S
         while not call.is_over:
+            if loop.time() >= comment_at_s:
+                if not await _is_still_welcome(call):
+                    return
+                yield b": still here\n\n"
+                comment_at_s = loop.time() + COMMENT_EVERY_S
             try:
                 events, head = await _read(services, call.merchant_id, after, types, STREAM_BATCH)
             except (SequenceAhead, SequencePruned, DatabaseAway):
@@ -98,11 +103,6 @@ async def _stream(
                 after = events[-1].sequence
                 continue
             after = max(after, head) if types is not None else after
-            if loop.time() >= comment_at_s:
-                if not await _is_still_welcome(call):
-                    return
-                yield b": still here\n\n"
-                comment_at_s = loop.time() + COMMENT_EVERY_S
             await services.live.wait(call.merchant_id, comment_at_s - loop.time(), gone=call.gone)
 
 

@@ -36,9 +36,11 @@ async def post_merchant(call: Call) -> Answer:
 
 async def get_merchants(call: Call) -> Answer:
     """List merchants."""
-    after, limit = decode_after(call.query.after), call.query.limit
+    after, limit = decode_after("merchants", call.query.after), call.query.limit
     merchants = await store.list_merchants(call.pool, after=after, limit=limit + 1)
-    return json_answer(page(merchants, limit, place=lambda one: (one.created_at, one.id), view=_merchant))
+    return json_answer(
+        page("merchants", merchants, limit, place=lambda one: (one.created_at, one.id), view=_merchant)
+    )
 
 
 async def post_key(call: Call) -> Answer:
@@ -60,9 +62,9 @@ async def get_keys(call: Call) -> Answer:
     merchant_id = call.id("merchant_id")
     if await store.load_merchant(call.pool, merchant_id) is None:
         raise not_found("merchant")
-    after, limit = decode_after(call.query.after), call.query.limit
+    after, limit = decode_after("keys", call.query.after), call.query.limit
     keys = await store.list_api_keys(call.pool, merchant_id, after=after, limit=limit + 1)
-    return json_answer(page(keys, limit, place=lambda one: (one.created_at, one.id), view=_key))
+    return json_answer(page("keys", keys, limit, place=lambda one: (one.created_at, one.id), view=_key))
 
 
 async def delete_key(call: Call) -> Answer:

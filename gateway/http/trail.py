@@ -57,12 +57,12 @@ async def note(
 async def get_audit(call: Call) -> Answer:
     """What was done to an endpoint, oldest first; also of one that was deleted."""
     endpoint_id = call.id("endpoint_id")
-    after, limit = decode_numbered(call.query.after), call.query.limit
+    after, limit = decode_numbered("audit", call.query.after), call.query.limit
     async with database_weather(), call.pool.acquire() as conn:
         await check_had_endpoint(conn, call.merchant_id, endpoint_id)
         found = await store.list_audit_of(conn, encode_id("end", endpoint_id), after=after, limit=limit + 1)
     shown = found[:limit]
-    more = encode_numbered(shown[-1][1].at, shown[-1][0]) if len(found) > limit else None
+    more = encode_numbered("audit", shown[-1][1].at, shown[-1][0]) if len(found) > limit else None
     return json_answer(AuditPage(items=[view_entry(entry) for _, entry in shown], next=more))
 
 

@@ -23,6 +23,10 @@ values ($1, $2, $3);
 -- name: take_migration_lock :one
 select pg_advisory_lock($1);
 
+-- name: wait_for_migration :one
+-- Nothing is kept: the lock is let go of as this statement ends.
+select pg_advisory_xact_lock_shared($1);
+
 -- name: release_migration_lock :one
 select pg_advisory_unlock($1);
 

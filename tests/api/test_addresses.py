@@ -78,6 +78,8 @@ BAD = [
     ({"chain": "local", "address": WATCHED, "reference": "a\0b"}, "/reference"),
     ({"chain": "local", "address": WATCHED, "metadata": {"a": "\0"}}, "/metadata/a"),
     ({"chain": "local", "address": WATCHED, "metadata": {"a": "x" * 9000}}, "/metadata"),
+    ({"chain": "local", "address": WATCHED, "metadata": {"a": [1e308] * 40}}, "/metadata"),
+    ({"chain": "local", "address": WATCHED, "metadata": {"a": {"b": [-1e308] * 40}}}, "/metadata"),
     ({"chain": "local", "address": WATCHED, "from_height": -1}, "/from_height"),
     ({"chain": "local", "address": WATCHED, "from_height": "7"}, "/from_height"),
     ({"items": []}, "/items"),
@@ -90,6 +92,15 @@ async def test_what_is_wrong_is_422_with_a_pointer(world: World, key: str) -> No
     for body, pointer in BAD:
         reply = await world.call("POST", "/v1/addresses", body, key=key)
         assert (reply.status, reply.pointers) == (422, [pointer]), reply.body
+
+
+async def test_numbers_of_metadata_are_the_same_when_they_come_again(world: World, key: str) -> None:
+    numbers = [1e16, 1e20, 1e23, -1e23, 1e300, 1e-5, 1e-300, 0.1, 1.0, -0.0, 2**64 + 1, 10**400]
+    body = {"chain": "local", "address": WATCHED, "metadata": {"a": numbers}}
+    first, again = [await world.call("POST", "/v1/addresses", body, key=key) for _ in range(2)]
+    assert (first.status, again.status, again.body) == (201, 200, first.body), again.body
+    listed = await world.call("GET", "/v1/addresses", key=key)
+    assert listed.json["items"] == [first.json]
 
 
 async def test_a_lower_from_height_asks_for_history(world: World, key: str) -> None:
@@ -111,6 +122,19 @@ async def test_lists_page_through_everything_once(world: World, key: str) -> Non
         seen += [item["address"].lower() for item in page["items"]]
         path = f"/v1/addresses?limit=3&after={page['next']}" if page["next"] else ""
     assert sorted(seen) == [item["address"] for item in items]
+
+
+async def test_a_cursor_of_another_list_is_refused(world: World, key: str) -> None:
+    for address in (WATCHED, ANOTHER):
+        await world.watch(key, address=address)
+        await world.call("POST", "/v1/endpoints", {"url": "https://shop.example/"}, key=key)
+    cursors = {}
+    for path in ("/v1/addresses", "/v1/endpoints"):
+        cursors[path] = (await world.call("GET", f"{path}?limit=1", key=key)).json["next"]
+    for path in (*cursors, "/v1/deposits", "/v1/events/checkpoints"):
+        for of, cursor in cursors.items():
+            reply = await world.call("GET", f"{path}?after={cursor}", key=key)
+            assert reply.status == (200 if of == path else 422), (of, path)
 
 
 async def test_filters_find_what_they_name(world: World, key: str) -> None:

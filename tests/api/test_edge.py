@@ -80,6 +80,39 @@ async def test_an_expectation_at_an_unknown_path_is_a_problem_too(world: World) 
         assert b"application/problem+json" in head
 
 
+TARGETS = (
+    "http://xn--/healthz", "https://xn--/healthz", "http://XN--:80/healthz", "http://xn--0.example/healthz",
+    "http://example/healthz", "http://[::1]/healthz", "http://%zz/healthz",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS)
+async def test_the_host_of_a_target_is_not_looked_at_whatever_it_is(world: World, target: str) -> None:
+    async with connected(world.base_url) as [client]:
+        await client.send(request("GET", target))
+        assert await client.status() == 200
+
+
+async def test_a_server_that_can_not_read_a_request_does_not_say_what_it_is_made_of(world: World) -> None:
+    async with connected(world.base_url) as [client]:
+        await client.send(b"nonsense\r\n\r\n")
+        head = await client.head()
+    assert b" 400 " in head
+    assert b"server: chainbell" in head.lower()
+    assert b"aiohttp" not in head.lower()
+
+
+async def test_a_body_in_crumbs_ends_its_connection(world: World, key: str) -> None:
+    """Each crumb costs far more than its bytes; a body cut as clients' libraries cut it is read to its end."""
+    chunked = request("POST", "/v1/addresses", key, Transfer_Encoding="chunked")
+    for size, status in ((1, 0), (2, 0), (32, 400), (4_096, 400)):
+        chunk = b"%x\r\n%s\r\n" % (size, b" " * size)
+        async with connected(world.base_url) as [client]:
+            await client.send(chunked)
+            client.writer.write(chunk * (bodies.BODY_BYTES_MAX // size) + b"0\r\n\r\n")
+            assert await client.status() == status, size
+
+
 async def test_a_body_that_comes_too_slowly_is_408(
     world: World, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,11 +6,14 @@ import asyncio
 import hashlib
 import json
 import time
+from typing import Any
 
 import pytest
 
 from gateway import store
+from migrations.handles import Connection
 from relay import log
+from relay.log import StoredEvent
 from tests.api.world import World
 
 
@@ -198,6 +201,30 @@ async def test_more_streams_than_a_merchant_may_hold_are_429(world: World, key: 
         reply = await world.call("GET", path, key=key)
         assert (reply.status, reply.headers["Retry-After"]) == (429, "5"), path
         assert reply.json["status"] == 429
+
+
+async def test_a_stream_of_a_revoked_key_ends_also_while_events_come(
+    world: World, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.http import events
+
+    load_events_after = log.load_events_after
+
+    async def load_and_revoke(conn: Connection, *arguments: Any, **options: Any) -> list[StoredEvent]:
+        await conn.execute("update api_keys set revoked_at = now()")
+        return await load_events_after(conn, *arguments, **options)
+
+    monkeypatch.setattr(events, "COMMENT_EVERY_S", 0.0)
+    monkeypatch.setattr(events, "STREAM_BATCH", 1)
+    monkeypatch.setattr(log, "load_events_after", load_and_revoke)
+    await world.watch(key)
+    await world.pay(empty=12)
+    async with world.session.get(
+        f"{world.base_url}/v1/events/stream?after_sequence=0", headers={"Authorization": f"Bearer {key}"}
+    ) as response:
+        async with asyncio.timeout(10):
+            rest = await response.read()
+    assert b"data:" not in rest
 
 
 async def test_a_stream_of_a_revoked_key_ends(world: World, key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.api.sockets import connected, request
 from tests.api.world import ADMIN_TOKEN, ANOTHER, WATCHED, World
 
 CALL_IS_LOCKED = (
@@ -106,6 +107,23 @@ async def test_a_key_that_can_not_be_kept_is_400(world: World, key: str) -> None
             "POST", "/v1/addresses", {"chain": "local", "address": WATCHED}, key=key, headers=keyed(name)
         )
         assert reply.status == 400
+
+
+async def test_of_two_keys_neither_is_chosen(world: World, key: str) -> None:
+    """A proxy between may have read the other one; nothing is done under a key that the client may not mean."""
+    for name, twice in (
+        ("Idempotency-Key", ("a", "b")),
+        ("Authorization", (f"Bearer {key}", f"Bearer {key}")),
+    ):
+        async with connected(world.base_url) as [client]:
+            shown = None if name == "Authorization" else key
+            head = request("POST", "/v1/endpoints", shown, Content_Type="application/json")[:-2]
+            lines = "".join(f"{name}: {value}\r\n" for value in twice)
+            await client.send(
+                head + f"{lines}Content-Length: 31\r\n\r\n".encode() + b'{"url":"https://shop.example/"}'
+            )
+            assert await client.status() == 400, name
+    assert (await world.call("GET", "/v1/endpoints", key=key)).json["items"] == []
 
 
 async def test_secrets_in_remembered_answers_are_sealed(world: World) -> None:

@@ -14,6 +14,8 @@ import pytest
 from gateway.cli import build_parser
 from gateway.commands import ALL_COMMANDS
 from gateway.commands.frame import Group
+from migrations.connect import connect
+from migrations.runner import MIGRATION_LOCK_KEY, load_migrations, migrate
 from tests.commands.shell import ADMIN_TOKEN, Shell
 
 DEAD_CHAIN = """
@@ -137,6 +139,25 @@ async def test_migrate_checks_applies_and_has_nothing_left(empty_database_url: s
     assert applied.json["applied"] == before.json["pending"]
     after = await shell.run("migrate", "--check")
     assert (after.status, after.out) == (0, "nothing is pending\n")
+
+
+async def test_a_command_waits_for_a_migration_that_is_under_way(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    """As right after the first `chainbell run`: another process holds the lock, and some migrations are there."""
+    other = await connect(empty_database_url, application_name="test")
+    await migrate(other, load_migrations()[:1])
+    await other.fetchval("select pg_advisory_lock($1)", MIGRATION_LOCK_KEY)
+    command = asyncio.create_task(
+        Shell(tmp_path, empty_database_url).run("merchant", "create", "--name", "x")
+    )
+    waiting = "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
+    while not command.done() and not await other.fetchval(waiting):  # noqa: ASYNC110  (a lock sends no event)
+        await asyncio.sleep(0.01)
+    await migrate(other)
+    await other.close()
+    ended = await command
+    assert ended.status == 0, ended.err
 
 
 async def test_the_doctor_names_a_dead_provider_by_host_and_says_what_to_do(shell: Shell) -> None:

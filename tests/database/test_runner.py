@@ -12,10 +12,20 @@ from migrations.errors import (
     ChecksumChanged,
     MigrationFailed,
     MigrationsMalformed,
+    SchemaBehind,
     SchemaMismatch,
     SchemaNewer,
 )
-from migrations.runner import Migration, load_applied, load_migrations, migrate, parse_migrations, pending
+from migrations.runner import (
+    MIGRATION_LOCK_KEY,
+    Migration,
+    load_applied,
+    load_migrations,
+    migrate,
+    parse_migrations,
+    pending,
+    wait_for_migration,
+)
 
 ONE = ("0001_one.sql", b"create table one (n bigint);")
 TWO = ("0002_two.sql", b"create table two (n bigint); insert into two values (2);")
@@ -45,6 +55,16 @@ async def test_migrations_are_applied_in_order_and_once(empty_database_url: str)
     assert await migrate(conn, migrations) == ()
     assert [(m.version, m.name) for m in await load_applied(conn)] == [(1, "one"), (2, "two")]
     await conn.close()
+
+
+async def test_waiting_for_another_process_s_migration_is_bounded(empty_database_url: str) -> None:
+    other, conn = await fresh(empty_database_url), await fresh(empty_database_url)
+    await wait_for_migration(conn, patience_s=0.05)
+    await other.fetchval("select pg_advisory_lock($1)", MIGRATION_LOCK_KEY)
+    with pytest.raises(SchemaBehind, match="another process is still migrating"):
+        await wait_for_migration(conn, patience_s=0.05)
+    await conn.close()
+    await other.close()
 
 
 async def test_looking_for_pending_migrations_writes_nothing(empty_database_url: str) -> None:

@@ -24,6 +24,7 @@ from tests.mutants.planted_api import PLANTED_API
 from tests.mutants.planted_delivery import PLANTED_DELIVERY
 from tests.mutants.planted_deposit_proofs import PLANTED_DEPOSIT_PROOFS
 from tests.mutants.planted_dialects import PLANTED_DIALECTS
+from tests.mutants.planted_doors import PLANTED_DOORS
 from tests.mutants.planted_edge import PLANTED_EDGE
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
 from tests.mutants.planted_following import PLANTED_FOLLOWING
@@ -297,6 +298,7 @@ PLANTED = (
             ),
         ),
     ),
+    *PLANTED_DOORS,
     *PLANTED_EDGE,
     *PLANTED_DIALECTS,
     *PLANTED_API,

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +153,8 @@ PARSERS: dict[str, Parser] = {
     "checkpoint": verify_note,
     "configuration: encryption key": config.decode_encryption_key,
     "conflict keys": in_bytes(decode_conflict_keys),
-    "cursor": cursors.decode_cursor,
-    "cursor: numbered": cursors.decode_numbered,
+    "cursor": partial(cursors.decode_cursor, "deposits"),
+    "cursor: numbered": partial(cursors.decode_numbered, "audit"),
     "event": in_bytes(verify.read_event),
     "event types": events.read_types,
     "excerpt: hidden secrets": in_bytes(lambda data: excerpts.hide_secrets(data, SEALED)),

@@ -29,15 +29,17 @@ async def test_an_endpoint_that_lost_a_day_goes_on_behind_it(shop: Shop, receive
     await shop.publish("dep_a", "dep_b", now=now - timedelta(days=100))
     await shop.publish("dep_a", "dep_c")
     receiver.answer = refuse_what_will_be_lost
-    async with shop.relay(retry=RetrySettings(schedule_s=(3600,))), shop.pool.acquire() as conn:
+    async with shop.relay(retry=RetrySettings(schedule_s=(3600,))):
         await receiver.until(lambda: {1, 2, 4} <= set(receiver.sequences))
-        await log.make_partitions(conn, now=now)
-        assert await prune(conn, LIMITS, now - timedelta(days=8), on_alert=shop.alert) is Pruned.DONE
-        await receiver.until(lambda: 5 in receiver.sequences)  # the warning
-        assert 3 not in receiver.sequences
-        assert await prune(conn, LIMITS, now, on_alert=shop.alert) is Pruned.DONE
+        async with shop.pool.acquire() as conn:
+            await log.make_partitions(conn, now=now)
+            assert await prune(conn, LIMITS, now - timedelta(days=8), on_alert=shop.alert) is Pruned.DONE
+            await receiver.until(lambda: 5 in receiver.sequences)  # the warning
+            assert 3 not in receiver.sequences
+            assert await prune(conn, LIMITS, now, on_alert=shop.alert) is Pruned.DONE
         await receiver.until(lambda: {3, 7} <= set(receiver.sequences))
         await shop.settled(endpoint, 7)
+    async with shop.pool.acquire() as conn:
         assert await audit.verify_log(conn, MERCHANT) == []
     types = {one.event["sequence"]: one.event["type"] for one in receiver.received}
     assert [types[n] for n in (5, 6, 7)] == [*["endpoint.retention_warning"] * 2, "endpoint.events_lost"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
 from relay.bodies import RelayFact
-from relay.dispatch import QUANTUM, Attempt, Dispatcher
+from relay.dispatch import LANES_ASKED_MAX, QUANTUM, Attempt, Dispatcher
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind
 from relay.roster import Roster
@@ -31,9 +31,9 @@ SETTINGS = RelaySettings(
 class Desk:
     """One worker; `BUSY` has more to send than fits, the others three events each. Each has a merchant of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, others: Sequence[UUID] = OTHERS) -> None:
         self.store = MemoryStore()
-        for endpoint_id in (BUSY, *OTHERS):
+        for endpoint_id in (BUSY, *others):
             self.store.add_endpoint(
                 endpoint_id,
                 endpoint_id,
@@ -86,3 +86,27 @@ def test_no_endpoint_takes_more_than_its_share_of_what_may_be_in_flight() -> Non
     desk.dispatcher.finish(finished, Outcome(OutcomeKind.DELIVERED, 1, 200), NOW)
     drive(desk.dispatcher.step_feed(NOW))
     assert [endpoint_of(one) for one in desk.start()] == [BUSY]
+
+
+def test_what_is_new_does_not_wait_for_all_that_is_tried_again() -> None:
+    many = [UUID(int=(n << 70) + n) for n in range(4, 4 + 3 * LANES_ASKED_MAX)]
+    desk = Desk(many)
+    while started := desk.start():
+        for attempt in started:
+            kind = OutcomeKind.DELIVERED if endpoint_of(attempt) == BUSY else OutcomeKind.TIMEOUT
+            desk.dispatcher.finish(attempt, Outcome(kind, 1), NOW)
+        drive(desk.dispatcher.step_feed(NOW))
+    drive(desk.dispatcher.step_settle(NOW))
+    desk.store.publish([RelayFact(BUSY, "dep_new", 1, "deposit.included", {}, NOW)], NOW)
+    asked: list[int] = []
+    desk.store.fault = lambda name, after: (
+        asked.append(0) if (name, after) == ("load_due_rows", True) else None
+    )
+    later = NOW + timedelta(seconds=6)
+    desk.dispatcher.touch_all()
+    drive(desk.dispatcher.step_feed(later))
+    assert len(asked) == LANES_ASKED_MAX
+    assert BUSY in map(endpoint_of, desk.dispatcher.start(later))
+    drive(desk.dispatcher.step_feed(later))
+    drive(desk.dispatcher.step_feed(later))
+    assert len(asked) == len(many)

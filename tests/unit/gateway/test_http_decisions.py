@@ -80,24 +80,27 @@ def test_no_query_does_more_than_be_refused(pairs: list[tuple[str, str]]) -> Non
 
 @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
 def test_a_cursor_reads_back_to_the_microsecond(at: datetime, last: uuid.UUID) -> None:
-    assert decode_cursor(encode_cursor(at, last)) == (at, last)
+    cursor = encode_cursor("deposits", at, last)
+    assert decode_cursor("deposits", cursor) == (at, last)
+    with pytest.raises(Problem):
+        decode_cursor("addresses", cursor)
 
 
 @given(st.text(max_size=60))
 def test_an_invented_cursor_is_refused(text: str) -> None:
     with pytest.raises(Problem) as caught:
-        decode_cursor(text)
+        decode_cursor("deposits", text)
     assert caught.value.status == 422
 
 
 def test_a_page_shows_no_more_than_its_limit_and_says_whether_there_is_more() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     items = [uuid.UUID(int=number) for number in range(3)]
-    first = page(items, 2, place=lambda one: (at, one), view=str)
+    first = page("items", items, 2, place=lambda one: (at, one), view=str)
     assert first["items"] == [str(one) for one in items[:2]]
-    assert decode_cursor(first["next"]) == (at, items[1])
-    assert page(items, 3, place=lambda one: (at, one), view=str)["next"] is None
-    assert page([], 3, place=lambda one: (at, one), view=str) == {"items": [], "next": None}
+    assert decode_cursor("items", first["next"]) == (at, items[1])
+    assert page("items", items, 3, place=lambda one: (at, one), view=str)["next"] is None
+    assert page("items", [], 3, place=lambda one: (at, one), view=str) == {"items": [], "next": None}
 
 
 def test_a_repetition_is_the_same_only_with_the_same_request() -> None:
