@@ -176,7 +176,7 @@ class Hold(IntEnum):
 
     NONE = 0
     HITS = 1
-    """Its own hits wait: a known gap, such as rows that the chain commits to in no header."""
+    """A known gap, such as rows that the chain commits to in no header: its own hits wait where somebody can be asked."""
 
     CHAIN = 2
     """Nothing from this block on is confirmed: rules we do not know, or a liar's excuse."""

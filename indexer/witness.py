@@ -21,11 +21,12 @@ def is_held(block: Block, *, is_paid: bool, are_several: bool) -> bool:
 
     `is_paid`: it has a hit.  `are_several`: more than one operator is
     configured, so what no hash ties to the block need not rest on one word.
+    With one, a chain's known gaps are its operator's word like the rest: it
+    could show a whole branch of its own making, and nobody could be asked.
     """
     if block.hold is Hold.CHAIN:
         return True
-    is_open = block.hold is Hold.HITS or (are_several and block.level is not VerificationLevel.FULL)
-    return is_paid and is_open
+    return is_paid and are_several and block.level is not VerificationLevel.FULL
 
 
 def decide_held(

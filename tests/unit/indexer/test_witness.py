@@ -30,11 +30,15 @@ def held(
     return decide_held(held_height, tip_height=tip, blocks=blocks, heights_paid=paid, **known)
 
 
-def test_a_known_gap_holds_what_it_pays_and_a_novelty_holds_everything() -> None:
-    assert held(None, block(5), block(6, Hold.HITS), block(7, Hold.CHAIN)) == 7
-    assert held(None, block(5), block(6, Hold.HITS), block(7, Hold.CHAIN), paid={6}) == 6
-    assert held(None, block(5), block(6), paid={5, 6}) is None
-    assert [waits(block(5, hold), is_paid=True) for hold in Hold] == [False, True, True]
+def test_a_novelty_holds_everything_and_a_known_gap_what_it_pays_where_somebody_can_be_asked() -> None:
+    gap, novelty = block(6, Hold.HITS), block(7, Hold.CHAIN)
+    assert held(None, block(5), gap, novelty, are_several=True) == 7
+    assert held(None, block(5), gap, novelty, are_several=True, paid={6}) == 6
+    assert held(None, block(5), gap, novelty, paid={6}) == 7, (
+        "one operator is trusted with what its chain commits to nowhere"
+    )
+    assert held(None, block(5), gap, paid={5, 6}) is None
+    assert [waits(block(5, hold), is_paid=True) for hold in Hold] == [False, False, True]
     assert [waits(block(5, hold), is_paid=False) for hold in Hold] == [False, False, True]
 
 
