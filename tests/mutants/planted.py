@@ -26,6 +26,7 @@ from tests.mutants.planted_dialects import PLANTED_DIALECTS
 from tests.mutants.planted_edge import PLANTED_EDGE
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
 from tests.mutants.planted_following import PLANTED_FOLLOWING
+from tests.mutants.planted_nodes import PLANTED_NODES
 from tests.mutants.planted_storage import PLANTED_STORAGE
 
 PLANTED = (
@@ -296,6 +297,7 @@ PLANTED = (
     ),
     *PLANTED_EDGE,
     *PLANTED_DIALECTS,
+    *PLANTED_NODES,
     *PLANTED_API,
     *PLANTED_EVIDENCE,
     *PLANTED_FOLLOWING,
