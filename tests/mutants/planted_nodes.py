@@ -40,8 +40,8 @@ PLANTED_NODES = (
         (
             Edit(
                 "indexer/forks.py",
-                'raise Missing("the head and its height name different',
-                'raise AssertionError("the head and its height name different',
+                "from chains.errors import Missing, WrongNetwork\n",
+                "from chains.errors import Inconsistent as Missing\nfrom chains.errors import WrongNetwork\n",
             ),
         ),
         asks=("-n0", "tests/unit/indexer/test_forks.py"),
