@@ -18,7 +18,17 @@ from indexer.commit import Moved
 from indexer.damping import Damper
 from indexer.follow import Follower
 from indexer.notices import commit_conditions, decide_conditions
-from indexer.outcomes import Advanced, Halted, Idle, Lagging, Outcome, Rewound, Started, Suspecting
+from indexer.outcomes import (
+    Advanced,
+    Halted,
+    Idle,
+    Lagging,
+    Outcome,
+    Rewound,
+    Started,
+    Suspecting,
+    describe_standstill,
+)
 from indexer.status import Vitals
 from indexer.storage import LeaseLost, Retryable, StorageFull
 from indexer.surroundings import FollowedChain, Surroundings
@@ -72,9 +82,8 @@ class FollowLoop:
         if outcome is None:
             self._around.observer.stood_aside(self._alias)
             return None
-        if self._damper.over():
+        if self._vitals.last_error is None and self._damper.over():
             self._log.info("chain-restored")
-        self._vitals.last_error = None
         self._around.observer.follow_step(self._alias, type(outcome).__name__, loop.time() - started)
         return outcome
 
@@ -86,6 +95,7 @@ class FollowLoop:
             return None
         outcome = await follower.step(now)
         self._at_head = False
+        self._vitals.last_error = describe_standstill(outcome)
         self._note_outcome(outcome)
         self._statements = follower.statements
         await self._tend_beside(now)
@@ -127,7 +137,8 @@ class FollowLoop:
                     self._log.error("chain-halted", reason=reason)
                     self._around.alert("chain.halted", {"chain": self._alias, "reason": reason})
             case Suspecting(suspicion=suspicion, opinion=opinion):
-                self._log.info("fork-suspected", fork=suspicion.fork.height, opinion=opinion.value)
+                if self._damper.ripe(f"suspected-{opinion.value}"):
+                    self._log.info("fork-suspected", fork=suspicion.fork.height, opinion=opinion.value)
             case Lagging(head_height=head_height):
                 observer.failed(self._alias, "lagging")
                 if self._damper.ripe("lagging"):

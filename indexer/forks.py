@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chains.errors import Inconsistent, WrongNetwork
+from chains.errors import Missing, WrongNetwork
 from chains.model import BlockRef, Header, is_linked
 from chains.port import Provider
 from indexer.canonical import find_common_ancestor, search_windows
@@ -65,7 +65,7 @@ class ForkSearch:
             return Branch(lowest, tuple(headers), below_final=True)
         headers = await self._complete_branch(provider, record, head, fork, collected)
         if headers[0].parent_hash != fork.hash:
-            raise Inconsistent("headers by number do not link to the fork", provider=provider.name)
+            raise Missing("headers by number do not link to the fork", provider=provider.name)
         return Branch(fork, tuple(headers), below_final and fork.hash != record.accepted_fork_hash)
 
     @staticmethod
@@ -106,12 +106,11 @@ class ForkSearch:
         held_up_to = headers[-1].height if headers else fork.height
         if held_up_to < last:
             headers += await provider.fetch_headers(held_up_to + 1, last)
+        # Heights name forks: a node that changes its mind between two answers is no liar.
         if not headers:
-            raise Inconsistent(
-                "the head answers by one fork and the heights by another", provider=provider.name
-            )
+            raise Missing("the head answers by one fork and the heights by another", provider=provider.name)
         if not is_linked(headers):
-            raise Inconsistent("headers by number do not link", provider=provider.name)
+            raise Missing("headers by number do not link", provider=provider.name)
         if head.height == last and headers[-1].hash != head.hash:
-            raise Inconsistent("the head and its height name different blocks", provider=provider.name)
+            raise Missing("the head and its height name different blocks", provider=provider.name)
         return headers

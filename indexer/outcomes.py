@@ -73,3 +73,16 @@ class NotYet:
 
 
 Outcome = Idle | Advanced | Rewound | Lagging | Suspecting | Halted | Started | NotYet
+
+
+def describe_standstill(outcome: Outcome) -> str | None:
+    """Why a chain stands still though every step went well; None where it does not."""
+    match outcome:
+        case Halted(reason=reason):
+            return f"halted: {reason}"
+        case Lagging(head_height=head_height):
+            return f"its provider's head {head_height} is one that was followed already"
+        case Suspecting(suspicion=suspicion, opinion=opinion):
+            return f"a provider shows another chain above height {suspicion.fork.height}; other operators: {opinion.value}"
+        case _:
+            return None

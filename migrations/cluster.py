@@ -19,6 +19,7 @@ import secrets
 import shutil
 import stat
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -237,13 +238,12 @@ def _make_server_dirs(home: Path, account: Account) -> Path:
 
 
 def _make_private_dir(path: Path, account: Account) -> None:
-    try:
+    with suppress(FileExistsError):  # whatever it is, is judged below
         path.mkdir(mode=0o700)
-    except FileExistsError:
-        pass
-    else:
-        hand_over(path, account)
     found = path.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+        hand_over(path, account)  # made just now, by us or by a process of ours beside us
+        found = path.lstat()
     private = stat.S_ISDIR(found.st_mode) and found.st_uid == account.uid and not found.st_mode & 0o077
     if not private:
         raise EmbeddedProblem(

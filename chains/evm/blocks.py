@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import msgspec
 from msgspec import Raw
 
-from chains.errors import ChainError, Inconsistent, Missing
+from chains.errors import ChainError, Inconsistent, Missing, Throttled, Unreachable
 from chains.evm.consistency import ConsistencyRules, check_block, rules_of_profile
 from chains.evm.decode import AssetIndex, compute_asset_index, decode_transfers
 from chains.evm.ledger import Completeness, compute_completeness, open_ledger
@@ -187,7 +187,12 @@ async def _fetch_rows(node: EvmNode, lane: Lane, reading: Reading, references: S
             calls.append(receipts_call(form, reference, by_hash=by_hash))
         if reading.traits.traces and by_hash:
             calls.append(_trace_call(reference))
-    outcomes = await node.ask(calls, lane, patient=True)
+    try:
+        outcomes = await node.ask(calls, lane, patient=True)
+    except (Unreachable, Throttled) as error:
+        if form is not ReceiptsForm.BY_TRANSACTION:
+            node.abilities.receipts.note_broken(error)
+        raise
     width = len(calls) // len(references)
     drafts: list[_Draft] = []
     for position, reference in enumerate(references):
@@ -234,6 +239,9 @@ async def _complete_receipts(
         way.note_block_by_transaction()
     if refusals:
         way.note_refused(refusals[0])
+    elif way.broken_by is not None:
+        way.note_refused(way.broken_by)
+        way.note_block_by_transaction()
 
 
 async def _complete_traces(node: EvmNode, lane: Lane, reading: Reading, drafts: Sequence[_Draft]) -> None:
@@ -317,6 +325,8 @@ def _expect(outcome: Outcome, what: str) -> Raw:
 
 
 def _window_blocks(abilities: Abilities) -> int:
+    if abilities.receipts.broken_by is not None:
+        return 1
     return max(1, min(BATCH_BLOCKS_MAX, int(BATCH_BYTES_AIM / abilities.block_bytes_usual)))
 
 

@@ -53,6 +53,7 @@ class ReceiptsWay:
     form: ReceiptsForm = ReceiptsForm.BY_HASH
     refusals: int = 0
     last_refusal: str = ""
+    broken_by: ChainError | None = None
     blocks_until_retry: int = 0
     kept: dict[str, Raw] = field(default_factory=dict)
 
@@ -60,8 +61,15 @@ class ReceiptsWay:
         """How to ask for the next block's."""
         return ReceiptsForm.BY_TRANSACTION if self.blocks_until_retry > 0 else self.form
 
+    def note_broken(self, error: ChainError) -> None:
+        """A window broke off whole, for what was asked in it or for the weather: the second time the next goes without."""
+        if self.broken_by is not None or self.refusals > 0:
+            self.blocks_until_retry = 1
+        self.broken_by = error
+
     def note_refused(self, refusal: ChainError) -> None:
         """All at once was refused while the block is there, and one by one worked."""
+        self.broken_by = None
         if isinstance(refusal, UnknownMethod):
             self.refusals = PAUSES_DOUBLED_MAX
         elif isinstance(refusal, Refused) and not isinstance(refusal, Missing):
@@ -72,6 +80,7 @@ class ReceiptsWay:
 
     def note_given(self) -> None:
         """All at once went through."""
+        self.broken_by = None
         self.refusals = self.blocks_until_retry = 0
         self.last_refusal = ""
 
@@ -152,7 +161,11 @@ async def fetch_one_by_one(
     for block in blocks:
         raws = [held[_key_of(name, block)] for name in _list_hashes(rules, block)]
         block.receipts_raw = tuple(raw for raw in raws if not is_null(raw))
-        rows.append([decode_receipt(raw) for raw in block.receipts_raw])
+        receipts = [decode_receipt(raw) for raw in block.receipts_raw]
+        moved = next((one for one in receipts if one.block_hash.lower() != block.hash.lower()), None)
+        if moved is not None:  # a reorganisation between two calls is no lie
+            raise Missing(f"holds {moved.transaction_hash[:66]} in another block than {block.hash}")
+        rows.append(receipts)
     return rows
 
 

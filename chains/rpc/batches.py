@@ -34,6 +34,9 @@ FAILED_BATCHES_MAX = 2
 REFUSED_ALONE_MAX = 2
 """After so many calls refused alone, and none answered, it is no matter of batches."""
 
+SUSPECTS_MAX = 4
+"""So few calls that may break an exchange are tried one by one; what breaks in numbers is the caller's to ask otherwise."""
+
 OWN_WORDS_MAX = 64
 PAUSES_MAX = 5
 PAUSE_S = 1.0
@@ -189,10 +192,8 @@ class _Asking:
             await self._pause(part, error)
         except Refused as error:
             self._note_refused_whole(part, error)
-        except Unreachable:
-            if len(part) == 1 or not await self._batches.is_batch_to_blame(calls, self._lane):
-                raise
-            self._shrink(part, len(part) // 2)
+        except Unreachable as error:
+            await self._note_unreached(part, error)
         else:
             await self._settle(part, outcomes)
 
@@ -214,19 +215,39 @@ class _Asking:
         self.parts.appendleft(part)
         await asyncio.sleep(wait_s)
 
+    async def _note_unreached(self, part: Sequence[int], error: Unreachable) -> None:
+        """No answer: the network's fault, the batch's, or of one call that breaks whatever it is asked with."""
+        calls = [self._calls[index] for index in part]
+        if len(part) == 1:
+            is_apart = _tag_of(calls[0]) in self._batches.asked_apart
+            if not self._answered or not (self._doubts or is_apart):
+                raise error
+            self._put_apart(part[0], error)
+        elif self._is_narrowed_down(part) or await self._batches.is_batch_to_blame(calls, self._lane):
+            self._split(part)
+        else:
+            raise error
+
+    def _is_narrowed_down(self, part: Sequence[int]) -> bool:
+        """Few are left of what broke together, and the rest was answered: each can be tried alone."""
+        return len(part) <= SUSPECTS_MAX and self._answered > 0 and bool(self._doubts)
+
+    def _put_apart(self, index: int, error: ChainError) -> None:
+        """A call that failed alone; one by tag, as every head has it, is asked apart from then on."""
+        tag = _tag_of(self._calls[index])
+        if self._doubts and tag[1]:
+            self._batches.asked_apart.add(tag)
+        self._put(index, error)
+
     def _note_refused_whole(self, part: Sequence[int], error: Refused) -> None:
         if len(part) == 1:
             self._refused_alone += 1
             if self._refused_alone >= min(REFUSED_ALONE_MAX, len(self._calls)) and not self._answered:
                 raise error
-            self._put(part[0], error)
-            tag = _tag_of(self._calls[part[0]])
-            if self._doubts and tag[1]:
-                self._batches.asked_apart.add(tag)
+            self._put_apart(part[0], error)
         elif isinstance(error, NoBatches | TooLarge):
             self._shrink(part, 1 if isinstance(error, NoBatches) else len(part) // 2)
         else:
-            self._doubts.append(_Doubt(len(part), set(part)))
             self._split(part)
 
     def _shrink(self, part: Sequence[int], calls_max: int) -> None:
@@ -235,6 +256,7 @@ class _Asking:
 
     def _split(self, part: Sequence[int]) -> None:
         """A method that is refused takes the whole batch with it: each apart; one method alone, in halves."""
+        self._doubts.append(_Doubt(len(part), set(part)))
         by_method: dict[str, list[int]] = {}
         for index in part:
             by_method.setdefault(self._calls[index].method, []).append(index)

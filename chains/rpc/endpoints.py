@@ -9,6 +9,7 @@ steadier than two).  `now_s` is a monotonic clock's and always an argument.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chains.errors import ChainError, Inconsistent, Missing, Throttled, WrongNetwork
@@ -74,15 +75,8 @@ class EndpointBook:
 
     def choose_order(self, now_s: float) -> list[str]:
         """Usable providers, best first; empty while all of them rest."""
-        usable = [health for health in self.healths.values() if not health.is_resting(now_s)]
-        if not usable:
-            usable = [
-                health
-                for health in self.healths.values()
-                if now_s - health.rests_from_s >= LAST_RESORT_REST_S
-            ]
-        ordered = sorted(usable, key=lambda health: self._rank(health, now_s))
-        return [health.name for health in ordered]
+        everybody = list(self.healths.values())
+        return self._order(everybody, now_s, last_resort=everybody)
 
     def choose_primary(self, now_s: float) -> str | None:
         """The provider of the next step, kept while it is as good as any."""
@@ -93,13 +87,17 @@ class EndpointBook:
         return self.primary
 
     def compute_second_opinions(self, first: str, now_s: float) -> list[str]:
-        """Usable providers of other operators than `first`, one each, best first."""
+        """Usable providers of other operators than `first`, one each, best first.
+
+        Where all others rest, those who told no lies are asked as a last
+        resort, like anybody who serves alone: a fork waits for their word.
+        """
         heard = {self.healths[first].operator} if first in self.healths else set()
+        others = [health for health in self.healths.values() if health.operator not in heard]
         opinions = []
-        for name in self.choose_order(now_s):
-            operator = self.healths[name].operator
-            if operator not in heard and not self.healths[name].is_resting(now_s):
-                heard.add(operator)
+        for name in self._order(others, now_s, last_resort=[one for one in others if not one.distrusts]):
+            if self.healths[name].operator not in heard:
+                heard.add(self.healths[name].operator)
                 opinions.append(name)
         return opinions
 
@@ -140,6 +138,14 @@ class EndpointBook:
         """Note that its head is behind what another one served."""
         health = self.healths[name]
         health.lag_blocks = max(0, tip_height - head_height)
+
+    def _order(self, healths: Sequence[Health], now_s: float, *, last_resort: Sequence[Health]) -> list[str]:
+        """Those that do not rest, best first; while all do, of `last_resort` those that have rested long enough."""
+        usable = [health for health in healths if not health.is_resting(now_s)]
+        if not usable:
+            usable = [health for health in last_resort if now_s - health.rests_from_s >= LAST_RESORT_REST_S]
+        ordered = sorted(usable, key=lambda health: self._rank(health, now_s))
+        return [health.name for health in ordered]
 
     def _rank(self, health: Health, now_s: float) -> tuple[bool, bool, bool, int]:
         position = list(self.healths).index(health.name)

@@ -58,6 +58,18 @@ async def test_a_link_to_the_directory_leads_to_the_same_server(parent: Path) ->
     socket_dir.rmdir()
 
 
+async def test_a_directory_that_a_process_beside_us_has_not_handed_over_yet_is_no_obstacle(
+    parent: Path,
+) -> None:
+    data_dir = parent / "data"
+    made = await open_cluster(data_dir)
+    for path in (made.home / "log", made.socket_dir):
+        path.rmdir()
+        path.mkdir(mode=0o700)
+    again = await open_cluster(data_dir)
+    assert {path.stat().st_uid for path in (again.home / "log", again.socket_dir)} == {again.account.uid}
+
+
 @pytest.mark.parametrize("trap", ["open to all", "a link", "a file"])
 async def test_a_socket_directory_prepared_by_somebody_else_is_refused(parent: Path, trap: str) -> None:
     data_dir = parent / ("d" * 120)

@@ -41,8 +41,8 @@ PLANTED_DIALECTS = (
         "a batch refusal is final",
         Edit(
             BATCHES,
-            "            self._doubts.append(_Doubt(len(part), set(part)))\n            self._split(part)\n",
-            "            raise error\n",
+            "        else:\n            self._split(part)\n",
+            "        else:\n            raise error\n",
         ),
     ),
     _dialect(

@@ -7,12 +7,15 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 import pytest
+from structlog.testing import capture_logs
 
+from chains.model import BlockHash, BlockRef
 from indexer import backfill_loop, follow_loop
 from indexer.backfill_loop import run_backfill
+from indexer.evidence import Opinion, Suspicion
 from indexer.follow import Follower
 from indexer.follow_loop import FollowLoop
-from indexer.outcomes import Outcome
+from indexer.outcomes import Halted, Lagging, Outcome, Suspecting, describe_standstill
 from indexer.surroundings import FollowedChain, Surroundings
 from indexer.turn import Turn
 from tests.database.indexer.scene import NOW, Scene, open_scene
@@ -51,7 +54,7 @@ class Bell:
 
     def ring(self, kind: str, detail: dict[str, object]) -> None:
         """The operator's bell."""
-        self.rung.append(f"{kind} {detail['kind']}")
+        self.rung.append(f"{kind} {detail.get('kind', detail.get('reason'))}")
 
 
 class BrokenOnce(Follower):
@@ -64,6 +67,17 @@ class BrokenOnce(Follower):
             self.broken = False
             raise AssertionError("a move must link to its parent")
         return await super().step(now)
+
+
+class StandsStill(Follower):
+    """Finds the same, again and again."""
+
+    found: Outcome = Lagging(3)
+    steps = 0
+
+    async def step(self, now: datetime) -> Outcome:
+        self.steps += 1
+        return self.found
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -94,6 +108,39 @@ async def test_a_chain_goes_on_after_what_nobody_expected(
             around.stop.set()
             await running
         assert bell.rung == ["chain.broken AssertionError"]
+
+
+SUSPICION = Suspicion(BlockRef(7, BlockHash(b"\x07" * 32)), BlockHash(b"\x08" * 32))
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "rung"),
+    [
+        (Lagging(3), "provider-lags", []),
+        (Suspecting(SUSPICION, Opinion.SILENT), "fork-suspected", []),
+        (Halted("a fork below what is final"), "chain-halted", ["chain.halted a fork below what is final"]),
+    ],
+)
+async def test_a_chain_that_stands_still_says_so_once_and_not_that_it_is_restored(
+    database_url: str, found: Outcome, said: str, rung: list[str]
+) -> None:
+    async with open_scene(database_url) as scene:
+        await scene.follow()
+        bell = Bell()
+        around, chain = surround(scene, bell)
+        follower = StandsStill(scene.desk, scene.source)
+        follower.found = found
+        with capture_logs() as logs:
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(FollowLoop(around, chain, Turn(chain, holder="x")).run(follower))
+                await until(lambda: follower.steps > 5)
+                around.stop.set()
+                await running
+        events = [line["event"] for line in logs]
+        assert (events.count(said), events.count("chain-restored")) == (1, 0)
+        assert bell.rung == rung
+        told = await scene.pool.fetchval("select detail ->> 'last_error' from chain_status")
+        assert told == describe_standstill(found)
 
 
 async def test_history_that_breaks_ends_nothing_else(

@@ -159,7 +159,7 @@ def test_a_second_opinion_is_one_usable_provider_of_each_other_operator() -> Non
     assert book("x", "x").compute_second_opinions("a", 0) == []
 
 
-def test_a_resting_provider_is_no_second_opinion_even_as_the_last_resort() -> None:
+def test_a_liar_that_rests_is_no_second_opinion_even_as_the_last_resort() -> None:
     one = book("x", "y")
     for name in ("a", "b"):
         one.record_failure(name, Inconsistent("lie"), 0)
@@ -186,6 +186,15 @@ def test_somebody_can_always_be_asked_within_ten_seconds(
         order = one.choose_order(now_s)
         assert len(order) == len(set(order))
     assert one.choose_order(now_s + LAST_RESORT_REST_S)
+
+
+def test_an_operator_that_rests_alone_is_asked_for_its_opinion_as_a_last_resort() -> None:
+    one = book("x", "y", "x")
+    one.record_failure("b", Throttled("no", retry_after_s=3_600.0), 100)
+    assert one.compute_second_opinions("a", 109) == []
+    assert one.compute_second_opinions("a", 110) == ["b"], "a fork would wait for it for an hour"
+    one.record_failure("b", Throttled("no", retry_after_s=3_600.0), 110)
+    assert one.compute_second_opinions("a", 119) == []
 
 
 def test_a_provider_that_never_holds_its_blocks_gives_way_to_another() -> None:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chains.errors import WrongNetwork
-from chains.model import BlockRef, ChainId
+from chains.errors import Missing, WrongNetwork
+from chains.model import BlockHash, BlockRef, ChainId
 from indexer.evidence import Opinion
 from indexer.forks import ForkSearch
 from indexer.storage import ChainRecord
@@ -145,7 +145,7 @@ async def test_another_genesis_block_is_another_network() -> None:
         await scene.search().find_branch(record, stranger.providers[0], head, 9)
 
 
-async def test_headers_of_two_branches_are_refused() -> None:
+async def test_headers_of_two_branches_are_refused_and_are_no_lie() -> None:
     scene = Scene()
     old, new = fork_of(scene, 4, 9)
     record = await scene.hold(1, old)
@@ -160,7 +160,16 @@ async def test_headers_of_two_branches_are_refused() -> None:
         else:
             assert branch.headers[0].parent_hash == branch.fork.hash
             outcomes.add("found")
-    assert outcomes == {"found", "Inconsistent", "Missing"}
+    assert outcomes == {"found", "Missing"}, "a node that reorganises between two answers is no liar"
+
+
+async def test_a_head_that_was_left_before_its_height_was_asked_for_is_no_lie() -> None:
+    scene = Scene()
+    old, new = fork_of(scene, 6, 8)
+    record = await scene.hold(7, old)
+    left = replace(new.header, hash=BlockHash(b"\x99" * 32))
+    with pytest.raises(Missing, match="name different blocks"):
+        await scene.search().find_branch(record, scene.providers[0], left, old.height)
 
 
 async def test_two_providers_of_one_operator_are_one_voice() -> None:
