@@ -84,6 +84,12 @@ class Limit:
             if not others and kind is asyncio.CancelledError:
                 raise TimeoutError from error
 
+    @property
+    def is_all(self) -> bool:
+        """Whether lateness, and nobody else, has cancelled the task: a block that is left well then stays well."""
+        assert self._task is not None
+        return self._late and self._task.cancelling() <= self._cancelling + 1
+
     def expire(self) -> None:
         """It is late now."""
         assert self._task is not None

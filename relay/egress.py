@@ -21,7 +21,7 @@ from uuid import UUID
 
 from relay.addresses import HTTPS_PORT, judge_address, judge_url
 from relay.answer import EXCERPT_BYTES_MAX, AnswerReader
-from relay.deadlines import Deadlines
+from relay.deadlines import Deadlines, Limit
 from relay.dial import Dialer, has_files_left
 from relay.excerpts import hide_secrets
 from relay.kept import Kept, Owner
@@ -103,7 +103,7 @@ class Egress:
             request = encode_request(place, headers, body)
             with self._deadlines.limit() as limit:
                 answer = await self._exchange(
-                    place, request, None if owner is None else Owner(owner, url), due_s=limit.due_s
+                    place, request, None if owner is None else Owner(owner, url), limit
                 )
         except (
             OSError,
@@ -116,22 +116,27 @@ class Egress:
         return read_answer(answer, headers, now).lasting(int((clock() - started) * 1000))
 
     async def _exchange(
-        self, place: Place, request: bytes, owner: Owner | None, *, due_s: float
+        self, place: Place, request: bytes, owner: Owner | None, limit: Limit
     ) -> AnswerReader:
         assert self._dialer is not None
         wire = None if owner is None else self._kept.take(owner)
         if wire is not None:
             try:
-                return await self._ask(wire, request, owner, due_s)
+                return await self._ask(wire, request, owner, limit)
             except (
                 WentStale
             ):  # it was closed for idleness, or spoke: nothing about this request; ask on a fresh one
                 pass
-        return await self._ask(await self._dialer.open(place), request, owner, due_s)
+        return await self._ask(await self._dialer.open(place), request, owner, limit)
 
-    async def _ask(self, wire: Wire, request: bytes, owner: Owner | None, due_s: float) -> AnswerReader:
+    async def _ask(self, wire: Wire, request: bytes, owner: Owner | None, limit: Limit) -> AnswerReader:
         try:
-            return await wire.ask(request, due_s=due_s)
+            return await wire.ask(request, due_s=limit.due_s)
+        except asyncio.CancelledError:
+            # A busy loop may ring the deadline before it ends the wait for the rest of an answer that stands already.
+            if limit.is_all and (answer := wire.standing) is not None:
+                return answer
+            raise
         finally:
             if owner is None:
                 wire.abort()

@@ -18,7 +18,8 @@ DEPTH_MAX = 100
 SECRET_BYTES_MIN, SECRET_BYTES_MAX = 24, 64
 SIGNATURE_BYTES = 64
 
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Possessive, and the end of the text ends a string, too: each character is looked at once, whatever stands there.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 _UNSOUND_POINT = re.compile(
     "0[01](?:00){31}|ec(?:ff){30}7f|26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05|"

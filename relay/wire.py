@@ -66,6 +66,14 @@ class Wire(asyncio.Protocol):
             and reader.status < 300
         )
 
+    @property
+    def standing(self) -> AnswerReader | None:
+        """The answer, as soon as it stands whatever else comes: a success once the request was taken, else with its status."""
+        reader = self._reader
+        if reader is None or reader.status is None or (reader.status < 300 and not self._taken):
+            return None
+        return reader
+
     def rest(self) -> None:
         """Nothing is asked from here on."""
         self._reader = None

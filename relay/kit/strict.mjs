@@ -8,7 +8,8 @@ const DEPTH_MAX = 100;
 const SECRET_BYTES_MIN = 24;
 const SECRET_BYTES_MAX = 64;
 const ED25519_SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex"); // what precedes the 32 bytes of a key in DER
-const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/gs;
+// The end of the text ends a string, too, so that each character is looked at once, whatever stands there.
+const STRING = /"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?$)/gs;
 const UNSOUND_POINT = new RegExp(
   "^(?:0[01](?:00){31}|ec(?:ff){30}7f|26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05|" +
     "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a|(?:e[d-f]|f.)(?:ff){30}7f)$",

@@ -34,7 +34,20 @@ from gateway.http.shapes import AddressQuery, NewAddress, NewAddresses
 from gateway.http.shapes_relay import NewEndpoint
 from indexer.rows import decode_conflict_keys
 from migrations import ids, queries
-from relay import addresses, egress, excerpts, log, requests, signing, targets, tunnel, verify, verify_log
+from relay import (
+    addresses,
+    egress,
+    excerpts,
+    log,
+    requests,
+    signing,
+    strict,
+    targets,
+    tunnel,
+    verify,
+    verify_log,
+    witnessing,
+)
 from relay.answer import AnswerReader
 from relay.kit import verify_deposit
 from tests.tidy import tree
@@ -187,12 +200,18 @@ PARSERS: dict[str, Parser] = {
     "query: unknown name": lambda text: decoding.decode_query([(text, "1")], AddressQuery),
     "retry after": lambda text: egress.parse_retry_after(text, NOW),
     "rlp": rlp.encode_data,
+    "kits: JSON": in_bytes(strict.parse_json),
+    "kits: key": lambda text: strict.decode_key("whpk_" + text, "whpk_"),
+    "kits: base64": strict.decode_base64,
+    "listening address": config.parse_bind,
     "secret": signing.decode_secret,
     "signing key": signing.decode_signing_key,
     "transaction hash": lambda text: parse_tx_hash(Family.EVM, text),
     "url": lambda text: addresses.judge_url("https://" + text, allow_private_networks=False),
     "url: its parts": place_url,
     "webhook": verify_webhook,
+    "witness: its key": lambda text: witnessing.parse_verifier_key(text, b"\x04"),
+    "witness: a submission": in_bytes(witnessing.parse_submission),
 }
 
 

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -126,6 +127,21 @@ async def test_a_hostile_server_costs_a_bounded_time_and_few_bytes(
         assert len(outcome.excerpt) <= EXCERPT_BYTES_MAX
         assert server.requests == 1
         assert server.sent_bytes < 10_000_000  # what fits into the sockets' buffers, not the hundreds it had
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_status_stands_when_the_loop_was_busy_at_the_deadline(status: int) -> None:
+    async def begin(
+        _reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: hostile.Hostile
+    ) -> None:
+        await seen.send(writer, b"HTTP/1.1 %d So\r\ncontent-length: 9\r\n\r\n" % status)
+        await asyncio.sleep(5)
+
+    async with hostile.hostile(begin) as server, way_out(timeout_s=0.5) as egress:
+        asyncio.get_running_loop().call_later(0.4, time.sleep, 0.3)
+        outcome = await egress.post(server.url, HEADERS, b"{}", now=NOW)
+        assert outcome.status_code == status
+        assert not asyncio.current_task().cancelling()  # type: ignore[union-attr]  # a test is a task
 
 
 async def test_a_gzip_bomb_is_not_unpacked() -> None:

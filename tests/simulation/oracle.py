@@ -183,6 +183,9 @@ class ChainOracle:
         return self._standing
 
     def _pass_again(self, path: list[SimBlock]) -> dict[UUID, Sight]:
+        # A block that left is read anew should it come back, and what counts in it is decided then.
+        stayed = {block.hash for block in self._summed_up_to} & {block.hash for block in path}
+        self._passed = {place for place in self._passed if place[1] in stayed}
         self._sights.clear()
         self._stale.clear()
         self._standing = self.fresh_pass(path)

@@ -271,10 +271,19 @@ async def test_a_settle_writes_rows_while_a_command_holds_their_endpoint(pool: P
     stage = PostgresStage(pool)
     endpoint = await stage.endpoint()
     told = await stage.publish(EIGHT)
-    async with pool.acquire() as conn, conn.transaction():
-        await lock_endpoint(conn, MERCHANT, endpoint)
-        async with asyncio.timeout(10):
-            await stage.store.settle([settlement(endpoint, 2, rows=(row(told[0]),))], now=NOW)
+    locked, may_end = asyncio.Event(), asyncio.Event()
+
+    async def command() -> None:
+        async with pool.acquire() as conn, conn.transaction():
+            await lock_endpoint(conn, MERCHANT, endpoint)
+            locked.set()
+            await may_end.wait()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(command())
+        await locked.wait()
+        await stage.store.settle([settlement(endpoint, 2, rows=(row(told[0]),))], now=NOW)
+        may_end.set()
     assert list(await stage.rows(endpoint)) == [1]
 
 
