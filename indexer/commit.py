@@ -335,7 +335,10 @@ async def _decide_changes(
     if not hits and touched == NOTHING_TOUCHED:
         return [], []
     known = known_registrations(touched)
-    sightings = recall(touched.repeats, {one.id: one for one in touched.displaced}, rules)
+    senders = {one.sender for one in touched.repeats if one.sender is not None} - registrations.keys()
+    if senders:
+        registrations |= group_by_address(await move.load_registrations(senders))
+    sightings = recall(touched.repeats, {one.id: one for one in touched.displaced}, registrations, rules)
     sightings += match_hits(hits, registrations, known, rules)
     changes = decide_move(touched, sightings, plan.blocks, view_of(after), now=now)
     return changes, find_repeats(touched, sightings)

@@ -161,9 +161,16 @@ def match_hits(
 
 
 def recall(
-    repeats: Iterable[Repeat], deposits: Mapping[DepositId, Deposit], rules: MatchRules
+    repeats: Iterable[Repeat],
+    deposits: Mapping[DepositId, Deposit],
+    registrations: Mapping[Address, Sequence[Registration]],
+    rules: MatchRules,
 ) -> list[Sighting]:
-    """The deposits of which another block holds a second time what they moved, as sighted there."""
+    """The deposits of which another block holds a second time what they moved, as sighted there.
+
+    `registrations` are those of the senders: whether it is an own transfer
+    depends on who was watched at that height.
+    """
     sightings: list[Sighting] = []
     for repeat in repeats:
         deposit, at = deposits[repeat.deposit_id], repeat.occurrence
@@ -182,7 +189,7 @@ def recall(
                 chain=rules.chain,
                 header=Header(at.height, at.block_hash, UNKNOWN_PARENT, at.block_time_s),
                 transfer=transfer,
-                own_transfer=deposit.own_transfer,
+                own_transfer=_is_own(transfer, deposit.merchant_id, at.height, registrations),
                 requirement=rules.requirement(deposit.asset, repeat.amount_base_units),
                 min_base_units=listed.asset.min_base_units,
             )

@@ -51,8 +51,8 @@ PLANTED_FOLLOWING = (
         (
             Edit(
                 "indexer/commit.py",
-                "    sightings = recall(touched.repeats, {one.id: one for one in touched.displaced}, rules)\n",
-                "    sightings = recall((), {one.id: one for one in touched.displaced}, rules)\n",
+                "    sightings = recall(touched.repeats, {one.id: one for one in touched.displaced}, registrations, rules)\n",
+                "    sightings = recall((), {one.id: one for one in touched.displaced}, registrations, rules)\n",
             ),
         ),
     ),

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from indexer.deposits import Deposit, DepositState, Sighting
+from chains.model import Address
+from indexer.deposits import Deposit, DepositState, Sighting, occurrence_of
+from indexer.matching import ListedAsset, MatchRules, Registration, recall
 from indexer.moves import Repeat, Touched, choose_places, decide_move, find_repeats
-from tests.unit.indexer.making import NOW, recorded, sighting, transfer, view
+from tests.unit.indexer.making import (
+    ADDRESS_ID,
+    CHAIN,
+    COIN,
+    MERCHANT,
+    NOW,
+    TOKEN,
+    depth,
+    recorded,
+    sighting,
+    transfer,
+    view,
+)
 
 FINAL_VIEW = view(40, final=30)
+SENDER = Address(b"the payer")
 
 
 def standing(*deposits: Deposit) -> Touched:
@@ -65,3 +80,18 @@ def test_when_its_place_leaves_it_stands_at_the_lowest_that_is_left() -> None:
 def test_a_block_read_again_is_no_repeat() -> None:
     deposit = recorded(sighting(10), view(12))
     assert find_repeats(standing(deposit), [sighting(10)]) == []
+
+
+def test_whether_it_is_an_own_transfer_is_asked_anew_where_it_stands_then() -> None:
+    deposit = recorded(sighting(25, own=True), view(40))
+    repeat = Repeat(deposit.id, occurrence_of(sighting(10)), SENDER, deposit.amount_base_units)
+    rules = MatchRules(
+        chain=CHAIN,
+        assets={asset.asset_id: ListedAsset(asset, 0) for asset in (COIN, TOKEN)},
+        deposit_id=lambda merchant, moved: deposit.id,
+        requirement=lambda asset, amount: depth(3),
+    )
+    for watched_from, is_own in ((10, True), (11, False)):
+        sender = Registration(ADDRESS_ID, MERCHANT, SENDER, watched_from, None)
+        (seen,) = recall([repeat], {deposit.id: deposit}, {SENDER: [sender]}, rules)
+        assert seen.own_transfer is is_own
