@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,9 +126,16 @@ async def run_relay(dsn: str) -> None:
         statements += 1
 
     pool = await open_pool(dsn, size=10, application_name="bench-relay", resets=False)
-    async with AsyncExitStack() as stack:  # borrow each once
-        for conn in [await stack.enter_async_context(pool.acquire()) for _ in range(pool.get_max_size())]:
+    everybody = asyncio.Barrier(pool.get_max_size())
+
+    async def listen() -> None:
+        async with pool.acquire() as conn:
             conn.add_query_logger(count)
+            await everybody.wait()  # so that each is borrowed once
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(everybody.parties):
+            group.create_task(listen())
     service = RelayService(pool, SecretBox([KEY]), SETTINGS, registry=CollectorRegistry(), on_alert=no_alert)
     collect_rarely()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), service.stop)
