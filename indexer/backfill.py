@@ -116,7 +116,7 @@ async def _record(
 
 
 def _refuse_doubtful(record: ChainRecord, blocks: Sequence[Block], hits: Sequence[Hit]) -> None:
-    """Raise `Refused` where deposits would rest on rows in doubt: history waits for our operator's word."""
+    """Raise `Refused` where deposits would rest on rules we do not know: history waits for our operator's word."""
     paid = {hit.header.height for hit in hits}
     for block in blocks:
         height = block.header.height

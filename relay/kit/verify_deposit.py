@@ -3,7 +3,8 @@
 This file stands alone: the standard library, nothing else. Copy it, or import it. Lives here: `verify_deposit` over the
 proof of `GET /v1/deposits/{id}/proof`, `check_told` for the event in it, and the Keccak, RLP and tries they need
 (docs/proofs.md has the same in words). Does not live here: where the block's hash comes from, which must be somebody
-else than whoever gave the proof. `verify_deposit.mjs` is the same for Node. All of it raises `ProofInvalid` only.
+else than whoever gave the proof. `verify_deposit.mjs` is the same for Node. All of it raises `ProofInvalid` only. It is long
+because it is one file to copy.
 """
 
 from __future__ import annotations
