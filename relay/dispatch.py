@@ -25,7 +25,7 @@ from relay.settings import RelaySettings
 from relay.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefused
 from relay.timers import Timers
 
-QUANTUM = 8
+QUANTUM = 4
 """Attempts one lane may start before the next one has its turn."""
 ROUND = 64
 """Attempts one round may start before answers are read: the fewer are under way at once, the less each of them costs."""

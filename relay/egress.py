@@ -103,7 +103,7 @@ class Egress:
             request = encode_request(place, headers, body)
             with self._deadlines.limit() as limit:
                 answer = await self._exchange(
-                    place, request, None if owner is None else Owner(owner, url), limit
+                    place, request, None if owner is None else Owner(owner.int, url), limit
                 )
         except (
             OSError,
@@ -113,7 +113,7 @@ class Egress:
         ) as error:  # a deadline's TimeoutError is an OSError
             failed = await self._blame(error)
             return failed.lasting(int((clock() - started) * 1000))
-        return read_answer(answer, headers, now).lasting(int((clock() - started) * 1000))
+        return read_answer(answer, headers, now, int((clock() - started) * 1000))
 
     async def _exchange(
         self, place: Place, request: bytes, owner: Owner | None, limit: Limit
@@ -159,14 +159,14 @@ class Egress:
         return not self._allow_private_networks and judge_address(address) is not None
 
 
-def read_answer(answer: AnswerReader, headers: Mapping[str, str], now: datetime) -> Outcome:
+def read_answer(answer: AnswerReader, headers: Mapping[str, str], now: datetime, duration_ms: int) -> Outcome:
     """What an answer means: its status decides, and what is not one is said so."""
     if answer.status is None:
-        return Outcome(OutcomeKind.GARBLED, 0, detail=NOT_HTTP)
+        return Outcome(OutcomeKind.GARBLED, duration_ms, detail=NOT_HTTP)
     retry_after_s = parse_retry_after(answer.retry_after, now)
     return Outcome(
         kind=classify_status(answer.status, asks_to_wait=retry_after_s is not None),
-        duration_ms=0,
+        duration_ms=duration_ms,
         status_code=answer.status,
         retry_after_s=retry_after_s,
         excerpt=hide_secrets(answer.excerpt, headers)[:EXCERPT_BYTES_MAX],

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from dataclasses import dataclass
-from uuid import UUID
+from typing import NamedTuple
 
 from relay.wire import Wire
 
 KEEPALIVE_S = 15.0
 QUIET_S = 0.5
+UNTRUSTED_KEPT_MAX = 4
+"""Of one endpoint, while they are watched for whether it stays quiet: as many as it may be sent at once in one turn."""
 KEPT_MAX = 4_096
 FILES_SHARE = 4
 """Of the files this process may open, one in so many at most is an idle connection."""
@@ -24,11 +25,10 @@ DISTRUST_S = 3_600.0
 DISTRUSTED_MAX = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """Whose a connection is: one endpoint with the URL it had then. Another endpoint at the same host is a stranger."""
 
-    endpoint_id: UUID
+    endpoint: int  # its id
     url: str
 
 
@@ -48,12 +48,13 @@ class Kept:
         return len(self._idle)
 
     def take(self, owner: Owner) -> Wire | None:
-        """The one that was used last, or None."""
+        """The one that was used last, or None. Who is not trusted yet is judged by the one that has rested longest."""
         wires = self._by_owner.get(owner)
         if not wires:
             return None
         wire = next(reversed(wires))
         if owner not in self._trusted:
+            wire = next(iter(wires))
             if self._idle[wire][1] + QUIET_S > asyncio.get_running_loop().time():
                 return None
             self._trusted[owner] = None
@@ -67,11 +68,10 @@ class Kept:
         now = asyncio.get_running_loop().time()
         if wire.spoke_unasked:
             self._distrust(owner, now)
-        is_witness = owner not in self._trusted  # one is enough
         if (
             not wire.may_be_kept
             or self._is_distrusted(owner, now)
-            or (is_witness and owner in self._by_owner)
+            or (owner not in self._trusted and len(self._by_owner.get(owner, ())) >= UNTRUSTED_KEPT_MAX)
         ):
             wire.abort()
             return

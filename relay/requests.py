@@ -16,8 +16,7 @@ from relay.addresses import HTTPS_PORT
 
 _HTTP_PORT = 80
 _REST = re.compile(r"[^:/?#]+://[^/?#]*")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_FIELDS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e]*\r\n)*")
 
 
 class HeaderUnsendable(ValueError):
@@ -57,10 +56,8 @@ def parse_place(url: str) -> Place:
 
 def encode_request(place: Place, headers: Mapping[str, str], body: bytes) -> bytes:
     """One POST. HeaderUnsendable if a header does not fit into one line."""
-    lines = [f"POST {place.target} HTTP/1.1", f"Host: {place.authority}"]
-    for name, value in headers.items():
-        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise HeaderUnsendable("a header does not fit into one line")
-        lines.append(f"{name}: {value}")
-    lines += [f"Content-Length: {len(body)}", "", ""]
-    return "\r\n".join(lines).encode("ascii") + body
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if not _FIELDS.fullmatch(fields) or fields.count("\r\n") != len(headers):
+        raise HeaderUnsendable("a header does not fit into one line")
+    head = f"POST {place.target} HTTP/1.1\r\nHost: {place.authority}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode("ascii") + body

@@ -32,7 +32,7 @@ class LaneSettings:
 
     window_events_max: int = 512
     """Events between the written cursor and what was read: what a crash can repeat."""
-    read_ahead_min: int = 32
+    read_ahead_min: int = 8  # few, so that many lanes take turns; a quick endpoint's pace asks for more
     slow_after_s: float = 1.0  # an attempt this old becomes a row, and the cursor passes it
     in_flight_start: int = 4
     due_rows_max: int = 256

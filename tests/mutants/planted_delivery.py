@@ -59,8 +59,8 @@ PLANTED_DELIVERY = (
         (
             Edit(
                 EGRESS,
-                "None if owner is None else Owner(owner, url)",
-                "None if owner is None else Owner(UUID(int=0), url)",
+                "None if owner is None else Owner(owner.int, url)",
+                "None if owner is None else Owner(0, url)",
             ),
         ),
         asks=WHOSE,
@@ -71,8 +71,8 @@ PLANTED_DELIVERY = (
         (
             Edit(
                 EGRESS,
-                "None if owner is None else Owner(owner, url)",
-                'None if owner is None else Owner(owner, "")',
+                "None if owner is None else Owner(owner.int, url)",
+                'None if owner is None else Owner(owner.int, "")',
             ),
         ),
         asks=WHOSE,

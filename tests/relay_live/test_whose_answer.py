@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from relay.egress import EARLY, Egress
+from relay.kept import UNTRUSTED_KEPT_MAX
 from relay.model import Outcome, OutcomeKind
 from tests.relay_live.proxy import serve_proxy
 from tests.relay_live.raw import Raw, Talk, raw_server
@@ -147,6 +148,27 @@ async def test_whoever_was_quiet_is_believed_and_once_out_of_turn_is_not(
         for _ in range(3):
             await post(egress, raw.url)
         assert raw.connections == 4
+
+
+async def test_who_is_sent_to_without_a_pause_is_trusted_too_and_watched_on_few_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("relay.kept.QUIET_S", 0.1)
+
+    async def answer(talk: Talk, raw: Raw) -> None:
+        while True:
+            raw.requests.append(await talk.read_request())
+            await talk.say(OK)
+
+    async with raw_server(answer) as raw, way_out() as egress:
+        await asyncio.gather(*(post(egress, raw.url) for _ in range(10)))
+        assert len(egress._kept) == UNTRUSTED_KEPT_MAX
+        until = asyncio.get_running_loop().time() + 0.2
+        while asyncio.get_running_loop().time() < until:
+            await post(egress, raw.url)
+        opened = raw.connections
+        await asyncio.gather(*(post(egress, raw.url) for _ in range(UNTRUSTED_KEPT_MAX)))
+        assert raw.connections == opened
 
 
 @pytest.mark.parametrize(
