@@ -1,7 +1,9 @@
 """`python -m tests.mutants.plant`: plants each bug of `planted.py` in a copy of the tree and sees who notices.
 
 First a few hundred schedules of the simulation, then, where they noticed nothing, the unit tests and properties of the
-rooms; what only a real database can notice is asked of its tests and of the simulation on it. Every bug must be caught: a survivor is a missing law. Here: copying, planting, judging, the table.
+rooms; what only a real database can notice is asked of its tests and of the simulation on it. Every bug must be caught: a
+survivor is a missing law. Before all that the tests that bugs name must pass where nothing is planted: one that fails
+anyway, or is not there, catches nothing. Here: copying, planting, judging, the table.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +29,9 @@ COPIED = ("chains", "indexer", "relay", "gateway", "migrations", "tests", "pypro
 ANVIL = [path.parent for path in ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")]
 SECONDS_MAX = 600
 POSTGRES_SCHEDULES = "40"
+PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+TESTS_FAILED = 1
+"""How pytest ends when a test failed. When it could not collect, or was asked for what is not there, no law has spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,28 @@ class Verdict:
     by: str | None
     words: str
     seconds: float
+
+
+@contextmanager
+def copied_tree() -> Iterator[Path]:
+    """A copy of the sources and tests, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="chainbell-mutant-") as folder:
+        tree = Path(folder)
+        for name in COPIED:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, tree / name)
+        yield tree
+
+
+def find_fault_without_bugs(chosen: Sequence[Planted]) -> str | None:
+    """What fails among the tests that these bugs name, with nothing planted; None where they can be believed."""
+    named = sorted({test for planted in chosen for test in planted.asks})
+    if not named:
+        return None
+    with copied_tree() as tree:
+        return complaint_of([*PYTEST, *named], tree, seconds_max=SECONDS_MAX * 3)
 
 
 def plant(planted: Planted, tree: Path) -> None:
@@ -50,13 +79,7 @@ def plant(planted: Planted, tree: Path) -> None:
 def judge(planted: Planted, schedules: int, seed: int) -> Verdict:
     """Plant one bug in a tree of its own and ask simulation, unit tests and properties."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="chainbell-mutant-") as folder:
-        tree = Path(folder)
-        for name in COPIED:
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(ROOT / name, tree / name)
+    with copied_tree() as tree:
         plant(planted, tree)
         for by, command in questions(planted, schedules, seed):
             words = complaint_of(command, tree)
@@ -67,23 +90,22 @@ def judge(planted: Planted, schedules: int, seed: int) -> Verdict:
 
 def questions(planted: Planted, schedules: int, seed: int) -> list[tuple[str, list[str]]]:
     """Who is asked, in this order, and by which command."""
-    pytest = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     if planted.asks:
-        return [("tests", [*pytest, *planted.asks])]
+        return [("tests", [*PYTEST, *planted.asks])]
     if planted.on_database:
         return [
-            ("database", [*pytest, "tests/database/indexer"]),
-            ("postgres", [*pytest, "tests/simulation/test_postgres.py"]),
+            ("database", [*PYTEST, "tests/database/indexer"]),
+            ("postgres", [*PYTEST, "tests/simulation/test_postgres.py"]),
         ]
     rooms = ["tests/unit/indexer", "tests/properties/indexer", "tests/unit/relay"]
     return [
         ("simulation", ["-m", "tests.simulation", "--schedules", str(schedules), "--seed", str(seed)]),
-        ("tests", [*pytest, *rooms]),
+        ("tests", [*PYTEST, *rooms]),
     ]
 
 
-def complaint_of(command: list[str], tree: Path) -> str | None:
-    """The line that says what broke, or None where all is well."""
+def complaint_of(command: Sequence[str], tree: Path, *, seconds_max: float = SECONDS_MAX) -> str | None:
+    """The line that says what broke, or None where all is well. ValueError where nothing was asked."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(tree),
@@ -92,17 +114,24 @@ def complaint_of(command: list[str], tree: Path) -> str | None:
         "CHAINBELL_POSTGRES_SCHEDULES": POSTGRES_SCHEDULES,
         "CHAINBELL_RECORDED": os.environ.get("CHAINBELL_RECORDED", str(ROOT.parent / "shared" / "recorded")),
     }
-    result = subprocess.run(
-        [sys.executable, *command],
-        cwd=tree,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS_MAX,
-        check=False,
-    )
+    try:
+        result = subprocess.run(
+            [sys.executable, *command],
+            cwd=tree,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds_max,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it did not end within {seconds_max:g} s"
     if result.returncode == 0:
         return None
+    if result.returncode != TESTS_FAILED:
+        raise ValueError(
+            f"{' '.join(command)} ended with {result.returncode}: {result.stdout[-500:]}{result.stderr[-500:]}"
+        )
     lines = result.stdout.splitlines() + result.stderr.splitlines()
     telling = [line for line in lines if line.startswith(("seed ", "FAILED ", "ERROR ", "E  "))]
     return telling[0] if telling else (lines[-1] if lines else "it failed without a word")
@@ -117,6 +146,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     chosen = [one for one in PLANTED if not options.names or any(name in one.name for name in options.names)]
+    if (fault := find_fault_without_bugs(chosen)) is not None:
+        print(f"with nothing planted: {fault}")
+        return 2
     survivors = 0
     with ThreadPoolExecutor(options.workers) as pool:
         for verdict in pool.map(lambda one: judge(one, options.schedules, options.seed), chosen):
