@@ -59,7 +59,7 @@ def copied_tree() -> Iterator[Path]:
 
 def find_fault_without_bugs(chosen: Sequence[Planted]) -> str | None:
     """What fails among the tests that these bugs name, with nothing planted; None where they can be believed."""
-    named = sorted({test for planted in chosen for test in planted.asks})
+    named = sorted({word for planted in chosen for word in planted.asks if word.startswith("tests/")})
     if not named:
         return None
     with copied_tree() as tree:
