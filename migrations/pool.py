@@ -2,13 +2,18 @@
 
 Lives here: the deadline of every `acquire`, and of every query asked of the pool itself, in all rooms. Two calls that each
 hold a connection and wait for a second one stop each other for ever; so a task that asks for one more is a mistake that is
-named at once, long before two of them meet. Does not live here: how connections are opened (`connect`), what a room calls
-a database without time for it (its own weather: `ConnectionsBusy` is a TimeoutError, and so among what passes).
+named at once, long before two of them meet. And of those who borrow under a name (`borrowing_for`) none has more than its
+share at once, so that a stranger's hundred calls stand in a line of their own. Does not live here: how connections are
+opened (`connect`), what a room calls a database without time for it (its own weather: `ConnectionsBusy` is a TimeoutError,
+and so among what passes).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -23,6 +28,22 @@ if TYPE_CHECKING:  # asyncpg's classes are generic for type checkers only
     _Borrowed = PoolConnectionProxy[asyncpg.Record]
 else:
     _RecordPool, _AcquireContext, _Borrowed = asyncpg.Pool, PoolAcquireContext, PoolConnectionProxy
+
+
+SHARES = 3
+"""Of a pool's connections, one in so many is for any one of those who borrow under a name; at least one is."""
+
+_borrower: ContextVar[Hashable | None] = ContextVar("borrower", default=None)
+
+
+@contextmanager
+def borrowing_for(whom: Hashable) -> Iterator[None]:
+    """Whatever this task borrows in the block counts as `whom`'s; None is nobody, and has no share."""
+    token = _borrower.set(whom)
+    try:
+        yield
+    finally:
+        _borrower.reset(token)
 
 
 class ConnectionsBusy(TimeoutError):
@@ -46,10 +67,31 @@ class BoundedPool(_RecordPool):
         self._acquire_timeout_s = acquire_timeout_s
         self.holders: set[asyncio.Task[Any]] = set()
         """The tasks that hold a connection now."""
+        self.lines: dict[Hashable, _Line] = {}
+        """Of each who borrows, or waits to, under a name."""
 
     def acquire(self, *, timeout: float | None = None) -> _Acquiring:
         """A connection, to be used in `async with`. Raises ConnectionsBusy."""
         return _Acquiring(self, self._acquire_timeout_s if timeout is None else timeout)
+
+    @asynccontextmanager
+    async def standing_in_line(self, whom: Hashable) -> AsyncIterator[None]:
+        """Wait until fewer than its share are `whom`'s, and count one more while the block is open."""
+        line = self.lines.setdefault(whom, _Line(max(1, self.get_max_size() // SHARES)))
+        line.members += 1
+        try:
+            async with line:
+                yield
+        finally:
+            line.members -= 1
+            if not line.members:
+                del self.lines[whom]
+
+
+class _Line(asyncio.Semaphore):
+    """One borrower's share, and those who wait for it; it is forgotten with the last of them."""
+
+    members = 0
 
 
 class _Acquiring(_AcquireContext):
@@ -58,6 +100,7 @@ class _Acquiring(_AcquireContext):
     def __init__(self, pool: BoundedPool, timeout_s: float) -> None:
         super().__init__(pool, timeout_s)
         self._bounded = pool
+        self._timeout_s = timeout_s
         self._holder: asyncio.Task[Any] | None = None
 
     async def __aenter__(self) -> _Borrowed:
@@ -66,8 +109,16 @@ class _Acquiring(_AcquireContext):
         assert task not in self._bounded.holders, (
             "a task holds one connection of a pool, and waits for no second"
         )
+        whom = _borrower.get()
         try:
-            conn: _Borrowed = await super().__aenter__()
+            async with AsyncExitStack() as stack:
+                if whom is None:
+                    conn: _Borrowed = await super().__aenter__()
+                else:
+                    async with asyncio.timeout(self._timeout_s):
+                        await stack.enter_async_context(self._bounded.standing_in_line(whom))
+                        conn = await super().__aenter__()
+                self._in_line = stack.pop_all()
         except TimeoutError:
             raise ConnectionsBusy("no connection of the pool came free in time") from None
         self._holder = task
@@ -77,4 +128,5 @@ class _Acquiring(_AcquireContext):
     async def __aexit__(self, *exc: object) -> None:
         if self._holder is not None:
             self._bounded.holders.discard(self._holder)
-        await super().__aexit__(*exc)
+        async with self._in_line:
+            await super().__aexit__(*exc)

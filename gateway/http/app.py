@@ -47,6 +47,7 @@ from gateway.http.sending import ClientGone, send, send_stream
 from gateway.settings import Secret
 from migrations.handles import Pool
 from migrations.ids import encode_id, new_id
+from migrations.pool import borrowing_for
 
 WITH_BODY = frozenset({"POST", "PATCH", "PUT"})
 STATUS_GONE = 499
@@ -140,7 +141,11 @@ class Api:
         check_access(caller, operation.access)
         share = self._shares.administrators if caller.is_admin else self._shares.merchants
         size = expect_bytes(request) if request.method in WITH_BODY else 0
-        with share.hold(caller.merchant_id), self._shares.bodies.hold(caller.merchant_id, size):
+        with (
+            share.hold(caller.merchant_id),
+            self._shares.bodies.hold(caller.merchant_id, size),
+            borrowing_for(caller.merchant_id),
+        ):
             return await self._serve_known(request, operation, caller, place, headers)
 
     async def _serve_known(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from aiohttp import web
 from gateway.http.calls import AdminAccess, Operation
 from gateway.http.decoding import members_of
 from gateway.http.operations import OPERATIONS
+from migrations.connect import connect
 from migrations.handles import Pool
 from migrations.ids import encode_id
+from migrations.pool import BoundedPool, ConnectionsBusy, borrowing_for
 from tests.api.world import ADMIN_TOKEN, CONFIG, WATCHED, Reply, World, open_world, read_clock, read_settings
 from tests.relay_live.receiver import Receiver
 
@@ -58,6 +60,12 @@ async def post(world: World, operation: Operation, key: str, ids: dict[str, str]
         key=ADMIN_TOKEN if isinstance(operation.access, AdminAccess) else key,
         headers={"Idempotency-Key": f"{operation.name}-{number}"},
     )
+
+
+def lines_of(pool: Pool) -> Mapping[Any, Any]:
+    """Who waits in the pool under a name, or holds a connection."""
+    assert isinstance(pool, BoundedPool)
+    return pool.lines
 
 
 async def check_ready(world: World) -> None:
@@ -159,6 +167,39 @@ async def test_a_pool_in_which_nothing_comes_free_is_503_with_retry_after(
             assert reply.headers["Retry-After"]
         hold.set()
     await check_ready(narrow)
+
+
+async def test_a_merchants_calls_in_the_database_leave_connections_to_the_others(
+    narrow: World, database_url: str
+) -> None:
+    busy, other = await narrow.create_merchant("Busy"), await narrow.create_merchant("Other")
+    lines = lines_of(narrow.pool)
+    holder = await connect(database_url, application_name="test")
+    async with asyncio.TaskGroup() as group:
+        async with holder.transaction():
+            await holder.execute("lock table addresses in access exclusive mode")
+            stuck = [
+                group.create_task(narrow.call("GET", "/v1/addresses", key=busy)) for _ in range(2 * EACH)
+            ]
+            while sum(line.members for line in lines.values()) < len(stuck):  # noqa: ASYNC110  # the API changes it
+                await asyncio.sleep(0.01)
+            for key in (other, other):
+                assert (await narrow.call("GET", "/v1/endpoints", key=key)).status == 200
+        await holder.close()
+    assert {call.result().status for call in stuck} == {200}
+    assert not lines, "who waits no more is forgotten"
+
+
+async def test_who_gives_up_in_line_leaves_it(narrow: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(narrow.pool, "_acquire_timeout_s", 0.05)
+    with borrowing_for("one"):
+        async with narrow.pool.acquire():
+            late = [asyncio.create_task(narrow.pool.fetchval("select 1")) for _ in range(3)]
+            late[0].cancel()
+            ended = await asyncio.gather(*late, return_exceptions=True)
+        assert [type(one) for one in ended] == [asyncio.CancelledError, ConnectionsBusy, ConnectionsBusy]
+        assert not lines_of(narrow.pool)
+        assert await narrow.pool.fetchval("select 1") == 1
 
 
 async def keep_one(pool: Pool, held: asyncio.Semaphore, until: asyncio.Event) -> None:

@@ -39,6 +39,12 @@ PLANTED_EDGE = (
         asks=POOL_TESTS,
     ),
     Planted(
+        "one merchant's calls may hold every connection",
+        8,
+        (Edit("migrations/pool.py", "self.get_max_size() // SHARES", "self.get_max_size()"),),
+        asks=POOL_TESTS,
+    ),
+    Planted(
         "who lost its claim remembers its answer all the same",
         8,
         (
