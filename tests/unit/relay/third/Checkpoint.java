@@ -2,6 +2,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -114,6 +115,15 @@ final class Checkpoint {
         }
         checkpoint.includes(body, path);
         return checkpoint;
+    }
+
+    /** A transaction's calldata or a script's bytes hold the hash of exactly this note. */
+    static void anchored(String note, String hex) {
+        String digits = hex.startsWith("0x") ? hex.substring(2) : hex;
+        byte[] bytes = Bytes.fromHex(digits.toLowerCase(Locale.ROOT), "the anchor");
+        byte[] payload = Bytes.join(Bytes.utf8("cbl1"), Bytes.sha256(Bytes.utf8(note)));
+        byte[] script = Bytes.join(new byte[] {0x6a, 0x24}, payload);
+        if (!Arrays.equals(bytes, payload) && !Arrays.equals(bytes, script)) throw new Refused("another note, or none");
     }
 
     /** This one continues the earlier one. */

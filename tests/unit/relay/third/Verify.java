@@ -54,6 +54,7 @@ final class Verify {
                 checkpoint(asked, "note").continues(checkpoint(asked, "before"), Checkpoint.path(asked.get("path")));
                 break;
             case "bodies": checkpoint(asked, "note").isOf(bodies(asked)); break;
+            case "anchor": Checkpoint.anchored(text(asked, "note"), text(asked, "anchored")); break;
             case "keys_at":
                 Map<String, Object> list = Json.object(Json.parse(body(asked), Events.DEPTH_MAX), "the list");
                 answer.put("found", Webhooks.keysAt(Json.list(list.get("keys"), "keys"),
