@@ -23,6 +23,7 @@ from gateway.store import database_weather
 from migrations.ids import encode_id
 from relay import checkpoints
 from relay.bodies import format_time
+from relay.strict import WHOLE_MAX
 from relay.verify_log import ANCHOR_TAG, NOTE_LENGTH_MAX, ProofInvalid, verify_anchor
 
 APPLICATION = "chainbell-command"
@@ -42,6 +43,8 @@ def _anchor_arguments(parser: argparse.ArgumentParser) -> None:
 async def _anchor(frame: Frame) -> int:
     asked = frame.arguments
     merchant_id = frame.id_of("mer", "merchant")
+    if asked.size is not None and not 1 <= asked.size <= WHOLE_MAX:
+        raise BadUse(f"--size {asked.size}: no checkpoint has that size")
     call = _plan_call(frame)
     async with (
         open_for_command(frame.settings(), APPLICATION) as pool,

@@ -80,6 +80,7 @@ async def test_it_plans_the_anchor_of_a_note_and_checks_what_became_of_it(shell:
     for wrong in (
         ("--chain", "eip155:10"),
         ("--chain", "eip155:0", "--to", to),
+        ("--size", "99999999999999999999"),
         ("--chain", "eip155:10", "--to", "0xA1A1a1a1A1A1A1A1A1a1a1a1a1a1A1A1a1A1a1a2"),
     ):
         refused = await shell.run("logs", "anchor", *merchant, "--folder", str(folder), *wrong)

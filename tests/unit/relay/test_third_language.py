@@ -1,24 +1,53 @@
 """The verifier in Java and the vectors that every verifier must pass, deposits also with a bit changed anywhere.
 
-Here: its verdicts against those that the vectors and the kit for Python give. Not here: its source (tests/unit/relay/third), live
+Here: its verdicts against those that the vectors and the kits give. Not here: its source (tests/unit/relay/third), live
 data (tests/api/test_third_language.py, tests/live/test_deposit_proofs.py).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from relay import kit
+from migrations.ids import encode_id
+from relay import kit, signing
+from relay.kit.vectors_signed import KEY_NEW
 from relay.kit.verify_deposit import ProofInvalid, verify_deposit
 from tests.java_program import ask_java, b64
 from tests.unit.relay.deposit_cases import MERCHANT
+from tests.unit.relay.test_kits_agree import MERCHANT_ID, PUBLIC, WHO, make_case, raw, say
 
 KIT = Path(kit.__file__).parent
-FLIPS = 40
+FLIPS, CASES = 40, 1_500
 Json = Any
+
+
+def whole_list(document: str) -> Json:
+    """A list of keys with what the answer has beside it."""
+    log_id = encode_id("log", UUID(bytes=hashlib.sha256(signing.public_bytes(KEY_NEW)).digest()[:16]))
+    beside = {"merchant_id": MERCHANT_ID, "log_id": log_id, "log_public_key": PUBLIC}
+    return {**beside, **json.loads(raw(document))}
+
+
+QUESTIONS: dict[str, Callable[..., Json]] = {
+    "consistency": lambda first, second, path, who: {
+        "before": first,
+        "note": second,
+        "path": path,
+        **who,
+    },
+    "key_growth": lambda first, second, who: {
+        "before": whole_list(first),
+        "list": whole_list(second),
+        **who,
+    },
+    "anchor": lambda note, anchored: {"note": note, "anchored": anchored},
+}
 
 
 def deposit_question(text: bytes, block_hash: str, merchant_id: str = MERCHANT) -> Json:
@@ -65,6 +94,16 @@ def test_it_believes_the_requests_of_the_vectors_and_refuses_the_others(tmp_path
         if one["accepted"] is not None:
             prev_sequence = one["accepted"]["prev_sequence"]
             assert answer["prev_sequence"] == (-1 if prev_sequence is None else prev_sequence), one["name"]
+
+
+def test_it_judges_growth_and_anchors_as_the_kit_for_python_does(tmp_path: Path, rng: random.Random) -> None:
+    made = [make_case(rng) for _ in range(CASES)]
+    cases = [
+        (name, given) for name, given in made if name == "anchor" or (name in QUESTIONS and WHO in given)
+    ]
+    questions = [{"check": name, **QUESTIONS[name](*given)} for name, given in cases]
+    for (name, given), answer in zip(cases, ask_java(questions, tmp_path), strict=True):
+        assert answer["holds"] == (say(name, given) is True), (answer, given)
 
 
 def test_it_chooses_the_keys_of_the_vectors(tmp_path: Path) -> None:

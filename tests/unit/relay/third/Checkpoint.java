@@ -119,8 +119,8 @@ final class Checkpoint {
 
     /** A transaction's calldata or a script's bytes hold the hash of exactly this note. */
     static void anchored(String note, String hex) {
-        String digits = hex.startsWith("0x") ? hex.substring(2) : hex;
-        byte[] bytes = Bytes.fromHex(digits.toLowerCase(Locale.ROOT), "the anchor");
+        String lower = hex.toLowerCase(Locale.ROOT);
+        byte[] bytes = Bytes.fromHex(lower.startsWith("0x") ? lower.substring(2) : lower, "the anchor");
         byte[] payload = Bytes.join(Bytes.utf8("cbl1"), Bytes.sha256(Bytes.utf8(note)));
         byte[] script = Bytes.join(new byte[] {0x6a, 0x24}, payload);
         if (!Arrays.equals(bytes, payload) && !Arrays.equals(bytes, script)) throw new Refused("another note, or none");

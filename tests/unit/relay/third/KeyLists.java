@@ -30,6 +30,7 @@ final class KeyLists {
         List<String> said = new ArrayList<>();
         for (Object one : Json.list(answer.get("keys"), "keys")) {
             Map<String, Object> key = Json.object(one, "a key");
+            if (!key.containsKey("valid_until")) throw new Refused("a key without valid_until");
             if (!"ed25519".equals(key.get("algorithm"))) throw new Refused("a key of another algorithm");
             String[] words = {Json.text(key.get("endpoint_id"), "endpoint_id"), Json.text(key.get("public_key"), "public_key"),
                 Json.text(key.get("valid_from"), "valid_from"),
