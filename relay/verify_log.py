@@ -24,6 +24,8 @@ SIGNATURES_MAX = 32
 PATH_HASHES_MAX = 64
 """A tree of 2**62 leaves needs fewer; a longer path is nobody's honest answer."""
 ED25519, COSIGNATURE = b"\x01", b"\x04"
+ANCHOR_TAG = b"cbl1"
+"""What stands before the hash of a note in a transaction: `chainbell logs`, form 1."""
 DATED_BACK_MAX_S = 300
 """A list of keys may be signed so long before a change that had begun already stands in the database."""
 
@@ -62,6 +64,7 @@ _CHECKPOINT = re.compile(
 _PROOF = re.compile(
     r"c2sp\.org/tlog-proof@v1\n(?:extra [A-Za-z0-9+/=]*\n)?index (0|[1-9][0-9]{0,14})\n((?:[A-Za-z0-9+/]{43}=\n)*)\n"
 )
+_ANCHOR = re.compile(rf"(?:0x)?(?:6a24)?{ANCHOR_TAG.hex()}([0-9a-f]{{64}})", re.IGNORECASE | re.ASCII)
 _VERIFIER_KEY = re.compile(r"([!-*,-~]{1,255})\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{44})")
 
 
@@ -179,6 +182,21 @@ def verify_bodies(bodies: Iterable[bytes], checkpoint: Checkpoint) -> None:
         root = _node(peaks.pop(), root)
     if root != checkpoint.root_hash:
         raise ProofInvalid("these are not the events that were signed")
+
+
+def verify_anchor(note: object, anchored: object) -> None:
+    """Check that a transaction holds the hash of exactly this note; else ProofInvalid. Whose it is, `verify_checkpoint` says.
+
+    `anchored` is its input data, or the script of one of its outputs, in hex; both are text. So the note existed when the
+    transaction's block was made.
+    """
+    found = _ANCHOR.fullmatch(anchored) if isinstance(anchored, str) else None
+    if found is None:
+        raise ProofInvalid("this holds no note of chainbell")
+    if not isinstance(note, str) or len(note) > NOTE_LENGTH_MAX:
+        raise ProofInvalid("this is no note, or too long for one")
+    if hashlib.sha256(note.encode("utf-8", "surrogatepass")).hexdigest() != found[1].lower():
+        raise ProofInvalid("another note was anchored")
 
 
 def verify_key_list(document: bytes, *, merchant_id: str, public_key: str) -> int:

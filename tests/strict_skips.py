@@ -16,7 +16,6 @@ import pytest
 
 ALLOWED_REASONS = (
     "recorded chain data",  # lives beside the repository and is never copied into it; a fresh clone has none
-    "no Go compiler",  # of what stands in the docs alone; nothing of the product is written in it
     "only root may",  # what a test needs of the machine, and CI may run as anybody
 )
 

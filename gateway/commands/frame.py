@@ -89,12 +89,18 @@ class Command:
     run: Callable[[Frame], Coroutine[Any, Any, int] | int]
     arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None  # noqa: ARG005
     is_service: bool = False
+    below: tuple[Command, ...] = ()
+    """Subcommands of one that also runs by itself."""
 
     def add_to(self, parsers: Subparsers, shared: argparse.ArgumentParser) -> None:
         """Enter it into the tree."""
         parser = parsers.add_parser(self.name, help=self.help, description=self.help, parents=[shared])
         self.arguments(parser)
         parser.set_defaults(command=self)
+        if self.below:
+            subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
+            for command in self.below:
+                command.add_to(subparsers, shared)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """`chainbell logs`: read event logs whole and hold them against their hashes and what was signed; 1 on a fault.
 
-Lives here: the command. Does not live here: what makes a log sound (relay.audit). It writes nothing, and a relay may go
-on beside it.
+Lives here: the command. Does not live here: what makes a log sound (relay.audit), its subcommands (`anchors`). It writes
+nothing, and a relay may go on beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 
+from gateway.commands.anchors import ANCHOR, ANCHORED
 from gateway.commands.frame import Command, Frame
 from gateway.database import open_for_command
 from gateway.store import database_weather
@@ -61,5 +62,9 @@ async def _read_all(frame: Frame, conn: Connection) -> list[AuditedLog]:
 
 
 LOGS = Command(
-    "logs", "read event logs whole, against their hashes and what was signed; 1 on a fault", _logs, _arguments
+    "logs",
+    "read event logs whole, against their hashes and what was signed; 1 on a fault",
+    _logs,
+    _arguments,
+    below=(ANCHOR, ANCHORED),
 )

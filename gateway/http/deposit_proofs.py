@@ -168,7 +168,7 @@ async def find_told(call: Call, proven: ProvenDeposit) -> ToldEvent | None:
             return ToldEvent(
                 body=event.body.decode(),
                 path=[one.hex() for one in found.path],
-                checkpoint=found.checkpoint.note,
+                checkpoint=found.checkpoint.note + found.checkpoint.cosignatures,
             )
     return None
 

@@ -15,6 +15,7 @@ const COSIGNATURE = 4;
 const CHECKPOINT =
   /^(chainbell\/log\/(mer_[0-9a-z]{26})\/([1-9][0-9]{0,9})\/(0|[1-9][0-9]{0,14}))\n([1-9][0-9]{0,14})\n([A-Za-z0-9+/]{43}=)\n$/;
 const PROOF = /^c2sp\.org\/tlog-proof@v1\n(?:extra [A-Za-z0-9+/=]*\n)?index (0|[1-9][0-9]{0,14})\n((?:[A-Za-z0-9+/]{43}=\n)*)\n/;
+const ANCHOR = /^(?:0x)?(?:6a24)?63626c31([0-9a-f]{64})$/i; // "cbl1" and the hash, as calldata or behind OP_RETURN
 const VERIFIER_KEY = /^([!-*,-~]{1,255})\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{44})$/;
 const TIME = /^[12][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z$/;
 
@@ -115,6 +116,21 @@ export function verifyBodies(bodies, checkpoint) {
   let root = peaks.pop();
   while (peaks.length > 0) root = nodeOf(peaks.pop(), root);
   if (!root.equals(checkpoint.rootHash)) throw new ProofInvalid("these are not the events that were signed");
+}
+
+/**
+ * Checks that a transaction holds the hash of exactly this note, which therefore existed when its block was made. `anchored` is
+ * its input data, or the script of one of its outputs, in hex. Whose note it is, verifyCheckpoint says.
+ */
+export function verifyAnchor(note, anchored) {
+  const found = typeof anchored === "string" ? ANCHOR.exec(anchored) : null;
+  if (found === null) throw new ProofInvalid("this holds no note of chainbell");
+  if (typeof note !== "string" || note.length > NOTE_LENGTH_MAX) {
+    throw new ProofInvalid("this is no note, or too long for one");
+  }
+  if (createHash("sha256").update(note, "utf8").digest("hex") !== found[1].toLowerCase()) {
+    throw new ProofInvalid("another note was anchored");
+  }
 }
 
 /** Checks that the key of the log signed this list of webhook keys (keys.json, its bytes); returns when, in Unix time. */

@@ -29,18 +29,22 @@ from gateway.http.server import serve
 from gateway.settings import Bind, Secret
 from indexer.identity import MerchantId
 from migrations.ids import decode_id
+from relay import signing
 from relay.kit.verify_deposit import ProofInvalid, check_told, verify_deposit
 from relay.secretbox import SecretBox
 from relay.verify_log import verify_checkpoint, verify_inclusion
 from tests.api.world import ADMIN_TOKEN, Reply, read_clock, read_settings
 from tests.devnet.anvil import ACCOUNTS
+from tests.java_program import ask_java, b64
 from tests.live.world import CHAIN, World, mint_data, open_world
 from tests.unit.relay.deposit_cases import changed
 from tests.unit.relay.deposit_verdicts import judge, judge_in_node
+from tests.unit.relay.test_third_language import deposit_question
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, KIT = ROOT / "docs" / "proofs.md", ROOT / "relay" / "kit" / "verify_deposit.mjs"
 FLIPS = 100
+OTHER_KEY = signing.encode_public_key(bytes([9]) * 32)
 TILL = "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"
 CONFIG = """
 [chains.local]
@@ -143,12 +147,19 @@ async def test_native_and_token_deposits_are_proven_over_a_socket_to_both_kits(s
         assert judge(reply.body, other) == {"refused": "this is the proof of another block"}
 
 
-async def test_the_event_in_a_proof_stands_under_the_checkpoint_that_is_in_it(shop: Shop) -> None:
+async def test_the_event_in_a_proof_stands_under_the_checkpoint_that_is_in_it(
+    shop: Shop, tmp_path: Path
+) -> None:
     deposit = (await pay_both_ways(shop))[0]
     assert (await shop.proof_of(deposit)).json["event"] is None
     signed = await shop.call("/v1/events/checkpoints", method="POST", body={})
     assert signed.status == 201, signed.body
-    proof = (await shop.proof_of(deposit)).json
+    line = "\N{EM DASH} witness.example " + b64(bytes(76)) + "\n"
+    async with shop.world.pool.acquire() as conn:
+        await conn.execute("update log_checkpoints set cosignatures = $1", line)
+    reply = await shop.proof_of(deposit)
+    proof = reply.json
+    assert proof["event"]["checkpoint"].endswith(line)  # witnesses stand behind our lines, here too
     proven = verify_deposit(proof, proof["block"]["hash"])
     body, told = proof["event"]["body"].encode(), proof["event"]
     note = verify_checkpoint(
@@ -156,6 +167,11 @@ async def test_the_event_in_a_proof_stands_under_the_checkpoint_that_is_in_it(sh
     )
     verify_inclusion(body, told["path"], note)
     check_told(proven, body)
+    question = deposit_question(reply.body, proof["block"]["hash"], shop.merchant)
+    signed_by = {"public_key": signed.json["public_key"]}
+    whole, untold = ask_java([{**question, **signed_by}, {**question, "public_key": OTHER_KEY}], tmp_path)
+    assert (whole["holds"], whole["amount_base_units"]) == (True, str(proven.amount_base_units))
+    assert not untold["holds"]
 
 
 async def test_a_deposit_whose_block_left_the_chain_is_not_proven(shop: Shop) -> None:

@@ -13,6 +13,7 @@ HANDLER = "gateway/http/deposit_proofs.py"
 OF_KITS = ("tests/unit/relay/test_deposit_kit.py",)
 OF_BLOCKS = ("tests/unit/chains/verify/test_deposit_proofs.py",)
 OF_API = ("tests/api/test_deposit_proofs.py",)
+OF_ANVIL = ("tests/live/test_deposit_proofs.py",)
 OF_NODES = ("tests/live_evm/test_proofs.py",)
 
 
@@ -169,6 +170,13 @@ PLANTED_DEPOSIT_PROOFS = (
         "    if deposit.kind is TransferKind.INTERNAL:\n",
         "    if False:\n",
         OF_API,
+    ),
+    _believing(
+        "witnesses are left out of its checkpoint",
+        HANDLER,
+        "found.checkpoint.note + found.checkpoint.cosignatures",
+        "found.checkpoint.note",
+        OF_ANVIL,
     ),
     _believing(
         "no merchant has a limit of proofs",

@@ -15,6 +15,8 @@ SECRETBOX, STRICT, VERIFY, VERIFY_LOG, WITNESSING = (
     "relay/witnessing.py",
 )
 
+OF_ANCHORS = ("tests/unit/relay/test_anchors.py",)
+
 PLANTED_PROOFS = (
     Planted(
         "a sealed value opens in every column of its owner",
@@ -129,5 +131,47 @@ PLANTED_PROOFS = (
                 "    if known is None or known.size == asked.size:\n",
             ),
         ),
+    ),
+    Planted(
+        "an anchor of another note is believed",
+        10,
+        (
+            Edit(
+                VERIFY_LOG,
+                'if hashlib.sha256(note.encode("utf-8", "surrogatepass")).hexdigest() != found[1].lower():',
+                "if False:",
+            ),
+        ),
+        asks=OF_ANCHORS,
+    ),
+    Planted(
+        "a hash at the beginning of anything is an anchor",
+        10,
+        (Edit(VERIFY_LOG, "_ANCHOR.fullmatch(anchored)", "_ANCHOR.match(anchored)"),),
+        asks=OF_ANCHORS,
+    ),
+    Planted(
+        "the kit for Node believes an anchor of another note",
+        10,
+        (
+            Edit(
+                "relay/kit/verify_log.mjs",
+                'if (createHash("sha256").update(note, "utf8").digest("hex") !== found[1].toLowerCase()) {',
+                "if (false) {",
+            ),
+        ),
+        asks=("tests/unit/relay/test_kits_agree.py",),
+    ),
+    Planted(
+        "what is anchored is a note without its witnesses",
+        10,
+        (
+            Edit(
+                "gateway/commands/anchors.py",
+                "note = checkpoint.note + checkpoint.cosignatures",
+                "note = checkpoint.note",
+            ),
+        ),
+        asks=("tests/commands/test_logs.py",),
     ),
 )

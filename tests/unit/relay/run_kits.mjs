@@ -32,6 +32,10 @@ const calls = {
     log.verifyBodies(bodies.map(bytes), log.verifyCheckpoint(note, who));
     return true;
   },
+  anchor: ([note, anchored]) => {
+    log.verifyAnchor(note, anchored);
+    return true;
+  },
   key_list: ([document, who]) => log.verifyKeyList(bytes(document), who),
   key_growth: ([first, second, who]) => {
     log.verifyKeyGrowth(bytes(first), bytes(second), who);

@@ -225,6 +225,10 @@ def make_case(rng: random.Random) -> tuple[str, list[Json]]:
             return name, [[b64(one) for one in LOG[: rng.choice((size, first))]], note, odd]
         case "key_list":
             return name, [b64(mangle(rng, document)), odd]
+        case "anchor":
+            anchored = "0x6a2463626c31" + hashlib.sha256(note.encode()).hexdigest()
+            anchored = rng.choice((anchored, anchored[6:], anchored.upper(), mangle_text(rng, anchored)))
+            return name, [rng.choice((note, note, mangle_text(rng, note))), anchored]
         case _:
             return name, [b64(list_of(windows[:2], NOW_S - rng.choice((-9, 0, 10**6)))), b64(document), odd]
 
@@ -287,6 +291,7 @@ CALLS: dict[str, Callable[..., Json]] = {
     "bodies": lambda bodies, note, who: _done(
         lambda: verify_log.verify_bodies(map(raw, bodies), verify_log.verify_checkpoint(note, **who))
     ),
+    "anchor": lambda note, anchored: _done(lambda: verify_log.verify_anchor(note, anchored)),
     "key_list": lambda document, who: verify_log.verify_key_list(raw(document), **_key(who)),
     "key_growth": lambda first, second, who: _done(
         lambda: verify_log.verify_key_growth(raw(first), raw(second), **_key(who))
