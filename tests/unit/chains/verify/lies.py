@@ -345,7 +345,7 @@ def move_places(where: str) -> Lie:
             "log": [one for receipt in receipts for one in receipt["logs"]],
         }[where]
         if rows:
-            rows[-1]["transactionIndex"] = hex(len(rows) + 7)
+            rows[-1]["transactionIndex"] = hex(len(rows) + 77)
         return bool(rows)
 
     return lie

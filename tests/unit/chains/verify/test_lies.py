@@ -112,6 +112,30 @@ def test_no_lie_reaches_a_credit(name: str) -> None:
     assert len(met) >= (30 if name in MADE and "alone" not in name else 8), met
 
 
+CONTRADICTIONS = (
+    "receipts that name another block", "a removed log", "a log that skips an index", "a payment twice",
+    "a transaction in another place (transaction)", "a transaction in another place (receipt)",
+    "a transaction in another place (log)",
+)  # fmt: skip
+"""Answers that no honest node gives on any chain, whatever is hashed there."""
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_an_answer_that_contradicts_itself_is_refused_on_every_chain(name: str) -> None:
+    sample, wrong = sample_of(name), {}
+    reading = reading_of(sample)
+    for lie in CONTRADICTIONS:
+        block, receipts = sample.rows()
+        may_be = lie == "a log that skips an index" and (
+            reading.rules.log_indexes_may_skip or "alone" in name
+        )
+        if LIES[lie](block, receipts) and not may_be:
+            fate = fate_of(reading_of(sample), honest_of(name), block, receipts)
+            if fate is not Fate.REFUSED:
+                wrong[lie] = fate
+    assert not wrong
+
+
 @pytest.mark.parametrize("name", MADE)
 def test_no_excuse_helps_a_lie(name: str) -> None:
     sample, wrong = sample_of(name), {}
