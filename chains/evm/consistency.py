@@ -39,9 +39,12 @@ class ConsistencyRules:
 
 STRICT = ConsistencyRules()
 
+_BOR = ConsistencyRules(receipts_beyond_max=1, empty_root_is_empty=False)
+
 RULES_BY_PROFILE: Mapping[str, ConsistencyRules] = MappingProxyType(
     {
-        "polygon": ConsistencyRules(receipts_beyond_max=1, empty_root_is_empty=False),
+        "polygon": _BOR,
+        "polygon-amoy": _BOR,
         "cronos": ConsistencyRules(
             receipts_may_lack=True, log_indexes_may_skip=True, empty_root_is_empty=False
         ),

@@ -176,6 +176,125 @@ PLANTED_ROWS = (
         asks=LIES,
     ),
     Planted(
+        "a type that leaves a root open may be any transaction's",
+        2,
+        (Edit(BLOCK, "    if holds and not _are_of_one_type(step):\n", "    if False:\n"),),
+        asks=LIES,
+    ),
+    Planted(
+        "a bridge transaction in no root carries what its row shows",
+        2,
+        (Edit(BLOCK, "        if moves:\n", "        if False:\n"),),
+        asks=LIES,
+    ),
+    Planted(
+        "a testnet's bridge is not its main network's",
+        12,
+        (Edit(CONSISTENCY, '        "polygon-amoy": _BOR,\n', ""),),
+        asks=LIES,
+    ),
+    Planted(
+        "an opaque type counts below its fork",
+        2,
+        (Edit(BLOCK, "            if kind in profile.opaque_types - opaque:\n", "            if False:\n"),),
+        asks=LIES,
+    ),
+    Planted(
+        "receipts may be of another block",
+        3,
+        (
+            Edit(CONSISTENCY, "        receipt.block_hash != block.hash\n", "        False\n"),
+            Edit(
+                CONSISTENCY, "    if receipts and receipts[0].block_hash != block.hash:\n", "    if False:\n"
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "a row may stand in another place",
+        3,
+        (
+            Edit(
+                CONSISTENCY,
+                "                and not is_quantity(transaction.transaction_index, position)\n",
+                "                and False\n",
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "a removed log counts",
+        3,
+        (Edit(CONSISTENCY, "            or log.removed\n", ""),),
+        asks=LIES,
+    ),
+    Planted(
+        "a log index may be skipped",
+        3,
+        (Edit(CONSISTENCY, "(index > log_index_next and not may_skip)", "False"),),
+        asks=LIES,
+    ),
+    Planted(
+        "receipts are not hashed",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "    holds = compute_ordered_root(encoded) == _parse_hash(_need(step.block.receipts_root))\n",
+                "    holds = True\n",
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "transactions need not give the root",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "        holds=compute_ordered_root(step.envelopes) == _parse_hash(_need(step.block.transactions_root)),\n",
+                "        holds=True,\n",
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "a transaction need not give its hash",
+        2,
+        (
+            Edit(
+                BLOCK,
+                "            holds = compute_keccak(envelope) == _parse_hash(transaction.hash)\n",
+                "            holds = True\n",
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "the nonce of an unsigned creation is believed",
+        2,
+        (
+            Edit(
+                NATIVES,
+                "    if nonce is None:\n        return None\n",
+                '    nonce = transaction.nonce or "0x0"\n',
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
+        "what was shown on trial is never enforced",
+        2,
+        (
+            Edit(
+                PROFILES,
+                "        trial = [check for check in checks if self.modes[check] is Mode.ON_TRIAL]\n",
+                "        trial: list[Check] = []\n",
+            ),
+        ),
+        asks=LIES,
+    ),
+    Planted(
         "every 0x7e mints",
         2,
         (Edit(NATIVES, "        if rules.mints and kind", "        if kind"),),

@@ -18,6 +18,7 @@ from tests.unit.chains.verify.recorded import build, hex_data, keccak, own, publ
 from tests.unit.chains.verify.test_corruptions import (
     add_a_forged_transfer,
     change_an_amount,
+    compute_receipts_root,
     drop_a_log,
     drop_every_log,
     flip,
@@ -180,6 +181,9 @@ def test_case_116_a_settled_height_that_the_hash_does_not_cover_excuses_nothing(
 def test_case_040_an_unknown_transaction_type_leaves_its_root_open_and_the_rest_proven() -> None:
     block, receipts = read_ethereum()
     block["transactions"][5]["type"] = "0x7f"
+    with pytest.raises(Inconsistent, match="another type than its receipt"):
+        examine("full", block, receipts)
+    commit_to_type(block, receipts, 5, "0x7f")
     examination = examine("full", block, receipts)
     assert examination.level is VerificationLevel.PARTIAL
     assert set(examination.unavailable) == {
@@ -290,6 +294,13 @@ def add_state_sync(block: Rows, receipts: list[Rows]) -> None:
     receipts.append({**copy.deepcopy(receipts[-1]), **place, "type": "0x0", "logs": [log]})
     number_transactions(block, receipts)
     number_logs(receipts)
+
+
+def commit_to_type(block: Rows, receipts: list[Rows], at: int, kind: str) -> None:
+    """A receipt under another type, in the root that the header has for it."""
+    receipts[at]["type"] = kind
+    block["receiptsRoot"] = hex_data(compute_receipts_root(receipts))
+    reseal(block, receipts)
 
 
 def reseal(block: Rows, receipts: list[Rows], layout: HeaderLayout = ETHEREUM_HEADER) -> None:
