@@ -122,7 +122,7 @@ async def _trust(frame: Frame) -> int:
     until_height: int = frame.arguments.until
 
     async def write(desk: ChainDesk, record: ChainRecord) -> bool:
-        return await commit_trust(desk, record, until_height=until_height)
+        return await commit_trust(desk, record, until_height=until_height, now=frame.now())
 
     unchanged = f"is vouched for up to {until_height} already"
     return await _commit(frame, "rows-trusted", {"until": until_height}, write, unchanged=unchanged)

@@ -264,10 +264,10 @@ PLANTED = (
         (
             Edit(
                 COMMIT,
-                "    if changes:\n        await move.write_deposits(last_versions(changes))\n",
-                "    if changes:\n"
+                "    if rows := decided.rows():\n        await move.write_deposits(rows)\n",
+                "    if rows := decided.rows():\n"
                 "        async with desk.store.open_move(after.chain, lease_epoch=desk.lease_epoch) as other:\n"
-                "            await other.write_deposits(last_versions(changes))\n",
+                "            await other.write_deposits(rows)\n",
             ),
         ),
     ),
