@@ -8,7 +8,9 @@ or in what is done around it, ends one round of this chain, and rings.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -33,7 +35,7 @@ from indexer.status import Vitals
 from indexer.storage import LeaseLost, Retryable, StorageFull
 from indexer.surroundings import FollowedChain, Surroundings
 from indexer.turn import Turn
-from indexer.work_store import ChainStatus, write_status
+from indexer.work_store import ChainStatus, write_checks, write_status
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +62,7 @@ class FollowLoop:
         self._vitals = Vitals(chain.describe_providers)
         self._held_told: int | None = None
         self._differing_told: set[int] = set()
+        self._checks_told: list[Mapping[str, Any]] | None = None
         self._damper = Damper()
         self._status_at_s = 0.0
         self._at_head = False
@@ -95,6 +98,7 @@ class FollowLoop:
         now = self._around.now()
         record = await self._chain.store.load_chain(self._settings.traits.chain)
         if record is not None and not await self._turn.hold(now):
+            self._checks_told = None  # whoever follows meanwhile says what it learnt
             return None
         outcome = await follower.step(now)
         self._at_head = False
@@ -223,6 +227,10 @@ class FollowLoop:
                 now,
             ),
         )
+        checks = list(self._chain.describe_checks())
+        if checks != self._checks_told:
+            await write_checks(self._around.pool, self._settings.traits.chain, checks)
+            self._checks_told = checks
 
     def _note_failure(self, error: Exception) -> None:
         kind = type(error).__name__

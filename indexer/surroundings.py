@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -77,6 +77,8 @@ class Observer(Protocol):
 class FollowedChain:
     """Everything one chain's loops need.
 
+    `describe_checks` says how each check stands, with what was learnt since
+    the start, ready for JSON; a handful of entries.
     `judge_assets` says of listed assets whether their contracts fit them: None,
     or what is wrong; `assets_held` are those that count no more because of it.
     """
@@ -87,6 +89,7 @@ class FollowedChain:
     describe_providers: DescribeProviders
     judge_assets: Callable[[], Awaitable[Mapping[AssetId, str | None]]] | None = None
     assets_held: Mapping[AssetId, str] = field(default_factory=dict)
+    describe_checks: Callable[[], Sequence[Mapping[str, Any]]] = tuple
 
 
 @dataclass(slots=True)

@@ -85,6 +85,11 @@ def _troubles(objects: list[ChainObject]) -> list[str]:
             )
         elif one.last_error:
             lines.append(f"{one.alias}: {one.last_error}")
+        if one.unverified:
+            lines.append(
+                f"{one.alias} is unverified: one operator, and not all of its newest blocks could be verified in full; "
+                "another operator's endpoint makes it two words"
+            )
     return lines
 
 
