@@ -30,7 +30,7 @@ PLANTED_HOLDS = (
             Edit(
                 POLICY,
                 "    return limit is not None and amount_base_units > limit\n",
-                "    return limit is not None and amount_base_units > 10**limit\n",
+                "    return limit is not None and amount_base_units > 2 * limit\n",
             ),
         ),
         asks=ONE_WORD,
