@@ -14,6 +14,8 @@ from datetime import datetime
 
 from chains.errors import ChainError
 from chains.evm.heads import HeadWatch
+from chains.evm.verify import PROFILES, Mode
+from chains.evm.verify.profiles import FULL_CHECKS
 from chains.model import HeadReport
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, FinalByTag
@@ -31,6 +33,10 @@ HINT_TIMEOUT_S = 15.0
 HEAD_OLD_FACTOR = 10.0
 HEAD_OLD_MIN_S = 60.0
 HEAD_EARLY_S = 15.0
+ADVICE_UNVERIFIED = (
+    "add a provider of another operator: deposits above hold_unverified_above wait for one, or for `chainbell chain trust`, "
+    "and smaller ones are credited on one operator's word"
+)
 ADVICE_AGREE = "add a provider of another operator: one operator alone is trusted blindly"
 
 
@@ -50,6 +56,11 @@ async def check_chain(settings: ChainSettings, pool: Pool | None, *, now: dateti
         if len(operators) > 1
         else Finding(f"{alias}", Grade.WARN, f"{traits.chain}, {shown}", ADVICE_AGREE)
     )
+    findings += _judge_verification(
+        settings,
+        len(operators),
+        None if pool is None else (await views.count_unverified(pool)).get(traits.chain),
+    )
     if record is not None and record.halt_reason is not None:
         advice = f"chainbell chain status --chain {alias} shows the two ways out"
         findings.append(Finding(f"{alias} state", Grade.FAIL, record.halt_reason, advice))
@@ -59,6 +70,24 @@ async def check_chain(settings: ChainSettings, pool: Pool | None, *, now: dateti
             for endpoint in settings.endpoints
         ]
     return [*findings, *itertools.chain.from_iterable(task.result() for task in asked)]
+
+
+def _judge_verification(
+    settings: ChainSettings, operators_count: int, unverified_count: int | None
+) -> list[Finding]:
+    """With one operator: whether something else than its word stands behind what recent blocks pay."""
+    if operators_count > 1:
+        return []
+    traits = settings.follow.traits
+    modes = PROFILES[traits.verification_profile].modes
+    untried = [check for check in FULL_CHECKS if modes[check] in (Mode.ABSENT, Mode.BEST_EFFORT)]
+    if unverified_count:
+        found = f"unverified: {unverified_count} of its newest {views.RECENT_BLOCKS} blocks not in full, one operator"
+    elif unverified_count is None and untried:
+        found = f"unverified: the profile {traits.verification_profile} cannot prove a block, one operator"
+    else:
+        return []
+    return [Finding(f"{settings.alias} verification", Grade.WARN, found, ADVICE_UNVERIFIED)]
 
 
 async def _check_endpoint(

@@ -89,6 +89,7 @@ async def build_chain(
         store,
         lambda: describe_providers(source),
         (lambda: judge_assets(source)) if settings.follow.traits.assets else None,
+        describe_checks=lambda: describe_checks(source),
     )
 
 
@@ -163,6 +164,17 @@ def describe_providers(source: EvmSource) -> list[Mapping[str, Any]]:
             "last_error": health.last_error or None,
         }
         for health in source.healths
+    ]
+
+
+def describe_checks(source: EvmSource) -> list[Mapping[str, Any]]:
+    """Each check as the running follower has learnt it, for `/v1/chains`."""
+    verifier = source.verifier
+    if not isinstance(verifier, BlockVerifier):
+        return []
+    return [
+        {"check": check.value, "state": mode.value, "enforced_since_height": height}
+        for check, mode, height in verifier.describe()
     ]
 
 

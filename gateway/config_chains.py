@@ -20,6 +20,8 @@ from chains.families import encode_identity, parse_address, parse_block_hash
 from chains.model import Asset, AssetId, BlockRef, ChainId
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
+from gateway.config_holds import KEY as HOLD_KEY
+from gateway.config_holds import Limits, read_asset_limit, read_chain_limits
 from gateway.config_table import MISSING, Table, describe, meant
 from gateway.settings import ChainSettings
 from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
@@ -48,24 +50,34 @@ def read_chain(alias: str, table: Table, known: Known) -> ChainSettings | None:
         )
         return None
     entry = known(alias)
-    facts = _read_facts(alias, table, None if entry is None else entry.traits)
+    limits: Limits = {}
+    facts = _read_facts(alias, table, None if entry is None else entry.traits, limits)
     endpoints = _read_endpoints(table)
-    settings = None if facts is None else _read_following(table, facts, entry)
+    settings = None if facts is None else _read_following(table, facts, entry, limits)
     table.refuse_the_rest()
     if settings is None:
         return None
     return ChainSettings(settings, endpoints)
 
 
-def _read_facts(alias: str, table: Table, known: ChainTraits | None) -> ChainTraits | None:
+def _read_facts(alias: str, table: Table, known: ChainTraits | None, limits: Limits) -> ChainTraits | None:
     traits = _read_identity(alias, table, known)
     if traits is None:
-        for name in ("native", "block_time_s", "traces", "verification", "final", "assets", "identity"):
+        for name in (
+            "native",
+            "block_time_s",
+            "traces",
+            "verification",
+            "final",
+            "assets",
+            "identity",
+            HOLD_KEY,
+        ):
             table.take(name)
         return None
     traits = replace(
         traits,
-        native=_read_native(table, traits),
+        native=_read_native(table, traits, limits),
         block_time_s=table.take_number("block_time_s", traits.block_time_s, above=0, most=86_400),
         traces=table.take_flag("traces", traits.traces),
         finality=_read_final(table, traits.finality),
@@ -73,7 +85,7 @@ def _read_facts(alias: str, table: Table, known: ChainTraits | None) -> ChainTra
     )
     if table.take_choice("verification", "auto", VERIFICATIONS) == "agreement":
         traits = replace(traits, verification_profile="agreement")
-    return replace(traits, assets=_read_assets(table, traits))
+    return replace(traits, assets=_read_assets(table, traits, limits))
 
 
 def _read_identity(alias: str, table: Table, known: ChainTraits | None) -> ChainTraits | None:
@@ -133,7 +145,7 @@ def _read_identity_block(table: Table, family: Family) -> BlockRef | None:
         return None
 
 
-def _read_native(table: Table, traits: ChainTraits) -> Asset:
+def _read_native(table: Table, traits: ChainTraits, limits: Limits) -> Asset:
     native = table.take_table("native")
     if native is None:
         return traits.native
@@ -147,11 +159,12 @@ def _read_native(table: Table, traits: ChainTraits) -> Asset:
         contract=None,
         min_base_units=_read_amount(native, "min_base_units", traits.native.min_base_units, least=1),
     )
+    read_asset_limit(native, asset, limits)
     native.refuse_the_rest()
     return asset
 
 
-def _read_assets(table: Table, traits: ChainTraits) -> tuple[Asset, ...]:
+def _read_assets(table: Table, traits: ChainTraits, limits: Limits) -> tuple[Asset, ...]:
     """The tokens that count; a list in the file replaces the catalogue's."""
     items = table.take_list("assets")
     if items is None:
@@ -159,7 +172,7 @@ def _read_assets(table: Table, traits: ChainTraits) -> tuple[Asset, ...]:
     assets: dict[AssetId, Asset] = {}
     for index, item in enumerate(items):
         one = table.open_item("assets", index, item)
-        asset = None if one is None else _read_asset(one, traits)
+        asset = None if one is None else _read_asset(one, traits, limits)
         if one is not None and asset is not None:
             if asset.asset_id in assets:
                 one.complain("contract", "this contract is listed twice")
@@ -167,12 +180,13 @@ def _read_assets(table: Table, traits: ChainTraits) -> tuple[Asset, ...]:
     return tuple(assets.values())
 
 
-def _read_asset(table: Table, traits: ChainTraits) -> Asset | None:
+def _read_asset(table: Table, traits: ChainTraits, limits: Limits) -> Asset | None:
     text = table.take_text("contract")
     symbol = _read_symbol(table, "")
     decimals = table.take_count("decimals", -1, most=77)
     least = _read_amount(table, "min_base_units", 1, least=1)
     is_trusted = table.take_flag("trust_decimals", default=False)
+    table.take(HOLD_KEY)
     table.refuse_the_rest()
     for name in ("symbol", "contract", "decimals"):
         if name not in table:
@@ -187,7 +201,9 @@ def _read_asset(table: Table, traits: ChainTraits) -> Asset | None:
     asset_id = AssetId(
         f"{traits.chain}/{_token_namespace(traits.family)}:{encode_identity(traits.family, contract)}"
     )
-    return Asset(asset_id, symbol, decimals, contract, least, decimals_are_trusted=is_trusted)
+    asset = Asset(asset_id, symbol, decimals, contract, least, decimals_are_trusted=is_trusted)
+    read_asset_limit(table, asset, limits)
+    return asset
 
 
 def _token_namespace(family: Family) -> str:
@@ -230,7 +246,9 @@ def _read_final(table: Table, default: FinalityRule) -> FinalityRule:
     return FinalAtDepth(confirmations) if "confirmations" in rule else FinalByTag() if tag else default
 
 
-def _read_following(table: Table, traits: ChainTraits, entry: CatalogueEntry | None) -> FollowSettings:
+def _read_following(
+    table: Table, traits: ChainTraits, entry: CatalogueEntry | None, limits: Limits
+) -> FollowSettings:
     block_time_s = traits.block_time_s
     late_after_s = None if entry is None else entry.final_late_after_s
     return FollowSettings(
@@ -245,6 +263,7 @@ def _read_following(table: Table, traits: ChainTraits, entry: CatalogueEntry | N
             "stalled_after_s", max(60.0, 10 * block_time_s), above=0, most=10**6
         ),
         ready_lag_blocks=table.take_count("ready_lag_blocks", max(3, math.ceil(6 / block_time_s)), least=0),
+        hold_limits=read_chain_limits(table, traits, limits),
         finality_delayed_after_s=FINALITY_DELAYED_AFTER_S if late_after_s is None else late_after_s,
     )
 

@@ -2,7 +2,8 @@
 
 It repairs nothing and writes nothing: a difference is told with both sides,
 and `rescan` or an operator acts on it.  Comparing is pure; the reading is a
-bounded loop over chunks.
+bounded loop over chunks, each block asked of an operator who did not serve it,
+where there is one; whom to ask is `auditors`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from chains.model import Address, AssetId, Block, BlockHash
-from chains.port import Provider
+from chains.port import ChainSource, Provider
+from indexer.auditors import Asked, ask_auditor, list_runs
 from indexer.balance_audit import AuditedBalances, BalanceTally
 from indexer.commit import ChainDesk
-from indexer.deposits import Deposit, Sighting
+from indexer.deposits import Deposit, DepositState, Sighting
 from indexer.identity import AddressId, DepositId
 from indexer.matching import Registration, find_hits, group_by_address, match_hits, parties
 from indexer.store import PostgresFollowStore
@@ -34,13 +36,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class AuditedChunk:
-    """One chunk's result."""
+    """One chunk's result; `asked` says of which operators, ascending and without a gap."""
 
     height_first: int
     height_last: int
     blocks_count: int
     deposits_count: int
     differences: tuple[Difference, ...]
+    asked: tuple[Asked, ...]
 
 
 def compare_blocks(rows: Sequence[BlockRow], blocks: Sequence[Block]) -> list[Difference]:
@@ -86,24 +89,18 @@ def compare_deposits(
         if deposit is None:
             differences.append(Difference(sighting.header.height, "deposit", "not recorded", place))
             continue
-        if deposit.amount_base_units != transfer.amount_base_units:
-            differences.append(
-                Difference(
-                    sighting.header.height,
-                    "amount",
-                    str(deposit.amount_base_units),
-                    str(transfer.amount_base_units),
-                )
-            )
-        if deposit.occurrence is not None and deposit.occurrence.block_hash != sighting.header.hash:
-            differences.append(
-                Difference(
-                    sighting.header.height,
-                    "deposit's block",
-                    deposit.occurrence.block_hash.hex(),
-                    sighting.header.hash.hex(),
-                )
-            )
+        assert deposit.occurrence is not None, "only what stands in a block is compared"
+        pairs = (
+            ("amount", str(deposit.amount_base_units), str(transfer.amount_base_units)),
+            ("deposit's block", deposit.occurrence.block_hash.hex(), sighting.header.hash.hex()),
+            ("sender", _say_address(deposit.sender), _say_address(transfer.sender)),
+            ("own transfer", _say_flag(deposit.own_transfer), _say_flag(_is_own_now(deposit, sighting))),
+        )
+        differences += [
+            Difference(sighting.header.height, what, mine, theirs)
+            for what, mine, theirs in pairs
+            if mine != theirs
+        ]
     for deposit in ours.values():
         assert deposit.occurrence is not None
         place = f"{deposit.amount_base_units} of {deposit.asset} in 0x{deposit.tx_hash.hex()}"
@@ -111,33 +108,57 @@ def compare_deposits(
     return differences
 
 
+def _is_own_now(deposit: Deposit, sighting: Sighting) -> bool:
+    """Whether it is an own transfer, as far as that is still open.
+
+    What is final stays as it was told when its sender is registered later: only a payment to itself is one anyway.
+    """
+    transfer = sighting.transfer
+    if deposit.state is DepositState.FINAL and not deposit.own_transfer:
+        return transfer.sender is not None and transfer.sender == transfer.recipient
+    return sighting.own_transfer
+
+
+def _say_address(address: Address | None) -> str:
+    return "none" if address is None else f"0x{address.hex()}"
+
+
+def _say_flag(is_so: bool) -> str:  # noqa: FBT001  (a value to be written)
+    return "yes" if is_so else "no"
+
+
 async def audit_range(
     pool: Pool,
     desk: ChainDesk,
     store: PostgresFollowStore,
-    provider: Provider,
+    source: ChainSource,
     *,
     height_first: int,
     height_last: int,
     chunk_blocks: int = 64,
     tally: BalanceTally | None = None,
 ) -> AsyncIterator[AuditedChunk]:
-    """Re-read a range chunk by chunk; raises `ChainError` when the provider cannot be read.
+    """Re-read a range chunk by chunk; raises `ChainError` when nobody can be read.
 
     Heights outside our chain are left out: the caller clamps the range, and
     says so.  `tally` counts what the blocks moved, to be settled afterwards.
     """
     for first in range(height_first, height_last + 1, chunk_blocks):
         last = min(first + chunk_blocks - 1, height_last)
-        blocks = await provider.fetch_blocks(first, last)
+        rows = await load_block_rows(pool, desk.settings.traits.chain, height_first=first, height_last=last)
+        blocks: list[Block] = []
+        asked: list[Asked] = []
+        for run in list_runs(first, last, {row.height: row.served_by for row in rows}, source.operator_of):
+            told, by_whom = await ask_auditor(source, run)
+            blocks += told
+            asked.append(by_whom)
         if tally is not None:
             tally.add(blocks)
-        rows = await load_block_rows(pool, desk.settings.traits.chain, height_first=first, height_last=last)
         recorded = await load_recorded(pool, desk.settings.traits.chain, height_first=first, height_last=last)
         sightings = await _sight(desk, store, blocks, recorded)
         repeated = await load_repeats_in(pool, desk.settings.traits.chain, first, last) if sightings else ()
         differences = compare_blocks(rows, blocks) + compare_deposits(recorded, sightings, repeated)
-        yield AuditedChunk(first, last, len(blocks), len(sightings), tuple(differences))
+        yield AuditedChunk(first, last, len(blocks), len(sightings), tuple(differences), tuple(asked))
 
 
 async def settle_balances(

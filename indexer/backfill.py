@@ -29,7 +29,8 @@ from indexer.commit import (
 from indexer.deposits import Change
 from indexer.identity import DepositId
 from indexer.matching import Hit, find_hits, group_by_address, match_hits, parties, possible_ids
-from indexer.moves import Repeat, decide_move, find_repeats, last_versions
+from indexer.moves import Repeat, decide_move, find_lifted, find_repeats
+from indexer.plan import Decided
 from indexer.storage import BackfillStore, BackfillTransaction, ChainRecord, TouchQuery
 from indexer.witness import is_held
 
@@ -102,17 +103,21 @@ async def _record(
             return None
         _refuse_doubtful(record, blocks, hits)
         await move.cover(first, last, at=now)
-        changes: list[Change] = []
-        repeats: list[Repeat] = []
+        decided = Decided()
         if hits:
-            rules = desk.rules(await move.load_listed_assets())
+            # History is read from one provider, however many are configured.
+            rules = desk.rules(await move.load_listed_assets(), doubted_above=record.trusted_height)
             registrations = group_by_address(await move.load_registrations(parties(hits)))
             touched = await move.load_touched(_only(possible_ids(hits, registrations, rules)))
             sightings = match_hits(hits, registrations, known_registrations(touched), rules)
             changes = decide_move(touched, sightings, (), view_of(record), now=now, backfilled=True)
-            repeats = find_repeats(touched, sightings)
-        repeats = await _write(desk, move, record, blocks, changes, repeats, now=now)
-    return Covered(first, last, tuple(changes), tuple(repeats))
+            decided = Decided(
+                tuple(changes),
+                tuple(find_repeats(touched, sightings)),
+                tuple(find_lifted((), touched, sightings, changes)),
+            )
+        repeats = await _write(desk, move, record, blocks, decided, now=now)
+    return Covered(first, last, decided.changes, tuple(repeats))
 
 
 def _refuse_doubtful(record: ChainRecord, blocks: Sequence[Block], hits: Sequence[Hit]) -> None:
@@ -177,8 +182,7 @@ async def _write(
     move: BackfillTransaction,
     record: ChainRecord,
     blocks: Sequence[Block],
-    changes: Sequence[Change],
-    repeats: Sequence[Repeat],
+    decided: Decided,
     *,
     now: datetime,
 ) -> list[Repeat]:
@@ -186,10 +190,10 @@ async def _write(
     if lowest.height < record.start_height:
         await move.insert_blocks(blocks, at=now)
         await move.write_chain(replace(record, start_height=lowest.height))
-    if changes:
-        await move.write_deposits(last_versions(changes))
-    unknown = await move.insert_repeats(repeats, at=now) if repeats else []
-    facts = await facts_of(desk, move, changes, tip_height=record.tip.height)
+    if rows := decided.rows():
+        await move.write_deposits(rows)
+    unknown = await move.insert_repeats(decided.repeats, at=now) if decided.repeats else []
+    facts = await facts_of(desk, move, decided.changes, tip_height=record.tip.height)
     if facts:
         await move.publish(facts)
     return unknown

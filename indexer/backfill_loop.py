@@ -59,6 +59,7 @@ async def _after(outcome: BackfillOutcome, around: Surroundings, naming: Naming)
             await around.wait(IDLE_S)
         case outcome:
             around.tell_repeats(naming, outcome.repeats)
+            around.tell_on_one_word(naming, outcome.changes)
             log.info(
                 "history-read",
                 chain=naming.alias,

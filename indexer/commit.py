@@ -12,14 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import Enum
 
-from chains.model import AssetId, Block, BlockHash, BlockRef, Transfer
+from chains.model import AssetId, BlockHash, BlockRef, Transfer
 from indexer.balance_check import BalanceCheck
-from indexer.balances import HeldRecipients, are_covered
-from indexer.deposits import Change
+from indexer.balances import are_covered
+from indexer.deposits import Change, Deposit
 from indexer.events import Fact, Naming, deposit_fact
-from indexer.finality import NO_TAGS, HashAt, TagReport, compute_final_height, compute_safe_height
+from indexer.finality import HashAt, compute_final_height, compute_safe_height
 from indexer.hearing import hear_witness
 from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.matching import (
@@ -34,72 +33,21 @@ from indexer.matching import (
     possible_ids,
     recall,
 )
-from indexer.moves import NOTHING_TOUCHED, Repeat, Touched, decide_move, find_repeats, last_versions
+from indexer.moves import (
+    NOTHING_TOUCHED,
+    Repeat,
+    Touched,
+    decide_move,
+    find_lifted,
+    find_repeats,
+    lift,
+)
+from indexer.plan import Decided, Dispute, Moved, MovePlan, Superseded
 from indexer.policy import ChainView, choose_requirement
 from indexer.settings import FollowSettings
 from indexer.storage import ChainRecord, FollowStore, MoveTransaction, TouchQuery
 from indexer.watchset import WatchSet
 from indexer.witness import compute_settled, decide_held
-
-
-class Dispute(Enum):
-    """What a move does to an open dispute; a height instead opens one at that fork."""
-
-    STANDS = "stands"
-    SETTLED = "settled"
-
-
-@dataclass(frozen=True, slots=True)
-class MovePlan:
-    """What `follow` decided, to be written if our tip is still `expected_tip`.
-
-    `fork` None: nothing leaves.  `agreed_height` None: one operator is
-    trusted, so what is applied is agreed.  `accept_final_above`: the move may
-    leave blocks that were final, since an operator accepted it.  `held` is
-    whose native balances were held against the blocks, where calls are traced.
-    `witness` are blocks of ours that were held, as another operator tells them.
-    """
-
-    expected_tip: BlockRef
-    blocks: Sequence[Block] = ()
-    fork: BlockRef | None = None
-    tags: TagReport = NO_TAGS
-    agreed_height: int | None = None
-    dispute: int | Dispute = Dispute.STANDS
-    accept_final_above: bool = False
-    held: HeldRecipients | None = None
-    witness: Sequence[Block] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A committed move: the row after it, what changed, and which deposits turned out to stand twice.
-
-    At `differing_heights` a witness showed other deposits than we recorded.
-    """
-
-    record: ChainRecord
-    changes: tuple[Change, ...]
-    left_blocks_count: int
-    applied_blocks: tuple[Block, ...] = ()
-    repeats: tuple[Repeat, ...] = ()
-    differing_heights: tuple[int, ...] = ()
-
-    @property
-    def applied_blocks_count(self) -> int:
-        """How many blocks became canonical."""
-        return len(self.applied_blocks)
-
-
-@dataclass(frozen=True, slots=True)
-class Superseded:
-    """Our tip had moved, or the chain was halted, before the lock was ours: decide again.
-
-    `unheld`: the watch list had grown by an address that these blocks pay
-    natively, and its balance has not been asked.
-    """
-
-    unheld: bool = False
 
 
 @dataclass(slots=True)
@@ -122,11 +70,12 @@ class ChainDesk:
     def __post_init__(self) -> None:
         self.balances = BalanceCheck(self.settings.traits.alias)
 
-    def rules(self, starts: Mapping[AssetId, int]) -> MatchRules:
+    def rules(self, starts: Mapping[AssetId, int], *, doubted_above: int | None = None) -> MatchRules:
         """Matching rules with the asset starts that the database holds now.
 
         Assets that are listed no more keep running for deposits that exist:
-        their start lies beyond every height.
+        their start lies beyond every height.  `doubted_above`: where one
+        operator's word is good for small amounts only.
         """
         confirm_rules = self.settings.confirm_rules
         return MatchRules(
@@ -137,6 +86,8 @@ class ChainDesk:
             },
             deposit_id=self.deposit_id,
             requirement=lambda asset, amount: choose_requirement(confirm_rules, asset, amount),
+            hold_limits=self.settings.hold_limits,
+            doubted_above=doubted_above,
         )
 
 
@@ -158,12 +109,16 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
             hits = find_hits(plan.blocks, desk.watched)
         if plan.held is not None and not are_covered(plan.held, hits):
             return Superseded(unheld=True)
-        differing = await hear_witness(move, plan.witness, desk.watched, desk.rules)
-        after = await _place_record(move, desk.settings, before, plan, hits, differing, now=now)
-        changes, repeats = await _decide_changes(desk, move, hits, plan, before, after, now=now)
-        repeats = await _write(desk, move, plan, before, after, changes, repeats, now=now)
+        heard = await hear_witness(move, plan.witness, desk.watched, desk.rules)
+        looked = await hear_witness(move, plan.second_look, desk.watched, desk.rules)
+        after = await _place_record(move, desk.settings, before, plan, hits, heard.differing_heights, now=now)
+        decided = await _decide_changes(
+            desk, move, hits, plan, before, after, (*heard.vouched, *looked.vouched), now=now
+        )
+        repeats = await _write(desk, move, plan, before, after, decided, now=now)
     left = 0 if plan.fork is None else before.tip.height - plan.fork.height
-    return Moved(after, tuple(changes), left, tuple(plan.blocks), tuple(repeats), tuple(differing))
+    differing = (*heard.differing_heights, *looked.differing_heights)
+    return Moved(after, decided.changes, left, tuple(plan.blocks), tuple(repeats), differing)
 
 
 async def refresh_watched(desk: ChainDesk, move: MoveTransaction, searched_version: int) -> bool:
@@ -314,10 +269,13 @@ async def _decide_changes(
     plan: MovePlan,
     before: ChainRecord,
     after: ChainRecord,
+    vouched: Sequence[Deposit],
     *,
     now: datetime,
-) -> tuple[list[Change], list[Repeat]]:
-    rules = desk.rules(await move.load_listed_assets() if hits else {})
+) -> Decided:
+    # With several operators whatever pays somebody and is not covered waits for another's word.
+    doubted_above = after.trusted_height if plan.agreed_height is None else None
+    rules = desk.rules(await move.load_listed_assets() if hits else {}, doubted_above=doubted_above)
     registrations = group_by_address(await move.load_registrations(parties(hits)) if hits else ())
     ids = possible_ids(hits, registrations, rules)
     touched = await move.load_touched(
@@ -332,8 +290,9 @@ async def _decide_changes(
             spends=[block.transfers for block in plan.blocks],
         )
     )
+    touched = lift(touched, vouched)
     if not hits and touched == NOTHING_TOUCHED:
-        return [], []
+        return Decided()
     known = known_registrations(touched)
     senders = {one.sender for one in touched.repeats if one.sender is not None} - registrations.keys()
     if senders:
@@ -341,7 +300,11 @@ async def _decide_changes(
     sightings = recall(touched.repeats, {one.id: one for one in touched.displaced}, registrations, rules)
     sightings += match_hits(hits, registrations, known, rules)
     changes = decide_move(touched, sightings, plan.blocks, view_of(after), now=now)
-    return changes, find_repeats(touched, sightings)
+    return Decided(
+        tuple(changes),
+        tuple(find_repeats(touched, sightings)),
+        tuple(find_lifted(vouched, touched, sightings, changes)),
+    )
 
 
 def _heights_fell(before: ChainRecord, after: ChainRecord) -> bool:
@@ -360,8 +323,7 @@ async def _write(
     plan: MovePlan,
     before: ChainRecord,
     after: ChainRecord,
-    changes: Sequence[Change],
-    repeats: Sequence[Repeat],
+    decided: Decided,
     *,
     now: datetime,
 ) -> list[Repeat]:
@@ -369,12 +331,12 @@ async def _write(
         await move.leave_blocks(plan.fork.height, left_for=plan.blocks[0].header.hash, at=now)
     if plan.blocks:
         await move.insert_blocks(plan.blocks, at=now)
-    if changes:
-        await move.write_deposits(last_versions(changes))
-    unknown = await move.insert_repeats(repeats, at=now) if repeats else []
+    if rows := decided.rows():
+        await move.write_deposits(rows)
+    unknown = await move.insert_repeats(decided.repeats, at=now) if decided.repeats else []
     if after != before:
         await move.write_chain(after)
-    facts = await facts_of(desk, move, changes, tip_height=after.tip.height)
+    facts = await facts_of(desk, move, decided.changes, tip_height=after.tip.height)
     if facts:
         await move.publish(facts)
     return unknown

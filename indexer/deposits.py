@@ -78,6 +78,8 @@ class Deposit:
 
     `occurrence` is set exactly in the states of `ON_CHAIN`.
     `confirmed_version` is the version whose event granted the present credit.
+    `on_one_word`: it is large and nothing but one operator's word stands
+    behind it, so it stays `included` until that is lifted.
     """
 
     id: DepositId
@@ -105,6 +107,7 @@ class Deposit:
     confirmed_at: datetime | None
     final_at: datetime | None
     changed_at: datetime
+    on_one_word: bool = False
 
     @property
     def credited_base_units(self) -> int:
@@ -127,6 +130,7 @@ class Sighting:
     own_transfer: bool
     requirement: Requirement
     min_base_units: int
+    on_one_word: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +185,12 @@ def decide_found(
             confirmed_at=None,
             final_at=None,
             changed_at=now,
+            on_one_word=sighting.on_one_word,
         )
     else:
         found = replace(
             before,
+            on_one_word=rests_on_one_word(before, sighting),
             sender=transfer.sender,
             own_transfer=sighting.own_transfer,
             published=before.published or worth_telling,
@@ -194,6 +200,18 @@ def decide_found(
             replaced_by=None,
         )
     return _advance(before, found, view, now)
+
+
+def rests_on_one_word(before: Deposit | None, sighting: Sighting) -> bool:
+    """Whether a deposit that stands where it is sighted is large and one operator's word alone.
+
+    What was lifted stays so while place, amount and sender are the same: reading it again is no evidence against it.
+    """
+    if before is None or not sighting.on_one_word:
+        return sighting.on_one_word
+    transfer = sighting.transfer
+    seen = (occurrence_of(sighting), transfer.amount_base_units, transfer.sender)
+    return before.on_one_word or (before.occurrence, before.amount_base_units, before.sender) != seen
 
 
 def decide_matured(before: Deposit, view: ChainView, *, now: datetime) -> list[Change]:
@@ -211,7 +229,9 @@ def decide_lost(before: Deposit, *, replaced_by: TxHash | None, now: datetime) -
     state = S.ORPHANED if replaced_by is None else S.REPLACED
     if state is before.state or (before.state is S.REPLACED and state is S.ORPHANED):
         return []
-    lost = replace(before, occurrence=None, replaced_by=replaced_by, confirmed_at=None, final_at=None)
+    lost = replace(
+        before, occurrence=None, replaced_by=replaced_by, confirmed_at=None, final_at=None, on_one_word=False
+    )
     return [_change(before, lost, state, now)]
 
 
@@ -220,7 +240,9 @@ def _advance(before: Deposit | None, found: Deposit, view: ChainView, now: datet
     assert found.occurrence is not None
     height = found.occurrence.height
     was_confirmed = before is not None and before.state in CREDITING
-    if is_final(height, view):
+    if found.on_one_word:
+        target = S.INCLUDED
+    elif is_final(height, view):
         target = S.FINAL
     elif is_confirmed(height, found.requirement, view, was_confirmed=was_confirmed):
         target = S.CONFIRMED

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     OWN_TRANSFER = "own_transfer"
     WAITING = "waiting"
     DISPUTED = "disputed"
+    UNVERIFIED = "unverified"
     HALTED = "halted"
     ORPHANED = "orphaned"
     REPLACED = "replaced"
@@ -178,6 +179,15 @@ def _explain_waiting(deposit: Deposit, amount: str, known: Knowledge) -> Finding
             Reason.DISPUTED,
             f"{amount} is included ({confirmations} confirmations); it rests on rows that could not be checked, and "
             "nothing is credited before another operator shows the same.",
+            deposit,
+        )
+    if deposit.on_one_word:
+        return Finding(
+            Reason.UNVERIFIED,
+            f"{amount} is included ({confirmations} confirmations); its block could not be verified in full, and so "
+            "large an amount is not credited on one operator's word. It is credited once a second operator shows the "
+            "same, a reading that verifies its block finds it again, or this server's operator vouches for the chain "
+            f"up to height {height}.",
             deposit,
         )
     if held or height > record.agreed_height:

@@ -25,7 +25,7 @@ from indexer.canonical import (
     decide_head,
     extends_tip,
 )
-from indexer.commit import ChainDesk, Dispute, Moved, MovePlan, Superseded, commit_move
+from indexer.commit import ChainDesk, commit_move
 from indexer.evidence import (
     Dismiss,
     Halt,
@@ -48,10 +48,11 @@ from indexer.outcomes import (
     Rewound,
     Suspecting,
 )
+from indexer.plan import Dispute, Moved, MovePlan, Superseded
 from indexer.prefetch import Prefetch
 from indexer.start import start_chain
 from indexer.storage import ChainRecord
-from indexer.voices import Spawn, Voices, compute_patience_s, soon
+from indexer.voices import Spawn, Voices, compute_patience_s, doubted, soon
 
 QUIET_BLOCK_TIMES = 3
 """After this many usual intervals without a block, another operator's head is read too."""
@@ -232,7 +233,13 @@ class Follower:
         """After new blocks were told as included: ask others, and let deposits mature on their word."""
         outcome = await self._mature(moved.record, provider, report, now, wakes=True)
         if isinstance(outcome, Idle) and outcome.moved is not None:
-            return replace(moved, record=outcome.moved.record, changes=moved.changes + outcome.moved.changes)
+            later = outcome.moved
+            return replace(
+                moved,
+                record=later.record,
+                changes=moved.changes + later.changes,
+                differing_heights=moved.differing_heights + later.differing_heights,
+            )
         return moved
 
     async def _mature(
@@ -248,18 +255,18 @@ class Follower:
         agreed: int | None = None
         dispute: int | Dispute = self._dispute_without_asking()
         if self._voices.are_several:
-            agreement = await self._voices.ask_agreement(_doubted(record), provider, wakes=wakes)
+            agreement = await self._voices.ask_agreement(doubted(record), provider, wakes=wakes)
             agreed = agreement.height
             if agreement.contradicting is not None:
                 # Their side is looked at next, as a fork from our point of view.
                 self._next_provider = agreement.contradicting
             elif agreement.is_whole:
                 dispute = Dispute.SETTLED
-        witness: Sequence[Block] = ()
-        if record.held_height is not None:
-            blocks_max = self._desk.settings.batch_blocks_max
-            witness = await self._voices.fetch_witness(record, provider, blocks_max=blocks_max)
-        if not witness and not self._may_mature(record, report, agreed, dispute):
+        witness = await self._voices.fetch_witness(
+            record, provider, blocks_max=self._desk.settings.batch_blocks_max
+        )
+        second_look = await self._voices.look_again(record, provider)
+        if not witness and not second_look and not self._may_mature(record, report, agreed, dispute):
             return Idle()
         plan = MovePlan(
             expected_tip=record.tip,
@@ -267,6 +274,7 @@ class Follower:
             agreed_height=agreed,
             dispute=dispute,
             witness=witness,
+            second_look=second_look,
         )
         moved = await commit_move(self._desk, plan, now=now)
         return Idle() if isinstance(moved, Superseded) else Idle(moved)
@@ -389,11 +397,3 @@ class Follower:
             if isinstance(moved, Moved) or not moved.unheld:
                 break
         return moved
-
-
-def _doubted(record: ChainRecord) -> ChainRecord:
-    """The record as it is asked about: in a dispute, what was agreed on above its fork is asked anew."""
-    fork_height = record.disputed_fork_height
-    if fork_height is None:
-        return record
-    return replace(record, agreed_height=min(record.agreed_height, fork_height))

@@ -8,13 +8,14 @@ or in what is done around it, ends one round of this chain, and rings.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import structlog
 
 from chains.errors import ChainError, Unreachable
 from chains.traits import FinalByTag
-from indexer.commit import Moved
 from indexer.damping import Damper
 from indexer.follow import Follower
 from indexer.notices import commit_conditions, decide_conditions
@@ -29,16 +30,20 @@ from indexer.outcomes import (
     Suspecting,
     describe_standstill,
 )
+from indexer.plan import Moved
 from indexer.status import Vitals
 from indexer.storage import LeaseLost, Retryable, StorageFull
 from indexer.surroundings import FollowedChain, Surroundings
 from indexer.turn import Turn
-from indexer.work_store import ChainStatus, write_status
+from indexer.work_store import ChainStatus, write_checks, write_status
 
 log = structlog.get_logger(__name__)
 
 STATUS_EVERY_S = 1.0
 FAILURE_WAIT_MAX_S = 10.0
+DIFFERING_TOLD_MAX = 1_000
+"""Heights that are remembered, so that each rings once; beyond them all is told anew."""
+
 HEIGHT_MAX = 2**62
 """What anybody may claim and a database can hold."""
 
@@ -56,7 +61,8 @@ class FollowLoop:
         self._log = log.bind(chain=self._alias)
         self._vitals = Vitals(chain.describe_providers)
         self._held_told: int | None = None
-        self._differing_told: int | None = None
+        self._differing_told: set[int] = set()
+        self._checks_told: list[Mapping[str, Any]] | None = None
         self._damper = Damper()
         self._status_at_s = 0.0
         self._at_head = False
@@ -92,6 +98,7 @@ class FollowLoop:
         now = self._around.now()
         record = await self._chain.store.load_chain(self._settings.traits.chain)
         if record is not None and not await self._turn.hold(now):
+            self._checks_told = None  # whoever follows meanwhile says what it learnt
             return None
         outcome = await follower.step(now)
         self._at_head = False
@@ -154,6 +161,7 @@ class FollowLoop:
             self._around.alert("chain.check-unavailable", {"chain": self._alias} | detail)
         self._tell_held(moved)
         self._around.tell_repeats(self._desk.naming, moved.repeats)
+        self._around.tell_on_one_word(self._desk.naming, moved.changes)
         self._around.observer.moved(
             self._alias,
             applied=moved.applied_blocks_count,
@@ -169,17 +177,19 @@ class FollowLoop:
         )
 
     def _tell_held(self, moved: Moved) -> None:
-        """Ring once where credit begins to wait, and at each height where a witness shows other deposits."""
+        """Ring once where credit begins to wait, and once for each height where a witness shows other deposits."""
         held = moved.record.held_height
         if held is not None and self._held_told is None:
             self._log.warning("credit-held", height=held)
             self._around.alert("chain.credit-held", {"chain": self._alias, "height": held})
         self._held_told = held
-        differing = next(iter(moved.differing_heights), None)
-        if differing is not None and differing != self._differing_told:
-            self._log.error("deposits-differ", height=differing)
-            self._around.alert("chain.deposits-differ", {"chain": self._alias, "height": differing})
-        self._differing_told = differing
+        new = [height for height in moved.differing_heights if height not in self._differing_told]
+        if new:
+            self._log.error("deposits-differ", height=new[0], count=len(new))
+            self._around.alert("chain.deposits-differ", {"chain": self._alias, "height": new[0]})
+            if len(self._differing_told) > DIFFERING_TOLD_MAX:
+                self._differing_told.clear()
+            self._differing_told.update(new)
 
     async def _tend(self, now: datetime) -> None:
         """Status and conditions, at most once a second each."""
@@ -217,6 +227,10 @@ class FollowLoop:
                 now,
             ),
         )
+        checks = list(self._chain.describe_checks())
+        if checks != self._checks_told:
+            await write_checks(self._around.pool, self._settings.traits.chain, checks)
+            self._checks_told = checks
 
     def _note_failure(self, error: Exception) -> None:
         kind = type(error).__name__

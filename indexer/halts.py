@@ -11,10 +11,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from chains.model import BlockHash, BlockRef
-from indexer.commit import ChainDesk
+from indexer.commit import ChainDesk, facts_of, view_of
+from indexer.deposits import Change, decide_matured
 from indexer.events import chain_fact
+from indexer.moves import last_versions
 from indexer.storage import ChainRecord, MoveTransaction
 from indexer.witness import decide_held
+
+PAGE_DEPOSITS = 500
 
 
 async def commit_halt(
@@ -71,27 +75,48 @@ async def commit_accept_reorg(
     return True
 
 
-async def commit_trust(desk: ChainDesk, record: ChainRecord, *, until_height: int) -> bool:
+async def commit_trust(desk: ChainDesk, record: ChainRecord, *, until_height: int, now: datetime) -> bool:
     """Our operator vouches for rows in doubt up to a height; False where they did so before.
 
-    What it lets confirm is confirmed by the follower's next look.
+    Single deposits that waited for it are judged here, the chain by the follower's next look.
     """
     async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:
         ours = move.record
-        if ours.trusted_height == until_height:
-            return False
-        held_height = decide_held(
-            ours.held_height,
-            fork_height=None,
-            settled_height=None,
-            trusted_height=until_height,
-            tip_height=ours.tip.height,
-            blocks=(),
-            heights_paid=(),
-            are_several=False,
-        )
-        await move.write_chain(replace(ours, trusted_height=until_height, held_height=held_height))
-    return True
+        is_new = ours.trusted_height != until_height
+        if is_new:
+            held_height = decide_held(
+                ours.held_height,
+                fork_height=None,
+                settled_height=None,
+                trusted_height=until_height,
+                tip_height=ours.tip.height,
+                blocks=(),
+                heights_paid=(),
+                are_several=False,
+            )
+            await move.write_chain(replace(ours, trusted_height=until_height, held_height=held_height))
+    # In pages; whoever was killed between two asks again.
+    while (lifted := await _lift_page(desk, record, until_height, now)) == PAGE_DEPOSITS:
+        is_new = True
+    return is_new or lifted > 0
+
+
+async def _lift_page(desk: ChainDesk, record: ChainRecord, until_height: int, now: datetime) -> int:
+    async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:
+        page = await move.load_on_one_word(until_height, limit=PAGE_DEPOSITS)
+        lifted = [replace(deposit, on_one_word=False) for deposit in page]
+        changes: list[Change] = []
+        if not move.record.is_halted:  # while it is, nothing is credited: they mature afterwards
+            view = view_of(move.record)
+            changes = [change for one in lifted for change in decide_matured(one, view, now=now)]
+        if lifted:
+            judged = {change.deposit.id for change in changes}
+            unchanged = [one for one in lifted if one.id not in judged]
+            await move.write_deposits(unchanged + last_versions(changes))
+        facts = await facts_of(desk, move, changes, tip_height=move.record.tip.height)
+        if facts:
+            await move.publish(facts)
+    return len(page)
 
 
 async def commit_notice(

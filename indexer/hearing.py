@@ -7,12 +7,27 @@ in the same move.  Asking for the witness's blocks is `voices`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from chains.model import AssetId, Block
+from indexer.deposits import Deposit
 from indexer.matching import MatchRules, find_hits, group_by_address, match_hits, parties
 from indexer.storage import MoveTransaction
 from indexer.watchset import WatchSet
-from indexer.witness import find_differing_heights
+from indexer.witness import compute_settled, find_differing_heights
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What came of hearing a witness.
+
+    `differing_heights` are where it contradicts what we recorded; its own,
+    where it tells of other blocks.  `vouched` are the deposits that it shows as
+    we do, below all of those.
+    """
+
+    differing_heights: tuple[int, ...] = ()
+    vouched: tuple[Deposit, ...] = ()
 
 
 async def hear_witness(
@@ -20,18 +35,25 @@ async def hear_witness(
     witness: Sequence[Block],
     watched: WatchSet,
     rules: Callable[[Mapping[AssetId, int]], MatchRules],
-) -> list[int]:
-    """The heights at which the witness contradicts what we recorded; its own, where it tells of other blocks."""
+) -> Testimony:
+    """Hold blocks that another operator tells against what we recorded of them."""
     if not witness:
-        return []
+        return Testimony()
     heights = [block.header.height for block in witness]
     ours = await move.load_hashes(heights)
     other = [block.header.height for block in witness if ours.get(block.header.height) != block.header.hash]
     if other:
-        return other
+        return Testimony(tuple(other))
     hits = find_hits(witness, watched)
     recorded = await move.load_standing(heights[0], heights[-1])
     known = {deposit.id: deposit.address_id for deposit in recorded}
     registrations = group_by_address(await move.load_registrations(parties(hits)))
     sightings = match_hits(hits, registrations, known, rules(await move.load_listed_assets()))
-    return find_differing_heights(recorded, sightings)
+    differing = find_differing_heights(recorded, sightings)
+    settled = compute_settled(witness, differing)
+    vouched = [
+        one
+        for one in recorded
+        if settled is not None and one.occurrence is not None and one.occurrence.height <= settled
+    ]
+    return Testimony(tuple(differing), tuple(vouched))

@@ -8,22 +8,34 @@ the database holds (`match_hits`).  What a deposit then becomes is `deposits`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId, Header, Transfer
+from chains.model import (
+    Address,
+    Asset,
+    AssetId,
+    Block,
+    BlockHash,
+    ChainId,
+    Header,
+    Transfer,
+    TransferKind,
+    VerificationLevel,
+)
 from indexer.deposits import Deposit, Sighting
 from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.moves import Repeat
-from indexer.policy import Requirement
+from indexer.policy import Requirement, is_too_large
 from indexer.watchset import WatchSet
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A transfer whose recipient may be watched, and the block it stands in."""
+    """A transfer whose recipient may be watched, and the block it stands in, with how far that was verified."""
 
     header: Header
     transfer: Transfer
+    level: VerificationLevel = VerificationLevel.CONSISTENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +84,23 @@ class MatchRules:
     """What matching must know of a chain besides its registrations.
 
     `deposit_id` computes identities; `requirement` chooses the policy.
+    Above `doubted_above` what no hash covers is one operator's word, which is
+    good up to `hold_limits`; with None others are asked, or nobody credits.
     """
 
     chain: ChainId
     assets: Mapping[AssetId, ListedAsset]
     deposit_id: Callable[[MerchantId, Transfer], DepositId]
     requirement: Callable[[AssetId, int], Requirement]
+    hold_limits: Mapping[AssetId, int | None] = field(default_factory=dict)
+    doubted_above: int | None = None
+
+    def is_on_one_word(self, height: int, level: VerificationLevel, transfer: Transfer, asset: Asset) -> bool:
+        """Whether a transfer is too large for what stands behind it; no header commits to traces."""
+        if self.doubted_above is None or height <= self.doubted_above:
+            return False
+        is_covered = level is VerificationLevel.FULL and transfer.kind is not TransferKind.INTERNAL
+        return not is_covered and is_too_large(asset, transfer.amount_base_units, self.hold_limits)
 
 
 def find_hits(blocks: Iterable[Block], watched: WatchSet) -> list[Hit]:
@@ -87,7 +110,7 @@ def find_hits(blocks: Iterable[Block], watched: WatchSet) -> list[Hit]:
         table = block.transfers
         indexes = watched.hits(table.recipients)
         if indexes:
-            hits.extend(Hit(block.header, table.at(index)) for index in indexes)
+            hits.extend(Hit(block.header, table.at(index), block.level) for index in indexes)
     return hits
 
 
@@ -155,6 +178,7 @@ def match_hits(
                     own_transfer=_is_own(transfer, merchant_id, hit.header.height, registrations),
                     requirement=rules.requirement(transfer.asset, transfer.amount_base_units),
                     min_base_units=listed.asset.min_base_units,
+                    on_one_word=rules.is_on_one_word(hit.header.height, hit.level, transfer, listed.asset),
                 )
             )
     return sightings
@@ -192,6 +216,7 @@ def recall(
                 own_transfer=_is_own(transfer, deposit.merchant_id, at.height, registrations),
                 requirement=rules.requirement(deposit.asset, repeat.amount_base_units),
                 min_base_units=listed.asset.min_base_units,
+                on_one_word=rules.is_on_one_word(at.height, repeat.level, transfer, listed.asset),
             )
         )
     return sightings

@@ -10,10 +10,10 @@ returns in one database transaction.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chains.model import Address, Block, BlockHash, TxHash
+from chains.model import Address, Block, BlockHash, TxHash, VerificationLevel
 from indexer.deposits import (
     ON_CHAIN,
     Change,
@@ -25,6 +25,7 @@ from indexer.deposits import (
     decide_lost,
     decide_matured,
     occurrence_of,
+    rests_on_one_word,
 )
 from indexer.identity import DepositId
 from indexer.policy import ChainView
@@ -32,12 +33,16 @@ from indexer.policy import ChainView
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """A canonical block that holds a deposit's transaction beside the one where the deposit stands."""
+    """A canonical block that holds a deposit's transaction beside the one where the deposit stands.
+
+    `level` is how far that block was verified, where it was looked up.
+    """
 
     deposit_id: DepositId
     occurrence: Occurrence
     sender: Address | None
     amount_base_units: int
+    level: VerificationLevel = VerificationLevel.CONSISTENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,33 @@ def find_replacement(deposit: Deposit, blocks: Iterable[Block]) -> TxHash | None
             if spender is not None and spender != deposit.tx_hash:
                 return spender
     return None
+
+
+def lift(touched: Touched, vouched: Iterable[Deposit]) -> Touched:
+    """What is touched, after another operator showed these deposits: they mature like all others."""
+    lifted = [replace(one, on_one_word=False) for one in vouched if one.on_one_word]
+    return replace(touched, maturing=[*touched.maturing, *lifted]) if lifted else touched
+
+
+def find_lifted(
+    vouched: Iterable[Deposit], touched: Touched, sightings: Sequence[Sighting], changes: Iterable[Change]
+) -> list[Deposit]:
+    """Rows of which nothing changed but that they rest on more than one word now: no version, no event.
+
+    `vouched` are recorded deposits that another operator showed.
+    """
+    changed = {change.deposit.id for change in changes}
+    known = _unique(touched)
+    covered = [
+        before
+        for sighting in choose_places(touched, sightings)
+        if (before := known.get(sighting.deposit_id)) is not None and not rests_on_one_word(before, sighting)
+    ]
+    return [
+        replace(one, on_one_word=False)
+        for one in (*vouched, *covered)
+        if one.on_one_word and one.id not in changed
+    ]
 
 
 def last_versions(changes: Iterable[Change]) -> list[Deposit]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chains.model import BlockRef
-from indexer.commit import Moved
 from indexer.evidence import Opinion, Suspicion
+from indexer.plan import Moved
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,17 @@
 """When a deposit counts as confirmed: the operator's rules, and what they say now.
 
 Pure.  A policy speaks of heights of our canonical chain only; who may raise
-those heights is decided in `finality` and `evidence`.
+those heights is decided in `finality` and `evidence`.  Beside it stands which
+amounts are too large to rest on one operator's word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chains.model import AssetId
+from chains.model import Asset, AssetId
 
 
 class ConfirmedBy(StrEnum):
@@ -35,6 +36,11 @@ class Requirement:
 
 UNTIL_FINAL = Requirement(ConfirmedBy.FINAL)
 
+TOKEN_COINS = 1_000
+NATIVE_COINS = 1
+"""What one operator's word is good for, in whole coins: nobody tells prices here, so round numbers that a shop seldom
+meets and a thief would want to pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConfirmRule:
@@ -54,6 +60,17 @@ def choose_requirement(rules: Sequence[ConfirmRule], asset: AssetId, amount_base
             continue
         return rule.requirement
     return UNTIL_FINAL
+
+
+def is_too_large(asset: Asset, amount_base_units: int, limits: Mapping[AssetId, int | None]) -> bool:
+    """Whether an amount is above what one operator's word is good for.
+
+    `limits` are in base units, None being no limit; an asset that is not in
+    them has the default.
+    """
+    coins = NATIVE_COINS if asset.contract is None else TOKEN_COINS
+    limit = limits.get(asset.asset_id, coins * 10**asset.decimals)
+    return limit is not None and amount_base_units > limit
 
 
 def describe_requirement(requirement: Requirement) -> str:

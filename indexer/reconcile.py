@@ -1,8 +1,10 @@
 """Judging recorded deposits by the policy that is configured now.
 
 Confirmed, included and final are what the chain and the policy say now, so a
-changed policy applies to every deposit that is not final yet.  Runs once when
-a chain's follower starts, in pages.
+changed policy applies to every deposit that is not final yet.  A raised limit
+of what one operator's word is good for lifts what is below it now; a lowered
+one counts for what is placed from then on.  Runs once when a chain's follower
+starts, in pages.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from indexer.commit import ChainDesk, facts_of, view_of
 from indexer.deposits import Change, Deposit, decide_matured
 from indexer.identity import DepositId
 from indexer.moves import last_versions
-from indexer.policy import choose_requirement
+from indexer.policy import choose_requirement, is_too_large
 from indexer.storage import MoveTransaction
 
 PAGE_DEPOSITS = 500
@@ -51,9 +53,12 @@ async def reconcile_policy(desk: ChainDesk, load_unsettled: LoadUnsettled, *, no
                 requirement = choose_requirement(
                     desk.settings.confirm_rules, deposit.asset, deposit.amount_base_units
                 )
-                if requirement == deposit.requirement:
+                on_one_word = deposit.on_one_word and is_too_large(
+                    desk.naming.assets[deposit.asset], deposit.amount_base_units, desk.settings.hold_limits
+                )
+                judged = replace(deposit, requirement=requirement, on_one_word=on_one_word)
+                if judged == deposit:
                     continue
-                judged = replace(deposit, requirement=requirement)
                 steps = decide_matured(judged, view, now=now)
                 changes += steps
                 if not steps:

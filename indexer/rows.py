@@ -126,6 +126,7 @@ def decode_deposit(row: Row) -> Deposit:
         confirmed_at=row["confirmed_at"],
         final_at=row["final_at"],
         changed_at=row["changed_at"],
+        on_one_word=row["on_one_word"],
     )
 
 
@@ -164,6 +165,7 @@ def encode_deposit_row(deposit: Deposit) -> tuple[object, ...]:
         deposit.confirmed_at,
         deposit.final_at,
         deposit.changed_at,
+        deposit.on_one_word,
     )
 
 

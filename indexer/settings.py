@@ -6,8 +6,10 @@ gateway's.  Every bound of this room stands here with its unit in its name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from chains.model import AssetId
 from chains.traits import ChainTraits, FinalityRule
 from indexer.policy import ConfirmRule
 
@@ -18,7 +20,9 @@ class FollowSettings:
 
     `start_height` None starts at the head; it counts at the first start only.
     `batch_blocks_max` bounds one step; `write_target_ms` is what a write
-    transaction should take, and batches shrink towards it.
+    transaction should take, and batches shrink towards it.  `hold_limits`:
+    above so many base units (None: never) no deposit rests on one operator's
+    word; assets that are not named have `policy`'s defaults.
     """
 
     traits: ChainTraits
@@ -36,6 +40,7 @@ class FollowSettings:
     lease_s: float = 10.0
     finality_delayed_after_s: float = 1800.0
     congested_factor: float = 4.0
+    hold_limits: Mapping[AssetId, int | None] = field(default_factory=dict)
 
     @property
     def reorg_window_blocks(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from chains.model import Address, BlockHash, ChainId, TransferTable
+from chains.model import Address, BlockHash, ChainId, TransferTable, VerificationLevel
 from indexer.deposits import WAITING, Deposit, Occurrence
 from indexer.identity import DepositId
 from indexer.moves import Repeat
@@ -53,6 +53,7 @@ async def load_repeats(conn: Connection, ids: Collection[DepositId], *, height_l
             ),
             None if row["sender"] is None else Address(row["sender"]),
             int(row["amount_base_units"]),
+            VerificationLevel(row["level"]),
         )
         for row in await conn.fetch(_SPENDS["load_repeats"], list(ids), height_last)
     ]

@@ -136,6 +136,10 @@ class MoveTransaction(Protocol):
         """The deposits that stand in our canonical blocks at these heights, both ends included."""
         ...
 
+    async def load_on_one_word(self, height_last: int, *, limit: int) -> list[Deposit]:
+        """The lowest deposits up to this height that rest on one operator's word."""
+        ...
+
     async def load_references(self, addresses: Collection[AddressId]) -> dict[AddressId, str | None]:
         """The merchants' references of these registrations."""
         ...
@@ -182,6 +186,10 @@ class FollowStore(Protocol):
 
     async def load_servers(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, str]:
         """Which provider, by host, served our canonical blocks at these heights."""
+        ...
+
+    async def load_height_on_one_word(self, chain: ChainId, *, above_height: int) -> int | None:
+        """The lowest height above this one that holds a deposit on one operator's word."""
         ...
 
     async def create_chain(

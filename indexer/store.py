@@ -16,6 +16,7 @@ from datetime import datetime
 import asyncpg
 
 from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId
+from indexer.block_store import insert_assets, insert_blocks
 from indexer.deposits import Deposit
 from indexer.events import Fact
 from indexer.identity import AddressId, DepositId, MerchantId
@@ -41,7 +42,7 @@ WATCH_PAGE_ADDRESSES = 50_000
 NO_HORIZON = 2**63 - 1
 """Every watch-list version there can be."""
 
-DEPOSIT_COLUMNS_COUNT = 31
+DEPOSIT_COLUMNS_COUNT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,14 @@ class PostgresFollowStore:
         async with storage_weather():
             rows = await self._pool.fetch(_CHAINS["load_servers"], chain, height_first, height_last)
         return {row["height"]: row["served_by"] for row in rows}
+
+    async def load_height_on_one_word(self, chain: ChainId, *, above_height: int) -> int | None:
+        """The lowest height above this one that holds a deposit on one operator's word."""
+        async with storage_weather():
+            height: int | None = await self._pool.fetchval(
+                _DEPOSITS["load_height_on_one_word"], chain, above_height
+            )
+        return height
 
     async def create_chain(
         self,
@@ -302,6 +311,10 @@ class PostgresMove:
         """The deposits that stand in our canonical blocks at these heights."""
         return await self._fetch_deposits("load_standing", self._record.chain, height_first, height_last)
 
+    async def load_on_one_word(self, height_last: int, *, limit: int) -> list[Deposit]:
+        """The lowest deposits up to this height that rest on one operator's word."""
+        return await self._fetch_deposits("load_on_one_word", self._record.chain, height_last, limit)
+
     async def load_references(self, addresses: Collection[AddressId]) -> dict[AddressId, str | None]:
         """The merchants' references of these registrations."""
         rows = await self._conn.fetch(_WATCHLIST["load_references"], list(addresses))
@@ -364,37 +377,3 @@ async def lock_chain_exclusive(conn: Connection, lock_key: int) -> None:
 async def lock_chain_shared(conn: Connection, lock_key: int) -> None:
     """Wait until nobody writes; several may register at once."""
     await conn.execute(_CHAINS["lock_chain_shared"], CHAIN_LOCK_CLASS, lock_key)
-
-
-async def insert_blocks(conn: Connection, chain: ChainId, blocks: Sequence[Block], *, at: datetime) -> None:
-    """Add canonical rows of one chain."""
-    headers = [block.header for block in blocks]
-    await conn.execute(
-        _CHAINS["insert_blocks"],
-        chain,
-        at,
-        [header.height for header in headers],
-        [header.hash for header in headers],
-        [header.parent_hash for header in headers],
-        [header.time_s for header in headers],
-        [block.tx_count for block in blocks],
-        [block.log_count for block in blocks],
-        [len(block.transfers.recipients) for block in blocks],
-        [block.unlisted_transfer_count for block in blocks],
-        [block.level.value for block in blocks],
-        [block.served_by for block in blocks],
-    )
-
-
-async def insert_assets(
-    conn: Connection, chain: ChainId, assets: Sequence[Asset], *, start_height: int
-) -> None:
-    """List assets; those listed before keep their start."""
-    await conn.execute(
-        _CHAINS["insert_assets"],
-        chain,
-        [asset.asset_id for asset in assets],
-        [asset.symbol for asset in assets],
-        [asset.decimals for asset in assets],
-        start_height,
-    )

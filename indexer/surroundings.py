@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -18,6 +18,7 @@ from chains.model import AssetId
 from chains.port import ChainSource
 from indexer.commit import ChainDesk
 from indexer.damping import Damper
+from indexer.deposits import Change
 from indexer.events import Naming
 from indexer.moves import Repeat
 from indexer.status import DescribeProviders
@@ -28,6 +29,9 @@ log = structlog.get_logger(__name__)
 
 REPEATS_TOLD_MAX = 20
 """Of one move; the metric counts them all, and each is a row."""
+
+HELD_TOLD_MAX = 20
+"""Of one move or chunk; the rest is counted in one line, and explained deposit by deposit."""
 
 Alert = Callable[[str, dict[str, object]], None]
 """Rings the operator: a kind such as ``chain.halted`` and its detail."""
@@ -73,6 +77,8 @@ class Observer(Protocol):
 class FollowedChain:
     """Everything one chain's loops need.
 
+    `describe_checks` says how each check stands, with what was learnt since
+    the start, ready for JSON; a handful of entries.
     `judge_assets` says of listed assets whether their contracts fit them: None,
     or what is wrong; `assets_held` are those that count no more because of it.
     """
@@ -83,6 +89,7 @@ class FollowedChain:
     describe_providers: DescribeProviders
     judge_assets: Callable[[], Awaitable[Mapping[AssetId, str | None]]] | None = None
     assets_held: Mapping[AssetId, str] = field(default_factory=dict)
+    describe_checks: Callable[[], Sequence[Mapping[str, Any]]] = tuple
 
 
 @dataclass(slots=True)
@@ -122,6 +129,19 @@ class Surroundings:
             self.alert(
                 "deposit.repeated", {"chain": naming.alias, "deposit_id": deposit_id, "also_in_block": height}
             )
+
+    def tell_on_one_word(self, naming: Naming, changes: Sequence[Change]) -> None:
+        """Each deposit that came to wait for a second word rings, where it was placed."""
+        waiting = [one.deposit for one in changes if one.deposit.on_one_word and one.deposit.published]
+        for deposit in waiting[:HELD_TOLD_MAX]:
+            assert deposit.occurrence is not None, "only what stands in a block waits for another's word"
+            deposit_id = naming.encode_id("dep", deposit.id)
+            height = deposit.occurrence.height
+            log.warning("deposit-held", chain=naming.alias, deposit=deposit_id, height=height)
+            detail: dict[str, object] = {"chain": naming.alias, "deposit_id": deposit_id, "height": height}
+            self.alert("deposit.held", detail)
+        if len(waiting) > HELD_TOLD_MAX:
+            log.warning("deposits-held", chain=naming.alias, count=len(waiting))
 
     async def wait(self, seconds: float) -> None:
         """Sleep, or return at once when the service stops."""

@@ -26,6 +26,10 @@ _WATCHLIST = load_queries("indexer", "watchlist.sql")
 _CHAINS = load_queries("indexer", "chains.sql")
 
 
+RECENT_BLOCKS = 64
+"""So many of the newest blocks say whether a chain is verified as it is followed now."""
+
+
 @dataclass(frozen=True, slots=True)
 class PageAfter:
     """Where a list goes on: the (created_at, id) of the last item seen."""
@@ -77,6 +81,13 @@ async def load_chains(pool: Pool) -> list[ChainRecord]:
     """Every chain that has a first block."""
     async with storage_weather():
         return [decode_chain(row) for row in await pool.fetch(_VIEWS["load_chains"])]
+
+
+async def count_unverified(pool: Pool) -> dict[ChainId, int]:
+    """Of each chain that has a first block: how many of its newest `RECENT_BLOCKS` were not verified in full."""
+    async with storage_weather():
+        rows = await pool.fetch(_VIEWS["count_unverified"], RECENT_BLOCKS)
+    return {ChainId(row["chain"]): row["blocks_count"] for row in rows}
 
 
 async def load_address(pool: Pool, merchant_id: MerchantId, address_id: AddressId) -> WatchedAddress | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
@@ -26,6 +26,8 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 PATIENCE_MIN_S = 1.0
 PATIENCE_MAX_S = 10.0
+NOWHERE = -1
+"""Below every height."""
 
 
 def compute_patience_s(block_time_s: float) -> float:
@@ -65,6 +67,15 @@ class _Question:
         return self.answer is None and (self.task is None or not self.task.done())
 
 
+@dataclass(slots=True)
+class _Look:
+    """One block that is being asked for again, and what came of it."""
+
+    blocks: Sequence[Block] = ()
+    failure: Exception | None = None
+    task: asyncio.Task[None] | None = None
+
+
 class Voices:
     """The other operators of one chain; `statements` keeps what each last said, by host."""
 
@@ -73,6 +84,8 @@ class Voices:
         self._source = source
         self._spawn = spawn
         self._questions: dict[str, _Question] = {}
+        self._look: _Look | None = None
+        self._looked_at = NOWHERE
         self.statements: dict[str, str] = {}
 
     @property
@@ -86,6 +99,9 @@ class Voices:
             if question.task is not None:
                 question.task.cancel()
         self._questions.clear()
+        if self._look is not None and self._look.task is not None:
+            self._look.task.cancel()
+        self._look = None
 
     async def ask_agreement(
         self,
@@ -129,9 +145,10 @@ class Voices:
     async def fetch_witness(
         self, record: ChainRecord, provider: Provider, *, blocks_max: int
     ) -> Sequence[Block]:
-        """Held blocks that one operator served, as another one tells them; nothing where nobody can."""
+        """Held blocks that one operator served, as another one tells them; nothing where none are or nobody can."""
         first = record.held_height
-        assert first is not None
+        if first is None:
+            return ()
         last = min(record.tip.height, first + blocks_max - 1)
         servers = await self._store.load_servers(record.chain, first, last)
         operators = [self._source.operator_of(servers.get(height, "")) for height in range(first, last + 1)]
@@ -147,6 +164,51 @@ class Voices:
             except ChainError as error:
                 self._source.report_failure(other, error)
         return ()
+
+    async def look_again(self, record: ChainRecord, provider: Provider) -> Sequence[Block]:
+        """A block of ours that holds deposits on one word, as an operator tells it who did not serve it.
+
+        One at a time, each in its turn from the lowest up, so that one which
+        nobody can show keeps no other waiting.
+        """
+        if not self.are_several:
+            return ()
+        look = self._look
+        if look is None:
+            self._look = look = _Look()
+            if self._spawn is None:
+                await self._fetch_look(look, record, provider)
+            else:
+                look.task = self._spawn(self._fetch_look(look, record, provider))
+        if look.task is not None and not look.task.done():
+            return ()
+        self._look = None
+        if look.failure is not None:
+            raise look.failure
+        return look.blocks
+
+    async def _fetch_look(self, look: _Look, record: ChainRecord, provider: Provider) -> None:
+        """Fill `look`; a failure is kept for whoever takes it, since raised here it would end the TaskGroup."""
+        try:
+            height = await self._store.load_height_on_one_word(record.chain, above_height=self._looked_at)
+            self._looked_at = NOWHERE if height is None else height
+            if height is None or height > record.agreed_height:
+                return
+            servers = await self._store.load_servers(record.chain, height, height)
+            server = self._source.operator_of(servers.get(height, ""))
+            for other in (provider, *self._source.second_opinions(provider)):
+                if other.operator == server:
+                    continue
+                try:
+                    look.blocks = await other.fetch_blocks(height, height)
+                except Missing:
+                    continue
+                except ChainError as error:
+                    self._source.report_failure(other, error)
+                    continue
+                return
+        except Exception as error:  # noqa: BLE001  # as in `_listen`
+            look.failure = error
 
     async def ask_opinion(
         self,
@@ -255,3 +317,11 @@ async def _fetch_held(provider: Provider, height: int) -> BlockRef:
             # It has come meanwhile: nothing was said about it.
             raise missing from None
     return BlockRef(header.height, header.hash)
+
+
+def doubted(record: ChainRecord) -> ChainRecord:
+    """The record as it is asked about: in a dispute, what was agreed on above its fork is asked anew."""
+    fork_height = record.disputed_fork_height
+    if fork_height is None:
+        return record
+    return replace(record, agreed_height=min(record.agreed_height, fork_height))

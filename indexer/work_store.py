@@ -166,13 +166,20 @@ async def load_pending(pool: Pool, chain: ChainId) -> PendingHistory:
 
 @dataclass(frozen=True, slots=True)
 class ChainStatus:
-    """What a chain's follower last said of what it sees; `detail` is ready for JSON."""
+    """What a chain's follower last said of what it sees, and of what it learnt; both are ready for JSON."""
 
     chain: ChainId
     alias: str
     head_height: int | None
     detail: Mapping[str, Any]
     reported_at: datetime
+    checks: Sequence[Mapping[str, Any]] = ()
+
+
+async def write_checks(pool: Pool, chain: ChainId, checks: Sequence[Mapping[str, Any]]) -> None:
+    """Overwrite what the follower has learnt of each check; its status must have been written before."""
+    async with storage_weather():
+        await pool.execute(_WORK["write_checks"], chain, [dict(one) for one in checks])
 
 
 async def write_status(pool: Pool, status: ChainStatus) -> None:
@@ -194,7 +201,12 @@ async def load_statuses(pool: Pool) -> dict[ChainId, ChainStatus]:
         rows = await pool.fetch(_WORK["load_status"])
     return {
         ChainId(row["chain"]): ChainStatus(
-            ChainId(row["chain"]), row["alias"], row["head_height"], row["detail"], row["reported_at"]
+            ChainId(row["chain"]),
+            row["alias"],
+            row["head_height"],
+            row["detail"],
+            row["reported_at"],
+            row["checks"],
         )
         for row in rows
     }

@@ -666,7 +666,8 @@ CREATE TABLE public.chain_status (
     alias text NOT NULL,
     head_height bigint,
     detail jsonb NOT NULL,
-    reported_at timestamp with time zone NOT NULL
+    reported_at timestamp with time zone NOT NULL,
+    checks jsonb DEFAULT '[]'::jsonb NOT NULL
 );
 
 CREATE TABLE public.chains (
@@ -815,6 +816,7 @@ CREATE TABLE public.deposits (
     confirmed_at timestamp with time zone,
     final_at timestamp with time zone,
     changed_at timestamp with time zone NOT NULL,
+    on_one_word boolean DEFAULT false NOT NULL,
     CONSTRAINT deposits_amount_base_units_check CHECK ((amount_base_units > (0)::numeric)),
     CONSTRAINT deposits_check CHECK (((height IS NULL) = (block_hash IS NULL))),
     CONSTRAINT deposits_check1 CHECK (((height IS NOT NULL) = (state = ANY (ARRAY['included'::text, 'confirmed'::text, 'final'::text])))),
@@ -825,6 +827,7 @@ CREATE TABLE public.deposits (
     CONSTRAINT deposits_credited_base_units_check CHECK ((credited_base_units >= (0)::numeric)),
     CONSTRAINT deposits_kind_check CHECK ((kind = ANY (ARRAY['token'::text, 'native'::text, 'internal'::text, 'utxo'::text, 'trc10'::text]))),
     CONSTRAINT deposits_n_check CHECK ((n >= 0)),
+    CONSTRAINT deposits_on_one_word_check CHECK (((NOT on_one_word) OR (state = 'included'::text))),
     CONSTRAINT deposits_state_check CHECK ((state = ANY (ARRAY['seen'::text, 'included'::text, 'confirmed'::text, 'final'::text, 'orphaned'::text, 'replaced'::text, 'dropped'::text]))),
     CONSTRAINT deposits_version_check CHECK ((version >= 1))
 );
@@ -1329,11 +1332,11 @@ CREATE INDEX deposit_conflicts_by_deposit ON public.deposit_conflicts USING btre
 
 CREATE INDEX deposit_repeats_by_height ON public.deposit_repeats USING btree (chain, height);
 
-CREATE INDEX deposits_awaiting_depth ON public.deposits USING btree (chain, (((height + confirmations_required) - 1))) WHERE ((state = 'included'::text) AND (confirmed_by = 'depth'::text));
+CREATE INDEX deposits_awaiting_depth ON public.deposits USING btree (chain, (((height + confirmations_required) - 1))) WHERE ((state = 'included'::text) AND (confirmed_by = 'depth'::text) AND (NOT on_one_word));
 
-CREATE INDEX deposits_awaiting_final ON public.deposits USING btree (chain, height) WHERE (state = ANY (ARRAY['included'::text, 'confirmed'::text]));
+CREATE INDEX deposits_awaiting_final ON public.deposits USING btree (chain, height) WHERE ((state = ANY (ARRAY['included'::text, 'confirmed'::text])) AND (NOT on_one_word));
 
-CREATE INDEX deposits_awaiting_tag ON public.deposits USING btree (chain, height) WHERE ((state = 'included'::text) AND (confirmed_by <> 'depth'::text));
+CREATE INDEX deposits_awaiting_tag ON public.deposits USING btree (chain, height) WHERE ((state = 'included'::text) AND (confirmed_by <> 'depth'::text) AND (NOT on_one_word));
 
 CREATE INDEX deposits_by_address ON public.deposits USING btree (address_id);
 
@@ -1342,6 +1345,8 @@ CREATE INDEX deposits_by_tx ON public.deposits USING btree (chain, tx_hash);
 CREATE INDEX deposits_in_blocks ON public.deposits USING btree (chain, height) WHERE (height IS NOT NULL);
 
 CREATE INDEX deposits_listing ON public.deposits USING btree (merchant_id, first_seen_at, id);
+
+CREATE INDEX deposits_on_one_word ON public.deposits USING btree (chain, height) WHERE on_one_word;
 
 CREATE UNIQUE INDEX endpoint_keys_one_current ON public.endpoint_keys USING btree (endpoint_id) WHERE (valid_until IS NULL);
 

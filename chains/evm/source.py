@@ -75,6 +75,7 @@ class EvmSource:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.traits = traits
+        self.verifier = verifier
         self._clock = clock
         self._pin = NetworkPin(traits.chain_number, traits.identity)
         self._book = EndpointBook(compute_stale_after(traits.block_time_s))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from chains.errors import ChainError, Pruned
@@ -18,6 +19,7 @@ from gateway.database import open_for_command
 from gateway.settings import ChainSettings
 from gateway.terminal import format_table
 from indexer.audit import Difference, audit_range, settle_balances
+from indexer.auditors import Asked, join_asked
 from indexer.balance_audit import AuditedBalances, BalanceTally
 from indexer.commit import ChainDesk
 from indexer.store import PostgresFollowStore
@@ -25,6 +27,7 @@ from migrations.handles import Pool
 
 APPLICATION = "chainbell-audit"
 SHOWN_MAX = 1_000
+SAID_MAX = 20
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,12 +74,20 @@ async def _audit(frame: Frame) -> int:
         "deposits": read.deposits_count,
         "differences_count": len(read.differences),
         "differences": rows,
+        "blocks_asked_of_another_operator": read.blocks_of_others,
+        "asked": [_show_asked(one) for one in read.asked[:SHOWN_MAX]],
+        "asked_left_out": read.asked_left_out + max(0, len(read.asked) - SHOWN_MAX),
     }
     said = (
         f"{chain.alias} {first} to {last}: {read.blocks_count} blocks, {read.deposits_count} deposits, "
         f"{len(read.differences)} differences"
     )
-    lines = [said, *(format_table(rows, ("height", "what", "ours", "theirs")) if rows else [])]
+    lines = [
+        said,
+        f"{read.blocks_of_others} of them were asked of an operator who had not served them",
+        *_say_asked(read.asked),
+        *(format_table(rows, ("height", "what", "ours", "theirs")) if rows else []),
+    ]
     if read.balances_refused is not None:
         view["balances"] = {"unavailable": read.balances_refused}
         lines.append(f"balances were not compared: {read.balances_refused}")
@@ -97,6 +108,19 @@ class _Read:
     deposits_count: int = 0
     balances: AuditedBalances | None = None
     balances_refused: str | None = None
+    asked: list[Asked] = dataclasses.field(default_factory=list)
+    asked_left_out: int = 0
+    blocks_of_others: int = 0
+
+    def note_asked(self, asked: Sequence[Asked]) -> None:
+        """Remember of whom ranges were asked; where servers change with every block, the first so many."""
+        self.blocks_of_others += sum(
+            one.height_last - one.height_first + 1 for one in asked if one.why_same is None
+        )
+        if len(self.asked) >= SHOWN_MAX:
+            self.asked_left_out += len(asked)
+        else:
+            self.asked = join_asked((*self.asked, *asked))
 
     @property
     def is_different(self) -> bool:
@@ -104,6 +128,32 @@ class _Read:
         of_balances = () if self.balances is None else self.balances.differences
         contradicted = any(one.unexplained is None for one in of_balances)
         return bool(self.differences) or contradicted or self.balances_refused is not None
+
+
+def _show_asked(asked: Asked) -> dict[str, object]:
+    """Whom a range was asked of, as JSON shows it."""
+    return {
+        "from": asked.height_first,
+        "to": asked.height_last,
+        "served_by": asked.served_by or None,
+        "asked": asked.asked,
+        "operator": asked.operator,
+        "is_another_operator": asked.why_same is None,
+        "reason": asked.why_same,
+    }
+
+
+def _say_asked(asked: list[Asked]) -> list[str]:
+    lines = []
+    for one in asked[:SAID_MAX]:
+        of_whom = f"{one.height_first} to {one.height_last}: asked {one.asked} (operator {one.operator})"
+        if one.why_same is None:
+            lines.append(f"{of_whom}, another than {one.served_by or 'nobody'}, who served it")
+        else:
+            lines.append(f"{of_whom}, and no proof against who served it: {one.why_same}")
+    if len(asked) > SAID_MAX:
+        lines.append(f"and {len(asked) - SAID_MAX} more ranges; --json shows them")
+    return lines
 
 
 def _show_balances(balances: AuditedBalances, desk: ChainDesk) -> dict[str, Any]:
@@ -148,17 +198,16 @@ async def _read(
     read = _Read()
     tally = BalanceTally(chain.follow.traits, desk.watched) if frame.arguments.balances else None
     async with build_source(chain) as source:
-        provider = source.choose_provider().for_backfill()
         with frame.terminal.progress(f"audit of {chain.alias}") as progress:
-            chunks = audit_range(
-                pool, desk, store, provider, height_first=first, height_last=last, tally=tally
-            )
+            chunks = audit_range(pool, desk, store, source, height_first=first, height_last=last, tally=tally)
             async for chunk in chunks:
                 read.differences += chunk.differences
+                read.note_asked(chunk.asked)
                 read.blocks_count += chunk.blocks_count
                 read.deposits_count += chunk.deposits_count
                 progress.at(chunk.height_last - first + 1, last - first + 1, f"at height {chunk.height_last}")
         if tally is not None:
+            provider = source.choose_provider().for_backfill()
             try:
                 read.balances = await settle_balances(desk, store, provider, tally)
             except Pruned as error:

@@ -85,6 +85,11 @@ def _troubles(objects: list[ChainObject]) -> list[str]:
             )
         elif one.last_error:
             lines.append(f"{one.alias}: {one.last_error}")
+        if one.unverified:
+            lines.append(
+                f"{one.alias} is unverified: one operator, and not all of its newest blocks could be verified in full; "
+                "another operator's endpoint makes it two words"
+            )
     return lines
 
 
@@ -122,7 +127,7 @@ async def _trust(frame: Frame) -> int:
     until_height: int = frame.arguments.until
 
     async def write(desk: ChainDesk, record: ChainRecord) -> bool:
-        return await commit_trust(desk, record, until_height=until_height)
+        return await commit_trust(desk, record, until_height=until_height, now=frame.now())
 
     unchanged = f"is vouched for up to {until_height} already"
     return await _commit(frame, "rows-trusted", {"until": until_height}, write, unchanged=unchanged)

@@ -54,10 +54,20 @@ async def load_chain_objects(pool: Pool, faces: Sequence[Face], now: datetime) -
     """The objects of these chains, in their order."""
     statuses = await load_statuses(pool)
     records = {record.chain: record for record in await views.load_chains(pool)}
-    return [_view(face, records.get(face.chain), statuses.get(face.chain), now) for face in faces]
+    counts = await views.count_unverified(pool)
+    return [
+        _view(face, records.get(face.chain), statuses.get(face.chain), counts.get(face.chain), now)
+        for face in faces
+    ]
 
 
-def _view(face: Face, record: ChainRecord | None, status: ChainStatus | None, now: datetime) -> ChainObject:
+def _view(
+    face: Face,
+    record: ChainRecord | None,
+    status: ChainStatus | None,
+    unverified_count: int | None,
+    now: datetime,
+) -> ChainObject:
     detail: Mapping[str, Any] = {} if status is None else status.detail
     head = None if status is None else status.head_height
     tip = None if record is None else record.tip
@@ -81,7 +91,8 @@ def _view(face: Face, record: ChainRecord | None, status: ChainStatus | None, no
         lag_blocks=None if head is None or tip is None else max(0, head - tip.height),
         trust=decide_trust(record, providers),
         verification=None if face.follow is None else face.follow.traits.verification_profile,
-        checks=_list_checks(face, detail.get("doubts", [])),
+        unverified=decide_unverified(providers, unverified_count),
+        checks=_list_checks(face, detail.get("doubts", []), () if status is None else status.checks),
         doubts=[_doubt(one) for one in detail.get("doubts", [])],
         held_height=None if record is None else record.held_height,
         trusted_height=None if record is None or record.trusted_height < 0 else record.trusted_height,
@@ -98,14 +109,25 @@ def _view(face: Face, record: ChainRecord | None, status: ChainStatus | None, no
     )
 
 
-def _list_checks(face: Face, doubts: Sequence[Mapping[str, Any]]) -> list[ChainCheck]:
-    """Every check of the chain's profile as it is configured, with the last reason that it could not be made."""
+def _list_checks(
+    face: Face, doubts: Sequence[Mapping[str, Any]], learnt: Sequence[Mapping[str, Any]]
+) -> list[ChainCheck]:
+    """Every check of the chain's profile as its follower knows it, with the last reason that it could not be made.
+
+    Before a follower has said anything, they are as configured.
+    """
     if face.follow is None:
         return []
     reasons = {one["check"]: one["reason"] for one in doubts}
     modes = PROFILES[face.follow.traits.verification_profile].modes
+    known = {one["check"]: one for one in learnt}
     return [
-        ChainCheck(check=check.value, state=mode.value, reason=reasons.get(check.value))
+        ChainCheck(
+            check=check.value,
+            state=known.get(check.value, {}).get("state", mode.value),
+            reason=reasons.get(check.value),
+            enforced_since_height=known.get(check.value, {}).get("enforced_since_height"),
+        )
         for check, mode in modes.items()
     ]
 
@@ -142,8 +164,16 @@ def decide_trust(record: ChainRecord | None, providers: Sequence[Mapping[str, An
     """`single` operator, `agreed` among several, or `disputed`."""
     if record is not None and record.disputed_fork_height is not None:
         return "disputed"
-    operators = {provider.get("operator") for provider in providers}
-    return "agreed" if len(operators) > 1 else "single"
+    return "agreed" if _are_several(providers) else "single"
+
+
+def decide_unverified(providers: Sequence[Mapping[str, Any]], unverified_count: int | None) -> bool | None:
+    """Whether what recent blocks pay rests on one operator's word; None where there is no block yet."""
+    return None if unverified_count is None else unverified_count > 0 and not _are_several(providers)
+
+
+def _are_several(providers: Sequence[Mapping[str, Any]]) -> bool:
+    return len({provider.get("operator") for provider in providers}) > 1
 
 
 def _provider(one: Mapping[str, Any]) -> ChainProvider:

@@ -37,11 +37,15 @@ class ChainProvider(Given, frozen=True):
 
 
 class ChainCheck(Given, frozen=True):
-    """One check of a chain's profile: how a mismatch is read, and why it could not be made lately."""
+    """One check: how the running follower reads a mismatch now, and why it could not be made lately.
+
+    `enforced_since_height`: the block that first proved a check which was on trial, since the follower started.
+    """
 
     check: str
     state: CheckState
     reason: str | None
+    enforced_since_height: int | None = None
 
 
 class ChainDoubt(Given, frozen=True):
@@ -57,6 +61,8 @@ class ChainObject(Given, frozen=True):
     """Where a chain stands. `trust`: one operator (single), several that agree, or operators that contradict each other.
 
     From `held_height` on credit waits, because rows could not be checked; up to `trusted_height` the operator vouches.
+    `unverified`: one operator is configured and not all of the newest 64 blocks were verified in full, so what those pay rests
+    on its word alone; null before the first block.
     """
 
     chain: str
@@ -71,6 +77,7 @@ class ChainObject(Given, frozen=True):
     lag_blocks: int | None
     trust: Trust
     verification: str | None
+    unverified: bool | None
     checks: list[ChainCheck]
     doubts: list[ChainDoubt]
     held_height: int | None

@@ -21,6 +21,7 @@ from deposits
 where chain = $1
   and state = 'included'
   and confirmed_by = 'depth'
+  and not on_one_word
   and height + confirmations_required - 1 <= $2
   and height <= $5
 union
@@ -29,12 +30,14 @@ from deposits
 where chain = $1
   and state = 'included'
   and confirmed_by = 'safe'
+  and not on_one_word
   and height <= least($4, $5)
 union
 select *
 from deposits
 where chain = $1
   and state in ('included', 'confirmed')
+  and not on_one_word
   and height <= $3;
 
 -- name: load_falling_back :many
@@ -43,6 +46,7 @@ from deposits
 where chain = $1
   and state in ('included', 'confirmed')
   and state = 'confirmed'
+  and not on_one_word
   and height > coalesce($2, -1);
 
 -- name: write_deposits :exec
@@ -54,22 +58,22 @@ insert into deposits
   (id, merchant_id, address_id, chain, kind, asset, recipient, sender, tx_hash, n, conflict_keys, own_transfer,
    published, backfilled, state, version, amount_base_units, credited_base_units, height, block_hash, block_time,
    tx_index, log_index, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
-   confirmed_at, final_at, changed_at)
+   confirmed_at, final_at, changed_at, on_one_word)
 select
   id, merchant_id, address_id, chain, kind, asset, recipient, sender, tx_hash, n, conflict_keys, own_transfer,
   published, backfilled, state, version, amount_base_units::numeric, credited_base_units::numeric, height, block_hash,
   to_timestamp(block_time_s), tx_index, log_index, confirmations_required, confirmed_by, confirmed_version, replaced_by,
-  first_seen_at, confirmed_at, final_at, changed_at
+  first_seen_at, confirmed_at, final_at, changed_at, on_one_word
 from unnest(
   $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[],
   $10::integer[], $11::bytea[], $12::boolean[], $13::boolean[], $14::boolean[], $15::text[], $16::integer[],
   $17::text[], $18::text[], $19::bigint[], $20::bytea[], $21::bigint[], $22::integer[], $23::integer[],
   $24::integer[], $25::text[], $26::integer[], $27::bytea[], $28::timestamptz[], $29::timestamptz[],
-  $30::timestamptz[], $31::timestamptz[]
+  $30::timestamptz[], $31::timestamptz[], $32::boolean[]
 ) as row (id, merchant_id, address_id, chain, kind, asset, recipient, sender, tx_hash, n, conflict_keys, own_transfer,
   published, backfilled, state, version, amount_base_units, credited_base_units, height, block_hash, block_time_s,
   tx_index, log_index, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
-  confirmed_at, final_at, changed_at)
+  confirmed_at, final_at, changed_at, on_one_word)
 on conflict (id) do update
 set
   address_id = excluded.address_id,
@@ -91,4 +95,23 @@ set
   replaced_by = excluded.replaced_by,
   confirmed_at = excluded.confirmed_at,
   final_at = excluded.final_at,
-  changed_at = excluded.changed_at;
+  changed_at = excluded.changed_at,
+  on_one_word = excluded.on_one_word;
+
+-- name: load_height_on_one_word :one
+select height
+from deposits
+where chain = $1
+  and on_one_word
+  and height > $2
+order by height
+limit 1;
+
+-- name: load_on_one_word :many
+select *
+from deposits
+where chain = $1
+  and on_one_word
+  and height <= $2
+order by height
+limit $3;

@@ -18,12 +18,13 @@ from unnest($2::bytea[], $3::uuid[]) as row (key, deposit_id)
 on conflict do nothing;
 
 -- name: load_repeats :many
-select deposit_id, height, block_hash, extract(epoch from block_time)::bigint as block_time_s, tx_index, log_index, sender,
-  amount_base_units
-from deposit_repeats
-where deposit_id = any($1::uuid[])
-  and height <= $2
-order by height, deposit_id;
+select repeat.deposit_id, repeat.height, repeat.block_hash, extract(epoch from repeat.block_time)::bigint as block_time_s,
+  repeat.tx_index, repeat.log_index, repeat.sender, repeat.amount_base_units, blocks.level
+from deposit_repeats as repeat
+join blocks on blocks.chain = repeat.chain and blocks.height = repeat.height and blocks.hash = repeat.block_hash
+where repeat.deposit_id = any($1::uuid[])
+  and repeat.height <= $2
+order by repeat.height, repeat.deposit_id;
 
 -- name: insert_repeats :many
 insert into deposit_repeats

@@ -31,6 +31,15 @@ select
 from chains
 order by chain;
 
+-- name: count_unverified :many
+select chains.chain, count(blocks.height) as blocks_count
+from chains
+left join blocks
+  on blocks.chain = chains.chain
+  and blocks.height > chains.tip_height - $1
+  and blocks.level <> 'full'
+group by chains.chain;
+
 -- name: load_coverage_ranges :many
 with marked as (
   select height, level, height - row_number() over (partition by level order by height) as island

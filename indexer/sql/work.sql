@@ -107,8 +107,13 @@ set
   detail = excluded.detail,
   reported_at = excluded.reported_at;
 
+-- name: write_checks :exec
+update chain_status
+set checks = $2
+where chain = $1;
+
 -- name: load_status :many
-select chain, alias, head_height, detail, reported_at
+select chain, alias, head_height, detail, reported_at, checks
 from chain_status;
 
 -- name: load_unsettled_page :many

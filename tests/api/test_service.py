@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from gateway.http import openapi, shapes_chains
 from gateway.http.calls import OpenAccess
 from gateway.http.operations import OPERATIONS
-from tests.api.world import World
+from indexer.work_store import ChainStatus, write_checks, write_status
+from tests.api.world import World, read_clock
 
 
 async def test_a_chain_is_shown_by_alias_and_by_id_without_urls(world: World, key: str) -> None:
@@ -24,6 +26,50 @@ async def test_a_chain_is_shown_by_alias_and_by_id_without_urls(world: World, ke
     assert shown.tip.height == world.lines["local"].chain.head.height
     assert b"http://" not in listed.body
     assert (await world.call("GET", "/v1/chains/nowhere", key=key)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("operators", "level", "unverified"),
+    [("a", "consistent", True), ("a", "partial", True), ("a", "full", False), ("ab", "consistent", False)],
+)
+async def test_a_chain_is_unverified_where_one_operators_word_is_all_there_is(
+    world: World, key: str, operators: str, level: str, *, unverified: bool
+) -> None:
+    await world.pool.execute("update blocks set level = 'full'")
+    await world.pool.execute(
+        "update blocks set level = $1 where height = (select max(height) from blocks)", level
+    )
+    traits = world.lines["local"].chain.traits
+    providers = [{"host": f"{one}.test", "operator": one} for one in operators]
+    await write_status(
+        world.pool, ChainStatus(traits.chain, "local", None, {"providers": providers}, read_clock())
+    )
+    assert (await world.call("GET", "/v1/chains/local", key=key)).json["unverified"] is unverified
+
+
+async def test_what_lies_far_behind_says_nothing_of_how_a_chain_is_followed_now(
+    world: World, key: str
+) -> None:
+    await world.lines["local"].mine(empty=64)
+    await world.pool.execute("update blocks set level = 'full' where height > 2")
+    assert (await world.call("GET", "/v1/chains/local", key=key)).json["unverified"] is False
+
+
+async def test_checks_are_shown_as_their_follower_learnt_them(world: World, key: str) -> None:
+    chain = world.lines["local"].chain.traits.chain
+    learnt: list[dict[str, object]] = [
+        {"check": "receipts-root", "state": "on-trial", "enforced_since_height": None},
+        {"check": "gas-used", "state": "enforced", "enforced_since_height": 7},
+        {"check": "of-another-version", "state": "enforced", "enforced_since_height": 8},
+    ]
+    await write_checks(world.pool, chain, learnt)
+    await world.report_heads()  # a status without news of checks leaves them
+    shown = (await world.call("GET", "/v1/chains/local", key=key)).json["checks"]
+    found = {one["check"]: (one["state"], one["enforced_since_height"]) for one in shown}
+    assert found["receipts-root"] == ("on-trial", None)
+    assert found["gas-used"] == ("enforced", 7)
+    assert found["header-hash"] == ("enforced", None)
+    assert len(found) == len(shown) == 8
 
 
 async def test_ready_means_close_to_every_head(world: World) -> None:

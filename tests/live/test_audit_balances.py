@@ -25,6 +25,7 @@ from indexer.balance_audit import NOT_TRACED, AuditedBalances, BalanceTally
 from tests.devnet.anvil import ACCOUNTS
 from tests.devnet.compiled import load_contract
 from tests.faultproxy import faults
+from tests.faultproxy.proxy import start_proxy
 from tests.live.world import ETHER as NATIVE
 from tests.live.world import World, open_world
 
@@ -51,7 +52,7 @@ async def audit(
         world.pool,
         world.desk,
         world.store,
-        provider,
+        world.source,
         height_first=first,
         height_last=last,
         chunk_blocks=chunk_blocks,
@@ -193,8 +194,42 @@ async def test_the_command_tells_people_and_programs_and_ends_with_1(
         ]
 
 
-def write_config(folder: Path, node_url: str) -> None:
-    """A configuration for the world's node and database."""
+async def test_the_command_asks_another_operator_and_tells_senders_apart(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_world(database_url, operators=1) as world, start_proxy(world.node.url) as second:
+        await world.watch(TILL)
+        await world.node.send(to=TILL, value=5)
+        await world.node.mine(2)
+        await world.settle()
+        first = world.proxies[0].url
+        arguments = ["audit", "--chain", "local", "--from", "2", "--to", str(await world.node.height())]
+        write_config(tmp_path, first)
+        status, said = await run(tmp_path, database_url, *arguments)
+        assert status == 0, said
+        assert "0 of them were asked of an operator who had not served them" in said
+        assert "no other operator is configured" in said
+        write_config(tmp_path, first, second.url)
+        status, said = await run(tmp_path, database_url, *arguments, "--json")
+        told: dict[str, Any] = json.loads(said)
+        assert (status, told["blocks_asked_of_another_operator"]) == (0, told["blocks"])
+        (asked,) = told["asked"]
+        assert (asked["is_another_operator"], asked["reason"], asked["operator"]) == (
+            True,
+            None,
+            "operator-1",
+        )
+        await world.pool.execute("update deposits set sender = $1, own_transfer = true", bytes(20))
+        status, said = await run(tmp_path, database_url, *arguments, "--json")
+        told = json.loads(said)
+        assert (status, [one["what"] for one in told["differences"]]) == (1, ["sender", "own transfer"])
+
+
+def write_config(folder: Path, *node_urls: str) -> None:
+    """A configuration for the world's node and database, each URL an operator's of its own."""
+    endpoints = ", ".join(
+        f'{{ url = "{url}", operator = "operator-{number}" }}' for number, url in enumerate(node_urls)
+    )
     (folder / "chainbell.toml").write_text(
         f"""
 data_dir = "data"
@@ -207,7 +242,7 @@ encryption_key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 family = "evm"
 chain_id = 31337
 native = {{ symbol = "ETH", decimals = 18, slip44 = 60 }}
-endpoints = ["{node_url}"]
+endpoints = [{endpoints}]
 traces = true
 """
     )

@@ -61,7 +61,7 @@ async def test_a_forgery_beside_an_unknown_field_is_told_and_never_credited(data
         assert await credited(world) == 0, "nothing above the doubt is credited either"
         record = await world.store.load_chain(world.chain)
         assert record is not None
-        assert await commit_trust(world.desk, record, until_height=10**9)
+        assert await commit_trust(world.desk, record, until_height=10**9, now=world.now)
         await world.settle()
         assert await credited(world) == FORGED + 700, "our operator vouched for it"
 

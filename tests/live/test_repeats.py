@@ -72,7 +72,7 @@ async def test_a_second_occurrence_is_kept_explained_and_no_difference_to_an_aud
             world.pool,
             world.desk,
             world.store,
-            world.source.choose_provider(),
+            world.source,
             height_first=again,
             height_last=again,
         )

@@ -28,6 +28,7 @@ from tests.mutants.planted_doors import PLANTED_DOORS
 from tests.mutants.planted_edge import PLANTED_EDGE
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
 from tests.mutants.planted_following import PLANTED_FOLLOWING
+from tests.mutants.planted_holds import PLANTED_HOLDS
 from tests.mutants.planted_nodes import PLANTED_NODES
 from tests.mutants.planted_proofs import PLANTED_PROOFS
 from tests.mutants.planted_rows import PLANTED_ROWS
@@ -264,10 +265,10 @@ PLANTED = (
         (
             Edit(
                 COMMIT,
-                "    if changes:\n        await move.write_deposits(last_versions(changes))\n",
-                "    if changes:\n"
+                "    if rows := decided.rows():\n        await move.write_deposits(rows)\n",
+                "    if rows := decided.rows():\n"
                 "        async with desk.store.open_move(after.chain, lease_epoch=desk.lease_epoch) as other:\n"
-                "            await other.write_deposits(last_versions(changes))\n",
+                "            await other.write_deposits(rows)\n",
             ),
         ),
     ),
@@ -306,6 +307,7 @@ PLANTED = (
     *PLANTED_API,
     *PLANTED_DEPOSIT_PROOFS,
     *PLANTED_EVIDENCE,
+    *PLANTED_HOLDS,
     *PLANTED_ROWS,
     *PLANTED_FOLLOWING,
     *PLANTED_PROOFS,

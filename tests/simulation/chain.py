@@ -59,7 +59,18 @@ class Payment:
 class SimBlock:
     """One block with its whole ancestry: `path[h]` is its ancestor at height h, and itself last."""
 
-    __slots__ = ("block", "hash", "header", "height", "is_forged", "keys", "path", "payments", "transfers")
+    __slots__ = (
+        "block",
+        "hash",
+        "header",
+        "height",
+        "is_doubted",
+        "is_forged",
+        "keys",
+        "path",
+        "payments",
+        "transfers",
+    )
 
     def __init__(
         self,
@@ -69,6 +80,7 @@ class SimBlock:
         transfers: tuple[Transfer, ...],
         *,
         is_forged: bool,
+        is_doubted: bool = False,
     ) -> None:
         self.height: int = 0 if parent is None else parent.height + 1
         self.hash = block_hash
@@ -78,6 +90,7 @@ class SimBlock:
         self.payments = tuple(payments)
         self.transfers = transfers
         self.is_forged = is_forged
+        self.is_doubted = is_doubted
         used = frozenset(payment.key for payment in payments)
         self.keys: frozenset[ConflictKey] = used if parent is None else parent.keys | used
         self.block = Block(
@@ -85,7 +98,7 @@ class SimBlock:
             tx_count=len(payments),
             log_count=len(transfers),
             unlisted_transfer_count=0,
-            level=VerificationLevel.FULL,
+            level=VerificationLevel.CONSISTENT if is_doubted else VerificationLevel.FULL,
             served_by="scripted",
             transfers=ListedTransfers(transfers, {payment.key: payment.tx_hash for payment in payments}),
         )
@@ -109,11 +122,19 @@ class SimChain:
     """The tree of all blocks of one chain, and the tip that honest nodes agree on in the end."""
 
     def __init__(
-        self, number: int, rng: random.Random, economy: Economy, tally: Tally, *, final_depth: int
+        self,
+        number: int,
+        rng: random.Random,
+        economy: Economy,
+        tally: Tally,
+        *,
+        final_depth: int,
+        is_doubtful: bool = False,
     ) -> None:
         self.number = number
         self.economy = economy
         self.final_depth = final_depth
+        self._is_doubtful = is_doubtful
         self.blocks: dict[BlockHash, SimBlock] = {}
         self.pool: list[Payment] = []
         self.side_tips: list[SimBlock] = []
@@ -276,7 +297,11 @@ class SimChain:
                     )
                     ordinals[place] += 1
                 log_index += is_token
-        block = SimBlock(parent, BlockHash(self._new_hash()), payments, tuple(transfers), is_forged=is_forged)
+        block_hash = BlockHash(self._new_hash())
+        is_doubted = self._is_doubtful and block_hash[-1] % 2 == 0
+        block = SimBlock(
+            parent, block_hash, payments, tuple(transfers), is_forged=is_forged, is_doubted=is_doubted
+        )
         self.blocks[block.hash] = block
         return block
 

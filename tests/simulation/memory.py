@@ -77,6 +77,15 @@ class MemoryStore:
         """Nobody: headers do not keep who served them here."""
         return {}
 
+    async def load_height_on_one_word(self, chain: ChainId, *, above_height: int) -> int | None:
+        self.interrupts.pause("read")
+        heights = [
+            one.occurrence.height
+            for one in self.rows[chain].deposits.values()
+            if one.on_one_word and one.occurrence is not None and one.occurrence.height > above_height
+        ]
+        return min(heights, default=None)
+
     async def create_chain(
         self,
         chain: ChainId,
@@ -111,7 +120,7 @@ class MemoryStore:
             lease_epoch=0,
             moved_at=at,
         )
-        rows = ChainRows(record, [first.header])
+        rows = ChainRows(record, [first.header], levels={first.header.hash: first.level})
         # Nothing was watched before: what is listed from the beginning counts wherever an address does.
         rows.asset_starts = {asset.asset_id: 0 for asset in assets}
         self.rows[chain] = rows
@@ -239,6 +248,7 @@ class MemoryMove:
             for place in [place for place in rows.repeats if place[1] > self._fork_height]:
                 del rows.repeats[place]
         headers = [block.header for block in self._inserted]
+        rows.levels |= {block.header.hash: block.level for block in self._inserted}
         if headers and headers[0].height < before.start_height and self._fork_height is None:
             rows.blocks[:0] = headers
         else:
@@ -315,7 +325,7 @@ class MemoryMove:
         off_chain = [rows[one] for one in sorted({one for key in spent for one in conflicts[key]})]
         gone = {one.id for one in displaced}
         repeats = [
-            repeat
+            replace(repeat, level=self.rows.levels[repeat.occurrence.block_hash])
             for (deposit_id, height), repeat in sorted(
                 self.rows.repeats.items(), key=lambda item: item[0][::-1]
             )
@@ -332,6 +342,10 @@ class MemoryMove:
             for deposit in self.rows.deposits.values()
             if deposit.occurrence is not None and height_first <= deposit.occurrence.height <= height_last
         ]
+
+    async def load_on_one_word(self, height_last: int, *, limit: int) -> list[Deposit]:
+        standing = await self.load_standing(0, height_last)
+        return [one for one in standing if one.on_one_word][:limit]
 
     async def load_references(self, addresses: Collection[AddressId]) -> dict[AddressId, str | None]:
         self.pause()

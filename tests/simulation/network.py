@@ -25,7 +25,14 @@ class Network:
         self, setup: ChainSetup, rng: random.Random, tally: Tally, pause: Callable[[], None]
     ) -> None:
         self.setup = setup
-        self.chain = SimChain(setup.number, rng, setup.economy, tally, final_depth=setup.final_depth)
+        self.chain = SimChain(
+            setup.number,
+            rng,
+            setup.economy,
+            tally,
+            final_depth=setup.final_depth,
+            is_doubtful=setup.hold_above is not None,
+        )
         self.chain.extend(setup.blocks_before)
         self.book = ServedBook()
         self.providers = [
@@ -33,7 +40,7 @@ class Network:
             for index, operator in enumerate(setup.operators)
         ]
         self.source = SimSource(self.providers, rng)
-        self.oracle = ChainOracle(setup.chain, setup.rules)
+        self.oracle = ChainOracle(setup.chain, setup.rules, hold_above=setup.hold_above)
         self.settings = setup.settings
         self.rules_to_judge_by: tuple[PolicyRule, ...] | None = None
 

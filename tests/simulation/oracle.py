@@ -88,7 +88,10 @@ class Heights:
 class ChainOracle:
     """One chain's registrations and what they make of any chain of blocks."""
 
-    def __init__(self, chain: str, rules: Sequence[PolicyRule]) -> None:
+    def __init__(self, chain: str, rules: Sequence[PolicyRule], *, hold_above: int | None = None) -> None:
+        """`hold_above`: what one operator's word is good for; `vouched_up_to` is where our operator's word reaches."""
+        self.hold_above = hold_above
+        self.vouched_up_to = -1
         self.chain = chain
         self.rules = tuple(rules)
         self.asset_starts: dict[AssetId, int] = {}
@@ -232,6 +235,8 @@ class ChainOracle:
     def state_of(self, sight: Sight, heights: Heights, *, was_credited: bool) -> str:
         """What a deposit standing there is now. Doubt holds back what is new and takes nothing away."""
         height = sight.block.height
+        if self._is_on_one_word(sight):
+            return "included"
         if heights.final is not None and height <= heights.final:
             return "final"
         if not self._is_met(sight, heights, counted_up_to=heights.tip if was_credited else heights.agreed):
@@ -239,6 +244,15 @@ class ChainOracle:
         if heights.held_above is not None and height > heights.held_above and not was_credited:
             return "included"
         return "confirmed"
+
+    def _is_on_one_word(self, sight: Sight) -> bool:
+        """A large deposit in a block that could not be checked waits for our operator's word."""
+        return (
+            self.hold_above is not None
+            and sight.block.is_doubted
+            and sight.transfer.amount_base_units > self.hold_above
+            and sight.block.height > self.vouched_up_to
+        )
 
     def _is_met(self, sight: Sight, heights: Heights, *, counted_up_to: int) -> bool:
         height = sight.block.height

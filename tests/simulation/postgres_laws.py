@@ -92,7 +92,7 @@ def check_rows(network: Network, rows: ChainRows, seen: Seen, *, final_may_fall:
     seen.final_height = record.final_height
     seen.first_start = record.start_height if seen.first_start is None else seen.first_start
     path = [network.chain.blocks[header.hash] for header in rows.blocks]
-    oracle = ChainOracle(network.id, network.setup.rules)
+    oracle = ChainOracle(network.id, network.setup.rules, hold_above=network.setup.hold_above)
     oracle.ever_recorded.update(rows.deposits)
     for one in rows.registrations:
         start = one.effective_start

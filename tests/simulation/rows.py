@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from chains.model import Address, AssetId, BlockHash, ConflictKey, Header
+from chains.model import Address, AssetId, BlockHash, ConflictKey, Header, VerificationLevel
 from indexer.deposits import WAITING, Deposit
 from indexer.identity import AddressId, DepositId
 from indexer.matching import Registration
@@ -26,6 +26,7 @@ class ChainRows:
     deposits: dict[DepositId, Deposit] = field(default_factory=dict)
     conflicts: dict[ConflictKey, set[DepositId]] = field(default_factory=dict)
     repeats: dict[tuple[DepositId, int], Repeat] = field(default_factory=dict)
+    levels: dict[BlockHash, VerificationLevel] = field(default_factory=dict)
     registrations: list[Registration] = field(default_factory=list)
     pending_starts: dict[AddressId, int] = field(default_factory=dict)
     pending_assets: dict[AssetId, int] = field(default_factory=dict)

@@ -47,6 +47,7 @@ class Trouble(StrEnum):
     HALTED = "follower: halted"
     RESUMED = "operator: resumed"
     ACCEPTED = "operator: accepted the reorganisation"
+    VOUCHED = "operator: vouched for what one operator's word alone stood behind"
     # People.
     REGISTERED = "address: registered"
     REGISTERED_AHEAD = "address: registered from a height to come"

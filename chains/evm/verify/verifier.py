@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chains.evm.rows import RawBlock, RawReceipt, Verdict
+from chains.evm.rows import RawBlock, RawReceipt, Verdict, parse_quantity
 from chains.evm.verify.block import examine_block
-from chains.evm.verify.profiles import Profile
+from chains.evm.verify.examination import Examination
+from chains.evm.verify.profiles import Check, Mode, Profile
 from chains.model import Doubt
 
 
@@ -20,15 +21,28 @@ class BlockVerifier:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
+        self._learnt: dict[Check, int] = {}
 
     def __call__(self, block: RawBlock, receipts: Sequence[RawReceipt]) -> Verdict:
         """How far this block was verified; raises `Inconsistent` naming the check that failed."""
         examination = examine_block(self._profile, block, receipts)
         if block.transactions:
             # An empty block proves nothing about how transactions and receipts are encoded.
-            self._profile = self._profile.enforce(examination.proven, examination.types_proven)
+            self._learn(examination, parse_quantity(block.number))
         doubts = tuple(Doubt(item.check, item.reason) for item in examination.unavailable)
         return Verdict(examination.level, doubts, examination.hold)
+
+    def _learn(self, examination: Examination, height: int) -> None:
+        before = self._profile
+        self._profile = before.enforce(examination.proven, examination.types_proven)
+        if self._profile is not before:
+            for check, mode in self._profile.modes.items():
+                if mode is not before.modes[check]:
+                    self._learnt[check] = height
+
+    def describe(self) -> list[tuple[Check, Mode, int | None]]:
+        """Every check as it stands, and the height of the block that made it enforced, where one did."""
+        return [(check, mode, self._learnt.get(check)) for check, mode in self._profile.modes.items()]
 
     @property
     def profile(self) -> Profile:

@@ -50,3 +50,26 @@ async def test_each_provider_is_asked_while_the_other_waits(
     failed = [finding.found for finding in findings if finding.grade is Grade.FAIL]
     assert len(failed) == 2
     assert not any("no answers within" in found for found in failed)
+
+
+@pytest.mark.parametrize(
+    ("more", "operators", "said"),
+    [
+        ('verification = "agreement"', 1, True),
+        ('verification = "agreement"', 2, False),
+        ("", 1, False),
+    ],
+)
+async def test_one_operator_whose_blocks_nothing_proves_is_a_warning_with_what_to_do(
+    tmp_path: Path, more: str, operators: int, *, said: bool
+) -> None:
+    urls = ", ".join(
+        f'{{ url = "http://127.0.0.1:1/{one}", operator = "{one}" }}' for one in range(operators)
+    )
+    (tmp_path / "chainbell.toml").write_text(CHAIN.format(endpoints=urls) + more)
+    settings = load_settings(tmp_path / "chainbell.toml", environment={})
+    findings = await checks_chains.check_chain(
+        settings.chains["local"], None, now=datetime(2026, 11, 20, tzinfo=UTC)
+    )
+    told = [one for one in findings if one.check == "local verification"]
+    assert [(one.grade, "another operator" in one.advice) for one in told] == [(Grade.WARN, True)] * said

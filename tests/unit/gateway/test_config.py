@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 
 import pytest
 
-from chains.model import BlockHash, BlockRef
+from chains.model import AssetId, BlockHash, BlockRef
 from chains.traits import FinalAtDepth, FinalByTag
 from gateway.config import find_config, load_settings
 from gateway.config_table import ConfigInvalid
@@ -245,6 +246,77 @@ def test_an_unknown_alias_says_what_it_is(tmp_path: Path) -> None:
     first, second = chain.follow.confirm_rules
     assert (first.asset, first.up_to_base_units) == (asset.asset_id, 100)
     assert second.requirement == Requirement(ConfirmedBy.DEPTH, 3)
+
+
+ETH, USDC = "eip155:1/slip44:60", "eip155:1/erc20:0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
+
+
+def bell(limit: str = "") -> str:
+    """The line that lists one token of two decimals."""
+    more = f', hold_unverified_above = "{limit}"' if limit else ""
+    return f'assets = [{{ symbol = "BEL", contract = "0x{"5f" * 20}", decimals = 2{more} }}]'
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("", {}),
+        ('hold_unverified_above = "0"', {ETH: 0, USDC: 0}),
+        ('hold_unverified_above = "never"', {ETH: None, USDC: None}),
+        ('hold_unverified_above = { native = "0.5" }', {ETH: 5 * 10**17}),
+        ('hold_unverified_above = { tokens = "2500", native = "never" }', {ETH: None, USDC: 2500 * 10**6}),
+        ('native = { hold_unverified_above = "3" }', {ETH: 3 * 10**18}),
+        ('native = { hold_unverified_above = "3" }\nhold_unverified_above = "0"', {ETH: 3 * 10**18, USDC: 0}),
+        (bell("7.250"), {"bell": 725}),
+        (bell() + '\nhold_unverified_above = "0"', {"bell": 0, ETH: 0}),
+    ],
+)
+def test_what_one_operators_word_is_good_for_is_said_in_whole_coins(
+    tmp_path: Path, text: str, limits: dict[str, int | None]
+) -> None:
+    settings = load(tmp_path, f'[chains.ethereum]\nendpoints = ["http://x"]\n{text}')
+    found = settings.chains["ethereum"].follow.hold_limits
+    listed = f"eip155:1/erc20:0x{'5f' * 20}"
+    assert {name: found.get(AssetId(listed if name == "bell" else name)) for name in limits} == limits
+    assert bool(found) == bool(limits)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('hold_unverified_above = "1000"', 'hold_unverified_above: either "0", "never" or { native'),
+        ("hold_unverified_above = false", "hold_unverified_above: either"),
+        (
+            'hold_unverified_above = { token = "1" }',
+            "hold_unverified_above.token: unknown key; did you mean tokens?",
+        ),
+        ("hold_unverified_above = { native = 1 }", "hold_unverified_above.native: an amount in whole coins"),
+        (
+            'hold_unverified_above = { native = "1e3" }',
+            "hold_unverified_above.native: an amount in whole coins",
+        ),
+        (
+            'hold_unverified_above = { native = "-1" }',
+            "hold_unverified_above.native: an amount in whole coins",
+        ),
+        (
+            'hold_unverified_above = { native = "\u0661" }',
+            "hold_unverified_above.native: an amount in whole coins",
+        ),
+        ('hold_unverified_above = { tokens = "0.0000001" }', "at most 6 decimals for "),
+        (
+            bell("1.001"),
+            "assets[0].hold_unverified_above: an amount",
+        ),
+        (
+            bell("Never"),
+            "assets[0].hold_unverified_above: an amount",
+        ),
+    ],
+)
+def test_a_limit_that_could_mean_something_else_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigInvalid, match=re.escape(said)):
+        load(tmp_path, f'[chains.ethereum]\nendpoints = ["http://x"]\n{text}')
 
 
 def test_endpoints_as_tables_keep_operator_budget_and_headers(tmp_path: Path) -> None:

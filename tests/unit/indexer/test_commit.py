@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from chains.model import BlockHash, BlockRef, ChainId
-from indexer.commit import ChainDesk, Moved, MovePlan, commit_move
+from indexer.commit import ChainDesk, commit_move
 from indexer.deposits import DepositState
 from indexer.identity import AddressId
 from indexer.moves import Repeat
+from indexer.plan import Moved, MovePlan
 from indexer.watchset import WatchSet
 from tests.simulation.chain import SimBlock, SimChain
 from tests.simulation.log import MerchantLogs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chains.model import BlockRef
@@ -59,3 +61,11 @@ def test_a_block_that_not_all_vouch_for_is_named_as_the_reason(
     at = view(12, agreed=agreed, held_above=disputed_above)
     finding = explain_deposit(recorded(sighting(10), at), known(12, agreed, disputed_above=disputed_above))
     assert finding.reason is Reason.DISPUTED
+
+
+def test_a_large_deposit_on_one_word_says_so_and_what_lifts_it() -> None:
+    deposit = recorded(replace(sighting(10), on_one_word=True), view(30))
+    finding = explain_deposit(deposit, known(30, 30))
+    assert finding.reason is Reason.UNVERIFIED
+    assert "second operator" in finding.text
+    assert finding.text.endswith("up to height 10.")

@@ -11,9 +11,10 @@ import pytest
 
 from chains.model import BlockRef, ChainId
 from chains.traits import FinalAtDepth
-from indexer.commit import ChainDesk, MovePlan, commit_move
+from indexer.commit import ChainDesk, commit_move
 from indexer.deposits import DepositState
 from indexer.identity import AddressId
+from indexer.plan import MovePlan
 from indexer.policy import ConfirmRule
 from indexer.reconcile import reconcile_policy
 from indexer.watchset import WatchSet

@@ -43,6 +43,22 @@ def read_answer(name: str = "legacy") -> tuple[Rows, list[Rows]]:
     return read_json(block_path), read_json(receipts_path) if receipts_path else []
 
 
+def test_what_was_learnt_says_since_which_block() -> None:
+    verifier = BlockVerifier(AUTO)
+    verifier(*build(*read_answer("empty")))
+    assert {height for _, _, height in verifier.describe()} == {None}, "an empty block proves nothing"
+    block, receipts = read_answer()
+    verifier(*build(block, receipts))
+    first = {check: (mode, height) for check, mode, height in verifier.describe()}
+    assert first[Check.RECEIPTS_ROOT] == (Mode.ENFORCED, int(block["number"], 16))
+    verifier(*build(*read_answer("types")))
+    again = {check: (mode, height) for check, mode, height in verifier.describe()}
+    assert {check: one for check, one in again.items() if first[check][1] is not None} == {
+        check: one for check, one in first.items() if one[1] is not None
+    }, "the first proof counts"
+    assert {height for _, _, height in BlockVerifier(PROFILES["full"]).describe()} == {None}
+
+
 def test_every_profile_reads_every_check() -> None:
     for name, profile in PROFILES.items():
         assert set(profile.modes) == set(Check), name
