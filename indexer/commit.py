@@ -20,8 +20,9 @@ from indexer.balances import HeldRecipients, are_covered
 from indexer.deposits import Change
 from indexer.events import Fact, Naming, deposit_fact
 from indexer.finality import NO_TAGS, HashAt, TagReport, compute_final_height, compute_safe_height
-from indexer.hearing import hear_witness
+from indexer.hearing import doubt_differing, hear_witness
 from indexer.identity import AddressId, DepositId, MerchantId
+from indexer.judging import deposits_in, load_view
 from indexer.matching import (
     NEVER,
     Hit,
@@ -35,7 +36,7 @@ from indexer.matching import (
     recall,
 )
 from indexer.moves import NOTHING_TOUCHED, Repeat, Touched, decide_move, find_repeats, last_versions
-from indexer.policy import ChainView, choose_requirement
+from indexer.policy import choose_requirement
 from indexer.settings import FollowSettings
 from indexer.storage import ChainRecord, FollowStore, MoveTransaction, TouchQuery
 from indexer.watchset import WatchSet
@@ -159,6 +160,7 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
         if plan.held is not None and not are_covered(plan.held, hits):
             return Superseded(unheld=True)
         differing = await hear_witness(move, plan.witness, desk.watched, desk.rules)
+        await doubt_differing(move, plan.witness, differing, now=now)
         after = await _place_record(move, desk.settings, before, plan, hits, differing, now=now)
         changes, repeats = await _decide_changes(desk, move, hits, plan, before, after, now=now)
         repeats = await _write(desk, move, plan, before, after, changes, repeats, now=now)
@@ -176,17 +178,6 @@ async def refresh_watched(desk: ChainDesk, move: MoveTransaction, searched_versi
     if delta.version > desk.watched.version:
         desk.watched.add(delta.addresses, version=delta.version)
     return desk.watched.version > searched_version
-
-
-def view_of(record: ChainRecord) -> ChainView:
-    """The heights by which deposits are judged."""
-    return ChainView(
-        tip_height=record.tip.height,
-        final_height=record.final_height,
-        safe_height=record.safe_height,
-        agreed_height=record.agreed_height,
-        held_above=record.disputed_fork_height,
-    )
 
 
 async def _holds(move: MoveTransaction, fork: BlockRef) -> bool:
@@ -340,7 +331,8 @@ async def _decide_changes(
         registrations |= group_by_address(await move.load_registrations(senders))
     sightings = recall(touched.repeats, {one.id: one for one in touched.displaced}, registrations, rules)
     sightings += match_hits(hits, registrations, known, rules)
-    changes = decide_move(touched, sightings, plan.blocks, view_of(after), now=now)
+    view = await load_view(move, after, deposits_in(touched), [one.header.height for one in sightings])
+    changes = decide_move(touched, sightings, plan.blocks, view, now=now)
     return changes, find_repeats(touched, sightings)
 
 

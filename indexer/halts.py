@@ -74,7 +74,7 @@ async def commit_accept_reorg(
 async def commit_trust(desk: ChainDesk, record: ChainRecord, *, until_height: int) -> bool:
     """Our operator vouches for rows in doubt up to a height; False where they did so before.
 
-    What it lets confirm is confirmed by the follower's next look.
+    What it lets confirm is confirmed by the follower's next look, in history by its next block.
     """
     async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:
         ours = move.record
@@ -90,6 +90,7 @@ async def commit_trust(desk: ChainDesk, record: ChainRecord, *, until_height: in
             heights_paid=(),
             are_several=False,
         )
+        await move.doubts.delete_up_to(until_height)
         await move.write_chain(replace(ours, trusted_height=until_height, held_height=held_height))
     return True
 

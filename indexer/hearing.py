@@ -1,12 +1,14 @@
 """A witness heard under the chain's lock: are its deposits the ones we recorded?
 
-It reads and compares, and writes nothing: what follows is `witness.decide_held`
-in the same move.  Asking for the witness's blocks is `voices`.
+What follows for credit is `witness.decide_held` in the same move.  Asking for
+the witness's blocks is `voices`; what it contradicts is in doubt from then on,
+and `second_reading` asks everybody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from chains.model import AssetId, Block
 from indexer.matching import MatchRules, find_hits, group_by_address, match_hits, parties
@@ -35,3 +37,18 @@ async def hear_witness(
     registrations = group_by_address(await move.load_registrations(parties(hits)))
     sightings = match_hits(hits, registrations, known, rules(await move.load_listed_assets()))
     return find_differing_heights(recorded, sightings)
+
+
+async def doubt_differing(
+    move: MoveTransaction, witness: Sequence[Block], differing: Sequence[int], *, now: datetime
+) -> None:
+    """Blocks of ours of which a witness tells otherwise are read again, by everybody who can be asked."""
+    if not differing:
+        return
+    told = {block.header.height: block.header.hash for block in witness}
+    ours = await move.load_hashes(differing)
+    servers = await move.doubts.load_servers(
+        [height for height in differing if ours.get(height) == told[height]]
+    )
+    if servers:
+        await move.doubts.insert(servers, due_at=now)
