@@ -13,7 +13,7 @@ from indexer.backfill import BackfillOutcome, Covered, NothingPending, step_back
 from indexer.damping import Damper
 from indexer.events import Naming
 from indexer.storage import LeaseLost, Retryable
-from indexer.surroundings import FollowedChain, Surroundings
+from indexer.surroundings import Alert, FollowedChain, Surroundings
 from indexer.turn import Turn
 from indexer.work_store import PostgresBackfillStore
 
@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 class Bell:
     """Rings once where history begins to wait for a second operator, and for each block that two tell differently."""
 
-    def __init__(self, around: Surroundings, alias: str) -> None:
-        self._around = around
+    def __init__(self, alert: Alert, alias: str) -> None:
+        self._alert = alert
         self._alias = alias
         self._rang_held = False
         self._rang_differing: int | None = None
@@ -42,7 +42,9 @@ class Bell:
             self._rang_held = True
             height = min(found.doubted)
             log.warning("history-held", chain=self._alias, height=height, blocks=len(found.doubted))
-            self._around.alert("chain.credit-held", {"chain": self._alias, "height": height, "history": True})
+            self._alert("chain.credit-held", {"chain": self._alias, "height": height, "history": True})
+        elif found.settled and not found.doubted:
+            self._rang_held = False
         if not found.differing:
             return
         height = min(found.differing)
@@ -53,7 +55,7 @@ class Bell:
             detail |= {"outvoted": sorted(found.liars)}
         if height != self._rang_differing or found.liars:
             log.error("deposits-differ", chain=self._alias, **detail)
-            self._around.alert("chain.deposits-differ", {"chain": self._alias} | detail)
+            self._alert("chain.deposits-differ", {"chain": self._alias} | detail)
         self._rang_differing = height
 
 
@@ -62,7 +64,7 @@ async def run_backfill(around: Surroundings, chain: FollowedChain, turn: Turn) -
     alias = chain.desk.settings.traits.alias
     store = PostgresBackfillStore(around.pool, chain.store)
     damper = Damper()
-    bell = Bell(around, alias)
+    bell = Bell(around.alert, alias)
     failures = 0
     while not around.stop.is_set():
         await turn.taken.wait()

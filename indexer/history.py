@@ -93,7 +93,7 @@ async def decide_history(
     """Judge the blocks in doubt, and find what becomes of every deposit."""
     marks = await move.doubts.load([block.header.height for block in blocks])
     known = seen.touched.by_id
-    doubtful = _find_doubtful(move, reading, blocks, seen) | marks.keys()
+    doubtful = set(marks) if reading.is_again else _find_doubtful(move, reading, blocks, seen) | marks.keys()
     standing: Sequence[Deposit] = ()
     if doubtful:
         standing = await move.load_standing(blocks[0].header.height, blocks[-1].header.height)
@@ -103,7 +103,7 @@ async def decide_history(
     taken = [
         one
         for one in seen.sightings
-        if (height := one.header.height) not in doubtful
+        if ((height := one.header.height) not in doubtful and not reading.is_again)
         or height in verdict.believed | alone
         or (height in verdict.doubted and not reading.is_again and may_be_recorded(one, known))
     ]

@@ -2,179 +2,30 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from chains.errors import Inconsistent, Unreachable
-from chains.model import Address, Block, Hold, ListedTransfers, Transfer, VerificationLevel
-from chains.scripted.chain import ScriptedBlock, ScriptedChain
-from chains.scripted.provider import ScriptedProvider
-from chains.scripted.source import ScriptedSource
-from chains.traits import FinalAtDepth
-from indexer.backfill import BackfillOutcome, Covered, NothingPending, step_backfill, step_doubts
-from indexer.commit import ChainDesk
-from indexer.deposits import Deposit
+from chains.errors import Inconsistent
+from chains.model import Hold, Transfer, VerificationLevel
+from chains.scripted.chain import ScriptedChain
+from indexer.backfill import Covered, NothingPending, step_doubts
+from indexer.backfill_loop import Bell
 from indexer.doubts import Findings
-from indexer.follow import Follower
 from indexer.halts import commit_trust
-from indexer.identity import AddressId
-from indexer.outcomes import Idle, Started
-from indexer.policy import ConfirmRule
-from tests.simulation.history import MemoryBackfillStore
-from tests.simulation.log import MerchantLogs
-from tests.simulation.memory import MemoryStore
-from tests.simulation.rows import ChainRows
-from tests.simulation.setups import MERCHANTS, STRANGERS, WATCHABLE, draw_setup
-from tests.unit.indexer.making import depth
-from tests.unit.indexer.test_forks import Quiet
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-TILL, OTHER_TILL, PAYER = WATCHABLE[0], WATCHABLE[1], STRANGERS[0]
-PAID_AT = 5
-Tale = Callable[[Sequence[Transfer]], Sequence[Transfer]]
-
-
-@dataclass(slots=True, kw_only=True)
-class Node(ScriptedProvider):
-    """An operator that may lie about what a block holds, or fall silent when asked for blocks."""
-
-    tale: Tale | None = None
-    lies_at: int = PAID_AT
-    is_silent: bool = False
-    hold: Hold = Hold.NONE
-    blocks_told: int = 0
-
-    def _tell(self, block: ScriptedBlock) -> Block:
-        if self.is_silent:
-            raise Unreachable("is silent", provider=self.name)
-        self.blocks_told += 1
-        told = ScriptedProvider._tell(self, block)
-        assert isinstance(told.transfers, ListedTransfers)
-        if self.tale is not None and told.header.height == self.lies_at:
-            told = replace(told, transfers=ListedTransfers(tuple(self.tale(told.transfers.transfers))))
-        return replace(told, hold=self.hold)
-
-
-def inflated(transfers: Sequence[Transfer]) -> Sequence[Transfer]:
-    return [replace(one, amount_base_units=10**12) for one in transfers]
-
-
-def invented(transfers: Sequence[Transfer]) -> Sequence[Transfer]:
-    return [*transfers, *(replace(one, tx_hash=type(one.tx_hash)(b"\x66" * 32)) for one in transfers)]
-
-
-def hidden(_transfers: Sequence[Transfer]) -> Sequence[Transfer]:
-    return []
-
-
-@dataclass(slots=True)
-class Scene:
-    """A chain that several operators serve, followed to its head before the till was watched."""
-
-    chain: ScriptedChain
-    nodes: list[Node]
-    source: ScriptedSource
-    store: MemoryStore
-    desk: ChainDesk
-    follower: Follower
-    history: MemoryBackfillStore
-    now: datetime = NOW
-    found: Findings = field(default_factory=Findings)
-
-    @property
-    def rows(self) -> ChainRows:
-        return self.store.rows[self.chain.traits.chain]
-
-    async def follow(self, blocks: int = 0) -> None:
-        """The head goes on by so many blocks, and everything that can mature does."""
-        for _ in range(blocks):
-            self.chain.mine()
-        for _ in range(40):
-            self.now += timedelta(seconds=1)
-            outcome = await self.follower.step(self.now)
-            if isinstance(outcome, Idle) and outcome.moved is None:
-                return
-
-    async def read(self, reader: Node) -> BackfillOutcome:
-        """Every chunk of history that is wanted, from one node."""
-        outcome: BackfillOutcome = NothingPending()
-        while isinstance(
-            one := await step_backfill(self.desk, self.history, reader, now=self.now, source=self.source),
-            Covered,
-        ):
-            outcome = one
-            self.found.add(one.findings)
-        return outcome
-
-    async def ask(self) -> BackfillOutcome:
-        """Half a minute later, everybody is asked about what is in doubt."""
-        self.now += timedelta(seconds=31)
-        outcome = await step_doubts(self.desk, self.history, self.source, now=self.now)
-        if isinstance(outcome, Covered):
-            self.found.add(outcome.findings)
-        return outcome
-
-    def watch(self, till: Address = TILL, number: int = 1) -> None:
-        tip = self.rows.record.tip.height
-        self.store.register(
-            self.chain.traits.chain,
-            AddressId(UUID(int=number)),
-            MERCHANTS[0],
-            till,
-            effective_start=tip + 1,
-            pending_start=1,
-        )
-
-    @property
-    def deposits(self) -> list[Deposit]:
-        return sorted(self.rows.deposits.values(), key=lambda one: one.tx_hash)
-
-    @property
-    def states(self) -> list[tuple[str, int]]:
-        return [(one.state.value, one.amount_base_units) for one in self.deposits]
-
-    @property
-    def credited(self) -> int:
-        return sum(one.credited_base_units for one in self.deposits)
-
-
-async def open_scene(operators: int = 2, *, level: VerificationLevel = VerificationLevel.CONSISTENT) -> Scene:
-    setup = draw_setup(0, random.Random(1))
-    finality = FinalAtDepth(6)
-    traits = replace(setup.settings.traits, finality=finality)
-    settings = replace(
-        setup.settings,
-        traits=traits,
-        finality=finality,
-        start_height=1,
-        confirm_rules=(ConfirmRule(depth(2)),),
-        backfill_blocks_max=8,
-        poll_interval_s=0.5,
-    )
-    chain = ScriptedChain(traits)
-    chain.mine_many(PAID_AT - 1)
-    chain.mine(
-        chain.pay(TILL, 500, sender=PAYER),
-        chain.pay(OTHER_TILL, 70, sender=PAYER),
-    )
-    chain.mine_many(8)
-    nodes = [
-        Node(chain, f"node-{letter}.test", f"operator-{letter}", level=level) for letter in "abcd"[:operators]
-    ]
-    source = ScriptedSource(*nodes)
-    store = MemoryStore(Quiet(), MerchantLogs(), lambda *_: None)
-    desk = ChainDesk(settings, store, setup.naming, setup.deposit_id)
-    scene = Scene(chain, nodes, source, store, desk, Follower(desk, source), MemoryBackfillStore(store))
-    while isinstance(await scene.follower.step(scene.now), Started):
-        pass
-    await scene.follow()
-    assert scene.rows.record.agreed_height == scene.rows.record.tip.height == chain.head.height
-    return scene
+from tests.unit.indexer.operators import (
+    NOW,
+    OTHER_TILL,
+    PAID_AT,
+    PAYER,
+    TILL,
+    Tale,
+    hidden,
+    inflated,
+    invented,
+    open_scene,
+)
 
 
 async def test_what_two_operators_show_is_credited_at_once_and_costs_one_more_request() -> None:
@@ -301,6 +152,32 @@ async def test_who_lied_is_taken_out_and_the_range_read_again() -> None:
     assert scene.credited == 500
 
 
+async def test_who_lied_at_the_head_is_taken_out_and_the_block_read_again() -> None:
+    scene = await open_scene(2)
+    scene.watch()
+    liar, honest = scene.nodes
+    await scene.read(liar)
+    height = scene.chain.head.height + 1
+    liar.tale, liar.lies_at = invented, height
+    scene.chain.mine(scene.chain.pay(TILL, 900, sender=PAYER))
+    await scene.follow(8)
+    for _ in range(2):
+        await scene.ask()
+        await scene.follow(1)
+    assert scene.credited == 500, "one word against another"
+    assert scene.rows.record.held_height == height
+    scene.source._providers = [honest]
+    scene.store.rescan(scene.chain.traits.chain, height, height)
+    await scene.read(honest)
+    await scene.follow(1)
+    assert sorted(scene.states) == [("final", 500), ("included", 900), ("orphaned", 900)]
+    tip = scene.chain.head.height
+    assert await commit_trust(scene.desk, scene.rows.record, until_height=tip)
+    await scene.follow(2)
+    assert scene.credited == 1400
+    assert scene.rows.record.held_height is None
+
+
 async def test_reading_again_changes_nothing_that_is_credited_on_one_word() -> None:
     scene = await open_scene(2)
     scene.watch()
@@ -313,6 +190,45 @@ async def test_reading_again_changes_nothing_that_is_credited_on_one_word() -> N
         await scene.follow(2)
         assert scene.credited == 500
     assert scene.found.differing == {PAID_AT}
+
+
+@pytest.mark.parametrize("tale", [inflated, invented, hidden])
+async def test_what_is_confirmed_and_not_final_is_not_amended_on_one_word_either(tale: Tale) -> None:
+    scene = await open_scene(2)
+    scene.watch()
+    await scene.read(scene.nodes[0])
+    scene.chain.mine(scene.chain.pay(TILL, 900, sender=PAYER))
+    height = scene.chain.head.height
+    await scene.follow(1)
+    assert ("confirmed", 900) in scene.states
+    scene.nodes[0].tale, scene.nodes[0].lies_at = tale, height
+    scene.store.rescan(scene.chain.traits.chain, height, height)
+    await scene.read(scene.nodes[0])
+    await scene.ask()
+    assert scene.credited == 1400
+    scene.nodes[0].tale = None
+    await scene.ask()
+    await scene.follow(6)
+    assert scene.credited == 1400
+    assert scene.rows.doubted == {}
+
+
+async def test_who_told_what_is_recorded_counts_while_it_is_silent() -> None:
+    scene = await open_scene(4)
+    scene.watch()
+    first, *others = scene.nodes
+    for node in others:
+        node.is_silent = True
+    await scene.read(first)
+    first.is_silent, others[2].is_silent = True, False
+    for node in others[:2]:
+        node.is_silent, node.tale = False, inflated
+    await scene.ask()
+    assert scene.credited == 0, "two against the one who told it and another"
+    first.is_silent = False
+    others[0].tale = None
+    await scene.ask()
+    assert scene.credited == 500
 
 
 async def test_an_address_that_came_later_is_told_of_what_a_block_in_doubt_paid_it() -> None:
@@ -396,6 +312,40 @@ async def test_blocks_in_doubt_are_asked_about_twice_a_minute_at_most() -> None:
     for _ in range(20):
         assert await step_doubts(scene.desk, scene.history, scene.source, now=scene.now) == NothingPending()
     assert scene.nodes[1].blocks_told == told
+
+
+async def test_asking_again_records_nothing_but_what_was_in_doubt() -> None:
+    scene = await open_scene(2)
+    scene.watch()
+    scene.chain.mine(scene.chain.pay(TILL, 900, sender=PAYER))
+    scene.nodes[1].tale, scene.nodes[1].lies_at = inflated, PAID_AT
+    await scene.read(scene.nodes[0])
+    await scene.follow(3)
+    late = scene.chain.head.height
+    assert await scene.ask() != NothingPending()
+    for height in (late - 5, late):
+        scene.rows.doubted[height] = ("node-a.test", scene.now)
+    scene.nodes[0].tale, scene.nodes[0].lies_at = inflated, late - 3
+    told = scene.nodes[0].blocks_told
+    await step_doubts(scene.desk, scene.history, scene.source, now=scene.now)
+    assert scene.nodes[0].blocks_told == told + 6, "what lies between was read"
+    assert set(scene.rows.doubted) == {PAID_AT}, "the others were not in doubt"
+    assert ("confirmed", 900) in scene.states
+
+
+def test_the_operator_is_rung_once_for_what_waits_and_for_each_contradiction() -> None:
+    rung: list[tuple[str, dict[str, object]]] = []
+    bell = Bell(lambda kind, detail: rung.append((kind, detail)), "local")
+    for _ in range(3):
+        bell.tell(Covered(1, 9, (), findings=Findings(doubted={5}, differing={5})))
+    bell.tell(NothingPending())
+    told = {"chain": "local", "height": 5}
+    assert rung == [("chain.credit-held", told | {"history": True}), ("chain.deposits-differ", told)]
+    settled = Findings(settled={5}, differing={5}, replaced={5}, liars={"operator-a"})
+    bell.tell(Covered(5, 5, (), findings=settled))
+    assert rung[2:] == [("chain.deposits-differ", told | {"replaced": [5], "outvoted": ["operator-a"]})]
+    bell.tell(Covered(1, 9, (), findings=Findings(doubted={7})))
+    assert [kind for kind, _ in rung[3:]] == ["chain.credit-held"]
 
 
 async def test_an_operator_on_another_branch_says_nothing_of_our_blocks() -> None:
