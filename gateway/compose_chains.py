@@ -27,7 +27,8 @@ from gateway.settings import ChainSettings
 from indexer import views
 from indexer.commit import ChainDesk
 from indexer.desk import build_desk
-from indexer.store import AssetRow, PostgresFollowStore, Publish
+from indexer.rows import AssetRow
+from indexer.store import PostgresFollowStore, Publish
 from indexer.surroundings import FollowedChain
 from indexer.watchset import WatchSet
 from migrations.handles import Pool

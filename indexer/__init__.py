@@ -3,7 +3,7 @@
 Here the canonical chain is kept, transfers are matched with watched addresses
 and deposits live their lives (`canonical`, `evidence`, `finality`, `matching`,
 `deposits`, `moves`: pure; `follow`, `backfill`, `audit`: acting).  It owns the
-tables chains, blocks, assets, addresses, deposits and rescans; others read
+tables chains, blocks, assets, addresses, deposits, rescans and doubted_blocks; others read
 through `views`.  It has never heard of HTTP, endpoints or invoices: facts
 leave through a callable it is given.
 """

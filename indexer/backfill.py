@@ -4,38 +4,35 @@ Chunks go down from what is covered towards what is wanted, and each chunk
 lowers the effective starts in the transaction that records what it found, so
 Law 2 holds at every moment.  Inside our chain a chunk must show the hashes we
 hold; below its start each chunk must link to the lowest block we hold, and
-extends the canonical chain downwards.  Following the head comes first: this
-has its own loop in `service` and its own share of a provider's budget.
+extends the canonical chain downwards.  Deposits that no hash proves need a
+second operator; blocks that are in doubt are read again by `step_doubts`, and
+`doubts` judges.  Following the head comes first: this has its own loop in
+`service` and its own share of a provider's budget.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
-from chains.errors import Inconsistent, Refused
+from chains.errors import ChainError, Inconsistent
 from chains.model import Block, is_linked
-from chains.port import Provider
+from chains.port import ChainSource, Provider
 from indexer.balance_check import HOLD_TRIES, HeldBlocks
 from indexer.balances import are_covered
-from indexer.commit import (
-    ChainDesk,
-    facts_of,
-    known_registrations,
-    refresh_watched,
-    view_of,
-)
+from indexer.commit import ChainDesk, facts_of, refresh_watched
 from indexer.deposits import Change
-from indexer.identity import DepositId
-from indexer.matching import Hit, find_hits, group_by_address, match_hits, parties, possible_ids
-from indexer.moves import Repeat, decide_move, find_lifted, find_repeats
+from indexer.doubts import Findings
+from indexer.history import decide_history, lacks_witness, mark_doubts, sight
+from indexer.matching import find_hits
+from indexer.moves import Repeat
 from indexer.plan import Decided
-from indexer.storage import BackfillStore, BackfillTransaction, ChainRecord, TouchQuery
-from indexer.witness import is_held
+from indexer.second_reading import Reading, fetch_tellers, fetch_witnesses
+from indexer.storage import BackfillStore, BackfillTransaction, ChainRecord
 
-NO_HEIGHT = -1
-"""A height below every block: nothing matures at it."""
+DOUBT_RETRY_S = 30.0
+"""How long a block in doubt waits after it was asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +48,24 @@ class Covered:
     height_last: int
     changes: tuple[Change, ...]
     repeats: tuple[Repeat, ...] = ()
+    findings: Findings = field(default_factory=Findings)
 
 
 BackfillOutcome = NothingPending | Covered
 
 
 async def step_backfill(
-    desk: ChainDesk, store: BackfillStore, provider: Provider, *, now: datetime
+    desk: ChainDesk,
+    store: BackfillStore,
+    provider: Provider,
+    *,
+    now: datetime,
+    source: ChainSource | None = None,
 ) -> BackfillOutcome:
-    """One chunk of history; raises `ChainError` where the provider's answer cannot be used."""
+    """One chunk of history; raises `ChainError` where the provider's answer cannot be used.
+
+    `source` has the other operators; None where there is only this provider.
+    """
     chain = desk.settings.traits.chain
     record = await store.load_chain(chain)
     if record is None or record.is_halted or record.agreed_height < record.start_height:
@@ -75,19 +81,70 @@ async def step_backfill(
         # Another process reads history of this chain, and our record is older than the range: look again.
         return NothingPending()
     first, last = choose_chunk(wanted, record.start_height, desk.settings.backfill_blocks_max)
-    blocks = await provider.fetch_blocks(first, last)
+    reading = Reading(provider, await provider.fetch_blocks(first, last), source)
+    return await _take(desk, store, reading, record, now=now)
+
+
+async def step_doubts(
+    desk: ChainDesk, store: BackfillStore, source: ChainSource, *, now: datetime
+) -> BackfillOutcome:
+    """Ask everybody about the blocks that are in doubt for longest, and take what a majority tells."""
+    record = await store.load_chain(desk.settings.traits.chain)
+    if record is None or record.is_halted:
+        return NothingPending()
+    next_at = now + timedelta(seconds=DOUBT_RETRY_S)
+    heights = await store.take_due_doubts(
+        record.chain, now=now, next_at=next_at, blocks_max=desk.settings.backfill_blocks_max
+    )
+    if not heights:
+        return NothingPending()
+    tellers = await fetch_tellers(source, heights[0], heights[-1])
+    found = Covered(heights[0], heights[-1], ())
+    for provider, blocks in tellers:
+        # Whoever tells what most tell has the rows that count; which one that is shows under the lock.
+        witnesses = [(other, told) for other, told in tellers if other is not provider]
+        reading = Reading(provider, blocks, source, witnesses, is_again=True, is_heard=True)
+        try:
+            outcome = await _take(desk, store, reading, record, now=now)
+        except ChainError as error:
+            source.report_failure(provider, error)
+            continue
+        if isinstance(outcome, NothingPending):
+            break
+        found.findings.add(outcome.findings)
+        changes, repeats = found.changes + outcome.changes, found.repeats + outcome.repeats
+        found = replace(found, changes=changes, repeats=repeats)
+        if not found.findings.doubted:
+            break
+    for provider, _ in tellers:
+        if provider.operator in found.findings.liars:
+            lie = Inconsistent("tells of deposits otherwise than most operators", provider=provider.name)
+            source.report_failure(provider, lie)
+    return found
+
+
+async def _take(
+    desk: ChainDesk, store: BackfillStore, reading: Reading, record: ChainRecord, *, now: datetime
+) -> BackfillOutcome:
+    """Hold what was read against balances, hear a witness where it takes one, and record it."""
     for _ in range(HOLD_TRIES):
-        held = await desk.balances.hold(provider, blocks, desk.watched)
-        outcome = await _record(desk, store, provider, held, now=now)
+        held = await desk.balances.hold(reading.provider, reading.blocks, desk.watched)
+        if reading.source is not None and lacks_witness(
+            reading, held.blocks, find_hits(held.blocks, desk.watched), trusted_height=record.trusted_height
+        ):
+            reading = replace(
+                reading, witnesses=await fetch_witnesses(reading.source, reading), is_heard=True
+            )
+        outcome = await _record(desk, store, reading, held, now=now)
         if outcome is not None:
             return outcome
     return NothingPending()
 
 
 async def _record(
-    desk: ChainDesk, store: BackfillStore, provider: Provider, held: HeldBlocks, *, now: datetime
+    desk: ChainDesk, store: BackfillStore, reading: Reading, held: HeldBlocks, *, now: datetime
 ) -> BackfillOutcome | None:
-    """Write one chunk; None where the watch list grew by an address whose balance was not asked."""
+    """Write one chunk; None where the watch list grew by an address for which nobody was asked yet."""
     blocks, chain = held.blocks, desk.settings.traits.chain
     first, last = blocks[0].header.height, blocks[-1].header.height
     searched_version = desk.watched.version
@@ -96,42 +153,20 @@ async def _record(
         record = move.record
         if record.is_halted:  # since it was asked for: nothing is credited until an operator decides
             return NothingPending()
-        await _assert_anchored(move, blocks, provider)
+        await _assert_anchored(move, blocks, reading.provider)
         if await refresh_watched(desk, move, searched_version):
             hits = find_hits(blocks, desk.watched)
         if held.recipients is not None and not are_covered(held.recipients, hits):
             return None
-        _refuse_doubtful(record, blocks, hits)
-        await move.cover(first, last, at=now)
-        decided = Decided()
-        if hits:
-            # History is read from one provider, however many are configured.
-            rules = desk.rules(await move.load_listed_assets(), doubted_above=record.trusted_height)
-            registrations = group_by_address(await move.load_registrations(parties(hits)))
-            touched = await move.load_touched(_only(possible_ids(hits, registrations, rules)))
-            sightings = match_hits(hits, registrations, known_registrations(touched), rules)
-            changes = decide_move(touched, sightings, (), view_of(record), now=now, backfilled=True)
-            decided = Decided(
-                tuple(changes),
-                tuple(find_repeats(touched, sightings)),
-                tuple(find_lifted((), touched, sightings, changes)),
-            )
-        repeats = await _write(desk, move, record, blocks, decided, now=now)
-    return Covered(first, last, decided.changes, tuple(repeats))
-
-
-def _refuse_doubtful(record: ChainRecord, blocks: Sequence[Block], hits: Sequence[Hit]) -> None:
-    """Raise `Refused` where deposits would rest on rules we do not know: history waits for our operator's word."""
-    paid = {hit.header.height for hit in hits}
-    for block in blocks:
-        height = block.header.height
-        if (
-            height in paid
-            and is_held(block, is_paid=True, are_several=False)
-            and height > record.trusted_height
-        ):
-            reasons = ", ".join(f"{doubt.check} {doubt.reason}" for doubt in block.doubts)
-            raise Refused(f"block {height} cannot be checked ({reasons}): see `chainbell chain trust`")
+        if lacks_witness(reading, blocks, hits, trusted_height=record.trusted_height):
+            return None
+        if not reading.is_again:
+            await move.cover(first, last, at=now)
+        seen = await sight(desk, move, reading, blocks, hits)
+        history = await decide_history(move, reading, blocks, seen, now=now)
+        await mark_doubts(move, reading, blocks, history, now=now)
+        repeats = await _write(desk, move, record, blocks, history.decided, now=now)
+    return Covered(first, last, history.decided.changes, tuple(repeats), history.findings)
 
 
 def choose_chunk(wanted: tuple[int, int], start_height: int, blocks_max: int) -> tuple[int, int]:
@@ -163,18 +198,6 @@ async def _assert_anchored(move: BackfillTransaction, blocks: Sequence[Block], p
     ours = await move.load_hashes({header.height for header in headers})
     if any(ours.get(header.height) != header.hash for header in headers):
         raise Inconsistent("history differs from our canonical blocks", provider=provider.name)
-
-
-def _only(ids: set[DepositId]) -> TouchQuery:
-    return TouchQuery(
-        ids=ids,
-        displaced_above=None,
-        tip_height=NO_HEIGHT,
-        final_height=None,
-        safe_height=None,
-        agreed_height=NO_HEIGHT,
-        heights_fell=False,
-    )
 
 
 async def _write(

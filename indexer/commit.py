@@ -19,8 +19,9 @@ from indexer.balances import are_covered
 from indexer.deposits import Change, Deposit
 from indexer.events import Fact, Naming, deposit_fact
 from indexer.finality import HashAt, compute_final_height, compute_safe_height
-from indexer.hearing import hear_witness
+from indexer.hearing import doubt_differing, hear_witness
 from indexer.identity import AddressId, DepositId, MerchantId
+from indexer.judging import deposits_in, load_view
 from indexer.matching import (
     NEVER,
     Hit,
@@ -43,7 +44,7 @@ from indexer.moves import (
     lift,
 )
 from indexer.plan import Decided, Dispute, Moved, MovePlan, Superseded
-from indexer.policy import ChainView, choose_requirement
+from indexer.policy import choose_requirement
 from indexer.settings import FollowSettings
 from indexer.storage import ChainRecord, FollowStore, MoveTransaction, TouchQuery
 from indexer.watchset import WatchSet
@@ -111,6 +112,8 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
             return Superseded(unheld=True)
         heard = await hear_witness(move, plan.witness, desk.watched, desk.rules)
         looked = await hear_witness(move, plan.second_look, desk.watched, desk.rules)
+        for told, testimony in ((plan.witness, heard), (plan.second_look, looked)):
+            await doubt_differing(move, told, testimony.differing_heights, now=now)
         after = await _place_record(move, desk.settings, before, plan, hits, heard.differing_heights, now=now)
         decided = await _decide_changes(
             desk, move, hits, plan, before, after, (*heard.vouched, *looked.vouched), now=now
@@ -131,17 +134,6 @@ async def refresh_watched(desk: ChainDesk, move: MoveTransaction, searched_versi
     if delta.version > desk.watched.version:
         desk.watched.add(delta.addresses, version=delta.version)
     return desk.watched.version > searched_version
-
-
-def view_of(record: ChainRecord) -> ChainView:
-    """The heights by which deposits are judged."""
-    return ChainView(
-        tip_height=record.tip.height,
-        final_height=record.final_height,
-        safe_height=record.safe_height,
-        agreed_height=record.agreed_height,
-        held_above=record.disputed_fork_height,
-    )
 
 
 async def _holds(move: MoveTransaction, fork: BlockRef) -> bool:
@@ -299,7 +291,8 @@ async def _decide_changes(
         registrations |= group_by_address(await move.load_registrations(senders))
     sightings = recall(touched.repeats, {one.id: one for one in touched.displaced}, registrations, rules)
     sightings += match_hits(hits, registrations, known, rules)
-    changes = decide_move(touched, sightings, plan.blocks, view_of(after), now=now)
+    view = await load_view(move, after, deposits_in(touched), [one.header.height for one in sightings])
+    changes = decide_move(touched, sightings, plan.blocks, view, now=now)
     return Decided(
         tuple(changes),
         tuple(find_repeats(touched, sightings)),

@@ -240,7 +240,8 @@ def _advance(before: Deposit | None, found: Deposit, view: ChainView, now: datet
     assert found.occurrence is not None
     height = found.occurrence.height
     was_confirmed = before is not None and before.state in CREDITING
-    if found.on_one_word:
+    is_doubted = height in view.doubted_heights and not (was_confirmed and _stands_unchanged(before, found))
+    if found.on_one_word or is_doubted:
         target = S.INCLUDED
     elif is_final(height, view):
         target = S.FINAL
@@ -263,6 +264,14 @@ def _same_facts(before: Deposit, found: Deposit) -> bool:
         and before.amount_base_units == found.amount_base_units
         and before.own_transfer == found.own_transfer
         and before.published == found.published
+    )
+
+
+def _stands_unchanged(before: Deposit | None, found: Deposit) -> bool:
+    """Whether a doubt about the block is a doubt about nothing that is new here."""
+    return before is not None and (
+        (before.occurrence, before.amount_base_units, before.sender)
+        == (found.occurrence, found.amount_base_units, found.sender)
     )
 
 

@@ -7,7 +7,7 @@ Asking providers and reading rows is the gateway's `explain` resource.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -65,7 +65,8 @@ class Knowledge:
 
     `other_chains` are aliases of configured chains whose providers know the
     transaction.  `ours_at_height` is our canonical hash at its height.
-    `repeats` are the other blocks of our chain that hold a deposit's transaction.
+    `repeats` are the other blocks of our chain that hold a deposit's transaction;
+    at `doubted_heights` deposits wait for a second operator.
     """
 
     record: ChainRecord
@@ -77,6 +78,7 @@ class Knowledge:
     ours_at_height: BlockHash | None
     other_chains: Sequence[str] = ()
     repeats: Mapping[DepositId, Sequence[BlockRef]] = field(default_factory=dict)
+    doubted_heights: Collection[int] = frozenset()
 
 
 def explain_transaction(known: Knowledge) -> list[Finding]:
@@ -174,6 +176,14 @@ def _explain_waiting(deposit: Deposit, amount: str, known: Knowledge) -> Finding
     confirmations = count_confirmations(deposit, record.tip.height)
     height = deposit.occurrence.height if deposit.occurrence is not None else 0
     held = record.disputed_fork_height is not None and height > record.disputed_fork_height
+    if height in known.doubted_heights:
+        return Finding(
+            Reason.DISPUTED,
+            f"{amount} is included ({confirmations} confirmations); only one operator has shown it so, and nothing is "
+            f"credited before a second one shows the same. The operator of this service can look with `chainbell audit` "
+            f"and decide: `chainbell chain trust --chain {known.naming.alias} --until {height}`.",
+            deposit,
+        )
     if record.held_height is not None and height >= record.held_height:
         return Finding(
             Reason.DISPUTED,

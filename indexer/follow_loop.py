@@ -41,6 +41,10 @@ log = structlog.get_logger(__name__)
 
 STATUS_EVERY_S = 1.0
 FAILURE_WAIT_MAX_S = 10.0
+HELD_PATIENCE_S = 30.0
+HELD_PATIENCE_BLOCKS = 3
+"""Another operator is a little behind as a rule; credit that waits longer for it is told."""
+
 DIFFERING_TOLD_MAX = 1_000
 """Heights that are remembered, so that each rings once; beyond them all is told anew."""
 
@@ -60,7 +64,9 @@ class FollowLoop:
         self._alias = chain.desk.settings.traits.alias
         self._log = log.bind(chain=self._alias)
         self._vitals = Vitals(chain.describe_providers)
-        self._held_told: int | None = None
+        self._held: int | None = None
+        self._held_since_s = 0.0
+        self._is_held_told = False
         self._differing_told: set[int] = set()
         self._checks_told: list[Mapping[str, Any]] | None = None
         self._damper = Damper()
@@ -177,12 +183,8 @@ class FollowLoop:
         )
 
     def _tell_held(self, moved: Moved) -> None:
-        """Ring once where credit begins to wait, and once for each height where a witness shows other deposits."""
-        held = moved.record.held_height
-        if held is not None and self._held_told is None:
-            self._log.warning("credit-held", height=held)
-            self._around.alert("chain.credit-held", {"chain": self._alias, "height": held})
-        self._held_told = held
+        """Ring once for each height where a witness shows other deposits, and where credit waits."""
+        self._tell_waiting(moved.record.held_height)
         new = [height for height in moved.differing_heights if height not in self._differing_told]
         if new:
             self._log.error("deposits-differ", height=new[0], count=len(new))
@@ -190,6 +192,22 @@ class FollowLoop:
             if len(self._differing_told) > DIFFERING_TOLD_MAX:
                 self._differing_told.clear()
             self._differing_told.update(new)
+
+    def _tell_waiting(self, held: int | None) -> None:
+        """Ring once where credit waits: at once if only a person can lift it, else when other operators take long."""
+        clock_s = asyncio.get_running_loop().time()
+        if held != self._held:
+            self._held, self._held_since_s = held, clock_s
+            self._is_held_told = self._is_held_told and held is not None
+        if held is None or self._is_held_told:
+            return
+        patience_s = 0.0
+        if self._chain.source.operators_count > 1:
+            patience_s = max(HELD_PATIENCE_S, HELD_PATIENCE_BLOCKS * self._settings.traits.block_time_s)
+        if clock_s - self._held_since_s >= patience_s:
+            self._is_held_told = True
+            self._log.warning("credit-held", height=held)
+            self._around.alert("chain.credit-held", {"chain": self._alias, "height": held})
 
     async def _tend(self, now: datetime) -> None:
         """Status and conditions, at most once a second each."""
@@ -199,6 +217,7 @@ class FollowLoop:
         self._status_at_s = loop.time() + STATUS_EVERY_S
         record = await self._chain.store.load_chain(self._settings.traits.chain)
         if record is not None:
+            self._tell_waiting(record.held_height)
             if self._at_head or self._vitals.head_height is None:
                 self._vitals.head_height = record.tip.height
             self._vitals.note_record(record, now=now)

@@ -11,9 +11,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from chains.model import BlockHash, BlockRef
-from indexer.commit import ChainDesk, facts_of, view_of
+from indexer.commit import ChainDesk, facts_of
 from indexer.deposits import Change, decide_matured
 from indexer.events import chain_fact
+from indexer.judging import load_view
 from indexer.moves import last_versions
 from indexer.storage import ChainRecord, MoveTransaction
 from indexer.witness import decide_held
@@ -78,10 +79,11 @@ async def commit_accept_reorg(
 async def commit_trust(desk: ChainDesk, record: ChainRecord, *, until_height: int, now: datetime) -> bool:
     """Our operator vouches for rows in doubt up to a height; False where they did so before.
 
-    Single deposits that waited for it are judged here, the chain by the follower's next look.
+    Single deposits that waited for it are judged here, history by its next block, the chain by the follower's next look.
     """
     async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:
         ours = move.record
+        await move.doubts.delete_up_to(until_height)
         is_new = ours.trusted_height != until_height
         if is_new:
             held_height = decide_held(
@@ -107,7 +109,7 @@ async def _lift_page(desk: ChainDesk, record: ChainRecord, until_height: int, no
         lifted = [replace(deposit, on_one_word=False) for deposit in page]
         changes: list[Change] = []
         if not move.record.is_halted:  # while it is, nothing is credited: they mature afterwards
-            view = view_of(move.record)
+            view = await load_view(move, move.record, lifted)
             changes = [change for one in lifted for change in decide_matured(one, view, now=now)]
         if lifted:
             judged = {change.deposit.id for change in changes}

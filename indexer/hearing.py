@@ -1,13 +1,15 @@
 """A witness heard under the chain's lock: are its deposits the ones we recorded?
 
-It reads and compares, and writes nothing: what follows is `witness.decide_held`
-in the same move.  Asking for the witness's blocks is `voices`.
+What follows for credit is `witness.decide_held` in the same move.  Asking for
+the witness's blocks is `voices`; what it contradicts is in doubt from then on,
+and `second_reading` asks everybody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from chains.model import AssetId, Block
 from indexer.deposits import Deposit
@@ -18,7 +20,7 @@ from indexer.witness import compute_settled, find_differing_heights
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class Heard:
     """What came of hearing a witness.
 
     `differing_heights` are where it contradicts what we recorded; its own,
@@ -35,15 +37,15 @@ async def hear_witness(
     witness: Sequence[Block],
     watched: WatchSet,
     rules: Callable[[Mapping[AssetId, int]], MatchRules],
-) -> Testimony:
+) -> Heard:
     """Hold blocks that another operator tells against what we recorded of them."""
     if not witness:
-        return Testimony()
+        return Heard()
     heights = [block.header.height for block in witness]
     ours = await move.load_hashes(heights)
     other = [block.header.height for block in witness if ours.get(block.header.height) != block.header.hash]
     if other:
-        return Testimony(tuple(other))
+        return Heard(tuple(other))
     hits = find_hits(witness, watched)
     recorded = await move.load_standing(heights[0], heights[-1])
     known = {deposit.id: deposit.address_id for deposit in recorded}
@@ -56,4 +58,19 @@ async def hear_witness(
         for one in recorded
         if settled is not None and one.occurrence is not None and one.occurrence.height <= settled
     ]
-    return Testimony(tuple(differing), tuple(vouched))
+    return Heard(tuple(differing), tuple(vouched))
+
+
+async def doubt_differing(
+    move: MoveTransaction, witness: Sequence[Block], differing: Sequence[int], *, now: datetime
+) -> None:
+    """Blocks of ours of which a witness tells otherwise are read again, by everybody who can be asked."""
+    if not differing:
+        return
+    told = {block.header.height: block.header.hash for block in witness}
+    ours = await move.load_hashes(differing)
+    servers = await move.doubts.load_servers(
+        [height for height in differing if ours.get(height) == told[height]]
+    )
+    if servers:
+        await move.doubts.insert(servers, due_at=now)

@@ -86,7 +86,8 @@ class ChainView:
 
     `agreed_height`: up to here a second operator holds the same chain (equal
     to the tip where one operator is trusted).  `held_above`: while operators
-    contradict each other, nothing above their fork becomes confirmed.
+    contradict each other, nothing above their fork becomes confirmed.  In
+    blocks at `doubted_heights` nothing does.
     """
 
     tip_height: int
@@ -94,6 +95,7 @@ class ChainView:
     safe_height: int | None
     agreed_height: int
     held_above: int | None = None
+    doubted_heights: frozenset[int] = frozenset()
 
 
 def is_final(height: int, view: ChainView) -> bool:

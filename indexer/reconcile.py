@@ -14,9 +14,10 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from indexer.commit import ChainDesk, facts_of, view_of
+from indexer.commit import ChainDesk, facts_of
 from indexer.deposits import Change, Deposit, decide_matured
 from indexer.identity import DepositId
+from indexer.judging import load_view
 from indexer.moves import last_versions
 from indexer.policy import choose_requirement, is_too_large
 from indexer.storage import MoveTransaction
@@ -43,7 +44,7 @@ async def reconcile_policy(desk: ChainDesk, load_unsettled: LoadUnsettled, *, no
     while True:
         async with desk.store.open_move(desk.settings.traits.chain, lease_epoch=desk.lease_epoch) as move:
             page = await load_unsettled(move, after=after, limit=PAGE_DEPOSITS)
-            view = view_of(move.record)
+            view = await load_view(move, move.record, page)
             if move.record.is_halted:
                 # Nothing is credited while halted; what the new policy would confirm matures after the halt.
                 view = replace(view, held_above=NO_HEIGHT)

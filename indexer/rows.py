@@ -8,6 +8,7 @@ the functions that run them in `store`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -17,6 +18,18 @@ from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.matching import Registration
 from indexer.policy import ConfirmedBy, Requirement
 from indexer.storage import ChainRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRow:
+    """One row of `assets`; `listed` is False for what the configuration names no more."""
+
+    asset: str
+    symbol: str
+    decimals: int
+    start_height: int
+    pending_start: int | None
+    listed: bool
 
 
 class Row(Protocol):

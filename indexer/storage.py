@@ -100,12 +100,45 @@ class WatchDelta:
     addresses: Sequence[Address] = field(default_factory=tuple)
 
 
+class BlockDoubts(Protocol):
+    """Our canonical blocks whose deposits rest on one operator's word; part of a move."""
+
+    async def load(self, heights: Collection[int]) -> dict[int, str]:
+        """Which of these heights are in doubt, and which host told what is recorded there."""
+        ...
+
+    async def load_servers(self, heights: Collection[int]) -> dict[int, str]:
+        """Which host served our canonical blocks at these heights."""
+        ...
+
+    async def insert(self, served_by: Mapping[int, str], *, due_at: datetime) -> None:
+        """From now on these blocks are in doubt; where one was before, nothing changes."""
+        ...
+
+    async def delete(self, heights: Collection[int]) -> None:
+        """These blocks are in doubt no more."""
+        ...
+
+    async def delete_up_to(self, height: int) -> None:
+        """Our operator vouches for every block up to this height."""
+        ...
+
+    async def change_servers(self, blocks: Sequence[Block]) -> None:
+        """What is recorded of these canonical blocks was told by another provider now."""
+        ...
+
+
 class MoveTransaction(Protocol):
     """One move: the chain's lock is held exclusively from the first to the last line."""
 
     @property
     def record(self) -> ChainRecord:
         """The chain's row, read under the lock."""
+        ...
+
+    @property
+    def doubts(self) -> BlockDoubts:
+        """The blocks in doubt."""
         ...
 
     async def lower_starts(self, fork_height: int) -> None:
@@ -231,6 +264,12 @@ class BackfillStore(Protocol):
 
     async def load_backfill_range(self, chain: ChainId) -> tuple[int, int] | None:
         """The range of the work that reaches highest: (first, last) wanted heights, or None."""
+        ...
+
+    async def take_due_doubts(
+        self, chain: ChainId, *, now: datetime, next_at: datetime, blocks_max: int
+    ) -> list[int]:
+        """The block in doubt that waited longest and those close above it, ascending; due again at `next_at`."""
         ...
 
     def open_backfill(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
@@ -18,11 +17,19 @@ import asyncpg
 from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId
 from indexer.block_store import insert_assets, insert_blocks
 from indexer.deposits import Deposit
+from indexer.doubt_store import PostgresDoubts
 from indexer.events import Fact
 from indexer.identity import AddressId, DepositId, MerchantId
 from indexer.matching import Registration
 from indexer.moves import Repeat, Touched
-from indexer.rows import decode_chain, decode_deposit, decode_registration, encode_chain, encode_deposit_row
+from indexer.rows import (
+    AssetRow,
+    decode_chain,
+    decode_deposit,
+    decode_registration,
+    encode_chain,
+    encode_deposit_row,
+)
 from indexer.spend_store import (
     insert_conflicts,
     insert_repeats,
@@ -43,18 +50,6 @@ NO_HORIZON = 2**63 - 1
 """Every watch-list version there can be."""
 
 DEPOSIT_COLUMNS_COUNT = 32
-
-
-@dataclass(frozen=True, slots=True)
-class AssetRow:
-    """One row of `assets`; `listed` is False for what the configuration names no more."""
-
-    asset: str
-    symbol: str
-    decimals: int
-    start_height: int
-    pending_start: int | None
-    listed: bool
 
 
 Publish = Callable[[Connection, Sequence[Fact]], Awaitable[object]]
@@ -224,6 +219,7 @@ class PostgresMove:
         self._conn = conn
         self._record = record
         self._publish = publish
+        self.doubts = PostgresDoubts(conn, record.chain)
 
     @property
     def record(self) -> ChainRecord:
@@ -329,6 +325,7 @@ class PostgresMove:
         """Take everything above the fork out of the canonical chain; it is kept as evidence."""
         await self._conn.execute(_CHAINS["leave_blocks"], self._record.chain, fork_height, at, left_for)
         await leave_repeats(self._conn, self._record.chain, fork_height)
+        await self.doubts.leave(fork_height)
 
     async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime) -> None:
         """Add canonical rows."""

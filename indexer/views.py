@@ -24,6 +24,7 @@ from migrations.queries import load_queries
 _VIEWS = load_queries("indexer", "views.sql")
 _WATCHLIST = load_queries("indexer", "watchlist.sql")
 _CHAINS = load_queries("indexer", "chains.sql")
+_DOUBTS = load_queries("indexer", "doubts.sql")
 
 
 RECENT_BLOCKS = 64
@@ -170,6 +171,14 @@ async def load_repeats(pool: Pool, deposits: Sequence[Deposit]) -> dict[DepositI
         block = BlockRef(row["height"], BlockHash(row["block_hash"]))
         repeats.setdefault(DepositId(row["deposit_id"]), []).append(block)
     return repeats
+
+
+async def load_doubted_heights(pool: Pool, chain: ChainId, deposits: Sequence[Deposit]) -> frozenset[int]:
+    """In which blocks some of these deposits wait for a second operator to show them."""
+    heights = [one.occurrence.height for one in deposits if one.occurrence is not None]
+    async with storage_weather():
+        rows = await pool.fetch(_DOUBTS["load_doubts"], chain, heights)
+    return frozenset(row["height"] for row in rows)
 
 
 async def load_coverage(

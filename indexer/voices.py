@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
@@ -68,9 +68,10 @@ class _Question:
 
 
 @dataclass(slots=True)
-class _Look:
-    """One block that is being asked for again, and what came of it."""
+class _Errand:
+    """Blocks of ours that are being asked for beside the steps, and what came of it; `ours` are our hashes there."""
 
+    ours: Mapping[int, BlockHash] = field(default_factory=dict)
     blocks: Sequence[Block] = ()
     failure: Exception | None = None
     task: asyncio.Task[None] | None = None
@@ -84,7 +85,7 @@ class Voices:
         self._source = source
         self._spawn = spawn
         self._questions: dict[str, _Question] = {}
-        self._look: _Look | None = None
+        self._errands: dict[str, _Errand] = {}
         self._looked_at = NOWHERE
         self.statements: dict[str, str] = {}
 
@@ -99,9 +100,10 @@ class Voices:
             if question.task is not None:
                 question.task.cancel()
         self._questions.clear()
-        if self._look is not None and self._look.task is not None:
-            self._look.task.cancel()
-        self._look = None
+        for errand in self._errands.values():
+            if errand.task is not None:
+                errand.task.cancel()
+        self._errands.clear()
 
     async def ask_agreement(
         self,
@@ -150,20 +152,18 @@ class Voices:
         if first is None:
             return ()
         last = min(record.tip.height, first + blocks_max - 1)
+        return await self._run_errand(
+            "witness", record, lambda errand: self._fetch_witness(errand, record, provider, first, last)
+        )
+
+    async def _fetch_witness(
+        self, errand: _Errand, record: ChainRecord, provider: Provider, first: int, last: int
+    ) -> None:
         servers = await self._store.load_servers(record.chain, first, last)
         operators = [self._source.operator_of(servers.get(height, "")) for height in range(first, last + 1)]
         of_one = takewhile(lambda operator: operator == operators[0], operators)
         last = first + sum(1 for _ in of_one) - 1
-        for other in (provider, *self._source.second_opinions(provider)):
-            if other.operator == operators[0]:
-                continue
-            try:
-                return await other.fetch_blocks(first, last)
-            except Missing:
-                continue
-            except ChainError as error:
-                self._source.report_failure(other, error)
-        return ()
+        await self._ask_another(errand, record, provider, first, last, but=operators[0])
 
     async def look_again(self, record: ChainRecord, provider: Provider) -> Sequence[Block]:
         """A block of ours that holds deposits on one word, as an operator tells it who did not serve it.
@@ -173,42 +173,72 @@ class Voices:
         """
         if not self.are_several:
             return ()
-        look = self._look
-        if look is None:
-            self._look = look = _Look()
-            if self._spawn is None:
-                await self._fetch_look(look, record, provider)
-            else:
-                look.task = self._spawn(self._fetch_look(look, record, provider))
-        if look.task is not None and not look.task.done():
-            return ()
-        self._look = None
-        if look.failure is not None:
-            raise look.failure
-        return look.blocks
+        return await self._run_errand(
+            "look", record, lambda errand: self._fetch_look(errand, record, provider)
+        )
 
-    async def _fetch_look(self, look: _Look, record: ChainRecord, provider: Provider) -> None:
-        """Fill `look`; a failure is kept for whoever takes it, since raised here it would end the TaskGroup."""
+    async def _fetch_look(self, errand: _Errand, record: ChainRecord, provider: Provider) -> None:
+        height = await self._store.load_height_on_one_word(record.chain, above_height=self._looked_at)
+        self._looked_at = NOWHERE if height is None else height
+        if height is None or height > record.agreed_height:
+            return
+        servers = await self._store.load_servers(record.chain, height, height)
+        server = self._source.operator_of(servers.get(height, ""))
+        await self._ask_another(errand, record, provider, height, height, but=server)
+
+    async def _ask_another(
+        self,
+        errand: _Errand,
+        record: ChainRecord,
+        provider: Provider,
+        first: int,
+        last: int,
+        *,
+        but: str | None,
+    ) -> None:
+        """Blocks of ours from the first operator beside the one who served them that can tell them."""
+        errand.ours = await self._store.load_hashes(record.chain, first, last)
+        for other in (provider, *self._source.second_opinions(provider)):
+            if other.operator == but:
+                continue
+            try:
+                errand.blocks = await other.fetch_blocks(first, last)
+            except Missing:
+                continue
+            except ChainError as error:
+                self._source.report_failure(other, error)
+                continue
+            return
+
+    async def _run_errand(
+        self, name: str, record: ChainRecord, fetch: Callable[[_Errand], Coroutine[Any, Any, None]]
+    ) -> Sequence[Block]:
+        """What an errand brought, if it is back and what it was sent for is still ours; sends one where none is out."""
+        errand = self._errands.get(name)
+        if errand is None:
+            self._errands[name] = errand = _Errand()
+            if self._spawn is None:
+                await self._send(errand, fetch)
+            else:
+                errand.task = self._spawn(self._send(errand, fetch))
+        if errand.task is not None and not errand.task.done():
+            return ()
+        self._errands.pop(name, None)  # `forget` may have been before us
+        if errand.failure is not None:
+            raise errand.failure
+        if not errand.blocks:
+            return ()
+        ours = await self._store.load_hashes(record.chain, min(errand.ours), max(errand.ours))
+        return errand.blocks if ours == errand.ours else ()
+
+    async def _send(self, errand: _Errand, fetch: Callable[[_Errand], Coroutine[Any, Any, None]]) -> None:
+        """Fill the errand; a failure is kept for whoever takes it, since raised here it would end the TaskGroup."""
         try:
-            height = await self._store.load_height_on_one_word(record.chain, above_height=self._looked_at)
-            self._looked_at = NOWHERE if height is None else height
-            if height is None or height > record.agreed_height:
-                return
-            servers = await self._store.load_servers(record.chain, height, height)
-            server = self._source.operator_of(servers.get(height, ""))
-            for other in (provider, *self._source.second_opinions(provider)):
-                if other.operator == server:
-                    continue
-                try:
-                    look.blocks = await other.fetch_blocks(height, height)
-                except Missing:
-                    continue
-                except ChainError as error:
-                    self._source.report_failure(other, error)
-                    continue
-                return
+            await fetch(errand)
         except Exception as error:  # noqa: BLE001  # as in `_listen`
-            look.failure = error
+            errand.failure = error
+        if errand.blocks and self._spawn is not None:
+            self._source.wake()
 
     async def ask_opinion(
         self,

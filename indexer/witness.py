@@ -23,10 +23,16 @@ def is_held(block: Block, *, is_paid: bool, are_several: bool) -> bool:
     configured, so what no hash ties to the block need not rest on one word.
     With one, a chain's known gaps are its operator's word like the rest: it
     could show a whole branch of its own making, and nobody could be asked.
+    Where nothing is tied to the hash, what is not shown counts as much.
     """
     if block.hold is Hold.CHAIN:
         return True
-    return is_paid and are_several and block.level is not VerificationLevel.FULL
+    return are_several and (is_told_alone(block) or (is_paid and block.level is not VerificationLevel.FULL))
+
+
+def is_told_alone(block: Block) -> bool:
+    """Whether nothing at all ties the rows to the hash: a deposit may be left out as easily as invented."""
+    return block.level is VerificationLevel.CONSISTENT
 
 
 def decide_held(
@@ -73,18 +79,20 @@ def compute_settled(witness: Sequence[Block], differing: Sequence[int]) -> int |
 
 def find_differing_heights(recorded: Sequence[Deposit], sightings: Sequence[Sighting]) -> list[int]:
     """Heights at which a witness shows other deposits than we recorded, or the same with other particulars."""
-    ours = {_recorded(deposit) for deposit in recorded}
-    theirs = {_seen(sighting) for sighting in sightings}
+    ours = {recorded_particulars(deposit) for deposit in recorded}
+    theirs = {seen_particulars(sighting) for sighting in sightings}
     return sorted({height for height, *_ in ours ^ theirs if isinstance(height, int)})
 
 
-def _recorded(deposit: Deposit) -> Particulars:
+def recorded_particulars(deposit: Deposit) -> Particulars:
+    """What two operators must tell alike of a deposit, as we recorded it; its height comes first."""
     at = deposit.occurrence
     assert at is not None, "only what stands in a block is compared"
     return (at.height, at.block_hash, deposit.id, deposit.amount_base_units, deposit.sender, at.tx_index)
 
 
-def _seen(sighting: Sighting) -> Particulars:
+def seen_particulars(sighting: Sighting) -> Particulars:
+    """The same of a deposit as somebody shows it."""
     header, transfer = sighting.header, sighting.transfer
     return (
         header.height,

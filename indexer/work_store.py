@@ -30,6 +30,7 @@ from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
 
 _WORK = load_queries("indexer", "work.sql")
+_DOUBTS = load_queries("indexer", "doubts.sql")
 
 
 class PostgresBackfillMove(PostgresMove):
@@ -75,6 +76,14 @@ class PostgresBackfillStore:
                 if row is not None:
                     ranges.append((row["height_first"], row["height_last"]))
         return max(ranges, key=lambda wanted: wanted[1], default=None)
+
+    async def take_due_doubts(
+        self, chain: ChainId, *, now: datetime, next_at: datetime, blocks_max: int
+    ) -> list[int]:
+        """The block in doubt that waited longest and those close above it, ascending; due again at `next_at`."""
+        async with storage_weather():
+            rows = await self._pool.fetch(_DOUBTS["take_due_doubts"], chain, now, next_at, blocks_max)
+        return sorted(row["height"] for row in rows)
 
     @asynccontextmanager
     async def open_backfill(self, chain: ChainId, *, lease_epoch: int) -> AsyncIterator[PostgresBackfillMove]:

@@ -837,6 +837,14 @@ CREATE TABLE public.disabled_merchants (
     disabled_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.doubted_blocks (
+    chain text NOT NULL,
+    height bigint NOT NULL,
+    served_by text NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    CONSTRAINT doubted_blocks_height_check CHECK ((height >= 0))
+);
+
 CREATE TABLE public.endpoint_cursors (
     endpoint_id uuid NOT NULL,
     sequence bigint NOT NULL,
@@ -1226,6 +1234,9 @@ ALTER TABLE ONLY public.deposits
 ALTER TABLE ONLY public.disabled_merchants
     ADD CONSTRAINT disabled_merchants_pkey PRIMARY KEY (merchant_id);
 
+ALTER TABLE ONLY public.doubted_blocks
+    ADD CONSTRAINT doubted_blocks_pkey PRIMARY KEY (chain, height);
+
 ALTER TABLE ONLY public.endpoint_cursors
     ADD CONSTRAINT endpoint_cursors_pkey PRIMARY KEY (endpoint_id, sequence);
 
@@ -1348,6 +1359,8 @@ CREATE INDEX deposits_listing ON public.deposits USING btree (merchant_id, first
 
 CREATE INDEX deposits_on_one_word ON public.deposits USING btree (chain, height) WHERE on_one_word;
 
+CREATE INDEX doubted_blocks_by_due ON public.doubted_blocks USING btree (chain, due_at, height);
+
 CREATE UNIQUE INDEX endpoint_keys_one_current ON public.endpoint_keys USING btree (endpoint_id) WHERE (valid_until IS NULL);
 
 CREATE INDEX endpoint_replays_by_endpoint ON public.endpoint_replays USING btree (endpoint_id, created_at, replay_id);
@@ -1412,6 +1425,9 @@ ALTER TABLE ONLY public.deposits
 
 ALTER TABLE ONLY public.deposits
     ADD CONSTRAINT deposits_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
+
+ALTER TABLE ONLY public.doubted_blocks
+    ADD CONSTRAINT doubted_blocks_chain_fkey FOREIGN KEY (chain) REFERENCES public.chains(chain);
 
 ALTER TABLE ONLY public.endpoint_cursors
     ADD CONSTRAINT endpoint_cursors_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.endpoints(endpoint_id);

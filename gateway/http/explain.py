@@ -131,6 +131,7 @@ async def _gather(
         ours_at_height=ours,
         other_chains=others,
         repeats=await views.load_repeats(call.pool, deposits),
+        doubted_heights=await views.load_doubted_heights(call.pool, face.chain, deposits),
     )
 
 

@@ -24,6 +24,7 @@ where chain = $1
   and not on_one_word
   and height + confirmations_required - 1 <= $2
   and height <= $5
+  and not exists (select from doubted_blocks as doubted where doubted.chain = $1 and doubted.height = deposits.height)
 union
 select *
 from deposits
@@ -32,13 +33,18 @@ where chain = $1
   and confirmed_by = 'safe'
   and not on_one_word
   and height <= least($4, $5)
+  and not exists (select from doubted_blocks as doubted where doubted.chain = $1 and doubted.height = deposits.height)
 union
 select *
 from deposits
 where chain = $1
   and state in ('included', 'confirmed')
   and not on_one_word
-  and height <= $3;
+  and height <= $3
+  and (
+    state = 'confirmed'
+    or not exists (select from doubted_blocks as doubted where doubted.chain = $1 and doubted.height = deposits.height)
+  );
 
 -- name: load_falling_back :many
 select *

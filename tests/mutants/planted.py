@@ -28,6 +28,7 @@ from tests.mutants.planted_doors import PLANTED_DOORS
 from tests.mutants.planted_edge import PLANTED_EDGE
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
 from tests.mutants.planted_following import PLANTED_FOLLOWING
+from tests.mutants.planted_history import PLANTED_HISTORY
 from tests.mutants.planted_holds import PLANTED_HOLDS
 from tests.mutants.planted_nodes import PLANTED_NODES
 from tests.mutants.planted_proofs import PLANTED_PROOFS
@@ -310,6 +311,7 @@ PLANTED = (
     *PLANTED_HOLDS,
     *PLANTED_ROWS,
     *PLANTED_FOLLOWING,
+    *PLANTED_HISTORY,
     *PLANTED_PROOFS,
     *PLANTED_STORAGE,
     *PLANTED_DELIVERY,

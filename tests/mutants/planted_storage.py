@@ -113,8 +113,8 @@ PLANTED_STORAGE = (
         (
             Edit(
                 DEPOSITS_SQL,
-                "  and state in ('included', 'confirmed')\n  and not on_one_word\n  and height <= $3;\n",
-                "  and state in ('included')\n  and not on_one_word\n  and height <= $3;\n",
+                "  and state in ('included', 'confirmed')\n  and not on_one_word\n  and height <= $3\n  and (\n",
+                "  and state in ('included')\n  and not on_one_word\n  and height <= $3\n  and (\n",
             ),
         ),
         on_database=True,

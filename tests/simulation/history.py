@@ -46,5 +46,19 @@ class MemoryBackfillStore:
         wanted += rows.rescans
         return max(wanted, key=lambda range_: range_[1], default=None)
 
+    async def take_due_doubts(
+        self, chain: ChainId, *, now: datetime, next_at: datetime, blocks_max: int
+    ) -> list[int]:
+        self._store.interrupts.pause("read")
+        doubted = self._store.rows[chain].doubted
+        due = sorted((at, height) for height, (_, at) in doubted.items() if at <= now)
+        if not due:
+            return []
+        first = due[0][1]
+        taken = sorted(height for height in doubted if first <= height < first + blocks_max)
+        for height in taken:
+            doubted[height] = (doubted[height][0], next_at)
+        return taken
+
     def open_backfill(self, chain: ChainId, *, lease_epoch: int) -> MemoryBackfillMove:
         return MemoryBackfillMove(self._store, chain, lease_epoch)

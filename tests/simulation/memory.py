@@ -73,9 +73,10 @@ class MemoryStore:
         self.interrupts.pause("read")
         return hashes_at(self.rows[chain], range(height_first, height_last + 1))
 
-    async def load_servers(self, _chain: ChainId, _height_first: int, _height_last: int) -> dict[int, str]:
-        """Nobody: headers do not keep who served them here."""
-        return {}
+    async def load_servers(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, str]:
+        self.interrupts.pause("read")
+        served_by = self.rows[chain].served_by
+        return {one: served_by[one] for one in range(height_first, height_last + 1) if one in served_by}
 
     async def load_height_on_one_word(self, chain: ChainId, *, above_height: int) -> int | None:
         self.interrupts.pause("read")
@@ -198,6 +199,7 @@ class MemoryMove:
         "_repeats",
         "_store",
         "covered",
+        "doubts",
         "rows",
     )
 
@@ -212,6 +214,7 @@ class MemoryMove:
         self._repeats: Sequence[Repeat] = ()
         self._facts: list[Fact] = []
         self.covered: Covered | None = None
+        self.doubts = MemoryDoubts(self)
 
     async def __aenter__(self) -> Self:
         self._store.interrupts.pause("read")
@@ -243,12 +246,16 @@ class MemoryMove:
             lower_starts(rows, self._lowered_to)
         if self.covered is not None:
             cover_history(rows, *self.covered)
+        self.doubts.apply(rows)
         if self._fork_height is not None:
             del rows.blocks[max(0, self._fork_height + 1 - before.start_height) :]
             for place in [place for place in rows.repeats if place[1] > self._fork_height]:
                 del rows.repeats[place]
+            for height in [height for height in rows.doubted if height > self._fork_height]:
+                del rows.doubted[height]
         headers = [block.header for block in self._inserted]
         rows.levels |= {block.header.hash: block.level for block in self._inserted}
+        rows.served_by |= {block.header.height: block.served_by for block in self._inserted}
         if headers and headers[0].height < before.start_height and self._fork_height is None:
             rows.blocks[:0] = headers
         else:
@@ -380,6 +387,56 @@ class MemoryMove:
     async def publish(self, facts: Sequence[Fact]) -> None:
         self.pause()
         self._facts.extend(facts)
+
+
+class MemoryDoubts:
+    """`BlockDoubts`: a copy that the move takes with its first write, and puts back as it commits."""
+
+    __slots__ = ("_doubted", "_move", "_served_by")
+
+    def __init__(self, move: MemoryMove) -> None:
+        self._move = move
+        self._doubted: dict[int, tuple[str, datetime]] | None = None
+        self._served_by: dict[int, str] = {}
+
+    def apply(self, rows: ChainRows) -> None:
+        """The move commits."""
+        if self._doubted is not None:
+            rows.doubted = self._doubted
+        rows.served_by |= self._served_by
+
+    async def load(self, heights: Collection[int]) -> dict[int, str]:
+        self._move.pause()
+        doubted = self._move.rows.doubted if self._doubted is None else self._doubted
+        return {height: doubted[height][0] for height in heights if height in doubted} if doubted else {}
+
+    async def load_servers(self, heights: Collection[int]) -> dict[int, str]:
+        self._move.pause()
+        served_by = self._move.rows.served_by
+        return {height: served_by[height] for height in heights if height in served_by}
+
+    async def insert(self, served_by: Mapping[int, str], *, due_at: datetime) -> None:
+        known = self._write()
+        for height, host in served_by.items():
+            known.setdefault(height, (host, due_at))
+
+    async def delete(self, heights: Collection[int]) -> None:
+        known = self._write()
+        for height in heights:
+            known.pop(height, None)
+
+    async def delete_up_to(self, height: int) -> None:
+        await self.delete([one for one in self._move.rows.doubted if one <= height])
+
+    async def change_servers(self, blocks: Sequence[Block]) -> None:
+        self._move.pause()
+        self._served_by |= {block.header.height: block.served_by for block in blocks}
+
+    def _write(self) -> dict[int, tuple[str, datetime]]:
+        self._move.pause()
+        if self._doubted is None:
+            self._doubted = dict(self._move.rows.doubted)
+        return self._doubted
 
 
 async def load_unsettled(move: MoveTransaction, *, after: DepositId, limit: int) -> list[Deposit]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from chains.model import Address, AssetId, BlockHash, ConflictKey, Header, VerificationLevel
 from indexer.deposits import WAITING, Deposit
@@ -27,6 +28,8 @@ class ChainRows:
     conflicts: dict[ConflictKey, set[DepositId]] = field(default_factory=dict)
     repeats: dict[tuple[DepositId, int], Repeat] = field(default_factory=dict)
     levels: dict[BlockHash, VerificationLevel] = field(default_factory=dict)
+    doubted: dict[int, tuple[str, datetime]] = field(default_factory=dict)
+    served_by: dict[int, str] = field(default_factory=dict)
     registrations: list[Registration] = field(default_factory=list)
     pending_starts: dict[AddressId, int] = field(default_factory=dict)
     pending_assets: dict[AssetId, int] = field(default_factory=dict)

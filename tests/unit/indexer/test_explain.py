@@ -54,6 +54,14 @@ def test_confirmations_are_counted_as_far_as_operators_agree(tip: int, agreed: i
     assert finding.text.endswith(said)
 
 
+def test_a_block_in_doubt_names_what_lifts_it() -> None:
+    at = replace(known(12, 12), doubted_heights={10})
+    finding = explain_deposit(recorded(sighting(10, requirement=depth(3)), view(12, agreed=9)), at)
+    assert finding.reason is Reason.DISPUTED
+    assert "only one operator has shown it" in finding.text
+    assert "--until 10`" in finding.text
+
+
 @pytest.mark.parametrize(("agreed", "disputed_above"), [(9, None), (12, 9)])
 def test_a_block_that_not_all_vouch_for_is_named_as_the_reason(
     agreed: int, disputed_above: int | None

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chains.errors import Unreachable
-from chains.model import BlockHash
+from chains.model import BlockHash, VerificationLevel
 from chains.port import Provider
 from chains.scripted.chain import ScriptedChain
 from chains.scripted.provider import ScriptedProvider
@@ -97,6 +97,7 @@ async def open_scene() -> AsyncIterator[Scene]:
     gate.set()
     first = ScriptedProvider(chain)
     second = Gated(chain, "node-b.test", "operator-b", gate=gate)
+    first.level = second.level = VerificationLevel.FULL
     source = Primary(first, second)
     store = MemoryStore(Quiet(), MerchantLogs(), lambda *_: None)
     desk = ChainDesk(settings, store, setup.naming, setup.deposit_id)
