@@ -122,15 +122,17 @@ class Voices:
         `wakes`: an answer wakes the follower.
         """
         applied = {header.height: header.hash for header in branch}
-        questions = self._take(first)
+        questions = self._take()
         await self._ask(self._source.second_opinions(first), record.tip, wakes=wakes)
         await self._wait(patience_s)
         agreed, is_whole = record.agreed_height, False
         contradicting: Provider | None = None
-        for question in questions + self._take(first):
+        for question in questions + self._take():
             asked, answer = question.asked, question.answer
             if question.of_fork or not isinstance(answer, BlockRef):
                 continue
+            if branch and question.provider.operator == first.operator:
+                continue  # who shows the branch is no second voice for it
             if await self._our_hash(record, asked.height, applied) != asked.hash:
                 continue
             if answer.height < asked.height:
@@ -253,14 +255,14 @@ class Voices:
         ours = (await self._store.load_hashes(record.chain, height, height)).get(height)
         for_branch: set[str] = set()
         for_ours: set[str] = set()
-        questions = self._take(first)
+        questions = self._take()
         asked = BlockRef(height, branch_hash)
         await self._ask(self._source.second_opinions(first), asked, of_fork=True)
         await self._wait(patience_s)
-        for question in questions + self._take(first):
+        for question in questions + self._take():
             answer, other = question.answer, question.provider
-            if not question.of_fork or question.asked != asked:
-                continue  # it was asked before this fork was seen
+            if not question.of_fork or question.asked != asked or other.operator == first.operator:
+                continue  # it was asked before this fork was seen, or of who shows it now
             if not isinstance(answer, BlockRef) or answer.height != height:
                 continue
             self.statements[other.name] = f"height {height}: 0x{answer.hash.hex()}"
@@ -303,8 +305,8 @@ class Voices:
         if tasks and patience_s:
             await asyncio.wait(tasks, timeout=patience_s)
 
-    def _take(self, first: Provider) -> list[_Question]:
-        """Every question that was answered, once; `first`'s operator is no second voice."""
+    def _take(self) -> list[_Question]:
+        """Every question that was answered, once. Whoever was asked was a second voice beside the one that showed the block."""
         taken = [one for one in self._questions.values() if not one.is_open]
         for question in taken:
             del self._questions[question.provider.name]
@@ -315,7 +317,7 @@ class Voices:
                 self._source.report_failure(question.provider, Unreachable("was not heard out"))
             elif isinstance(question.answer, Exception):
                 raise question.answer
-        return [one for one in taken if one.provider.operator != first.operator]
+        return taken
 
     async def _our_hash(
         self, record: ChainRecord, height: int, applied: Mapping[int, BlockHash]

@@ -18,8 +18,8 @@ PLANTED_HISTORY = (
         (
             Edit(
                 DEPOSITS,
-                "    if height in view.doubted_heights and not (was_confirmed and _stands_unchanged(before, found)):\n",
-                "    if False:\n",
+                "    if found.on_one_word or is_doubted:\n",
+                "    if found.on_one_word:\n",
             ),
         ),
         asks=HEARD,

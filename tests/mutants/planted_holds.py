@@ -5,8 +5,9 @@ Data only, as `planted.py`.
 
 from __future__ import annotations
 
-from tests.mutants.edits import BACKFILL, COMMIT, DEPOSITS, MATCHING, MOVES, POLICY, VOICES, Edit, Planted
+from tests.mutants.edits import COMMIT, DEPOSITS, MATCHING, MOVES, POLICY, VOICES, Edit, Planted
 
+HISTORY, WITNESS = "indexer/history.py", "indexer/witness.py"
 HALTS, RECONCILE = "indexer/halts.py", "indexer/reconcile.py"
 AUDIT, AUDITORS = "indexer/audit.py", "indexer/auditors.py"
 CHAINS_HTTP, DOCTOR = "gateway/http/chains.py", "gateway/checks_chains.py"
@@ -15,13 +16,38 @@ VERIFIER, CONFIG_HOLDS = "chains/evm/verify/verifier.py", "gateway/config_holds.
 ONE_WORD = ("tests/unit/indexer/test_one_word.py",)
 LIVE = ("tests/live/test_one_word.py",)
 AUDITS = ("tests/unit/indexer/test_audit.py",)
+TOLD_ALONE = ("tests/unit/indexer/test_told_alone.py",)
 SHOWN = ("tests/api/test_service.py",)
 
 PLANTED_HOLDS = (
     Planted(
+        "where nothing is tied to a hash, others are asked only about what is shown",
+        2,
+        (
+            Edit(
+                WITNESS,
+                "return are_several and (is_told_alone(block) or (is_paid and",
+                "return are_several and ((is_paid and",
+            ),
+        ),
+        asks=TOLD_ALONE,
+    ),
+    Planted(
+        "where nothing is tied to a hash, history asks others only about what it is shown",
+        2,
+        (Edit(HISTORY, " | {one.header.height for one in blocks if is_told_alone(one)}\n", "\n"),),
+        asks=TOLD_ALONE,
+    ),
+    Planted(
+        "a witness of blocks that left since counts for those that came",
+        2,
+        (Edit(VOICES, "return errand.blocks if ours == errand.ours else ()", "return errand.blocks"),),
+        asks=("tests/unit/indexer/test_second_operator.py",),
+    ),
+    Planted(
         "a large deposit on one word is credited like any other",
         5,
-        (Edit(DEPOSITS, "    if found.on_one_word:\n", "    if False:\n"),),
+        (Edit(DEPOSITS, "    if found.on_one_word or is_doubted:\n", "    if is_doubted:\n"),),
     ),
     Planted(
         "what one operator's word is good for has no limit",
@@ -61,7 +87,7 @@ PLANTED_HOLDS = (
     Planted(
         "history credits on one word whatever the amount",
         5,
-        (Edit(BACKFILL, ", doubted_above=record.trusted_height)\n", ", doubted_above=None)\n"),),
+        (Edit(HISTORY, "None if reading.are_several else move.record.trusted_height\n", "None\n"),),
         asks=LIVE,
     ),
     Planted(
@@ -102,7 +128,7 @@ PLANTED_HOLDS = (
     Planted(
         "the operator who served a block is asked a second time about it",
         5,
-        (Edit(VOICES, "                if other.operator == server:\n", "                if False:\n"),),
+        (Edit(VOICES, "height, height, but=server)\n", "height, height, but=None)\n"),),
         asks=LIVE,
     ),
     Planted(
@@ -111,8 +137,8 @@ PLANTED_HOLDS = (
         (
             Edit(
                 VOICES,
-                "            self._looked_at = NOWHERE if height is None else height\n",
-                "            self._looked_at = NOWHERE\n",
+                "        self._looked_at = NOWHERE if height is None else height\n",
+                "        self._looked_at = NOWHERE\n",
             ),
         ),
         asks=LIVE,

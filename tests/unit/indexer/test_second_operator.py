@@ -88,7 +88,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def open_scene() -> AsyncIterator[Scene]:
+async def open_scene(level: VerificationLevel = VerificationLevel.FULL) -> AsyncIterator[Scene]:
     setup = draw_setup(0, random.Random(1))
     settings = replace(setup.settings, start_height=1, poll_interval_s=1.0)
     chain = ScriptedChain(settings.traits)
@@ -97,7 +97,7 @@ async def open_scene() -> AsyncIterator[Scene]:
     gate.set()
     first = ScriptedProvider(chain)
     second = Gated(chain, "node-b.test", "operator-b", gate=gate)
-    first.level = second.level = VerificationLevel.FULL
+    first.level = second.level = level
     source = Primary(first, second)
     store = MemoryStore(Quiet(), MerchantLogs(), lambda *_: None)
     desk = ChainDesk(settings, store, setup.naming, setup.deposit_id)
@@ -109,6 +109,8 @@ async def open_scene() -> AsyncIterator[Scene]:
         await scene.answers()
         await scene.step()
         await scene.answers()
+        if level is not VerificationLevel.FULL:
+            await scene.step()
         assert scene.record.agreed_height == scene.record.tip.height
         yield scene
         follower.forget()
@@ -130,6 +132,42 @@ async def test_a_silent_operator_delays_no_block_and_confirms_none() -> None:
         assert scene.record.disputed_fork_height is None, "and no contradiction"
         await scene.answers()
         assert (scene.second.waiting, scene.second.waiting_ever_at_once) == (1, 1), "one question at a time"
+
+
+async def test_a_silent_witness_of_what_no_hash_proves_delays_no_block_and_lifts_none() -> None:
+    async with open_scene(VerificationLevel.CONSISTENT) as scene:
+        assert scene.record.held_height is None
+        scene.second.gate.clear()
+        held_from = scene.record.tip.height + 1
+        for _ in range(10):
+            scene.chain.mine()
+            assert isinstance(await scene.step(), Advanced), "one block, one step"
+        await scene.answers()
+        assert scene.record.held_height == held_from
+        assert scene.second.waiting_ever_at_once <= 2, "one question and one errand"
+        scene.second.gate.set()
+        for _ in range(8):
+            await scene.answers()
+            await scene.step()
+        assert scene.record.held_height is None
+        assert scene.record.agreed_height == scene.record.tip.height
+
+
+async def test_a_witness_of_blocks_that_left_meanwhile_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_scene(VerificationLevel.CONSISTENT) as scene:
+        scene.second.gate.clear()
+        scene.chain.mine()
+        await scene.step()
+        await scene.answers()
+        scene.second.gate.set()
+        await scene.answers()
+
+        async def load_others(_chain: object, first: int, last: int) -> dict[int, BlockHash]:
+            return {height: BlockHash(bytes(32)) for height in range(first, last + 1)}
+
+        monkeypatch.setattr(scene.store, "load_hashes", load_others)
+        voices = scene.follower._voices
+        assert await voices.fetch_witness(scene.record, scene.first, blocks_max=8) == ()
 
 
 async def test_a_slow_operator_is_heard_and_its_agreement_comes_later() -> None:
