@@ -17,7 +17,9 @@ import pytest
 
 from chains.catalog import entry
 from chains.traits import ChainTraits
+from indexer.backfill import step_doubts
 from indexer.outcomes import Advanced, Idle
+from indexer.work_store import PostgresBackfillStore
 from tests.devnet.anvil import ACCOUNTS
 from tests.faultproxy.played import play
 from tests.faultproxy.proxy import FaultProxy
@@ -82,6 +84,8 @@ class Stage:
         self.world.now += timedelta(hours=2)
         await self.world.node.mine()
         await self.steps(3)
+        history = PostgresBackfillStore(self.world.pool, self.world.store)
+        await step_doubts(self.world.desk, history, self.world.source, now=self.world.now)
         await self.world.settle()
 
     async def steps(self, count: int) -> None:
@@ -143,6 +147,7 @@ class Stage:
         assert not wrong, f"{lie}, {excuse}: {wrong}"
         record = await self.world.store.load_chain(self.world.chain)
         assert record is not None
+        self.held_count += record.held_height is not None
         if not is_first and self.honest != await self.recorded("confirmed", "final"):
             assert record.held_height is not None, f"{lie}, {excuse}: neither credited nor held"
         await self.rest()
@@ -152,7 +157,6 @@ class Stage:
             assert self.differed or len(self.world.proxies) == 1, (
                 f"{lie}, {excuse}: held, and nobody says why"
             )
-            self.held_count += 1
             self.honest = before
             await self.world.node.call(
                 "anvil_reorg", await self.world.node.height() - int(block["number"], 16) + 1, []

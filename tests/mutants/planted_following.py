@@ -124,10 +124,16 @@ PLANTED_FOLLOWING = (
         (
             Edit(
                 VOICES,
-                "            if not question.of_fork or question.asked != asked:\n",
+                "            if not question.of_fork or question.asked != asked or other.operator == first.operator:\n",
                 "            if False:\n",
             ),
         ),
+    ),
+    Planted(
+        "what the operator that is asked next has said counts for nothing",
+        7,
+        (Edit(VOICES, "            if branch and question.provider.operator == first.operator:\n", "            if question.provider.operator == first.operator:\n"),),
+        asks=("tests/unit/indexer/test_second_operator.py",),
     ),
     Planted(
         "a step waits for who is silent",
