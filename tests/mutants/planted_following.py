@@ -132,7 +132,13 @@ PLANTED_FOLLOWING = (
     Planted(
         "what the operator that is asked next has said counts for nothing",
         7,
-        (Edit(VOICES, "            if branch and question.provider.operator == first.operator:\n", "            if question.provider.operator == first.operator:\n"),),
+        (
+            Edit(
+                VOICES,
+                "            if branch and question.provider.operator == first.operator:\n",
+                "            if question.provider.operator == first.operator:\n",
+            ),
+        ),
         asks=("tests/unit/indexer/test_second_operator.py",),
     ),
     Planted(
