@@ -171,6 +171,7 @@ class Follower(Program):
     def write_config(self) -> None:
         """One chain and what it needs, everything else as shipped."""
         every_s = self.pace.mined_every_s
+        poll = f"poll_interval_s = {every_s / 4}" if self.pace.compressed > 1 else ""
         self.config_file.write_text(
             f"""
 data_dir = "{self.folder / "data"}"
@@ -185,7 +186,7 @@ chain_id = 31337
 native = {{ symbol = "ETH", decimals = 18, slip44 = 60 }}
 endpoints = [{self.endpoints}]
 block_time_s = {every_s}
-poll_interval_s = {max(self.pace.block_time_s / 4, 0.2) / self.pace.compressed}
+{poll}
 confirmed = {{ confirmations = 12 }}
 final = {{ tag = "finalized" }}
 """

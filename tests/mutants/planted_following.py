@@ -135,8 +135,8 @@ PLANTED_FOLLOWING = (
         (
             Edit(
                 FOLLOW,
-                "            agreement = await self._voices.ask_agreement(_doubted(record), provider, wakes=wakes)\n",
-                "            agreement = await self._voices.ask_agreement(\n                _doubted(record), provider, wakes=wakes, patience_s=60.0\n            )\n",
+                "                doubted, provider, asks=asks and is_open, wakes=wakes\n",
+                "                doubted, provider, asks=asks and is_open, wakes=wakes, patience_s=60.0\n",
             ),
         ),
     ),
