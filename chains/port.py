@@ -46,8 +46,8 @@ class Provider(Protocol):
         """The hash of block 0, or of the configured identity block: with the network's number, which chain this is."""
         ...
 
-    async def fetch_head_report(self) -> HeadReport:
-        """The newest block it claims, and its `safe` and `finalized` blocks."""
+    async def fetch_head_report(self, *, safe: bool = True, final: bool = True) -> HeadReport:
+        """The newest block it claims, and its `safe` and `finalized` blocks where they are wanted."""
         ...
 
     async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
@@ -95,7 +95,9 @@ class ChainSource(Protocol):
         """The provider for the next step; raises `Unreachable` when all rest."""
         ...
 
-    async def fetch_head_hedged(self) -> tuple[Provider, HeadReport]:
+    async def fetch_head_hedged(
+        self, *, safe: bool = True, final: bool = True
+    ) -> tuple[Provider, HeadReport]:
         """The chosen provider's head; when it is slow today, whoever of the next two answers first.
 
         The provider that answered serves the whole step.  One that failed is
@@ -136,10 +138,15 @@ class ChainSource(Protocol):
         """Listen for new heads until cancelled; returns at once where only a timer wakes."""
         ...
 
+    @property
+    def are_hints_live(self) -> bool:
+        """Whether new heads are hinted at in time, so that a timer is a watchdog only."""
+        ...
+
     def wake(self) -> None:
         """Make `wait_for_hint` return: there is something to do without a new head."""
         ...
 
     async def wait_for_hint(self, timeout_s: float) -> bool:
-        """Return at a hint of a new head, or after `timeout_s`; True for a hint."""
+        """Return at a hint of a new head, when woken, or after `timeout_s`; True for a hint."""
         ...

@@ -156,7 +156,7 @@ def _judge_tags(name: str, settings: ChainSettings, report: HeadReport) -> list[
 
 
 async def _check_hints(name: str, traits: ChainTraits, endpoint: Endpoint) -> Finding:
-    def heard() -> None:
+    def heard(_head: str) -> None:
         raise _Heard
 
     watch = HeadWatch(traits.alias, [endpoint], traits.block_time_s, heard)

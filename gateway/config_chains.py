@@ -24,6 +24,7 @@ from gateway.config_holds import KEY as HOLD_KEY
 from gateway.config_holds import Limits, read_asset_limit, read_chain_limits
 from gateway.config_table import MISSING, Table, describe, meant
 from gateway.settings import ChainSettings
+from indexer.pace import BATCH_FROM_S
 from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
 from indexer.settings import FollowSettings
 
@@ -257,7 +258,7 @@ def _read_following(
         finality=traits.finality,
         start_height=_read_start(table),
         poll_interval_s=table.take_number(
-            "poll_interval_s", min(max(block_time_s / 4, 0.2), 5.0), above=0.01, most=3_600
+            "poll_interval_s", _compute_poll_interval(block_time_s), above=0.01, most=3_600
         ),
         stalled_after_s=table.take_number(
             "stalled_after_s", max(60.0, 10 * block_time_s), above=0, most=10**6
@@ -266,6 +267,11 @@ def _read_following(
         hold_limits=read_chain_limits(table, traits, limits),
         finality_delayed_after_s=FINALITY_DELAYED_AFTER_S if late_after_s is None else late_after_s,
     )
+
+
+def _compute_poll_interval(block_time_s: float) -> float:
+    """A quarter of a block time, in bounds; where several blocks come in a second, one look for two or more of them."""
+    return min(max(block_time_s / 4, 0.5 if block_time_s <= BATCH_FROM_S else 0.2), 5.0)
 
 
 def _read_start(table: Table) -> int | None:

@@ -39,6 +39,8 @@ from indexer.evidence import Dispute as OpenDispute
 from indexer.finality import read_tags
 from indexer.forks import Branch, ForkSearch
 from indexer.halts import commit_halt
+from indexer.looks import Looks
+from indexer.maturing import compute_doubted, may_mature
 from indexer.outcomes import (
     Advanced,
     Halted,
@@ -48,14 +50,12 @@ from indexer.outcomes import (
     Rewound,
     Suspecting,
 )
+from indexer.pace import Occasion
 from indexer.plan import Dispute, Moved, MovePlan, Superseded
 from indexer.prefetch import Prefetch
 from indexer.start import start_chain
 from indexer.storage import ChainRecord
-from indexer.voices import Spawn, Voices, compute_patience_s, doubted, soon
-
-QUIET_BLOCK_TIMES = 3
-"""After this many usual intervals without a block, another operator's head is read too."""
+from indexer.voices import Spawn, Voices, compute_patience_s
 
 
 class Follower:
@@ -75,12 +75,11 @@ class Follower:
         self._forks = ForkSearch(desk.store, desk.settings)
         self._voices = Voices(desk.store, source, spawn)
         self._patience_s = compute_patience_s(desk.settings.traits.block_time_s)
-        self._waits_at_most_s = None if spawn is None else self._patience_s
-        self._is_looking = False
+        self._looks = Looks(desk.settings, source, None if spawn is None else self._patience_s)
         self._suspicion: Suspicion | None = None
         self._suspected_at: datetime | None = None
-        self._next_provider: Provider | None = None
-        self._quiet_looks = 0
+        self.head_read: Header | None = None
+        """What the last step saw as the head, where it looked."""
 
     @property
     def desk(self) -> ChainDesk:
@@ -101,8 +100,13 @@ class Follower:
         """Ask nobody any more: the service stops."""
         self._voices.forget()
 
-    async def step(self, now: datetime) -> Outcome:
-        """At most one move; raises `ChainError` after the provider was blamed for it."""
+    async def step(self, now: datetime, *, occasion: Occasion = Occasion.HEAD) -> Outcome:
+        """At most one move; raises `ChainError` after the provider was blamed for it.
+
+        On another occasion than `HEAD` the head is not read again where the
+        last one is our tip and nothing about it is in doubt.
+        """
+        self.head_read = None
         traits = self._desk.settings.traits
         record = await self._desk.store.load_chain(traits.chain)
         if record is not None and record.halt_reason is not None:
@@ -110,7 +114,11 @@ class Follower:
             return Halted(record.halt_reason)
         if record is None:
             return await start_chain(self._desk, self._source, now)
-        provider, report = await self._fetch_head()
+        seen = self._looks.recall(record.tip) if occasion is not Occasion.HEAD else None
+        if seen is not None and self._suspicion is None:
+            return await self._mature(record, *seen, now, asks=occasion is Occasion.TICK, wakes=True)
+        provider, report = await self._looks.fetch_head(record, now)
+        self.head_read = report.head
         try:
             outcome = await self._follow(record, provider, report, now)
         except ChainError as error:
@@ -118,19 +126,6 @@ class Follower:
             raise
         self._source.report_success(provider)
         return outcome
-
-    async def _fetch_head(self) -> tuple[Provider, HeadReport]:
-        """The head of the provider this step asks; the last step may have asked for a particular one."""
-        chosen, self._next_provider = self._next_provider, None
-        self._is_looking = chosen is not None
-        if chosen is None:
-            return await self._source.fetch_head_hedged()
-        try:
-            async with soon(chosen, self._waits_at_most_s):
-                return chosen, await chosen.fetch_head_report()
-        except ChainError as error:
-            self._source.report_failure(chosen, error)
-            raise
 
     async def _follow(
         self, record: ChainRecord, provider: Provider, report: HeadReport, now: datetime
@@ -150,7 +145,7 @@ class Follower:
         match decision:
             case Known():
                 self._suspicion = None
-                self._look_elsewhere_when_quiet(record, provider, now)
+                self._looks.look_elsewhere_when_quiet(record, provider, now)
                 return await self._mature(record, provider, report, now)
             case Behind():
                 self._suspicion = None
@@ -168,16 +163,6 @@ class Follower:
                 return await self._extend(record, provider, report, blocks, now)
             case SearchFork(height_last=last):
                 return await self._weigh_fork(record, provider, report, last, now)
-
-    def _look_elsewhere_when_quiet(self, record: ChainRecord, provider: Provider, now: datetime) -> None:
-        """A provider may be stuck on a block for ever while others go on: ask another operator next."""
-        quiet_s = (now - record.moved_at).total_seconds()
-        if quiet_s <= QUIET_BLOCK_TIMES * self._desk.settings.traits.block_time_s:
-            return
-        others = self._source.second_opinions(provider)
-        if others:
-            self._quiet_looks += 1
-            self._next_provider = others[self._quiet_looks % len(others)]
 
     async def _fetch_range(self, provider: Provider, first: int, last: int, head_height: int) -> list[Block]:
         if self._prefetch is None:
@@ -249,24 +234,30 @@ class Follower:
         report: HeadReport,
         now: datetime,
         *,
+        asks: bool = True,
         wakes: bool = False,
     ) -> Outcome:
         """Raise agreed, safe and final heights without a new block, as far as others have been heard."""
         agreed: int | None = None
         dispute: int | Dispute = self._dispute_without_asking()
         if self._voices.are_several:
-            agreement = await self._voices.ask_agreement(doubted(record), provider, wakes=wakes)
+            doubted = compute_doubted(record)
+            is_open = doubted.agreed_height < record.tip.height
+            agreement = await self._voices.ask_agreement(
+                doubted, provider, asks=asks and is_open, wakes=wakes
+            )
             agreed = agreement.height
             if agreement.contradicting is not None:
                 # Their side is looked at next, as a fork from our point of view.
-                self._next_provider = agreement.contradicting
+                self._looks.next_provider = agreement.contradicting
             elif agreement.is_whole:
                 dispute = Dispute.SETTLED
         witness = await self._voices.fetch_witness(
             record, provider, blocks_max=self._desk.settings.batch_blocks_max
         )
-        second_look = await self._voices.look_again(record, provider)
-        if not witness and not second_look and not self._may_mature(record, report, agreed, dispute):
+        second_look = await self._voices.look_again(record, provider) if asks else ()
+        ripens = may_mature(record, report, agreed, is_settled=dispute is Dispute.SETTLED)
+        if not witness and not second_look and not ripens:
             return Idle()
         plan = MovePlan(
             expected_tip=record.tip,
@@ -279,27 +270,13 @@ class Follower:
         moved = await commit_move(self._desk, plan, now=now)
         return Idle() if isinstance(moved, Superseded) else Idle(moved)
 
-    @staticmethod
-    def _may_mature(
-        record: ChainRecord, report: HeadReport, agreed: int | None, dispute: int | Dispute
-    ) -> bool:
-        """Whether writing could change anything, so that a quiet chain writes nothing."""
-        # With one operator everything is agreed on that is not held, also what our operator vouched for since.
-        agreed = record.tip.height if agreed is None else agreed
-        if record.held_height is not None:
-            agreed = min(agreed, record.held_height - 1)
-        return (
-            agreed > record.agreed_height
-            or (dispute is Dispute.SETTLED and record.disputed_fork_height is not None)
-            or (report.final is not None and report.final.height > (record.final_height or -1))
-            or (report.safe is not None and report.safe.height != record.safe_height)
-        )
-
     async def _weigh_fork(
         self, record: ChainRecord, provider: Provider, report: HeadReport, height_last: int, now: datetime
     ) -> Outcome:
         """A head that does not link to our tip: find the fork, ask, and act only on evidence."""
-        async with soon(provider, self._waits_at_most_s if self._is_looking else None):
+        async with self._looks.soon_where_chosen(provider):
+            # Who shows another chain may lead to another network by now.
+            await provider.fetch_genesis_hash()
             branch = await self._forks.find_branch(record, provider, report.head, height_last)
         seen = Suspicion(branch.fork, branch.headers[0].hash, branch.below_final)
         previous = self._sighted_a_poll_ago(seen, now)
@@ -312,7 +289,7 @@ class Follower:
         self._suspicion = seen
         match decision:
             case Wait():
-                self._next_provider = provider
+                self._looks.next_provider = provider
                 return Suspecting(seen, opinion)
             case Dismiss():
                 self._suspicion = None
@@ -396,4 +373,6 @@ class Follower:
             moved = await commit_move(self._desk, ready, now=now)
             if isinstance(moved, Moved) or not moved.unheld:
                 break
+        if isinstance(moved, Moved):
+            self._looks.note_changes(moved.changes)
         return moved

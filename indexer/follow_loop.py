@@ -30,6 +30,7 @@ from indexer.outcomes import (
     Suspecting,
     describe_standstill,
 )
+from indexer.pace import HeadPace, Occasion
 from indexer.plan import Moved
 from indexer.status import Vitals
 from indexer.storage import LeaseLost, Retryable, StorageFull
@@ -73,24 +74,28 @@ class FollowLoop:
         self._status_at_s = 0.0
         self._at_head = False
         self._statements: dict[str, str] = {}
+        self._pace = HeadPace(self._settings.traits.block_time_s, self._settings.poll_interval_s)
+        self._is_hinted = False
 
     async def run(self, follower: Follower) -> None:
         """Follow until the service stops."""
         failures = 0
+        occasion = Occasion.HEAD
         while not self._around.stop.is_set():
             try:
-                outcome = await self._step_and_count(follower)
+                outcome = await self._step_and_count(follower, occasion)
             except Exception as error:  # noqa: BLE001  # one chain's surprise must not end the others (Law 8)
                 failures += 1
                 await self._after_failure(error, failures)
+                occasion = Occasion.HEAD
                 continue
             failures = 0
-            await self._wait_after(outcome)
+            occasion = await self._wait_after(outcome)
 
-    async def _step_and_count(self, follower: Follower) -> Outcome | None:
+    async def _step_and_count(self, follower: Follower, occasion: Occasion) -> Outcome | None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        outcome = await self._step(follower)
+        outcome = await self._step(follower, occasion)
         if outcome is None:
             self._around.observer.stood_aside(self._alias)
             return None
@@ -99,14 +104,19 @@ class FollowLoop:
         self._around.observer.follow_step(self._alias, type(outcome).__name__, loop.time() - started)
         return outcome
 
-    async def _step(self, follower: Follower) -> Outcome | None:
+    async def _step(self, follower: Follower, occasion: Occasion) -> Outcome | None:
         """One step of following, or None while another process holds the chain."""
         now = self._around.now()
         record = await self._chain.store.load_chain(self._settings.traits.chain)
         if record is not None and not await self._turn.hold(now):
             self._checks_told = None  # whoever follows meanwhile says what it learnt
             return None
-        outcome = await follower.step(now)
+        looked_at_s = asyncio.get_running_loop().time()
+        outcome = await follower.step(now, occasion=occasion)
+        if follower.head_read is not None:
+            self._pace.note_look(looked_at_s, follower.head_read.height, is_hinted=self._is_hinted)
+        elif occasion is Occasion.HEAD:
+            self._pace.put_off(looked_at_s)
         self._at_head = False
         self._vitals.last_error = describe_standstill(outcome)
         self._note_outcome(outcome)
@@ -292,9 +302,22 @@ class FollowLoop:
             case _:
                 return False
 
-    async def _wait_after(self, outcome: Outcome | None) -> None:
-        """Until a hint of a new head, or the next poll; not at all where more is to be done."""
+    async def _wait_after(self, outcome: Outcome | None) -> Occasion:
+        """Until a hint of a new head, or a look is due, or `poll_interval_s`; not at all where more is to be done."""
+        self._is_hinted = False
+        poll_s = self._settings.poll_interval_s
         if outcome is None:
-            await self._around.wait(self._settings.poll_interval_s)
+            await self._around.wait(poll_s)
         elif not self._more_to_do(outcome) and not self._around.stop.is_set():
-            await self._chain.source.wait_for_hint(self._settings.poll_interval_s)
+            loop, source = asyncio.get_running_loop(), self._chain.source
+            deaf_s = self._pace.compute_next_hint() - loop.time()
+            if deaf_s > 0:
+                await self._around.wait(min(deaf_s, poll_s))
+            began_s = loop.time()
+            look_at_s = self._pace.compute_next_look(are_hints_live=source.are_hints_live)
+            waits_s = min(max(look_at_s - began_s, 0.0), poll_s)
+            self._is_hinted = await source.wait_for_hint(waits_s)
+            if self._is_hinted or loop.time() >= look_at_s:
+                return Occasion.HEAD
+            return Occasion.TICK if loop.time() - began_s >= waits_s else Occasion.WORD
+        return Occasion.HEAD

@@ -28,7 +28,7 @@ async def start_chain(desk: ChainDesk, source: ChainSource, now: datetime) -> Ou
 async def _start_from(provider: Provider, desk: ChainDesk, source: ChainSource, now: datetime) -> Outcome:
     settings = desk.settings
     genesis_hash = await provider.fetch_genesis_hash()
-    report = await provider.fetch_head_report()
+    report = await provider.fetch_head_report(safe=False, final=False)
     height = report.head.height if settings.start_height is None else settings.start_height
     if height > report.head.height:
         return NotYet(report.head.height)

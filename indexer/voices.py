@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
@@ -112,9 +112,10 @@ class Voices:
         branch: Sequence[Header] = (),
         *,
         patience_s: float = 0.0,
+        asks: bool = True,
         wakes: bool = False,
     ) -> Agreement:
-        """How far another operator holds our chain, as far as it has been heard; asks on where it has.
+        """How far another operator holds our chain, as far as it has been heard; `asks`: and asks on where it has.
 
         `branch` are the headers that a rewind is about to apply: at their
         heights they, and not the rows we still hold, are our chain.  An answer
@@ -123,7 +124,8 @@ class Voices:
         """
         applied = {header.height: header.hash for header in branch}
         questions = self._take()
-        await self._ask(self._source.second_opinions(first), record.tip, wakes=wakes)
+        if asks:
+            await self._ask(self._source.second_opinions(first), record.tip, wakes=wakes)
         await self._wait(patience_s)
         agreed, is_whole = record.agreed_height, False
         contradicting: Provider | None = None
@@ -344,16 +346,8 @@ async def _fetch_held(provider: Provider, height: int) -> BlockRef:
     try:
         header = (await provider.fetch_headers(height, height))[0]
     except Missing as missing:
-        header = (await provider.fetch_head_report()).head
+        header = (await provider.fetch_head_report(safe=False, final=False)).head
         if header.height >= height:
             # It has come meanwhile: nothing was said about it.
             raise missing from None
     return BlockRef(header.height, header.hash)
-
-
-def doubted(record: ChainRecord) -> ChainRecord:
-    """The record as it is asked about: in a dispute, what was agreed on above its fork is asked anew."""
-    fork_height = record.disputed_fork_height
-    if fork_height is None:
-        return record
-    return replace(record, agreed_height=min(record.agreed_height, fork_height))

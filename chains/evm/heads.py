@@ -2,8 +2,9 @@
 
 A subscription repeats, reorders, skips and falls silent, and says nothing
 after a reconnect of what it missed; so a head heard here only wakes the
-follower, whose own timer would have woken it anyway.  Silence is watched:
-a subscription without a head for three block times moves to another provider.
+follower, whose own timer would have woken it anyway; how far that timer may
+rely on it is `hints`.  Silence is watched: a subscription without a head for
+three block times moves to another provider.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ class HeadWatch:
         chain_alias: str,
         endpoints: Sequence[Endpoint],
         block_time_s: float,
-        on_hint: Callable[[], None],
+        on_hint: Callable[[str], None],
+        on_lost: Callable[[], None] = lambda: None,
         *,
         silence_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -98,6 +100,7 @@ class HeadWatch:
         self.last_trouble = ""
         self._endpoints = list(endpoints)
         self._on_hint = on_hint
+        self._on_lost = on_lost
         self._silence_s = silence_s or max(SILENCE_BLOCKS * block_time_s, SILENCE_MIN_S)
         self._clock = clock
         self._position = 0
@@ -130,6 +133,7 @@ class HeadWatch:
                 raise
         finally:
             self.subscribed_to = ""
+            self._on_lost()
 
     async def _listen(self, endpoint: Endpoint) -> None:
         try:
@@ -166,7 +170,7 @@ class HeadWatch:
                 deadline_s = self._clock() + self._silence_s
                 self._note_subscribed(endpoint)
                 self.hints_count += 1
-                self._on_hint()
+                self._on_hint(head)
             await asyncio.sleep(MESSAGE_SPACING_S)
 
     def _note_subscribed(self, endpoint: Endpoint) -> None:

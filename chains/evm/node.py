@@ -24,8 +24,11 @@ from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.throttle import Budget, Lane
 from chains.rpc.transport import HttpTransport
 
-IDENTITY_MAX_AGE_S = 60.0
-"""How long an identity is believed on one connection without asking again."""
+IDENTITY_MAX_AGE_S = 120.0
+"""How long an identity is believed on one connection; then its number is asked again, as a fork has our genesis too.
+
+Who shows another branch is asked at once.
+"""
 
 
 @dataclass(slots=True)
@@ -136,8 +139,7 @@ class EvmNode:
         """Ask the node again who it is before its next answer is used."""
         self._identified_on = None
 
-    def check_chain_number(self, raw: Raw) -> None:
-        """Compare an `eth_chainId` answer with the pin; raises `WrongNetwork`."""
+    def _check_chain_number(self, raw: Raw) -> None:
         number = _decode_number(raw)
         if number != self.pin.chain_number:
             self.forget_identity()
@@ -154,10 +156,13 @@ class EvmNode:
         async with self._identity_lock:
             if self._is_identified():
                 return
-            calls = (Call("eth_chainId"), Call("eth_getBlockByNumber", (hex(self.pin.height), False)))
-            chain_id, genesis = await self.batches.ask(calls, lane, patient=patient)
-            self.check_chain_number(expect_result(chain_id))
-            self._check_genesis(genesis)
+            calls = [Call("eth_chainId")]
+            if self._identified_on != self._transport.connections_opened:
+                calls.append(Call("eth_getBlockByNumber", (hex(self.pin.height), False)))
+            chain_id, *genesis = await self.batches.ask(calls, lane, patient=patient)
+            self._check_chain_number(expect_result(chain_id))
+            for outcome in genesis:
+                self._check_genesis(outcome)
             self._identified_on = self._transport.connections_opened
             self._identified_at = self._clock()
 

@@ -46,7 +46,7 @@ class EvmProvider:
 
     node: EvmNode
     reading: Reading
-    on_head: Callable[[str, int], None]
+    on_head: Callable[[str, Header], None]
     lane: Lane = Lane.HEAD
 
     @property
@@ -65,25 +65,23 @@ class EvmProvider:
         with self._blamed():
             return await self.node.fetch_genesis_hash(self.lane)
 
-    async def fetch_head_report(self) -> HeadReport:
+    async def fetch_head_report(self, *, safe: bool = True, final: bool = True) -> HeadReport:
         traits = self.reading.traits
         tags = ["latest"]
-        if traits.safe_tag:
+        if safe and traits.safe_tag:
             tags.append("safe")
-        if isinstance(traits.finality, FinalByTag):
+        if final and isinstance(traits.finality, FinalByTag):
             tags.append("finalized")
-        calls = [Call("eth_chainId")]
-        calls += [Call("eth_getBlockByNumber", (tag, False)) for tag in tags]
+        calls = [Call("eth_getBlockByNumber", (tag, False)) for tag in tags]
         with self._blamed():
-            chain_id, latest, *others = await self.node.ask(calls, self.lane, deadline_s=HEAD_DEADLINE_S)
-            self.node.check_chain_number(expect_result(chain_id))
+            latest, *others = await self.node.ask(calls, self.lane, deadline_s=HEAD_DEADLINE_S)
             raw = expect_result(latest)
             if is_null(raw):
                 raise Missing("does not know its newest block")
             finality = dict(zip(tags[1:], map(_read_tag, others), strict=True))
             report = HeadReport(decode_header(raw), finality.get("safe"), finality.get("finalized"))
             self.node.head_height = report.head.height
-            self.on_head(self.name, report.head.height)
+            self.on_head(self.name, report.head)
             return report
 
     async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:

@@ -19,10 +19,11 @@ import structlog
 from chains.errors import ChainError, Unreachable
 from chains.evm.blocks import believe_consistent, compute_reading
 from chains.evm.heads import HeadWatch
+from chains.evm.hints import HintTrust
 from chains.evm.node import EvmNode, NetworkPin
 from chains.evm.provider import EvmProvider
-from chains.evm.rows import Verifier
-from chains.model import AssetId, BlockHash, HeadReport
+from chains.evm.rows import HASH_TEXT_LENGTH, Verifier, encode_word
+from chains.model import AssetId, BlockHash, Header, HeadReport
 from chains.port import Provider
 from chains.rpc.endpoints import EndpointBook, Health, compute_stale_after
 from chains.rpc.throttle import Budget, SharedBudget
@@ -80,7 +81,9 @@ class EvmSource:
         self._pin = NetworkPin(traits.chain_number, traits.identity)
         self._book = EndpointBook(compute_stale_after(traits.block_time_s))
         self._providers: dict[str, EvmProvider] = {}
-        self._hinted = asyncio.Event()
+        self._called = asyncio.Event()
+        self._is_hinted = self._is_woken = False
+        self._trust = HintTrust(traits.block_time_s)
         self._hedge = HedgeDelay()
         reading = compute_reading(traits, verifier)
         for endpoint in endpoints:
@@ -104,7 +107,8 @@ class EvmSource:
             traits.alias,
             [endpoint for endpoint in endpoints if endpoint.is_websocket],
             traits.block_time_s,
-            self._hinted.set,
+            self._note_hint,
+            self._trust.forget,
             clock=clock,
         )
 
@@ -164,19 +168,21 @@ class EvmSource:
     def report_lag(self, provider: Provider, *, head_height: int, tip_height: int) -> None:
         self._book.record_lag(provider.name, head_height, tip_height)
 
-    async def fetch_head_hedged(self) -> tuple[EvmProvider, HeadReport]:
+    async def fetch_head_hedged(
+        self, *, safe: bool = True, final: bool = True
+    ) -> tuple[EvmProvider, HeadReport]:
         first = self.choose_provider()
         order = self._book.choose_order(self._clock())
         second = next((self._providers[name] for name in order if name != first.name), None)
         answers: list[tuple[EvmProvider, HeadReport] | ChainError] = []
         async with asyncio.TaskGroup() as group:
-            waiting = {group.create_task(self._try_head(first))}
+            waiting = {group.create_task(self._try_head(first, safe=safe, final=final))}
             done, waiting = await asyncio.wait(
                 waiting, timeout=None if second is None else self._hedge.delay_s
             )
             answers += [task.result() for task in done]
             if second is not None and not _has_report(answers):
-                waiting = waiting | {group.create_task(self._try_head(second))}
+                waiting = waiting | {group.create_task(self._try_head(second, safe=safe, final=final))}
             while waiting and not _has_report(answers):
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 answers += [task.result() for task in done]
@@ -184,21 +190,30 @@ class EvmSource:
                 task.cancel()
         for answer in answers:
             if isinstance(answer, tuple):
+                if self._trust.note_seen(encode_word(answer[1].head.hash), self._clock()):
+                    self._is_hinted = False
                 return answer
         raise next(answer for answer in answers if isinstance(answer, ChainError))
 
-    async def _try_head(self, provider: EvmProvider) -> tuple[EvmProvider, HeadReport] | ChainError:
+    async def _try_head(
+        self, provider: EvmProvider, *, safe: bool, final: bool
+    ) -> tuple[EvmProvider, HeadReport] | ChainError:
         began = self._clock()
         try:
-            report = await provider.fetch_head_report()
+            report = await provider.fetch_head_report(safe=safe, final=final)
         except ChainError as error:
             self.report_failure(provider, error)
             return error
         self._hedge.record(self._clock() - began)
         return provider, report
 
-    def _note_head(self, name: str, head_height: int) -> None:
-        self._book.record_head(name, head_height, self._clock())
+    def _note_head(self, name: str, head: Header) -> None:
+        self._book.record_head(name, head.height, self._clock())
+
+    def _note_hint(self, head: str) -> None:
+        if self._trust.note_told(head[:HASH_TEXT_LENGTH].lower(), self._clock()):
+            self._is_hinted = True
+            self._called.set()
 
     async def find_decimals_mismatches(self) -> Sequence[DecimalsMismatch]:
         """Listed tokens whose contracts disagree with their configured decimals."""
@@ -220,17 +235,24 @@ class EvmSource:
         """
         await self.heads.run()
 
+    @property
+    def are_hints_live(self) -> bool:
+        return self._trust.is_live(self._clock())
+
     def wake(self) -> None:
-        self._hinted.set()
+        self._is_woken = True
+        self._called.set()
 
     async def wait_for_hint(self, timeout_s: float) -> bool:
         try:
             async with asyncio.timeout(timeout_s):
-                await self._hinted.wait()
+                while not (self._is_hinted or self._is_woken):
+                    self._called.clear()
+                    await self._called.wait()
         except TimeoutError:
             return False
-        self._hinted.clear()
-        return True
+        is_hinted, self._is_hinted, self._is_woken = self._is_hinted, False, False
+        return is_hinted
 
     def _choose_name(self, endpoint: Endpoint) -> str:
         """The host, numbered where several endpoints share it."""

@@ -65,13 +65,17 @@ class ScriptedProvider:
         await self._begin()
         return self.chain.canonical[0].header.hash
 
-    async def fetch_head_report(self) -> HeadReport:
+    async def fetch_head_report(self, *, safe: bool = True, final: bool = True) -> HeadReport:
         await self._begin()
         view = self._view()
         head = view[-1].header
         if self.hides_finality:
             return HeadReport(head, None, None)
-        return HeadReport(head, _at(view, self.chain.safe_height), _at(view, self.chain.final_height))
+        return HeadReport(
+            head,
+            _at(view, self.chain.safe_height) if safe else None,
+            _at(view, self.chain.final_height) if final else None,
+        )
 
     async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:
         await self._begin()

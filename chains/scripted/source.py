@@ -29,9 +29,10 @@ class ScriptedSource:
         self.is_down = False
         self._providers = list(providers)
         self._genesis_hash: BlockHash | None = None
-        self._hinted = asyncio.Event()
+        self._called = asyncio.Event()
+        self._is_hinted = False
         for chain in {id(provider.chain): provider.chain for provider in providers}.values():
-            chain.listen(self._hinted.set)
+            chain.listen(self._note_hint)
 
     def operator_of(self, host: str) -> str | None:
         return next((one.operator for one in self._providers if one.name == host), None)
@@ -71,10 +72,12 @@ class ScriptedSource:
     def pin_genesis(self, genesis_hash: BlockHash) -> None:
         self._genesis_hash = genesis_hash
 
-    async def fetch_head_hedged(self) -> tuple[ScriptedProvider, HeadReport]:
+    async def fetch_head_hedged(
+        self, *, safe: bool = True, final: bool = True
+    ) -> tuple[ScriptedProvider, HeadReport]:
         provider = self.choose_provider()
         try:
-            return provider, await provider.fetch_head_report()
+            return provider, await provider.fetch_head_report(safe=safe, final=final)
         except ChainError as error:
             self.report_failure(provider, error)
             raise
@@ -82,17 +85,27 @@ class ScriptedSource:
     async def run_hints(self) -> None:
         """Returns at once: the chain itself tells."""
 
+    @property
+    def are_hints_live(self) -> bool:
+        """A script tells every head."""
+        return True
+
     def wake(self) -> None:
-        self._hinted.set()
+        self._called.set()
 
     async def wait_for_hint(self, timeout_s: float) -> bool:
         try:
             async with asyncio.timeout(timeout_s):
-                await self._hinted.wait()
+                await self._called.wait()
         except TimeoutError:
             return False
-        self._hinted.clear()
-        return True
+        self._called.clear()
+        is_hinted, self._is_hinted = self._is_hinted, False
+        return is_hinted
+
+    def _note_hint(self) -> None:
+        self._is_hinted = True
+        self._called.set()
 
     def _serves_pinned(self, provider: ScriptedProvider) -> bool:
         genesis = provider.chain.canonical[0].header.hash

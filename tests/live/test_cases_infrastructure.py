@@ -12,11 +12,13 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from chains.errors import ChainError, Inconsistent, Missing, WrongNetwork
+from chains.evm.node import IDENTITY_MAX_AGE_S
 from chains.evm.provider import EvmProvider
 from chains.traits import FinalByTag
 from indexer.backfill import Covered, step_backfill
@@ -207,6 +209,7 @@ async def test_case_103_a_chain_id_that_changes_while_running_stops_all_use(data
         await world.node.send(to=TILL, value=5)
         await world.node.mine()
         await world.node.call("anvil_setChainId", 1)
+        world.now += timedelta(seconds=IDENTITY_MAX_AGE_S)
         outcomes = await steps(world, 4)
         assert any(isinstance(outcome, WrongNetwork) for outcome in outcomes)
         assert await world.told() == []

@@ -31,7 +31,9 @@ pytestmark = pytest.mark.live
 async def watching(*urls: str, silence_s: float = 5.0) -> AsyncIterator[tuple[HeadWatch, asyncio.Event]]:
     """A running watch and the event its hints set."""
     hinted = asyncio.Event()
-    watch = HeadWatch("local", [Endpoint(url) for url in urls], 1.0, hinted.set, silence_s=silence_s)
+    watch = HeadWatch(
+        "local", [Endpoint(url) for url in urls], 1.0, lambda _head: hinted.set(), silence_s=silence_s
+    )
     task = asyncio.create_task(watch.run())
     try:
         yield watch, hinted
@@ -62,6 +64,19 @@ async def test_a_new_head_wakes_whoever_waits(faulty: Faulty) -> None:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def test_a_head_that_a_look_has_shown_wakes_nobody_any_more(faulty: Faulty) -> None:
+    source, node = faulty.source, faulty.chain.node
+    newest = await node.block_hash(await node.height())
+    source._note_hint(newest.upper().replace("0X", "0x"))
+    await source.fetch_head_hedged()
+    assert not await source.wait_for_hint(0.01), "the hint came while the look was under way"
+    source._note_hint(newest)
+    assert not await source.wait_for_hint(0.01), "or after it"
+    source._note_hint("0x" + "ab" * 32)
+    source.wake()
+    assert await source.wait_for_hint(0.01), "a head is more than a word"
 
 
 async def test_without_a_websocket_there_is_only_the_timer(chain: LocalChain) -> None:

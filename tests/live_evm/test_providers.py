@@ -12,6 +12,7 @@ import time
 import pytest
 
 from chains.errors import Missing, Throttled, Unreachable, WrongNetwork
+from chains.evm import node
 from tests.devnet.anvil import start_anvil
 from tests.faultproxy import faults
 from tests.faultproxy.faults import Delay, Reset, Status
@@ -65,16 +66,23 @@ async def test_two_providers_at_once_are_never_mixed_up(faulty: Faulty) -> None:
     assert {len(task.result()) for task in history} == {3}
 
 
-async def test_case_103_a_wrong_chain_id_is_found_at_the_next_head(faulty: Faulty) -> None:
+async def test_case_103_a_wrong_chain_id_is_found_once_it_is_asked_again(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await faulty.provider.fetch_head_report()
     faulty.proxy.bend("eth_chainId", faults.constant("0x38"))
+    await faulty.provider.fetch_head_report()
+    monkeypatch.setattr(node, "IDENTITY_MAX_AGE_S", 0.0)
     with pytest.raises(WrongNetwork, match="serves chain 56, not 31337"):
         await faulty.provider.fetch_head_report()
 
 
-async def test_case_103_a_node_that_changes_its_chain_is_refused(faulty: Faulty) -> None:
+async def test_case_103_a_node_that_changes_its_chain_is_refused(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await faulty.paid_block()
     await faulty.chain.node.call("anvil_setChainId", 56)
+    monkeypatch.setattr(node, "IDENTITY_MAX_AGE_S", 0.0)
     with pytest.raises(WrongNetwork):
         await faulty.provider.fetch_head_report()
     with pytest.raises(WrongNetwork):
@@ -125,7 +133,19 @@ async def test_case_103_the_first_provider_to_answer_does_not_decide_for_the_oth
 async def test_one_connection_is_asked_who_it_is_once(faulty: Faulty) -> None:
     for _ in range(5):
         await faulty.provider.fetch_headers(0, 1)
+        await faulty.provider.fetch_head_report()
     assert faulty.proxy.calls["eth_chainId"] == 1
+
+
+async def test_an_identity_that_grew_old_costs_one_call(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await faulty.provider.fetch_head_report(safe=False, final=False)
+    monkeypatch.setattr(node, "IDENTITY_MAX_AGE_S", 0.0)
+    faulty.proxy.calls.clear()
+    await faulty.provider.fetch_head_report(safe=False, final=False)
+    assert faulty.proxy.calls["eth_getBlockByNumber"] == 1, "the head, and block 0 is known"
+    assert faulty.proxy.calls["eth_chainId"] == 2, "before, and after it"
 
 
 async def test_case_103_an_upstream_swapped_in_the_middle_of_a_step_gives_no_block(faulty: Faulty) -> None:

@@ -147,8 +147,8 @@ PLANTED_FOLLOWING = (
         (
             Edit(
                 FOLLOW,
-                "            agreement = await self._voices.ask_agreement(doubted(record), provider, wakes=wakes)\n",
-                "            agreement = await self._voices.ask_agreement(\n                doubted(record), provider, wakes=wakes, patience_s=60.0\n            )\n",
+                "                doubted, provider, asks=asks and is_open, wakes=wakes\n",
+                "                doubted, provider, asks=asks and is_open, wakes=wakes, patience_s=60.0\n",
             ),
         ),
     ),

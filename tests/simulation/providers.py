@@ -169,17 +169,19 @@ class SimProvider:
         self._answer()
         return self._chain.genesis.hash
 
-    async def fetch_head_report(self) -> HeadReport:
+    async def fetch_head_report(self, *, safe: bool = True, final: bool = True) -> HeadReport:
         view = self._answer()
         head = view
         if self.mood is Mood.STALE_HEAD:
             head = view.path[max(0, view.height - self.stale_blocks)]
-        final, safe = self._tags(head)
-        self._book.note_head(self, head, final)
+        final_block, safe_block = self._tags(head)
+        if not final:
+            final_block = None
+        self._book.note_head(self, head, final_block)
         return HeadReport(
             head.header,
-            safe=None if safe is None else safe.header,
-            final=None if final is None else final.header,
+            safe=safe_block.header if safe and safe_block is not None else None,
+            final=None if final_block is None else final_block.header,
         )
 
     async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
@@ -264,10 +266,12 @@ class SimSource:
             raise Unreachable("every provider rests")
         return self._rng.choice(usable)
 
-    async def fetch_head_hedged(self) -> tuple[Provider, HeadReport]:
+    async def fetch_head_hedged(
+        self, *, safe: bool = True, final: bool = True
+    ) -> tuple[Provider, HeadReport]:
         provider = self.choose_provider()
         try:
-            return provider, await provider.fetch_head_report()
+            return provider, await provider.fetch_head_report(safe=safe, final=final)
         except ChainError as error:
             self.report_failure(provider, error)
             raise
@@ -301,6 +305,10 @@ class SimSource:
 
     async def run_hints(self) -> None:
         pass
+
+    @property
+    def are_hints_live(self) -> bool:
+        return False
 
     def wake(self) -> None:
         pass

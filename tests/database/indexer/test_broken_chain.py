@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -16,6 +17,7 @@ from indexer.evidence import Opinion, Suspicion
 from indexer.follow import Follower
 from indexer.follow_loop import FollowLoop
 from indexer.outcomes import Halted, Lagging, Outcome, Suspecting, describe_standstill
+from indexer.pace import Occasion
 from indexer.surroundings import FollowedChain, Surroundings
 from indexer.turn import Turn
 from tests.database.indexer.scene import NOW, Scene, open_scene
@@ -62,11 +64,11 @@ class BrokenOnce(Follower):
 
     broken = True
 
-    async def step(self, now: datetime) -> Outcome:
+    async def step(self, now: datetime, *, occasion: Occasion = Occasion.HEAD) -> Outcome:
         if self.broken:
             self.broken = False
             raise AssertionError("a move must link to its parent")
-        return await super().step(now)
+        return await super().step(now, occasion=occasion)
 
 
 class StandsStill(Follower):
@@ -75,7 +77,7 @@ class StandsStill(Follower):
     found: Outcome = Lagging(3)
     steps = 0
 
-    async def step(self, now: datetime) -> Outcome:
+    async def step(self, now: datetime, *, occasion: Occasion = Occasion.HEAD) -> Outcome:
         self.steps += 1
         return self.found
 
@@ -141,6 +143,28 @@ async def test_a_chain_that_stands_still_says_so_once_and_not_that_it_is_restore
         assert bell.rung == rung
         told = await scene.pool.fetchval("select detail ->> 'last_error' from chain_status")
         assert told == describe_standstill(found)
+
+
+async def test_a_chain_that_is_not_looked_at_is_stepped_at_its_pace(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait(_source: object, timeout_s: float) -> bool:
+        await asyncio.sleep(timeout_s)
+        return False
+
+    async with open_scene(database_url) as scene:
+        await scene.follow()
+        monkeypatch.setattr(type(scene.source), "wait_for_hint", wait)
+        scene.desk.settings = replace(scene.desk.settings, poll_interval_s=0.1)
+        around, chain = surround(scene, Bell())
+        follower = StandsStill(scene.desk, scene.source)
+        follower.found = Halted("a fork below what is final")
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(FollowLoop(around, chain, Turn(chain, holder="x")).run(follower))
+            await asyncio.sleep(0.6)
+            around.stop.set()
+            await running
+        assert 1 < follower.steps <= 14, "standing still is no reason to hurry"
 
 
 async def test_history_that_breaks_ends_nothing_else(

@@ -73,7 +73,7 @@ class Scene:
 
     async def ask_first(self) -> None:
         """One step in which the first provider is asked for its head."""
-        self.follower._next_provider = self.providers[0]
+        self.follower._looks.next_provider = self.providers[0]
         await self.follower.step(NOW)
 
 

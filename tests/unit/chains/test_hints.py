@@ -1,0 +1,93 @@
+"""A websocket is believed while it names what providers show, in time, and no longer."""
+
+from __future__ import annotations
+
+from chains.evm.hints import EARN_FIRST, EARN_MAX, HintTrust
+
+
+def earn(trust: HintTrust, *, heads: int = EARN_FIRST, now_s: float = 0.0) -> float:
+    """So many heads are named, then shown."""
+    for number in range(heads):
+        now_s += 12.0
+        assert trust.note_told(f"{now_s}/{number}", now_s)
+        trust.note_seen(f"{now_s}/{number}", now_s)
+    return now_s
+
+
+def test_belief_is_earned_by_naming_what_is_shown() -> None:
+    trust = HintTrust(12.0)
+    trust.note_seen("0x0", 0.0)
+    assert not trust.is_live(0.0)
+    now_s = earn(trust, heads=1)
+    assert not trust.is_live(now_s)
+    assert trust.is_live(earn(trust, heads=1, now_s=now_s))
+
+
+def test_naming_what_the_timer_found_a_moment_before_is_in_time_and_no_hint() -> None:
+    trust = HintTrust(12.0)
+    now_s = earn(trust, heads=1)
+    trust.note_seen("0xa", now_s + 12.0)
+    assert not trust.note_told("0xa", now_s + 12.2), "nothing to look for"
+    assert trust.is_live(now_s + 12.2)
+
+
+def test_a_block_that_was_not_named_ends_belief() -> None:
+    trust = HintTrust(12.0)
+    now_s = earn(trust)
+    trust.note_seen("0xa", now_s + 24.0)
+    assert trust.is_live(now_s + 24.0), "it may be on its way"
+    assert not trust.is_live(now_s + 26.0)
+    assert trust.note_told("0xa", now_s + 27.0) is False
+    assert not trust.is_live(now_s + 27.0)
+
+
+def test_naming_other_blocks_than_are_shown_ends_belief() -> None:
+    trust = HintTrust(12.0)
+    now_s = earn(trust)
+    for number in range(10):
+        now_s += 12.0
+        trust.note_told(f"lie {number}", now_s)
+        trust.note_seen(f"true {number}", now_s)
+        now_s += 2.0
+        assert not trust.is_live(now_s)
+
+
+def test_belief_that_was_lost_is_dearer_and_in_the_end_cheap_again() -> None:
+    trust = HintTrust(12.0)
+    now_s = earn(trust)
+    trust.note_seen("0xa", now_s + 12.0)
+    assert not trust.is_live(now_s + 20.0)
+    now_s = earn(trust, now_s=now_s + 20.0)
+    assert not trust.is_live(now_s), "twice as many are wanted"
+    now_s = earn(trust, heads=EARN_MAX, now_s=now_s)
+    assert trust.is_live(now_s)
+    trust.note_seen("0xb", now_s + 12.0)
+    assert not trust.is_live(now_s + 20.0)
+    assert trust.is_live(earn(trust, heads=2 * EARN_FIRST, now_s=now_s + 20.0))
+
+
+def test_silence_that_nobody_relied_on_makes_belief_no_dearer() -> None:
+    trust = HintTrust(12.0)
+    now_s = earn(trust)
+    for number in range(20):
+        now_s += 12.0
+        trust.note_seen(f"untold {number}", now_s)
+    assert not trust.is_live(now_s + 12.0)
+    assert trust.is_live(earn(trust, heads=2 * EARN_FIRST, now_s=now_s + 12.0))
+
+
+def test_another_subscription_earns_it_anew() -> None:
+    trust = HintTrust(12.0)
+    now_s = earn(trust)
+    trust.forget()
+    assert not trust.is_live(now_s)
+
+
+def test_a_provider_that_is_asked_twice_shows_nothing_new() -> None:
+    trust = HintTrust(12.0)
+    now_s = earn(trust)
+    trust.note_seen("0xa", now_s + 12.0)
+    trust.note_told("0xa", now_s + 12.1)
+    for seconds in range(100):
+        trust.note_seen("0xa", now_s + 13.0 + seconds)
+    assert trust.is_live(now_s + 120.0)
