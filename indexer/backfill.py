@@ -130,7 +130,7 @@ async def _take(
     for _ in range(HOLD_TRIES):
         held = await desk.balances.hold(reading.provider, reading.blocks, desk.watched)
         if reading.source is not None and lacks_witness(
-            reading, held.blocks, find_hits(held.blocks, desk.watched), trusted_height=record.trusted_height
+            reading, held.blocks, trusted_height=record.trusted_height
         ):
             reading = replace(
                 reading, witnesses=await fetch_witnesses(reading.source, reading), is_heard=True
@@ -158,7 +158,7 @@ async def _record(
             hits = find_hits(blocks, desk.watched)
         if held.recipients is not None and not are_covered(held.recipients, hits):
             return None
-        if lacks_witness(reading, blocks, hits, trusted_height=record.trusted_height):
+        if lacks_witness(reading, blocks, trusted_height=record.trusted_height):
             return None
         if not reading.is_again:
             await move.cover(first, last, at=now)

@@ -114,7 +114,7 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
         looked = await hear_witness(move, plan.second_look, desk.watched, desk.rules)
         for told, testimony in ((plan.witness, heard), (plan.second_look, looked)):
             await doubt_differing(move, told, testimony.differing_heights, now=now)
-        after = await _place_record(move, desk.settings, before, plan, hits, heard.differing_heights, now=now)
+        after = await _place_record(move, desk.settings, before, plan, heard.differing_heights, now=now)
         decided = await _decide_changes(
             desk, move, hits, plan, before, after, (*heard.vouched, *looked.vouched), now=now
         )
@@ -165,7 +165,6 @@ async def _place_record(
     settings: FollowSettings,
     before: ChainRecord,
     plan: MovePlan,
-    hits: Sequence[Hit],
     differing: Sequence[int],
     *,
     now: datetime,
@@ -189,7 +188,6 @@ async def _place_record(
         trusted_height=before.trusted_height,
         tip_height=tip.height,
         blocks=plan.blocks,
-        heights_paid={hit.header.height for hit in hits},
         are_several=plan.agreed_height is not None,
     )
     if held is not None:

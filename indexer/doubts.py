@@ -84,7 +84,7 @@ def find_doubtful(
         for block in blocks
         if (height := block.header.height) > trusted_height
         and height in heights_paid
-        and is_held(block, is_paid=True, are_several=are_several)
+        and is_held(block, are_several=are_several)
     }
 
 

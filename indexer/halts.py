@@ -93,7 +93,6 @@ async def commit_trust(desk: ChainDesk, record: ChainRecord, *, until_height: in
                 trusted_height=until_height,
                 tip_height=ours.tip.height,
                 blocks=(),
-                heights_paid=(),
                 are_several=False,
             )
             await move.write_chain(replace(ours, trusted_height=until_height, held_height=held_height))

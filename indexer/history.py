@@ -32,7 +32,7 @@ from indexer.moves import NOTHING_TOUCHED, Touched, decide_move, find_lifted, fi
 from indexer.plan import Decided
 from indexer.second_reading import Reading
 from indexer.storage import BackfillTransaction, TouchQuery
-from indexer.witness import is_told_alone
+from indexer.witness import is_held
 
 NO_HEIGHT = -1
 """A height below every block: nothing matures at it."""
@@ -57,14 +57,11 @@ class History:
     findings: Findings
 
 
-def lacks_witness(
-    reading: Reading, blocks: Sequence[Block], hits: Sequence[Hit], *, trusted_height: int
-) -> bool:
-    """Whether blocks pay, or may hide that they pay, somebody whom no hash proves it, and others have not been asked."""
+def lacks_witness(reading: Reading, blocks: Sequence[Block], *, trusted_height: int) -> bool:
+    """Whether no hash proves what some block shows and leaves out, and others have not been asked."""
     if reading.is_heard or not reading.are_several:
         return False
-    paid = {hit.header.height for hit in hits} | {one.header.height for one in blocks if is_told_alone(one)}
-    return bool(find_doubtful(blocks, paid, trusted_height=trusted_height, are_several=True))
+    return any(is_held(one, are_several=True) and one.header.height > trusted_height for one in blocks)
 
 
 async def sight(

@@ -8,7 +8,7 @@ with it, until the deposits of each block were seen to be the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from chains.model import Block, Hold, VerificationLevel
 from indexer.deposits import Deposit, Sighting
@@ -16,23 +16,16 @@ from indexer.deposits import Deposit, Sighting
 Particulars = tuple[object, ...]
 
 
-def is_held(block: Block, *, is_paid: bool, are_several: bool) -> bool:
+def is_held(block: Block, *, are_several: bool) -> bool:
     """Whether a block's rows hold credit.
 
-    `is_paid`: it has a hit.  `are_several`: more than one operator is
-    configured, so what no hash ties to the block need not rest on one word.
-    With one, a chain's known gaps are its operator's word like the rest: it
-    could show a whole branch of its own making, and nobody could be asked.
-    Where nothing is tied to the hash, what is not shown counts as much.
+    `are_several`: more than one operator is configured, so what no hash ties
+    to the block need not rest on one word: neither what it shows nor what it
+    leaves out.  With one, a chain's known gaps are its operator's word like the
+    rest: it could show a whole branch of its own making, and nobody could be
+    asked.
     """
-    if block.hold is Hold.CHAIN:
-        return True
-    return are_several and (is_told_alone(block) or (is_paid and block.level is not VerificationLevel.FULL))
-
-
-def is_told_alone(block: Block) -> bool:
-    """Whether nothing at all ties the rows to the hash: a deposit may be left out as easily as invented."""
-    return block.level is VerificationLevel.CONSISTENT
+    return block.hold is Hold.CHAIN or (are_several and block.level is not VerificationLevel.FULL)
 
 
 def decide_held(
@@ -43,7 +36,6 @@ def decide_held(
     trusted_height: int,
     tip_height: int,
     blocks: Sequence[Block],
-    heights_paid: Collection[int],
     are_several: bool,
 ) -> int | None:
     """Where held credit begins after a move, or None where nothing is held.
@@ -59,7 +51,7 @@ def decide_held(
                 height
                 for block in blocks
                 if (height := block.header.height) > trusted_height
-                and is_held(block, is_paid=height in heights_paid, are_several=are_several)
+                and is_held(block, are_several=are_several)
             ),
             None,
         )

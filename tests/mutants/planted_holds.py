@@ -21,21 +21,21 @@ SHOWN = ("tests/api/test_service.py",)
 
 PLANTED_HOLDS = (
     Planted(
-        "where nothing is tied to a hash, others are asked only about what is shown",
+        "what one of several operators tells without proof is credited at once",
         2,
-        (
-            Edit(
-                WITNESS,
-                "return are_several and (is_told_alone(block) or (is_paid and",
-                "return are_several and ((is_paid and",
-            ),
-        ),
+        (Edit(WITNESS, " or (are_several and block.level is not VerificationLevel.FULL)\n", "\n"),),
         asks=TOLD_ALONE,
     ),
     Planted(
-        "where nothing is tied to a hash, history asks others only about what it is shown",
+        "history without proof is read from one of several operators",
         2,
-        (Edit(HISTORY, " | {one.header.height for one in blocks if is_told_alone(one)}\n", "\n"),),
+        (
+            Edit(
+                HISTORY,
+                "    return any(is_held(one, are_several=True) and",
+                "    return any(is_held(one, are_several=False) and",
+            ),
+        ),
         asks=TOLD_ALONE,
     ),
     Planted(

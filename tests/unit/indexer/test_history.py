@@ -37,7 +37,7 @@ async def test_what_two_operators_show_is_credited_at_once_and_costs_one_more_re
     assert scene.rows.doubted == {}
     more = [node.blocks_told - before for node, before in zip(scene.nodes, told, strict=True)]
     assert more[0] > 0
-    assert more[1] == PAID_AT, "one chunk has a payment, and one other operator is asked for it"
+    assert more[1] == more[0], "one other operator is asked for each chunk, also for what it may hide"
     assert more[2] == 0
 
 
@@ -78,9 +78,6 @@ async def test_of_two_that_contradict_each_other_nothing_is_credited(tale: Tale,
     for _ in range(3):
         await scene.follow(3)
         await scene.ask()
-    if (tale, liar) == (hidden, 0):
-        assert scene.states == [], "what the reader hides is asked of nobody, and credits nobody"
-        return
     assert scene.found.differing == {PAID_AT}
     assert scene.found.liars == set(), "one word against another"
     assert scene.credited == 0

@@ -1,15 +1,20 @@
-"""Where nothing ties rows to a hash, what is left out is asked about like what is shown: at the head and in history."""
+"""Where rows are not all tied to a hash, what is left out is asked about like what is shown: at the head and in history."""
 
 from __future__ import annotations
+
+import pytest
 
 from chains.model import VerificationLevel
 from tests.unit.indexer.operators import OTHER_TILL, PAID_AT, PAYER, TILL, hidden, open_scene
 
-CONSISTENT = VerificationLevel.CONSISTENT
+LEVELS = [VerificationLevel.PARTIAL, VerificationLevel.CONSISTENT]
 
 
-async def test_a_payment_that_one_operator_leaves_out_at_the_head_is_noticed_and_told_by_the_others() -> None:
-    scene = await open_scene(3, level=CONSISTENT)
+@pytest.mark.parametrize("level", LEVELS)
+async def test_a_payment_that_one_operator_leaves_out_at_the_head_is_noticed_and_told_by_the_others(
+    level: VerificationLevel,
+) -> None:
+    scene = await open_scene(3, level=level)
     scene.watch()
     liar = scene.nodes[0]
     await scene.read(liar)
@@ -25,8 +30,11 @@ async def test_a_payment_that_one_operator_leaves_out_at_the_head_is_noticed_and
     assert scene.rows.record.held_height is None
 
 
-async def test_of_two_operators_one_that_leaves_a_payment_out_holds_credit_and_rings() -> None:
-    scene = await open_scene(2, level=CONSISTENT)
+@pytest.mark.parametrize("level", LEVELS)
+async def test_of_two_operators_one_that_leaves_a_payment_out_holds_credit_and_rings(
+    level: VerificationLevel,
+) -> None:
+    scene = await open_scene(2, level=level)
     scene.watch()
     await scene.read(scene.nodes[0])
     at = scene.chain.head.height + 1
@@ -39,8 +47,11 @@ async def test_of_two_operators_one_that_leaves_a_payment_out_holds_credit_and_r
     assert scene.credited == 500
 
 
-async def test_a_payment_that_the_reader_of_history_leaves_out_is_told_by_the_witness() -> None:
-    scene = await open_scene(3, level=CONSISTENT)
+@pytest.mark.parametrize("level", LEVELS)
+async def test_a_payment_that_the_reader_of_history_leaves_out_is_told_by_the_witness(
+    level: VerificationLevel,
+) -> None:
+    scene = await open_scene(3, level=level)
     scene.watch()
     scene.nodes[0].tale = hidden
     await scene.read(scene.nodes[0])
@@ -51,8 +62,11 @@ async def test_a_payment_that_the_reader_of_history_leaves_out_is_told_by_the_wi
     assert scene.found.liars == {scene.nodes[0].operator}
 
 
-async def test_honest_operators_hold_nothing() -> None:
-    scene = await open_scene(2, level=CONSISTENT)
+@pytest.mark.parametrize("level", LEVELS)
+async def test_honest_operators_hold_nothing(
+    level: VerificationLevel,
+) -> None:
+    scene = await open_scene(2, level=level)
     scene.watch(OTHER_TILL)
     await scene.read(scene.nodes[1])
     scene.chain.mine(scene.chain.pay(OTHER_TILL, 900, sender=PAYER))

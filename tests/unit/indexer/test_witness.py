@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -18,35 +17,31 @@ def block(height: int, hold: Hold = Hold.NONE) -> Block:
     return Block(header, 0, 0, 0, VerificationLevel.PARTIAL, "node", ListedTransfers(), hold=hold)
 
 
-def waits(block: Block, *, is_paid: bool) -> bool:
-    return is_held(block, is_paid=is_paid, are_several=False)
+def waits(block: Block) -> bool:
+    return is_held(block, are_several=False)
 
 
-def held(
-    held_height: int | None = None, *blocks: Block, tip: int = 20, paid: Collection[int] = (), **others: Any
-) -> int | None:
+def held(held_height: int | None = None, *blocks: Block, tip: int = 20, **others: Any) -> int | None:
     known: dict[str, Any] = {"fork_height": None, "settled_height": None, "trusted_height": -1}
     known |= {"are_several": False} | others
-    return decide_held(held_height, tip_height=tip, blocks=blocks, heights_paid=paid, **known)
+    return decide_held(held_height, tip_height=tip, blocks=blocks, **known)
 
 
-def test_a_novelty_holds_everything_and_a_known_gap_what_it_pays_where_somebody_can_be_asked() -> None:
+def test_a_novelty_holds_everything_and_a_known_gap_where_somebody_can_be_asked() -> None:
     gap, novelty = block(6, Hold.HITS), block(7, Hold.CHAIN)
-    assert held(None, block(5), gap, novelty, are_several=True) == 7
-    assert held(None, block(5), gap, novelty, are_several=True, paid={6}) == 6
-    assert held(None, block(5), gap, novelty, paid={6}) == 7, (
+    proven = replace(block(5), level=VerificationLevel.FULL)
+    assert held(None, proven, gap, novelty, are_several=True) == 6
+    assert held(None, proven, gap, novelty) == 7, (
         "one operator is trusted with what its chain commits to nowhere"
     )
-    assert held(None, block(5), gap, paid={5, 6}) is None
-    assert [waits(block(5, hold), is_paid=True) for hold in Hold] == [False, False, True]
-    assert [waits(block(5, hold), is_paid=False) for hold in Hold] == [False, False, True]
+    assert held(None, proven, gap) is None
+    assert [waits(block(5, hold)) for hold in Hold] == [False, False, True]
 
 
 def test_where_a_second_operator_is_there_to_ask_rows_no_hash_covers_rest_on_both() -> None:
     proven = replace(block(5), level=VerificationLevel.FULL)
-    assert held(None, block(5), paid={5}, are_several=True) == 5
-    assert held(None, block(5), are_several=True) is None
-    assert held(None, proven, paid={5}, are_several=True) is None
+    assert held(None, block(5), are_several=True) == 5
+    assert held(None, proven, are_several=True) is None
 
 
 def test_later_blocks_do_not_move_where_credit_waits() -> None:
