@@ -272,10 +272,12 @@ async def _until_received(pool: Pool, port: int, count: int, scene: str) -> list
 async def run_all(asked: argparse.Namespace) -> None:
     """All scenes by turns."""
     found: list[Run] = []
-    for _number, scene in itertools.product(range(asked.runs), SCENES):
+    for _number, scene in itertools.product(range(asked.runs), asked.scenes):
         found.append(await measure(scene, asked))
         print(f"  {found[-1]}", flush=True)
-    summary = {scene: _summarise([run for run in found if run.scene == scene], found) for scene in SCENES}
+    summary = {
+        scene: _summarise([run for run in found if run.scene == scene], found) for scene in asked.scenes
+    }
     shape = {name: getattr(asked, name) for name in ("seconds", "rate", "merchants", "each")}
     write_result("deliver_trickle", {**shape, "scenes": summary, "runs": [asdict(run) for run in found]})
     head = ("scene", "sender ms", "PostgreSQL ms", "statements", "p50 ms", "p99 ms", "commit p50 ms")
@@ -315,6 +317,7 @@ def main() -> None:
     parser.add_argument("--merchants", type=int, default=200)
     parser.add_argument("--each", type=int, default=1, help="endpoints of each merchant")
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--scenes", nargs="+", choices=SCENES, default=SCENES)
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--dsn", help=argparse.SUPPRESS)
     asked = parser.parse_args()

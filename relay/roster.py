@@ -17,7 +17,7 @@ import structlog
 from migrations.ids import encode_id
 from relay.errors import SecretUnreadable
 from relay.lane import Lane
-from relay.model import LaneConfig
+from relay.model import LaneConfig, Send
 from relay.schedule import REVERSAL
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
@@ -26,6 +26,18 @@ from relay.storage import EndpointRecord, RelayStore
 from relay.targets import Target, open_target
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to make now; give it back with its outcome."""
+
+    lane: Lane
+    sequence: int
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    host: str
 
 
 @dataclass(slots=True)
@@ -40,6 +52,13 @@ class Seat:
     replaying: bool
     lane: Lane
     target: Target
+
+    def attempt(self, send: Send, now: datetime) -> Attempt:
+        """What to send, signed."""
+        headers = self.target.headers_for(
+            send.event_id, send.body, prev_sequence=send.prev_sequence, covers=send.covers, now=now
+        )
+        return Attempt(self.lane, send.sequence, self.target.url, headers, send.body, self.target.host)
 
 
 class Roster:

@@ -24,13 +24,13 @@ from relay import checkpoints, log
 from relay.alerting import OnAlert
 from relay.challenges import Challenge, claim_challenges, open_challenge, send_challenge, settle_challenge
 from relay.cosigners import ask_witness
-from relay.dispatch import Attempt, Dispatcher
+from relay.dispatch import Dispatcher
 from relay.egress import Egress
 from relay.errors import LogBroken, SecretUnreadable
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind, shard_of
 from relay.prune import Pruned, step_prune
-from relay.roster import Roster
+from relay.roster import Attempt, Roster
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings, WitnessSettings
 from relay.shards import Shards

@@ -17,10 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from prometheus_client import CollectorRegistry
 
 from relay.bodies import Published, RelayFact
-from relay.dispatch import Attempt, Dispatcher
+from relay.dispatch import Dispatcher
 from relay.metrics import RelayMetrics
 from relay.model import Drain, EndpointState, Outcome, OutcomeKind, RowState
-from relay.roster import Roster
+from relay.roster import Attempt, Roster
 from relay.schedule import REVERSAL
 from relay.secretbox import Column, Place, SecretBox
 from relay.settings import LaneSettings, RelaySettings, RetrySettings
