@@ -8,6 +8,8 @@ from __future__ import annotations
 from tests.mutants.edits import Edit, Planted
 
 DISPATCH, WORKER = "relay/dispatch.py", "relay/worker.py"
+PUBLISHER, APPEND = "relay/publisher.py", "migrations/sql/0011_append.sql"
+TOGETHER, LOG = ("tests/database/relay/test_publisher.py",), ("tests/database/relay/test_log.py",)
 PATIENCE, LOOP = ("tests/properties/relay/test_patience.py",), ("tests/unit/relay/test_worker.py",)
 
 PLANTED_TRICKLE = (
@@ -56,5 +58,49 @@ PLANTED_TRICKLE = (
             ),
         ),
         asks=LOOP,
+    ),
+    Planted(
+        "one refused fact takes along whoever was in its group",
+        8,
+        (Edit(PUBLISHER, "            if len(group) == 1:\n", "            if group:\n"),),
+        asks=TOGETHER,
+    ),
+    Planted(
+        "each call is committed by itself",
+        11,
+        (
+            Edit(
+                PUBLISHER, "while self._waiting and (not group or ", "while self._waiting and (not group and "
+            ),
+        ),
+        asks=TOGETHER,
+    ),
+    Planted(
+        "what a caller gave up is told all the same",
+        4,
+        (
+            Edit(
+                PUBLISHER, "            if not call.outcome.done():  #", "            if call is not None:  #"
+            ),
+        ),
+        asks=TOGETHER,
+    ),
+    Planted(
+        "events are written in an epoch that is over",
+        4,
+        (
+            Edit(
+                APPEND,
+                "    where h.log_epoch <> epochs[h.ordinality]\n",
+                "    where h.log_epoch < epochs[h.ordinality]\n",
+            ),
+        ),
+        asks=LOG,
+    ),
+    Planted(
+        "the clock of a log runs backwards with ours",
+        4,
+        (Edit(APPEND, "      at := greatest(moment, head.head_at);\n", "      at := moment;\n"),),
+        asks=LOG,
     ),
 )

@@ -133,6 +133,36 @@ async def test_restoring_one_backup_twice_begins_two_epochs(conn: Connection) ->
     assert epochs[1] > epochs[0] > 1
 
 
+async def test_telling_is_one_statement_and_one_more_when_a_restore_was_not_heard_of(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    conn.add_query_logger(asked.append)
+    monkeypatch.setattr(log._Epoch, "seen_last", 1)
+    await log.append(conn, [fact(1)], now=NOW)  # now the types of its arguments are known
+    asked.clear()
+    await log.append(conn, [fact(2), fact(1, merchant=UUID(int=2))], now=NOW)
+    assert len(asked) == 1
+    await log.raise_epochs(conn)
+    monkeypatch.setattr(log._Epoch, "seen_last", 1)
+    for version, statements in ((3, 2), (4, 1)):
+        asked.clear()
+        (event,) = await log.append(conn, [fact(version)], now=NOW)
+        assert (event.sequence, event.log_epoch > 1, len(asked)) == (version, True, statements)
+    assert await audit.verify_logs(conn) == []
+
+
+async def test_facts_of_several_logs_keep_their_order_in_each_and_in_what_is_returned(
+    conn: Connection,
+) -> None:
+    merchants = [UUID(int=number) for number in (3, 1, 2, 1, 3, 3, 2)]
+    facts = [fact(1, merchant=one, object_id=f"dep_{number}") for number, one in enumerate(merchants)]
+    events = await publish(conn, *facts)
+    assert [event.object_id for event in events] == [one.object_id for one in facts]
+    assert [event.sequence for event in events] == [1, 1, 1, 2, 2, 3, 2]
+    assert await audit.verify_logs(conn) == []
+
+
 async def test_events_cannot_be_changed_or_deleted(conn: Connection) -> None:
     await log.make_partitions(conn, now=NOW)
     await publish(conn, fact(1))
