@@ -39,6 +39,7 @@ from migrations.connect import connect, open_pool
 from migrations.handles import Connection, Pool
 from relay import log, signing
 from relay.alerting import no_alert
+from relay.fresh import FreshEvents
 from relay.secretbox import SecretBox
 from relay.service import RelayService
 from relay.targets import Target
@@ -81,9 +82,10 @@ async def work(dsn: str, roles: Sequence[str], rate_per_s: int, merchants: int) 
     )
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         statements: list[int] = [0]
+        fresh = FreshEvents()
         stops: list[Callable[[], None]] = []
         if "relay" in roles:
-            stops.append(await start_relay(dsn, group, statements))
+            stops.append(await start_relay(dsn, group, statements, fresh))
         if "bare" in roles:
             stops.append(await start_bare(dsn, group, statements))
         pool = await open_pool(dsn, size=WRITERS_MAX, application_name="bench-publisher", resets=False)
@@ -91,7 +93,7 @@ async def work(dsn: str, roles: Sequence[str], rate_per_s: int, merchants: int) 
         while line := (await reader.readline()).decode().split():
             match line:
                 case ["publish", seconds, name, file]:
-                    committed = await publish(pool, rate_per_s, merchants, float(seconds), name)
+                    committed = await publish(pool, fresh, rate_per_s, merchants, float(seconds), name)
                     await asyncio.to_thread(Path(file).write_text, json.dumps(committed))
                     print("published", flush=True)
                 case _:
@@ -101,7 +103,7 @@ async def work(dsn: str, roles: Sequence[str], rate_per_s: int, merchants: int) 
 
 
 async def publish(
-    pool: Pool, rate_per_s: int, merchants: int, seconds: float, name: str
+    pool: Pool, fresh: FreshEvents, rate_per_s: int, merchants: int, seconds: float, name: str
 ) -> list[tuple[float, float]]:
     """One event a transaction to one merchant after the other; when each was told, and when it was committed."""
     committed: list[tuple[float, float]] = []
@@ -109,7 +111,7 @@ async def publish(
     async def publish_one(number: int) -> None:
         fact = fact_now(merchant_of(number % merchants), f"{name}_{number}")
         async with pool.acquire() as conn, conn.transaction():
-            await log.append(conn, [fact], now=datetime.now(UTC))
+            fresh.note(await log.append(conn, [fact], now=datetime.now(UTC)))
         committed.append((float(str(fact.data["published_s"])), time.monotonic()))
 
     began_s = time.monotonic()
@@ -138,11 +140,15 @@ async def count_statements(pool: Pool, counted: list[int]) -> None:
             group.create_task(listen())
 
 
-async def start_relay(dsn: str, group: asyncio.TaskGroup, statements: list[int]) -> Callable[[], None]:
+async def start_relay(
+    dsn: str, group: asyncio.TaskGroup, statements: list[int], fresh: FreshEvents
+) -> Callable[[], None]:
     """A relay in this process; returns what ends it."""
     pool = await open_pool(dsn, size=10, application_name="bench-relay", resets=False)
     await count_statements(pool, statements)
-    service = RelayService(pool, SecretBox([KEY]), SETTINGS, registry=CollectorRegistry(), on_alert=no_alert)
+    service = RelayService(
+        pool, SecretBox([KEY]), SETTINGS, registry=CollectorRegistry(), on_alert=no_alert, fresh=fresh
+    )
 
     async def run() -> None:
         await service.run()

@@ -15,6 +15,7 @@ import structlog
 
 from migrations.ids import encode_id
 from relay.alerting import OnAlert
+from relay.fresh import FreshEvents
 from relay.heads import Heads
 from relay.hosts import Hosts
 from relay.lane import Lane
@@ -53,6 +54,7 @@ class Dispatcher:
         chance: Callable[[], float],
         metrics: RelayMetrics,
         on_alert: OnAlert,
+        fresh: FreshEvents | None = None,
     ) -> None:
         self._store = store
         self._roster = roster
@@ -60,6 +62,7 @@ class Dispatcher:
         self._chance = chance
         self._metrics = metrics
         self._on_alert = on_alert
+        self._fresh = FreshEvents() if fresh is None else fresh
         self._heads = Heads(roster.merchants)
         self._touched: dict[UUID, None] = {}
         self._unread: dict[UUID, None] = {}
@@ -161,7 +164,7 @@ class Dispatcher:
             if probes:
                 probing.append((seat, await self._store.load_oldest_row(endpoint_id)))
             head = self._heads.of(seat.merchant_id)
-            limit = lane.wants_events(head)
+            limit = self._hand_over(seat, head, now)
             if limit and not reads and head < lane.window.position + limit:
                 self._unread[endpoint_id] = None
             elif limit and wanted < READ_EVENTS_MAX:
@@ -181,6 +184,15 @@ class Dispatcher:
         for seat, _ in probing:
             self._mark(seat.lane)
         return attempts
+
+    def _hand_over(self, seat: Seat, head: int, now: datetime) -> int:
+        """Give the lane what is at hand; how many events are to be read all the same."""
+        limit = seat.lane.wants_events(head)
+        if limit and seat.may_be_handed:
+            handed = self._fresh.behind(seat.merchant_id, seat.lane.window.position, limit)
+            seat.lane.offer_events([seat.see(event) for event in handed], now)
+            limit = seat.lane.wants_events(head)
+        return limit
 
     async def _read(self, reads: list[ReadBehind], now: datetime) -> None:
         if not reads:

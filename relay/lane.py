@@ -57,7 +57,8 @@ class Lane:
         self.window = Window(position.cursor, position.matched, position.rowed)
         self.troubles = Troubles(position.blocked, position.next_retry_at, settings.retry)
         self._settings = settings
-        self._filter_revision = position.filter_revision
+        self.filter_revision = position.filter_revision
+        self._drain_sequence = position.drain_sequence
         self._wakes = position.wakes
         self._pace = Pace(
             limit_max=config.max_in_flight,
@@ -111,6 +112,11 @@ class Lane:
             return 0
         position_max = self._cursor_written + bounds.window_events_max
         return max(0, min(wanted - window.unsent, position_max - window.position))
+
+    @property
+    def needs_the_log(self) -> bool:
+        """What comes next was told by the end of an outage: only the store knows what covers it."""
+        return self.window.position < self._drain_sequence
 
     def wants_rows(self, now: datetime) -> int:
         """How many due rows to load now; 0 for none."""
@@ -356,7 +362,7 @@ class Lane:
             merchant_id=self.config.merchant_id,
             shard=self.config.shard,
             epoch=self.config.epoch,
-            filter_revision=self._filter_revision,
+            filter_revision=self.filter_revision,
             wakes_seen=self._wakes,
             cursor_before=self._cursor_written,  # what could not be written may stand all the same, further on
             cursor=self.window.cursor,

@@ -184,6 +184,12 @@ def decode_notice(notice: str) -> dict[UUID, int]:
     return {UUID(hex=merchant): int(sequence) for merchant, sequence, *_ in told}
 
 
+def decode_proofs(notice: str) -> list[tuple[UUID, int, str]]:
+    """Merchant, head sequence, and how the head's hash begins (in hex), of those heads whose hash the notice names."""
+    told = (one.split(":", 2) for one in notice.split(",") if one)
+    return [(UUID(hex=one[0]), int(one[1]), one[2]) for one in told if len(one) == 3]
+
+
 async def load_events_after(
     conn: Connection, merchant_id: UUID, *, after_sequence: int, types: Collection[str] | None, limit: int
 ) -> list[StoredEvent]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from tests.mutants.edits import Edit, Planted
 
 DISPATCH, WORKER = "relay/dispatch.py", "relay/worker.py"
+FRESH, ROSTER, LANE = "relay/fresh.py", "relay/roster.py", "relay/lane.py"
+AT_HAND, HANDED = ("tests/unit/relay/test_fresh.py",), ("tests/properties/relay/test_hand_over.py",)
 PUBLISHER, APPEND = "relay/publisher.py", "migrations/sql/0011_append.sql"
 TOGETHER, LOG = ("tests/database/relay/test_publisher.py",), ("tests/database/relay/test_log.py",)
 PATIENCE, LOOP = ("tests/properties/relay/test_patience.py",), ("tests/unit/relay/test_worker.py",)
@@ -102,5 +104,47 @@ PLANTED_TRICKLE = (
         4,
         (Edit(APPEND, "      at := greatest(moment, head.head_at);\n", "      at := moment;\n"),),
         asks=LOG,
+    ),
+    Planted(
+        "what was rolled back is handed on",
+        4,
+        (
+            Edit(
+                FRESH,
+                "if event is None or not _hash_of(event).hex().startswith(hash_start):",
+                "if event is None:",
+            ),
+        ),
+        asks=AT_HAND,
+    ),
+    Planted(
+        "what comes before a proven event is proven without its hash",
+        4,
+        (
+            Edit(
+                FRESH,
+                "            if _hash_of(before) != event.prev_hash:\n",
+                "            if not before.body:\n",
+            ),
+        ),
+        asks=AT_HAND,
+    ),
+    Planted(
+        "an old filter decides what is handed on",
+        5,
+        (Edit(ROSTER, "self.filter_revision == self.lane.filter_revision and not", "not"),),
+        asks=HANDED,
+    ),
+    Planted(
+        "what an outage covers is handed on",
+        5,
+        (Edit(LANE, "return self.window.position < self._drain_sequence", "return False"),),
+        asks=HANDED,
+    ),
+    Planted(
+        "an endpoint is handed what it did not ask for",
+        4,
+        (Edit(ROSTER, "            event.body if wanted else None,\n", "            event.body,\n"),),
+        asks=HANDED,
     ),
 )
