@@ -37,6 +37,13 @@ async def publish(conn: Connection, *facts: RelayFact, now: datetime = NOW) -> l
         return await log.append(conn, facts, now=now)
 
 
+async def check_written(conn: Connection, events: list[Published]) -> None:
+    """What the database wrote is what the caller was told, in every member."""
+    columns = ", ".join(Published.__dataclass_fields__)
+    rows = await conn.fetch(f"select {columns} from events")  # our own names
+    assert {Published(*row) for row in rows} == set(events)
+
+
 async def test_sequences_count_from_one_per_merchant_and_bodies_chain(conn: Connection) -> None:
     other = UUID(int=2)
     first = await publish(conn, fact(1), fact(1, merchant=other), fact(2))
@@ -160,6 +167,7 @@ async def test_facts_of_several_logs_keep_their_order_in_each_and_in_what_is_ret
     events = await publish(conn, *facts)
     assert [event.object_id for event in events] == [one.object_id for one in facts]
     assert [event.sequence for event in events] == [1, 1, 1, 2, 2, 3, 2]
+    await check_written(conn, events)
     assert await audit.verify_logs(conn) == []
 
 
@@ -222,8 +230,9 @@ async def test_a_publication_leaves_one_dead_version_of_a_head_behind_and_not_tw
 
 async def test_the_clock_of_a_log_never_runs_backwards(conn: Connection) -> None:
     (first,) = await publish(conn, fact(1), now=NOW)
-    (second,) = await publish(conn, fact(2), now=NOW - timedelta(hours=1))
-    assert second.created_at == first.created_at
+    second = await publish(conn, fact(2), fact(1, merchant=UUID(int=2)), now=NOW - timedelta(hours=1))
+    assert [event.created_at for event in second] == [first.created_at, NOW - timedelta(hours=1)]
+    await check_written(conn, [first, *second])
 
 
 async def test_a_commit_wakes_listeners_once_with_the_new_heads(conn: Connection, database_url: str) -> None:

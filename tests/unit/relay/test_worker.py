@@ -86,6 +86,12 @@ async def work_patiently(dispatcher: Any) -> None:
     roster: Any = IdleRoster()
     settings = RelaySettings(settle_delay_s=0.001, cursor_delay_s=0.1, read_interval_s=0.03)
     worker = Worker(roster, dispatcher, settings, clock=lambda: datetime.now(UTC), launch=lambda _: None)
+
+    def wake() -> None:
+        worker.wake()
+        asyncio.get_running_loop().call_later(0.005, wake)
+
+    wake()
     async with asyncio.timeout(10):
         await worker.run()
 
