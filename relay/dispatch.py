@@ -319,7 +319,7 @@ class Dispatcher:
         """Note what is to be written, and whether anybody waits for it: a cursor alone may follow a moment later."""
         if lane.dirty:
             self._dirty[lane.config.endpoint_id] = None
-            self.urgent = self.urgent or lane.troubles.pending.is_urgent or self._delivered >= UNWRITTEN_MAX
+            self.urgent = self.urgent or lane.urgent or self._delivered >= UNWRITTEN_MAX
 
     async def step_settle(self, now: datetime) -> int:
         """Write what lanes have to write, in one transaction; returns for how many. StoreUnavailable: call again.

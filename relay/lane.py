@@ -86,11 +86,14 @@ class Lane:
     @property
     def dirty(self) -> bool:
         """There is something to write, or being written."""
-        return (
-            self._writing is not None
-            or self.window.cursor != self._cursor_written
-            or bool(self.troubles.pending)
-        )
+        moved = self.window.cursor != self._cursor_written
+        return self._writing is not None or moved or bool(self.troubles.pending)
+
+    @property
+    def urgent(self) -> bool:
+        """Somebody waits for what is to be written: for a row, or this lane itself for room to read more."""
+        unwritten = self.window.position - self._cursor_written
+        return self.troubles.pending.is_urgent or 2 * unwritten > self._settings.lane.window_events_max
 
     @property
     def state(self) -> EndpointState:
@@ -127,13 +130,9 @@ class Lane:
 
     def wants_probe(self, now: datetime) -> bool:
         """A failing endpoint whose oldest delivery should be tried."""
-        if (
-            self.state is not EndpointState.FAILING
-            or not self.config.enabled
-            or self.closing
-            or self._flights
-            or self._pace.rests(now)
-        ):
+        if self.state is not EndpointState.FAILING or not self.config.enabled or self.closing:
+            return False
+        if self._flights or self._pace.rests(now):
             return False
         probe_at = self.condition.probe_at
         return probe_at is None or now >= probe_at

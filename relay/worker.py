@@ -52,6 +52,7 @@ class Worker:
         self._news = asyncio.Event()
         self._lease_due = self._refresh_due = self._poll_due = self._complain_due = 0.0
         self._feed_due = self._read_due = 0.0
+        self._dirty_since: float | None = None
         self._settle_due: float | None = None
         self._ahead_s: float | None = None
 
@@ -134,17 +135,17 @@ class Worker:
     async def _settle(self, loop_s: float) -> None:
         dispatcher = self._dispatcher
         if not dispatcher.dirty:
-            self._settle_due = None
+            self._dirty_since = self._settle_due = None
             return
-        if dispatcher.stopping or (self._settle_due is not None and loop_s >= self._settle_due):
-            self._settle_due = None
-            await dispatcher.step_settle(self._clock())
-            return
-        due = loop_s + self._settings.cursor_delay_s
+        if self._dirty_since is None:
+            self._dirty_since = loop_s
+        delay_s = self._settings.cursor_delay_s
         if dispatcher.urgent or self._roster.leaving:
-            patience = LOADED_PATIENCE if dispatcher.cut_short else 1
-            due = loop_s + patience * self._settings.settle_delay_s
-        self._settle_due = due if self._settle_due is None else min(due, self._settle_due)
+            delay_s = self._settings.settle_delay_s * (LOADED_PATIENCE if dispatcher.cut_short else 1)
+        self._settle_due = self._dirty_since + delay_s
+        if dispatcher.stopping or loop_s >= self._settle_due:
+            self._dirty_since = self._settle_due = None
+            await dispatcher.step_settle(self._clock())
 
     async def _rest(self) -> None:
         if self._dispatcher.has_work and not self._dispatcher.stopping:

@@ -18,7 +18,7 @@ PLANTED_TRICKLE = (
     Planted(
         "a failure is written as late as a success",
         5,
-        (Edit(DISPATCH, "lane.troubles.pending.is_urgent or ", ""),),
+        (Edit(DISPATCH, "lane.urgent or ", ""),),
         asks=PATIENCE,
     ),
     Planted(
@@ -45,11 +45,17 @@ PLANTED_TRICKLE = (
         (
             Edit(
                 WORKER,
-                "self._settle_due = due if self._settle_due is None else min(due, self._settle_due)",
-                "self._settle_due = self._settle_due or due",
+                "        self._settle_due = self._dirty_since + delay_s\n",
+                "        self._settle_due = self._settle_due or self._dirty_since + delay_s\n",
             ),
         ),
         asks=LOOP,
+    ),
+    Planted(
+        "a lane that waits for room to read waits for a whole delay",
+        11,
+        (Edit(LANE, " or 2 * unwritten > self._settings.lane.window_events_max", ""),),
+        asks=PATIENCE,
     ),
     Planted(
         "each event is read by itself",

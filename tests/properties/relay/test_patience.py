@@ -65,6 +65,19 @@ def test_no_more_than_so_many_successes_wait_to_be_written() -> None:
     assert not is_urgent(bench)
 
 
+def test_a_lane_that_passes_by_much_does_not_wait_to_pass_by_more() -> None:
+    bench = Bench()
+    endpoint = bench.endpoint(1)
+    bench.store.set_filter(endpoint, frozenset({"deposit.final"}), NOW)
+    bench.tell(*(f"dep_{number}" for number in range(600)))
+    bench.load()
+    bench.dispatcher.touch_all()
+    while not is_urgent(bench):
+        assert bench.store.endpoints[endpoint].cursor == 0
+        drive(bench.dispatcher.step_feed(NOW))
+    assert 256 < bench.roster.seats[endpoint].lane.window.cursor <= 512
+
+
 def test_a_lane_with_nothing_to_write_is_not_settled_for() -> None:
     bench = Bench()
     bench.endpoint(1)
