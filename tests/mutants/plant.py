@@ -25,7 +25,7 @@ from tests.mutants.edits import Planted
 from tests.mutants.planted import PLANTED
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("chains", "indexer", "relay", "gateway", "migrations", "tests", "pyproject.toml")
+COPIED = ("chains", "indexer", "relay", "gateway", "migrations", "tests", "docs", "deploy", "pyproject.toml")
 ANVIL = [path.parent for path in ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")]
 SECONDS_MAX = 600
 POSTGRES_SCHEDULES = "40"
