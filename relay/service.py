@@ -209,6 +209,7 @@ class RelayService:
     def _begin_listening(self) -> None:
         self._listening = True
         self._worker.look_around()
+        self._worker.look_at_shards()
 
     def _take_notice(self, channel: str, payload: str) -> None:
         try:

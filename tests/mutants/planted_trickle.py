@@ -14,7 +14,21 @@ PUBLISHER, APPEND = "relay/publisher.py", "migrations/sql/0011_append.sql"
 TOGETHER, LOG = ("tests/database/relay/test_publisher.py",), ("tests/database/relay/test_log.py",)
 PATIENCE, LOOP = ("tests/properties/relay/test_patience.py",), ("tests/unit/relay/test_worker.py",)
 
+SERVICE, SHARDS = "relay/service.py", ("tests/relay_live/test_shards.py",)
+
 PLANTED_TRICKLE = (
+    Planted(
+        "a worker that begins to listen does not look at the shards freed before",
+        11,
+        (
+            Edit(
+                SERVICE,
+                "        self._worker.look_around()\n        self._worker.look_at_shards()\n",
+                "        self._worker.look_around()\n",
+            ),
+        ),
+        asks=SHARDS,
+    ),
     Planted(
         "a failure is written as late as a success",
         5,
