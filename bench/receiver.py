@@ -32,7 +32,8 @@ class Account:
     first_s: float = 0.0
     last_s: float = 0.0
     ids: set[bytes] = field(default_factory=set)
-    ages_s: list[float] = field(default_factory=list)
+    moments: list[tuple[float, float]] = field(default_factory=list)
+    """When a body says it was published, and when it came."""
 
     def note(self, head: bytes, body: bytes) -> None:
         """One request, whole."""
@@ -43,7 +44,7 @@ class Account:
         self.ids.add(head[start : head.index(b"\r", start)])
         if (at := body.find(PUBLISHED)) >= 0:
             end = min(place for mark in b",}" if (place := body.find(mark, at)) >= 0)
-            self.ages_s.append(self.last_s - float(body[at + len(PUBLISHED) : end]))
+            self.moments.append((float(body[at + len(PUBLISHED) : end]), self.last_s))
 
     def told(self) -> bytes:
         """As JSON."""
@@ -53,13 +54,14 @@ class Account:
                 "distinct": len(self.ids),
                 "first_s": self.first_s,
                 "last_s": self.last_s,
-                "aged": len(self.ages_s),
-                "age_ms": _summarise(self.ages_s),
+                "aged": len(self.moments),
+                "age_ms": summarise_ms([came_s - told_s for told_s, came_s in self.moments]),
             }
         ).encode()
 
 
-def _summarise(ages_s: list[float]) -> dict[str, float]:
+def summarise_ms(ages_s: list[float]) -> dict[str, float]:
+    """Quantiles of ages, in milliseconds."""
     ages_ms = sorted(1000 * age_s for age_s in ages_s)
     if not ages_ms:
         return {}
@@ -91,15 +93,20 @@ class Connection(asyncio.Protocol):
                 return
             body = bytes(buffer[end + 4 : end + 4 + body_bytes])
             del buffer[: end + 4 + body_bytes]
-            if head.startswith(b"get /account"):
-                told = self._account.told()
-                self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(told), told))
+            if head.startswith(b"get /moments"):
+                self._transport.write(_answer(json.dumps(self._account.moments).encode()))
+            elif head.startswith(b"get /account"):
+                self._transport.write(_answer(self._account.told()))
                 self._account.__init__()  # type: ignore[misc]  # the next one begins empty
             elif head.startswith(b"post /broken"):
                 self._transport.write(BROKEN)
             elif not head.startswith(b"post /hole"):
                 self._account.note(head, body)
                 self._transport.write(ACCEPTED)
+
+
+def _answer(told: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(told), told)
 
 
 def _length_of(head: bytes) -> int:

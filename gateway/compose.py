@@ -50,6 +50,7 @@ from migrations.connect import open_pool
 from migrations.embedded import keep_running
 from migrations.handles import Connection, Pool
 from relay import log as event_log
+from relay.fresh import FreshEvents
 from relay.reseal import reseal_all
 from relay.secretbox import SecretBox
 from relay.service import RelayService
@@ -117,6 +118,7 @@ class House:
     grown: GrownLogs
     holder: str
     files: FileShares
+    fresh: FreshEvents
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -174,7 +176,7 @@ async def open_house(
             faces = Faces(settings.chains, lambda: load_known_chains(pool))
             await faces.refresh()
             registry = build_registry()
-            shared = _build_shared(settings, keys, registry)
+            shared, fresh = _build_shared(settings, keys, registry), FreshEvents()
             yield House(
                 settings=settings,
                 roles=roles,
@@ -186,7 +188,8 @@ async def open_house(
                 faces=faces,
                 registry=registry,
                 shared=shared,
-                grown=GrownLogs(shared.wakes),
+                grown=GrownLogs(shared.wakes, fresh if Role.RELAY in roles else None),
+                fresh=fresh,
                 holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
                 files=decide_shares(raise_file_limit()),
             )
@@ -332,9 +335,8 @@ def _services(house: House, pool: Pool) -> Services:
 
 async def _deliver(house: House) -> None:
     box = SecretBox(house.keys.encryption_keys)
-    service = RelayService(
-        house.pool, box, house.settings.relay, registry=house.registry, on_alert=house.bell.ring
-    )
+    settings, ring, fresh = house.settings.relay, house.bell.ring, house.fresh
+    service = RelayService(house.pool, box, settings, registry=house.registry, on_alert=ring, fresh=fresh)
     async with asyncio.TaskGroup() as group:
         work = group.create_task(service.run(), name="relay-service")
         forget = house.shared.wakes.listen(service.hear)

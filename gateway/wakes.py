@@ -7,11 +7,12 @@ wake-up may be lost, late, repeated or false, and nothing depends on it but spee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
 from relay.bodies import Published
+from relay.fresh import FreshEvents
 from relay.storage import HeadSequences
 
 Listener = Callable[[HeadSequences], None]
@@ -56,14 +57,20 @@ class LocalWakes:
 
 
 class GrownLogs:
-    """The logs that each chain's transaction has grown, told when its move is known to be committed."""
+    """The logs that each chain's transaction has grown, told when its move is known to be committed.
 
-    def __init__(self, wakes: Wakes) -> None:
+    What they grew by is left with the relay of this process, if there is one.
+    """
+
+    def __init__(self, wakes: Wakes, fresh: FreshEvents | None = None) -> None:
         self._wakes = wakes
+        self._fresh = fresh
         self._grown: dict[str, dict[UUID, int]] = {}
 
-    def note(self, alias: str, events: Iterable[Published]) -> None:
+    def note(self, alias: str, events: Sequence[Published]) -> None:
         """A transaction of this chain holds these events, and is not committed yet."""
+        if self._fresh is not None:
+            self._fresh.note(events)
         grown = self._grown.setdefault(alias, {})
         for event in events:
             grown[event.merchant_id] = max(event.sequence, grown.get(event.merchant_id, 0))

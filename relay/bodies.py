@@ -22,6 +22,7 @@ from relay.errors import LogBroken
 API_VERSION = "2026-11-01"
 BODY_BYTES_MAX = 262_144
 NO_HASH = bytes(32)
+SEQUENCE_MAX = 2**63 - 1
 CREDITED = "deposit.confirmed"
 """The event type that a reversal names."""
 
@@ -141,67 +142,96 @@ def compute_body(
     data: Mapping[str, object],
 ) -> bytes:
     """The bytes of one event: compact JSON in UTF-8. A test has neither sequence nor prev_hash."""
-    return msgspec.json.encode(
-        {
-            "id": encode_id("evt", event_id),
-            "type": event_type,
-            "sequence": sequence,
-            "prev_hash": None if prev_hash is None else prev_hash.hex(),
-            "log_epoch": log_epoch,
-            "timestamp": format_time(at),
-            "api_version": API_VERSION,
-            "merchant_id": encode_id("mer", merchant_id),
-            "data": data,
-        }
-    )
+    before, after = _split_body(event_id, event_type, log_epoch, at, merchant_id, data)
+    return _place_body(before, after, sequence, prev_hash)
 
 
-def compute_events(
-    facts: Sequence[Fact],
-    heads: Mapping[UUID, LogHead],
-    *,
-    reversible: Mapping[Reversible, UUID],
-    now: datetime,
-) -> tuple[list[Published], dict[UUID, LogHead]]:
-    """The events of `facts`, in their order behind `heads`, and the heads after them.
+def _split_body(
+    event_id: UUID,
+    event_type: str,
+    log_epoch: int,
+    at: datetime,
+    merchant_id: UUID,
+    data: Mapping[str, object],
+) -> tuple[bytes, bytes]:
+    """What comes before an event's place in its log, and what comes behind it."""
+    before = {"id": encode_id("evt", event_id), "type": event_type}
+    after = {
+        "log_epoch": log_epoch,
+        "timestamp": format_time(at),
+        "api_version": API_VERSION,
+        "merchant_id": encode_id("mer", merchant_id),
+        "data": data,
+    }
+    return msgspec.json.encode(before)[:-1] + b',"sequence":', b"," + msgspec.json.encode(after)[1:]
 
-    `reversible` has the ids of the events that reversals take back, as far as they stand in the log already.
-    LogBroken where a reversal takes back what was never told, or a body is too large to be sent.
+
+def _place_body(before: bytes, after: bytes, sequence: int | None, prev_hash: bytes | None) -> bytes:
+    """`append_events` in the database does the same."""
+    place = b"null" if sequence is None else b"%d" % sequence
+    chained = b"null" if prev_hash is None else b'"%b"' % prev_hash.hex().encode()
+    return b'%b%b,"prev_hash":%b%b' % (before, place, chained, after)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event whose place in its log is not known yet; its body is that between two parts."""
+
+    fact: Fact
+    log_epoch: int
+    event_id: UUID
+    before: bytes
+    after: bytes
+
+
+def compute_drafts(
+    facts: Sequence[Fact], epochs: Mapping[UUID, int], *, reversible: Mapping[Reversible, UUID]
+) -> list[Draft]:
+    """The events of `facts`, in their order, in the epochs of their logs.
+
+    `reversible` has the ids of the events that reversals take back, as far as they stand in the log already. LogBroken
+    where a reversal takes back what was never told, or a body is too large to be sent.
     """
-    after = dict(heads)
     known = dict(reversible)
-    events: list[Published] = []
+    drafts: list[Draft] = []
     for fact in facts:
-        head = after[fact.merchant_id]
-        event_id = compute_event_id(fact.merchant_id, head.log_epoch, fact.object_id, fact.version, fact.type)
+        epoch = epochs[fact.merchant_id]
+        event_id = compute_event_id(fact.merchant_id, epoch, fact.object_id, fact.version, fact.type)
         data = fact.data
         if fact.reverses_version is not None:
             reversed_id = known.get((fact.merchant_id, fact.object_id, fact.reverses_version))
             if reversed_id is None:
                 raise LogBroken(f"{fact.object_id} version {fact.version} takes back what was never told")
             data = {**data, "reverses": encode_id("evt", reversed_id)}
-        sequence = head.sequence + 1
-        body = compute_body(
-            event_id=event_id,
-            event_type=fact.type,
-            sequence=sequence,
-            prev_hash=head.head_hash,
-            log_epoch=head.log_epoch,
-            at=fact.at,
-            merchant_id=fact.merchant_id,
-            data=data,
-        )
-        if len(body) > BODY_BYTES_MAX:
-            raise LogBroken(f"{fact.object_id} version {fact.version} has a body of {len(body)} bytes")
-        created_at = now if head.head_at is None else max(now, head.head_at)
         if fact.type == CREDITED:
             known[fact.merchant_id, fact.object_id, fact.version] = event_id
+        before, after = _split_body(event_id, fact.type, epoch, fact.at, fact.merchant_id, data)
+        if len(_place_body(before, after, SEQUENCE_MAX, NO_HASH)) > BODY_BYTES_MAX:
+            raise LogBroken(
+                f"{fact.object_id} version {fact.version} has a body that is too large to be sent"
+            )
+        drafts.append(Draft(fact, epoch, event_id, before, after))
+    return drafts
+
+
+def place_drafts(
+    drafts: Sequence[Draft], heads: Mapping[UUID, LogHead], *, now: datetime
+) -> tuple[list[Published], dict[UUID, LogHead]]:
+    """The events behind `heads`, and the heads after them."""
+    after = dict(heads)
+    events: list[Published] = []
+    for draft in drafts:
+        fact = draft.fact
+        head = after[fact.merchant_id]
+        sequence = head.sequence + 1
+        body = _place_body(draft.before, draft.after, sequence, head.head_hash)
+        created_at = now if head.head_at is None else max(now, head.head_at)
         events.append(
             Published(
                 merchant_id=fact.merchant_id,
                 sequence=sequence,
-                log_epoch=head.log_epoch,
-                event_id=event_id,
+                log_epoch=draft.log_epoch,
+                event_id=draft.event_id,
                 object_id=fact.object_id,
                 version=fact.version,
                 type=fact.type,
@@ -212,6 +242,18 @@ def compute_events(
         )
         after[fact.merchant_id] = LogHead(head.log_epoch, sequence, hashlib.sha256(body).digest(), created_at)
     return events, after
+
+
+def compute_events(
+    facts: Sequence[Fact],
+    heads: Mapping[UUID, LogHead],
+    *,
+    reversible: Mapping[Reversible, UUID],
+    now: datetime,
+) -> tuple[list[Published], dict[UUID, LogHead]]:
+    """Both in one, for whoever knows the heads already."""
+    epochs = {merchant_id: head.log_epoch for merchant_id, head in heads.items()}
+    return place_drafts(compute_drafts(facts, epochs, reversible=reversible), heads, now=now)
 
 
 def format_time(at: datetime) -> str:

@@ -7,8 +7,7 @@ what one endpoint does next (`lane`), whose shards (`shards`), loading and chang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -16,11 +15,13 @@ import structlog
 
 from migrations.ids import encode_id
 from relay.alerting import OnAlert
+from relay.fresh import FreshEvents
+from relay.heads import Heads
 from relay.hosts import Hosts
 from relay.lane import Lane
 from relay.metrics import RelayMetrics
-from relay.model import DueRow, EndpointState, Outcome, RowState, Send, Settlement
-from relay.roster import Roster, Seat
+from relay.model import DueRow, Outcome, RowState, Send, Settlement
+from relay.roster import Attempt, Roster, Seat
 from relay.settings import RelaySettings
 from relay.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefused
 from relay.timers import Timers
@@ -31,24 +32,14 @@ ROUND = 64
 """Attempts one round may start before answers are read: the fewer are under way at once, the less each of them costs."""
 READ_EVENTS_MAX = 4_000
 SETTLE_LANES_MAX = 500
+UNWRITTEN_MAX = 128
+"""Attempts that ended before what they changed is written without waiting for more: what a crash repeats of all endpoints."""
 LANES_ASKED_MAX = 32
 """Lanes one round asks for rows, each with a query of its own: what is new elsewhere does not wait for all the others."""
 REPLAY_BATCH = 100
 REPLAY_ROWS_MAX = 200
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt to make now; give it back with its outcome."""
-
-    lane: Lane
-    sequence: int
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    host: str
 
 
 class Dispatcher:
@@ -63,6 +54,7 @@ class Dispatcher:
         chance: Callable[[], float],
         metrics: RelayMetrics,
         on_alert: OnAlert,
+        fresh: FreshEvents | None = None,
     ) -> None:
         self._store = store
         self._roster = roster
@@ -70,14 +62,18 @@ class Dispatcher:
         self._chance = chance
         self._metrics = metrics
         self._on_alert = on_alert
-        self._heads: dict[UUID, int] = {}
-        self._asked_heads: set[UUID] = set()
+        self._fresh = FreshEvents() if fresh is None else fresh
+        self._heads = Heads(roster.merchants)
         self._touched: dict[UUID, None] = {}
+        self._unread: dict[UUID, None] = {}
         self._runnable: dict[UUID, None] = {}
         self._dirty: dict[UUID, None] = {}
         self._timers = Timers(roster.seats)
         self._hosts = Hosts(settings.host_in_flight_max)
         self._share = max(1, int(settings.in_flight_max * settings.endpoint_share))
+        self._delivered = 0  # since the last settle
+        self.urgent = False  # what is to be written is waited for
+        self.reads_made = 0
         self.cut_short = False  # the last round left something that may start
         self.in_flight = 0
         self.stopping = False
@@ -86,23 +82,22 @@ class Dispatcher:
 
     def wake(self, heads: HeadSequences) -> bool:
         """Some logs grew. True if an endpoint of ours may have something to send."""
-        known = self._roster.merchants
-        ours = {merchant_id: sequence for merchant_id, sequence in heads.items() if merchant_id in known}
-        self._note_heads(ours)
-        self._touch(endpoint_id for merchant_id in ours for endpoint_id in known[merchant_id])
+        ours = {one: sequence for one, sequence in heads.items() if one in self._roster.merchants}
+        self._heads.note(ours)
+        self._touch_merchants(ours)
         return bool(ours)
 
-    def ask_again(self, merchants: Iterable[UUID]) -> bool:
+    def ask_again(self, heads: HeadSequences) -> bool:
         """Somebody says that these logs grew; the database says how far. True if an endpoint of ours is concerned."""
         known = self._roster.merchants
-        ours = [merchant_id for merchant_id in merchants if merchant_id in known]
-        self._asked_heads.update(ours)
-        self._touch(endpoint_id for merchant_id in ours for endpoint_id in known[merchant_id])
+        ours = [one for one, sequence in heads.items() if one in known and sequence > self._heads.of(one)]
+        self._heads.ask(ours)
+        self._touch_merchants(ours)
         return bool(ours)
 
     def touch_all(self) -> None:
         """Look at every lane again, and ask how far every log is: the poll behind all wake-ups."""
-        self._asked_heads.update(self._roster.merchants)
+        self._heads.ask(self._roster.merchants)
         self._touch(self._roster.seats)
 
     def forget_times(self) -> None:
@@ -110,16 +105,11 @@ class Dispatcher:
         self._timers.clear()
         for seat in self._roster.seats.values():
             seat.lane.forget_times()
-            self._dirty[seat.endpoint_id] = None
         self.touch_all()
 
-    def _note_heads(self, heads: HeadSequences) -> None:
-        """Logs only grow: what was read before a wake-up does not undo it."""
-        for merchant_id, sequence in heads.items():
-            self._heads[merchant_id] = max(self._heads.get(merchant_id, 0), sequence)
-        if len(self._heads) > 2 * len(self._roster.merchants) + READ_EVENTS_MAX:  # most are not ours any more
-            ours = self._roster.merchants
-            self._heads = {merchant: head for merchant, head in self._heads.items() if merchant in ours}
+    def _touch_merchants(self, merchants: Iterable[UUID]) -> None:
+        known = self._roster.merchants
+        self._touch(endpoint_id for merchant_id in merchants for endpoint_id in known[merchant_id])
 
     def _touch(self, endpoints: Iterable[UUID]) -> None:
         for endpoint_id in endpoints:
@@ -127,27 +117,31 @@ class Dispatcher:
 
     # --- feeding ---------------------------------------------------------------------------------------------------
 
-    async def step_feed(self, now: datetime) -> list[Attempt]:
-        """Read what the touched lanes want: events, due rows, replays. Returns probes, to be sent like any attempt."""
+    async def step_feed(self, now: datetime, *, reads: bool = True) -> list[Attempt]:
+        """Read what the touched lanes want: events, due rows, replays. Returns probes, to be sent like any attempt.
+
+        Without `reads` whoever wants a few events waits for the next time; whoever has a backlog does not.
+        """
         await self._load_heads()
         self._touch(self._timers.pop_due(now))
+        if reads:
+            self._touch(self._unread)
+            self._unread = {}
         touched, self._touched = self._touched, {}
         try:
-            return await self._feed(list(touched), now)
+            return await self._feed(list(touched), now, reads=reads)
         except BaseException:
             self._touched = touched | self._touched
             raise
 
     async def _load_heads(self) -> None:
         fresh = self._roster.take_fresh()
-        self._asked_heads.update(seat.merchant_id for seat in fresh)
+        self._heads.ask(seat.merchant_id for seat in fresh)
         self._touch(seat.endpoint_id for seat in fresh)
-        if self._asked_heads:
-            asked, self._asked_heads = self._asked_heads, set()  # where that fails, the poll asks for all
-            self._note_heads(await self._store.load_heads(asked))
+        await self._heads.load(self._store)
 
-    async def _feed(self, touched: list[UUID], now: datetime) -> list[Attempt]:
-        reads: list[ReadBehind] = []
+    async def _feed(self, touched: list[UUID], now: datetime, *, reads: bool) -> list[Attempt]:
+        asked_for: list[ReadBehind] = []
         probing: list[tuple[Seat, DueRow | None]] = []
         wanted = asked = 0
         for endpoint_id in touched:
@@ -169,32 +163,50 @@ class Dispatcher:
                 lane.offer_rows(due.rows, due.look_again_at(now))
             if probes:
                 probing.append((seat, await self._store.load_oldest_row(endpoint_id)))
-            limit = lane.wants_events(self._heads.get(seat.merchant_id, 0))
-            if limit and wanted < READ_EVENTS_MAX:
+            head = self._heads.of(seat.merchant_id)
+            limit = self._hand_over(seat, head, now)
+            if limit and not reads and head < lane.window.position + limit:
+                self._unread[endpoint_id] = None
+            elif limit and wanted < READ_EVENTS_MAX:
                 wanted += limit
-                reads.append(ReadBehind(endpoint_id, seat.merchant_id, lane.window.position, limit))
+                asked_for.append(ReadBehind(endpoint_id, seat.merchant_id, lane.window.position, limit))
             elif limit:
                 self._touched[endpoint_id] = None
-            self._runnable[endpoint_id] = self._dirty[endpoint_id] = None
-        await self._read(reads, now)
-        return [  # nothing may fail from here on: a lane counts what it starts as in flight
+            self._runnable[endpoint_id] = None
+            self._mark(lane)
+        await self._read(asked_for, now)
+        attempts = [  # nothing may fail from here on: a lane counts what it starts as in flight
             attempt
             for seat, oldest in probing
             if self._hosts.free(seat.target.host)
             for attempt in self._attempts(seat, seat.lane.offer_probe(oldest, now), now)
         ]
+        for seat, _ in probing:
+            self._mark(seat.lane)
+        return attempts
+
+    def _hand_over(self, seat: Seat, head: int, now: datetime) -> int:
+        """Give the lane what is at hand; how many events are to be read all the same."""
+        limit = seat.lane.wants_events(head)
+        if limit and seat.may_be_handed:
+            handed = self._fresh.behind(seat.merchant_id, seat.lane.window.position, limit)
+            seat.lane.offer_events([seat.see(event) for event in handed], now)
+            limit = seat.lane.wants_events(head)
+        return limit
 
     async def _read(self, reads: list[ReadBehind], now: datetime) -> None:
         if not reads:
             return
+        self.reads_made += 1
         found = await self._store.load_events(reads)
         for read in reads:
             seat = self._roster.seats.get(read.endpoint_id)
             events = found.get(read.endpoint_id)
             if seat is not None and events:
                 seat.lane.offer_events(events, now)
+                self._mark(seat.lane)
                 # There may be more, also where fewer came than were wanted: a read ends with its day.
-                if seat.lane.window.position < self._heads.get(seat.merchant_id, 0):
+                if seat.lane.window.position < self._heads.of(seat.merchant_id):
                     self._touched[read.endpoint_id] = None
 
     async def _advance_replay(self, seat: Seat, now: datetime) -> None:
@@ -247,23 +259,7 @@ class Dispatcher:
             self._hosts.leave(first)
 
     def _attempts(self, seat: Seat, sends: Iterable[Send], now: datetime) -> list[Attempt]:
-        attempts = [
-            Attempt(
-                seat.lane,
-                send.sequence,
-                seat.target.url,
-                seat.target.headers_for(
-                    send.event_id,
-                    send.body,
-                    prev_sequence=send.prev_sequence,
-                    covers=send.covers,
-                    now=now,
-                ),
-                send.body,
-                seat.target.host,
-            )
-            for send in sends
-        ]
+        attempts = [seat.attempt(send, now) for send in sends]
         self.in_flight += len(attempts)
         self._hosts.started(seat.target.host, len(attempts))
         return attempts
@@ -282,6 +278,11 @@ class Dispatcher:
         """A step would find something to do at once."""
         return bool(self._touched) or self.cut_short
 
+    @property
+    def wants_reading(self) -> bool:
+        """Some lane waits for a step that reads."""
+        return bool(self._unread)
+
     def finish(self, attempt: Attempt, outcome: Outcome, now: datetime) -> None:
         """Take the outcome of an attempt. A lane that is not ours any more only forgets it."""
         self.in_flight -= 1
@@ -294,23 +295,31 @@ class Dispatcher:
         lane.finish(attempt.sequence, outcome, now, self._chance())
         endpoint_id = lane.config.endpoint_id
         if self._roster.is_current(lane):
-            self._touched[endpoint_id] = self._dirty[endpoint_id] = None
+            self._touched[endpoint_id] = None
+            self._delivered += 1
+            self._mark(lane)
         else:
             self._roster.note_drained(lane)
 
     def park(self, now: datetime) -> None:
         """Give rows to attempts that take long, so that cursors pass them."""
-        for endpoint_id, seat in self._roster.seats.items():
+        for seat in self._roster.seats.values():
             if seat.lane.in_flight:
                 seat.lane.park(now)
-                self._dirty[endpoint_id] = None
+                self._mark(seat.lane)
 
     # --- settling --------------------------------------------------------------------------------------------------
 
     @property
     def dirty(self) -> bool:
-        """Some lane may have something to write."""
+        """Some lane has something to write."""
         return bool(self._dirty)
+
+    def _mark(self, lane: Lane) -> None:
+        """Note what is to be written, and whether anybody waits for it: a cursor alone may follow a moment later."""
+        if lane.dirty:
+            self._dirty[lane.config.endpoint_id] = None
+            self.urgent = self.urgent or lane.urgent or self._delivered >= UNWRITTEN_MAX
 
     async def step_settle(self, now: datetime) -> int:
         """Write what lanes have to write, in one transaction; returns for how many. StoreUnavailable: call again.
@@ -318,8 +327,10 @@ class Dispatcher:
         Never while `step_feed` runs: what was read and what is written must not overtake each other.
         """
         batch: list[tuple[Lane, Settlement]] = []
+        self._delivered, self.urgent = 0, False
         for endpoint_id in list(self._dirty):  # oldest first: none waits for ever
             if len(batch) == SETTLE_LANES_MAX:
+                self.urgent = True  # the others waited already
                 break
             del self._dirty[endpoint_id]
             seat = self._roster.seats.get(endpoint_id)
@@ -340,6 +351,7 @@ class Dispatcher:
             for lane, settlement in batch:
                 lane.refused()
                 self._dirty[settlement.endpoint_id] = None
+            self.urgent = True
             self._metrics.settle_failures.inc()
             raise
         for lane, settlement in batch:
@@ -379,22 +391,9 @@ class Dispatcher:
                     },
                 )
 
-    # --- measuring -------------------------------------------------------------------------------------------------
-
     def measure(self) -> None:
         """Set the gauges."""
-        troubled = 0
-        states = dict.fromkeys(EndpointState, 0)
-        lags = dict.fromkeys(EndpointState, 0)
-        for seat in self._roster.seats.values():
-            # Whoever may not be sent to (a merchant disabled, an endpoint unproven) is not behind: it waits.
-            state = seat.lane.state if seat.lane.config.enabled else EndpointState.PAUSED
-            lags[state] += max(0, self._heads.get(seat.merchant_id, 0) - seat.lane.window.cursor)
-            troubled += seat.lane.troubles.failing_objects
-            states[seat.lane.state] += 1
-        self._metrics.troubled.set(troubled)
+        seats = self._roster.seats.values()
+        self._metrics.measure((seat.lane, self._heads.of(seat.merchant_id)) for seat in seats)
         self._metrics.in_flight.set(self.in_flight)
         self._metrics.waiting_for_host.set(self._hosts.waiting)
-        for state in EndpointState:
-            self._metrics.endpoints.labels(state).set(states[state])
-            self._metrics.lag.labels(state).set(lags[state])

@@ -57,7 +57,8 @@ class Lane:
         self.window = Window(position.cursor, position.matched, position.rowed)
         self.troubles = Troubles(position.blocked, position.next_retry_at, settings.retry)
         self._settings = settings
-        self._filter_revision = position.filter_revision
+        self.filter_revision = position.filter_revision
+        self._drain_sequence = position.drain_sequence
         self._wakes = position.wakes
         self._pace = Pace(
             limit_max=config.max_in_flight,
@@ -85,11 +86,14 @@ class Lane:
     @property
     def dirty(self) -> bool:
         """There is something to write, or being written."""
-        return (
-            self._writing is not None
-            or self.window.cursor != self._cursor_written
-            or bool(self.troubles.pending)
-        )
+        moved = self.window.cursor != self._cursor_written
+        return self._writing is not None or moved or bool(self.troubles.pending)
+
+    @property
+    def urgent(self) -> bool:
+        """Somebody waits for what is to be written: for a row, or this lane itself for room to read more."""
+        unwritten = self.window.position - self._cursor_written
+        return self.troubles.pending.is_urgent or 2 * unwritten > self._settings.lane.window_events_max
 
     @property
     def state(self) -> EndpointState:
@@ -112,6 +116,11 @@ class Lane:
         position_max = self._cursor_written + bounds.window_events_max
         return max(0, min(wanted - window.unsent, position_max - window.position))
 
+    @property
+    def needs_the_log(self) -> bool:
+        """What comes next was told by the end of an outage: only the store knows what covers it."""
+        return self.window.position < self._drain_sequence
+
     def wants_rows(self, now: datetime) -> int:
         """How many due rows to load now; 0 for none."""
         next_retry_at = self.troubles.next_retry_at
@@ -121,13 +130,9 @@ class Lane:
 
     def wants_probe(self, now: datetime) -> bool:
         """A failing endpoint whose oldest delivery should be tried."""
-        if (
-            self.state is not EndpointState.FAILING
-            or not self.config.enabled
-            or self.closing
-            or self._flights
-            or self._pace.rests(now)
-        ):
+        if self.state is not EndpointState.FAILING or not self.config.enabled or self.closing:
+            return False
+        if self._flights or self._pace.rests(now):
             return False
         probe_at = self.condition.probe_at
         return probe_at is None or now >= probe_at
@@ -356,7 +361,7 @@ class Lane:
             merchant_id=self.config.merchant_id,
             shard=self.config.shard,
             epoch=self.config.epoch,
-            filter_revision=self._filter_revision,
+            filter_revision=self.filter_revision,
             wakes_seen=self._wakes,
             cursor_before=self._cursor_written,  # what could not be written may stand all the same, further on
             cursor=self.window.cursor,

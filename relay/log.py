@@ -13,11 +13,23 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from migrations.handles import Connection
 from migrations.queries import load_queries
-from relay.bodies import CREDITED, Fact, LogHead, Published, Reversible, compute_event_id, compute_events
+from relay.bodies import (
+    CREDITED,
+    Draft,
+    Fact,
+    LogHead,
+    Published,
+    Reversible,
+    compute_drafts,
+    compute_event_id,
+    place_drafts,
+)
+from relay.errors import LogBroken
 
 QUERIES = load_queries("relay", "log.sql")
 
@@ -47,58 +59,57 @@ class StoredEvent:
 
 
 async def append(conn: Connection, facts: Sequence[Fact], *, now: datetime) -> list[Published]:
-    """Publish `facts` in their order: give each its sequence, id, hash and bytes, and write it.
+    """Publish `facts` in their order: give each its sequence, id, hash and bytes, and write it. One statement.
 
-    Call it last in the transaction (which is the caller's, and must be one): from here to the commit the logs of these
-    merchants are locked, in the order of their ids. A fact told before is asyncpg's UniqueViolationError; a reversal of
-    what was never told is LogBroken. Nothing is told to anyone before the commit.
+    In a transaction, call it last: from here to the commit the logs of these merchants are locked, in the order of their
+    ids. A fact told before is asyncpg's UniqueViolationError; a reversal of what was never told is LogBroken. Nothing is
+    told to anyone before the commit.
     """
     if not facts:
         return []
-    merchants = list({fact.merchant_id: None for fact in facts})
-    await conn.execute(QUERIES.lock_merchant_logs, merchants)
-    rows = await conn.fetch(QUERIES.load_locked_heads, merchants)
-    heads = {
-        row["merchant_id"]: LogHead(row["log_epoch"], row["sequence"], row["head_hash"], row["head_at"])
-        for row in rows
-    }
     reversible = await _load_reversible(conn, facts)
-    events, after = compute_events(facts, heads, reversible=reversible, now=now)
-    await conn.execute(
-        QUERIES.insert_events,
-        [event.merchant_id for event in events],
-        [event.sequence for event in events],
-        [event.log_epoch for event in events],
-        [event.event_id for event in events],
-        [event.object_id for event in events],
-        [event.version for event in events],
-        [event.type for event in events],
-        [event.prev_hash for event in events],
-        [event.body for event in events],
-        [event.created_at for event in events],
-        list(after),
-        [head.sequence for head in after.values()],
-        [head.head_hash for head in after.values()],
-        [head.head_at for head in after.values()],
-        encode_notice({merchant_id: head.sequence for merchant_id, head in after.items()}),
-        *_begun_days(events, heads),
-        [heads[merchant_id].sequence for merchant_id in after],
-    )
+    merchants = sorted({fact.merchant_id for fact in facts})
+    epochs = dict.fromkeys(merchants, _Epoch.seen_last)
+    heads: dict[UUID, LogHead] = {}
+    while True:
+        drafts = compute_drafts(facts, epochs, reversible=reversible)
+        rows = await _append_drafts(conn, epochs, drafts, now)
+        heads = {
+            row["merchant_id"]: LogHead(row["log_epoch"], row["sequence"], row["head_hash"], row["head_at"])
+            for row in rows
+        }
+        if (found := {merchant_id: head.log_epoch for merchant_id, head in heads.items()}) == epochs:
+            break
+        epochs, _Epoch.seen_last = found, max(found.values())  # nothing was written; it is ours now
+    events, after = place_drafts(drafts, heads, now=now)
+    if any(row["hash_after"] != after[row["merchant_id"]].head_hash for row in rows):
+        raise LogBroken("the database wrote other bytes than were told")
     return events
 
 
-def _begun_days(
-    events: Sequence[Published], heads: Mapping[UUID, LogHead]
-) -> tuple[list[UUID], list[date], list[int]]:
-    """Merchants, days and first sequences of the days that these events begin in their logs."""
-    days = {merchant_id: head.head_at and day_of(head.head_at) for merchant_id, head in heads.items()}
-    begun = []
-    for event in events:
-        day = day_of(event.created_at)
-        if days[event.merchant_id] != day:
-            days[event.merchant_id] = day
-            begun.append((event.merchant_id, day, event.sequence))
-    return [one[0] for one in begun], [one[1] for one in begun], [one[2] for one in begun]
+class _Epoch:
+    """The epoch in which something was told last, by this process: a guess that the database judges."""
+
+    seen_last = 1
+
+
+async def _append_drafts(
+    conn: Connection, epochs: Mapping[UUID, int], drafts: Sequence[Draft], now: datetime
+) -> Sequence[Any]:
+    told = sorted(drafts, key=lambda draft: draft.fact.merchant_id)
+    return await conn.fetch(
+        QUERIES.append_events,
+        list(epochs),
+        list(epochs.values()),
+        now,
+        [draft.fact.merchant_id for draft in told],
+        [draft.event_id for draft in told],
+        [draft.fact.object_id for draft in told],
+        [draft.fact.version for draft in told],
+        [draft.fact.type for draft in told],
+        [draft.before for draft in told],
+        [draft.after for draft in told],
+    )
 
 
 def day_of(moment: datetime) -> date:
@@ -162,15 +173,21 @@ async def glance(conn: Connection) -> AsyncIterator[None]:
 
 
 def encode_notice(sequences: Mapping[UUID, int]) -> str:
-    """What is sent on CHANNEL: merchants and the heads of their logs, or nothing where that would be too long."""
+    """A notice of merchants and the heads of their logs, or of nobody where that would be too long."""
     notice = ",".join(f"{merchant_id.hex}:{sequence}" for merchant_id, sequence in sequences.items())
     return notice if len(notice) <= NOTICE_BYTES_MAX else ""
 
 
 def decode_notice(notice: str) -> dict[UUID, int]:
-    """Merchant → head sequence of what `encode_notice` wrote; empty: any log may have grown."""
-    pairs = (pair.partition(":") for pair in notice.split(",") if pair)
-    return {UUID(hex=merchant): int(sequence) for merchant, _, sequence in pairs}
+    """Merchant → head sequence of what `encode_notice` wrote, or the database on CHANNEL; empty: any log may have grown."""
+    told = (one.split(":", 2) for one in notice.split(",") if one)
+    return {UUID(hex=merchant): int(sequence) for merchant, sequence, *_ in told}
+
+
+def decode_proofs(notice: str) -> list[tuple[UUID, int, str]]:
+    """Merchant, head sequence, and how the head's hash begins (in hex), of those heads whose hash the notice names."""
+    told = (one.split(":", 2) for one in notice.split(",") if one)
+    return [(UUID(hex=one[0]), int(one[1]), one[2]) for one in told if len(one) == 3]
 
 
 async def load_events_after(

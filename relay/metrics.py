@@ -6,9 +6,12 @@ live here: exposing them over HTTP (the gateway), alert rules (`deploy/`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from relay.model import Outcome, OutcomeKind
+from relay.lane import Lane
+from relay.model import EndpointState, Outcome, OutcomeKind
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
 
@@ -57,3 +60,19 @@ class RelayMetrics:
         """Count one finished attempt."""
         self._attempts_by_kind[outcome.kind].inc()
         self.attempt_seconds.observe(outcome.duration_ms / 1000)
+
+    def measure(self, lanes: Iterable[tuple[Lane, int]]) -> None:
+        """Set the gauges that tell of all lanes; each comes with the head of its log."""
+        troubled = 0
+        states = dict.fromkeys(EndpointState, 0)
+        lags = dict.fromkeys(EndpointState, 0)
+        for lane, head in lanes:
+            # Whoever may not be sent to (a merchant disabled, an endpoint unproven) is not behind: it waits.
+            state = lane.state if lane.config.enabled else EndpointState.PAUSED
+            lags[state] += max(0, head - lane.window.cursor)
+            troubled += lane.troubles.failing_objects
+            states[lane.state] += 1
+        self.troubled.set(troubled)
+        for state in EndpointState:
+            self.endpoints.labels(state).set(states[state])
+            self.lag.labels(state).set(lags[state])

@@ -287,7 +287,7 @@ class LanePosition:
     """Where a lane begins: the cursor row, and the objects that have rows.
 
     `rowed` are the sequences beyond the cursor that have a row already: a failure is written before the cursor gets by.
-    `draining`: an outage left a backlog whose end is not passed yet.
+    `drain_sequence` is where the log ended when the last outage did, 0 where none was.
     """
 
     cursor: int
@@ -297,7 +297,12 @@ class LanePosition:
     blocked: Mapping[str, Blocked]
     next_retry_at: datetime | None
     rowed: frozenset[int] = frozenset()
-    draining: bool = False
+    drain_sequence: int = 0
+
+    @property
+    def draining(self) -> bool:
+        """An outage left a backlog whose end is not passed yet."""
+        return 0 < self.drain_sequence >= self.cursor
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,9 @@ class Pending:
         """Remember the newest failure."""
         self.health = Health(self.health.success_at, at, failure)
 
-    def __bool__(self) -> bool:
+    @property
+    def is_urgent(self) -> bool:
+        """More than that something went well or badly: somebody waits for it."""
         return bool(
             self.closed
             or self.rows
@@ -66,8 +68,10 @@ class Pending:
             or self.transition is not None
             or self.wakes is not None
             or self.free_all
-            or self.health != Health()
         )
+
+    def __bool__(self) -> bool:
+        return self.is_urgent or self.health != Health()
 
     def followed_by(self, newer: Pending) -> Pending:
         """Both as one: what `newer` says about a row wins."""

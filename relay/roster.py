@@ -15,9 +15,10 @@ from uuid import UUID
 import structlog
 
 from migrations.ids import encode_id
+from relay.bodies import Published
 from relay.errors import SecretUnreadable
 from relay.lane import Lane
-from relay.model import LaneConfig
+from relay.model import LaneConfig, LogEvent, Send
 from relay.schedule import REVERSAL
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
@@ -26,6 +27,18 @@ from relay.storage import EndpointRecord, RelayStore
 from relay.targets import Target, open_target
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to make now; give it back with its outcome."""
+
+    lane: Lane
+    sequence: int
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    host: str
 
 
 @dataclass(slots=True)
@@ -38,8 +51,29 @@ class Seat:
     revision: int
     filter_revision: int
     replaying: bool
+    event_types: frozenset[str] | None
     lane: Lane
     target: Target
+
+    @property
+    def may_be_handed(self) -> bool:
+        """The lane may take an event that was not read for it: it works by the filter that is known here."""
+        return self.filter_revision == self.lane.filter_revision and not self.lane.needs_the_log
+
+    def see(self, event: Published) -> LogEvent:
+        """The event as a read would give it to the lane."""
+        wanted = self.event_types is None or event.type in self.event_types
+        return LogEvent(
+            event.event_id, event.sequence, event.object_id, event.version, event.type, event.created_at,
+            event.body if wanted else None,
+        )  # fmt: skip
+
+    def attempt(self, send: Send, now: datetime) -> Attempt:
+        """What to send, signed."""
+        headers = self.target.headers_for(
+            send.event_id, send.body, prev_sequence=send.prev_sequence, covers=send.covers, now=now
+        )
+        return Attempt(self.lane, send.sequence, self.target.url, headers, send.body, self.target.host)
 
 
 class Roster:
@@ -240,6 +274,7 @@ class Roster:
             record.revision,
             record.filter_revision,
             record.replaying,
+            record.event_types,
             lane,
             target,
         )

@@ -24,13 +24,14 @@ from relay import checkpoints, log
 from relay.alerting import OnAlert
 from relay.challenges import Challenge, claim_challenges, open_challenge, send_challenge, settle_challenge
 from relay.cosigners import ask_witness
-from relay.dispatch import Attempt, Dispatcher
+from relay.dispatch import Dispatcher
 from relay.egress import Egress
 from relay.errors import LogBroken, SecretUnreadable
+from relay.fresh import FreshEvents
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind, shard_of
 from relay.prune import Pruned, step_prune
-from relay.roster import Roster
+from relay.roster import Attempt, Roster
 from relay.secretbox import SecretBox
 from relay.settings import RelaySettings, WitnessSettings
 from relay.shards import Shards
@@ -71,6 +72,7 @@ class RelayService:
         registry: CollectorRegistry,
         on_alert: OnAlert,
         egress: Egress | None = None,
+        fresh: FreshEvents | None = None,
     ) -> None:
         self._settings = settings
         self._box = box
@@ -78,6 +80,7 @@ class RelayService:
         self._unsigned: dict[UUID, datetime] = {}
         self._worker_id: UUID = new_id(int(utc_now().timestamp() * 1000))
         self._store = PostgresRelayStore(pool)
+        self._fresh = FreshEvents() if fresh is None else fresh
         self._metrics = RelayMetrics(registry)
         self._egress = egress or Egress(
             timeout_s=settings.attempt_timeout_s,
@@ -94,8 +97,10 @@ class RelayService:
             chance=random.Random().random,  # noqa: S311  # what spreads retries is no secret
             metrics=self._metrics,
             on_alert=on_alert,
+            fresh=self._fresh,
         )
         self._worker = Worker(self._roster, self._dispatcher, settings, clock=utc_now, launch=self._launch)
+        self._listening = False
         self._stopping = asyncio.Event()
         self._asking: set[asyncio.Task[None]] = set()
         self._sends: set[asyncio.Task[None]] = set()
@@ -107,10 +112,13 @@ class RelayService:
             self._worker.wake()
 
     def hear(self, heads: HeadSequences) -> None:
-        """A wake-up that may be false or from another process: only whose logs may have grown; none named: any."""
+        """A wake-up that may be false or from another process: only whose logs may have grown; none named: any.
+
+        While the database's own notices are heard they say the same, and for certain.
+        """
         if not heads:
             self._worker.look_around()
-        elif self._dispatcher.ask_again(heads):
+        elif not self._listening and self._dispatcher.ask_again(heads):
             self._worker.wake()
 
     def stop(self) -> None:
@@ -190,12 +198,18 @@ class RelayService:
     async def _run_listener(self) -> None:
         while True:
             try:
-                await self._store.listen(self._take_notice, ready=self._worker.look_around)
+                await self._store.listen(self._take_notice, ready=self._begin_listening)
             except StoreUnavailable as error:
                 _log.warning("relay-listener-lost", error=str(error))
             except Exception:  # noqa: BLE001  # the worker looks around by itself; deliveries go on
                 _log.exception("relay-listener-broken")
+            self._listening = False
             await asyncio.sleep(LISTEN_AGAIN_S)
+
+    def _begin_listening(self) -> None:
+        self._listening = True
+        self._worker.look_around()
+        self._worker.look_at_shards()
 
     def _take_notice(self, channel: str, payload: str) -> None:
         try:
@@ -206,6 +220,8 @@ class RelayService:
             elif channel == ENDPOINTS_CHANNEL:
                 self._take_endpoint_notice(UUID(hex=payload))
             else:
+                for merchant_id, sequence, hash_start in log.decode_proofs(payload):
+                    self._fresh.prove(merchant_id, sequence, hash_start)
                 self.wake(log.decode_notice(payload))
         except ValueError:
             _log.warning("notice-unreadable", channel=channel)

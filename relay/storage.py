@@ -59,6 +59,7 @@ class EndpointRecord:
     filter_revision: int
     wakes: int
     replaying: bool
+    event_types: frozenset[str] | None  # the filter of `filter_revision`; None: all
     verified: bool = True
 
 

@@ -166,7 +166,7 @@ class PostgresRelayStore:
                 blocked=blocked[row["endpoint_id"]],
                 next_retry_at=row["next_retry_at"],
                 rowed=frozenset(rowed[row["endpoint_id"]]),
-                draining=row["draining"],
+                drain_sequence=row["drain_sequence"],
             )
             for row in rows
         }
@@ -228,8 +228,9 @@ async def load_endpoint_records(
         )
     return [
         EndpointRecord(
-            **{name: value for name, value in row.items() if name != "state"},
+            **{name: value for name, value in row.items() if name not in ("state", "event_types")},
             state=EndpointState(row["state"]),
+            event_types=None if row["event_types"] is None else frozenset(row["event_types"]),
             secrets=tuple(secrets[row["endpoint_id"]]),
             signing_keys=tuple(keys[row["endpoint_id"]]),
         )

@@ -14,8 +14,8 @@ from datetime import datetime
 
 import structlog
 
-from relay.dispatch import Attempt, Dispatcher
-from relay.roster import Roster
+from relay.dispatch import Dispatcher
+from relay.roster import Attempt, Roster
 from relay.settings import RelaySettings
 from relay.storage import StoreUnavailable
 
@@ -51,7 +51,8 @@ class Worker:
         self._launch = launch
         self._news = asyncio.Event()
         self._lease_due = self._refresh_due = self._poll_due = self._complain_due = 0.0
-        self._feed_due = 0.0
+        self._feed_due = self._read_due = 0.0
+        self._dirty_since: float | None = None
         self._settle_due: float | None = None
         self._ahead_s: float | None = None
 
@@ -102,8 +103,12 @@ class Worker:
             self._poll_due = loop_s + self._settings.poll_interval_s
         if not stopping:
             if loop_s >= self._feed_due or not self._dispatcher.cut_short:
-                self._launch(await self._dispatcher.step_feed(self._clock()))
+                made = self._dispatcher.reads_made
+                reads = loop_s >= self._read_due
+                self._launch(await self._dispatcher.step_feed(self._clock(), reads=reads))
                 self._feed_due = loop_s + FEED_INTERVAL_S
+                if self._dispatcher.reads_made != made:
+                    self._read_due = loop_s + self._settings.read_interval_s
             self._launch(self._dispatcher.start(self._clock()))
         await self._settle(loop_s)
         if self._roster.leaving and not stopping:
@@ -128,14 +133,19 @@ class Worker:
         self._ahead_s = ahead_s
 
     async def _settle(self, loop_s: float) -> None:
-        if not self._dispatcher.dirty:
-            self._settle_due = None
-        elif self._settle_due is None and not self._dispatcher.stopping:
-            patience = LOADED_PATIENCE if self._dispatcher.cut_short else 1
-            self._settle_due = loop_s + patience * self._settings.settle_delay_s
-        elif self._dispatcher.stopping or (self._settle_due is not None and loop_s >= self._settle_due):
-            self._settle_due = None
-            await self._dispatcher.step_settle(self._clock())
+        dispatcher = self._dispatcher
+        if not dispatcher.dirty:
+            self._dirty_since = self._settle_due = None
+            return
+        if self._dirty_since is None:
+            self._dirty_since = loop_s
+        delay_s = self._settings.cursor_delay_s
+        if dispatcher.urgent or self._roster.leaving:
+            delay_s = self._settings.settle_delay_s * (LOADED_PATIENCE if dispatcher.cut_short else 1)
+        self._settle_due = self._dirty_since + delay_s
+        if dispatcher.stopping or loop_s >= self._settle_due:
+            self._dirty_since = self._settle_due = None
+            await dispatcher.step_settle(self._clock())
 
     async def _rest(self) -> None:
         if self._dispatcher.has_work and not self._dispatcher.stopping:
@@ -145,6 +155,8 @@ class Worker:
         due = min(self._poll_due, self._refresh_due, self._lease_due)
         if self._settle_due is not None:
             due = min(due, self._settle_due)
+        if self._dispatcher.wants_reading:
+            due = min(due, self._read_due)
         moment = self._dispatcher.next_moment()
         if moment is not None:
             due = min(due, loop_s + (moment - self._clock()).total_seconds())

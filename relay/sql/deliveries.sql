@@ -6,7 +6,7 @@ from newest_heads($1);
 
 -- name: load_positions :many
 select c.endpoint_id, c.sequence, c.matched_sequence, c.filter_revision, c.wakes,
-  c.drain_sequence > 0 and c.drain_sequence >= c.sequence as draining,
+  c.drain_sequence,
   (
     select min(x.retry_at)
     from delivery_exceptions x

@@ -2,7 +2,7 @@
 
 -- name: load_endpoint_records :many
 select p.endpoint_id, p.merchant_id, p.shard, p.url, p.headers_sealed, p.max_in_flight, p.rate_per_s,
-  p.state, p.revision, p.wakes, c.filter_revision,
+  p.state, p.event_types, p.revision, p.wakes, c.filter_revision,
   p.verification = 'verified' as verified,
   not exists (select from disabled_merchants d where d.merchant_id = p.merchant_id) as enabled,
   exists (select from endpoint_replays r where r.endpoint_id = p.endpoint_id) as replaying

@@ -1,25 +1,13 @@
 -- The event log: appending, reading for merchants, epochs, partitions, audit.
 -- Locking comes last in every transaction, by id in one statement: two chains that pay the same merchants never deadlock.
 
--- Locks without writing; what is returned is what was not there before, and gets a log.
--- name: lock_merchant_logs :exec
-with made as (
-  insert into log_locks (merchant_id)
-  select merchant_id
-  from unnest($1::uuid[]) as asked (merchant_id)
-  order by merchant_id
-  on conflict (merchant_id) do update set merchant_id = log_locks.merchant_id
-  where false
-  returning merchant_id
-)
-insert into merchant_logs (merchant_id, log_epoch)
-select merchant_id, coalesce((select max(log_epoch) from log_epochs), 1)
-from made
-where not exists (select from merchant_logs m where m.merchant_id = made.merchant_id);
-
--- name: load_locked_heads :many
-select merchant_id, log_epoch, sequence, head_hash, head_at
-from newest_heads($1);
+-- One round trip: locks, events, the days they begin, the heads behind them, and one notice for all.
+-- name: append_events :many
+select merchant_id, log_epoch, sequence, head_hash, head_at, hash_after
+from append_events(
+  $1::uuid[], $2::integer[], $3::timestamptz, $4::uuid[], $5::uuid[], $6::text[], $7::bigint[], $8::text[],
+  $9::bytea[], $10::bytea[]
+);
 
 -- name: load_event_ids :many
 select event_id
@@ -29,26 +17,6 @@ from events_with_ids($1::uuid[], $2::date[], $3);
 select merchant_id, event_id
 from event_leaves
 where event_id = any($1::uuid[]);
-
--- One statement: the events, the days they begin, the heads behind them, and one notice for all.
--- name: insert_events :exec
-with written as (
-  insert into events (
-    merchant_id, sequence, log_epoch, event_id, object_id, version, type, prev_hash, body, created_at
-  )
-  select merchant_id, sequence, log_epoch, event_id, object_id, version, type, prev_hash, body, created_at
-  from unnest(
-    $1::uuid[], $2::bigint[], $3::integer[], $4::uuid[], $5::text[],
-    $6::bigint[], $7::text[], $8::bytea[], $9::bytea[], $10::timestamptz[]
-  ) as new (merchant_id, sequence, log_epoch, event_id, object_id, version, type, prev_hash, body, created_at)
-),
-begun as (
-  insert into event_days (merchant_id, day, first_sequence)
-  select merchant_id, day, first_sequence
-  from unnest($16::uuid[], $17::date[], $18::bigint[]) as new (merchant_id, day, first_sequence)
-)
-select move_heads($11::uuid[], $19::bigint[], $12::bigint[], $13::bytea[], $14::timestamptz[]),
-  pg_notify('chainbell_events', $15);
 
 -- name: load_events_after :many
 select sequence, event_id, type, body

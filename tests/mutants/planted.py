@@ -35,6 +35,7 @@ from tests.mutants.planted_nodes import PLANTED_NODES
 from tests.mutants.planted_proofs import PLANTED_PROOFS
 from tests.mutants.planted_rows import PLANTED_ROWS
 from tests.mutants.planted_storage import PLANTED_STORAGE
+from tests.mutants.planted_trickle import PLANTED_TRICKLE
 
 PLANTED = (
     Planted(
@@ -317,4 +318,5 @@ PLANTED = (
     *PLANTED_PROOFS,
     *PLANTED_STORAGE,
     *PLANTED_DELIVERY,
+    *PLANTED_TRICKLE,
 )

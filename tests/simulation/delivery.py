@@ -16,10 +16,10 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry
 
 from relay.addresses import host_of
-from relay.dispatch import Attempt, Dispatcher
+from relay.dispatch import Dispatcher
 from relay.metrics import RelayMetrics
 from relay.model import Covers
-from relay.roster import Roster
+from relay.roster import Attempt, Roster
 from relay.secretbox import SecretBox
 from relay.settings import LaneSettings, RelaySettings, RetrySettings
 from relay.shards import Shards

@@ -37,6 +37,13 @@ async def publish(conn: Connection, *facts: RelayFact, now: datetime = NOW) -> l
         return await log.append(conn, facts, now=now)
 
 
+async def check_written(conn: Connection, events: list[Published]) -> None:
+    """What the database wrote is what the caller was told, in every member."""
+    columns = ", ".join(Published.__dataclass_fields__)
+    rows = await conn.fetch(f"select {columns} from events")  # our own names
+    assert {Published(*row) for row in rows} == set(events)
+
+
 async def test_sequences_count_from_one_per_merchant_and_bodies_chain(conn: Connection) -> None:
     other = UUID(int=2)
     first = await publish(conn, fact(1), fact(1, merchant=other), fact(2))
@@ -133,6 +140,37 @@ async def test_restoring_one_backup_twice_begins_two_epochs(conn: Connection) ->
     assert epochs[1] > epochs[0] > 1
 
 
+async def test_telling_is_one_statement_and_one_more_when_a_restore_was_not_heard_of(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    conn.add_query_logger(asked.append)
+    monkeypatch.setattr(log._Epoch, "seen_last", 1)
+    await log.append(conn, [fact(1)], now=NOW)  # now the types of its arguments are known
+    asked.clear()
+    await log.append(conn, [fact(2), fact(1, merchant=UUID(int=2))], now=NOW)
+    assert len(asked) == 1
+    await log.raise_epochs(conn)
+    monkeypatch.setattr(log._Epoch, "seen_last", 1)
+    for version, statements in ((3, 2), (4, 1)):
+        asked.clear()
+        (event,) = await log.append(conn, [fact(version)], now=NOW)
+        assert (event.sequence, event.log_epoch > 1, len(asked)) == (version, True, statements)
+    assert await audit.verify_logs(conn) == []
+
+
+async def test_facts_of_several_logs_keep_their_order_in_each_and_in_what_is_returned(
+    conn: Connection,
+) -> None:
+    merchants = [UUID(int=number) for number in (3, 1, 2, 1, 3, 3, 2)]
+    facts = [fact(1, merchant=one, object_id=f"dep_{number}") for number, one in enumerate(merchants)]
+    events = await publish(conn, *facts)
+    assert [event.object_id for event in events] == [one.object_id for one in facts]
+    assert [event.sequence for event in events] == [1, 1, 1, 2, 2, 3, 2]
+    await check_written(conn, events)
+    assert await audit.verify_logs(conn) == []
+
+
 async def test_events_cannot_be_changed_or_deleted(conn: Connection) -> None:
     await log.make_partitions(conn, now=NOW)
     await publish(conn, fact(1))
@@ -192,8 +230,9 @@ async def test_a_publication_leaves_one_dead_version_of_a_head_behind_and_not_tw
 
 async def test_the_clock_of_a_log_never_runs_backwards(conn: Connection) -> None:
     (first,) = await publish(conn, fact(1), now=NOW)
-    (second,) = await publish(conn, fact(2), now=NOW - timedelta(hours=1))
-    assert second.created_at == first.created_at
+    second = await publish(conn, fact(2), fact(1, merchant=UUID(int=2)), now=NOW - timedelta(hours=1))
+    assert [event.created_at for event in second] == [first.created_at, NOW - timedelta(hours=1)]
+    await check_written(conn, [first, *second])
 
 
 async def test_a_commit_wakes_listeners_once_with_the_new_heads(conn: Connection, database_url: str) -> None:

@@ -141,6 +141,7 @@ class MemoryStore:
             filter_revision=1,
             wakes=0,
             replaying=False,
+            event_types=event_types,
         )
         self.endpoints[endpoint_id] = StoredEndpoint(
             record, event_types, start, filters=[(start, event_types)], drain=drain
@@ -247,7 +248,10 @@ class MemoryStore:
         self.fault("load_endpoints", False)
         found = [
             replace(
-                one.record, enabled=one.record.merchant_id not in self.disabled, replaying=bool(one.replays)
+                one.record,
+                enabled=one.record.merchant_id not in self.disabled,
+                replaying=bool(one.replays),
+                event_types=one.event_types,
             )
             for endpoint_id, one in self.endpoints.items()
             if one.record.shard in shards or endpoint_id in endpoints
@@ -290,7 +294,7 @@ class MemoryStore:
                 blocked=blocked,
                 next_retry_at=min(due, default=None),
                 rowed=frozenset(sequence for sequence in stored.rows if sequence > stored.cursor),
-                draining=0 < stored.drain_sequence >= stored.cursor,
+                drain_sequence=stored.drain_sequence,
             )
         self.fault("load_positions", True)
         return found

@@ -10,10 +10,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from relay.bodies import RelayFact
-from relay.dispatch import Attempt, Dispatcher
+from relay.dispatch import Dispatcher
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind, RowState
-from relay.roster import Roster
+from relay.roster import Attempt, Roster
 from relay.secretbox import Column, Place, SecretBox
 from relay.settings import RelaySettings, RetrySettings
 from relay.shards import Shards

@@ -8,6 +8,7 @@ overtake, a row never waits for nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -16,11 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from prometheus_client import CollectorRegistry
 
-from relay.bodies import Published, RelayFact
-from relay.dispatch import Attempt, Dispatcher
+from relay.bodies import LogHead, Published, RelayFact, compute_events
+from relay.dispatch import Dispatcher
+from relay.fresh import FreshEvents
 from relay.metrics import RelayMetrics
 from relay.model import Drain, EndpointState, Outcome, OutcomeKind, RowState
-from relay.roster import Roster
+from relay.roster import Attempt, Roster
 from relay.schedule import REVERSAL
 from relay.secretbox import Column, Place, SecretBox
 from relay.settings import LaneSettings, RelaySettings, RetrySettings
@@ -67,6 +69,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.versions: dict[tuple[UUID, str], int] = {}
         self.alerts: list[str] = []
         self.workers = 0
+        self.fresh = FreshEvents()
         self.flying: list[Attempt] = []
         for endpoint_id in ENDPOINTS:
             self.store.add_endpoint(
@@ -94,6 +97,7 @@ class RelayMachine(RuleBasedStateMachine):
             chance=lambda: 0.5,
             metrics=RelayMetrics(CollectorRegistry()),
             on_alert=self._alert,
+            fresh=self.fresh,
         )
         self.flying = []
 
@@ -131,11 +135,13 @@ class RelayMachine(RuleBasedStateMachine):
             endpoint_id = attempt.lane.config.endpoint_id
             stored = self.store.endpoints[endpoint_id]
             event = self.store.event_at(stored.record.merchant_id, attempt.sequence)
-            assert attempt.body == event.body
+            assert attempt.body == event.body, "something else was sent than was told"
             row = stored.rows.get(attempt.sequence)
             if row is None or not row.replay:
                 self._check_order(endpoint_id, attempt.sequence)
             self._check_covers(endpoint_id, event, attempt.headers.get("chainbell-covers"))
+            if row is None and attempt.lane.filter_revision == stored.record.filter_revision:
+                assert self.store.matches(stored, event), "the endpoint did not ask for that"
             if row is None and self.roster.is_current(attempt.lane):
                 ahead = attempt.sequence - stored.cursor
                 assert ahead <= SETTINGS.lane.window_events_max, "a crash would repeat more than it may"
@@ -182,13 +188,30 @@ class RelayMachine(RuleBasedStateMachine):
     @rule(
         merchant=st.sampled_from(MERCHANTS),
         told=st.lists(st.tuples(st.sampled_from(OBJECTS), st.sampled_from(TYPES)), min_size=1, max_size=5),
+        rolled_back=st.booleans(),
+        heard=st.booleans(),
     )
-    def publish(self, merchant: UUID, told: list[tuple[str, str]]) -> None:
+    def publish(self, merchant: UUID, told: list[tuple[str, str]], *, rolled_back: bool, heard: bool) -> None:
+        """In the worker's process; perhaps at the second try, and perhaps its notice is late."""
         facts = []
         for object_id, type_ in told:
             version = self.versions[merchant, object_id] = self.versions.get((merchant, object_id), 0) + 1
             facts.append(RelayFact(merchant, object_id, version, type_, {}, self.now))
-        self.store.publish(facts, self.now)
+        if rolled_back:
+            lost = [replace(fact, data={"lost": True}) for fact in (*facts, *facts)]
+            heads = {merchant: self.store.heads.get(merchant, LogHead())}
+            self.fresh.note(compute_events(lost, heads, reversible={}, now=self.now)[0])
+        self.fresh.note(self.store.publish(facts, self.now))
+        if heard:
+            self.hear(merchant)
+
+    @rule(merchant=st.sampled_from(MERCHANTS))
+    def hear(self, merchant: UUID) -> None:
+        """A notice comes: it names the head, and how its hash begins."""
+        if merchant in self.store.heads:
+            head = self.store.heads[merchant]
+            self.fresh.prove(merchant, head.sequence, head.head_hash.hex()[:32])
+            self.dispatcher.wake({merchant: head.sequence})
 
     @rule()
     def work(self) -> None:
@@ -308,10 +331,10 @@ class RelayMachine(RuleBasedStateMachine):
     def go_through_an_outage(self, endpoint_id: UUID, told: list[tuple[str, str]], reached: bool) -> None:
         """Much is told about little while an endpoint is away, and sometimes the relay has read some of it before."""
         if reached:
-            self.publish(OWNER_OF[endpoint_id], told[:3])
+            self.publish(OWNER_OF[endpoint_id], told[:3], rolled_back=False, heard=True)
             self._work()
         self.pause(endpoint_id)
-        self.publish(OWNER_OF[endpoint_id], told)
+        self.publish(OWNER_OF[endpoint_id], told, rolled_back=False, heard=True)
         self.resume(endpoint_id)
 
     # --- the laws --------------------------------------------------------------------------------------------------
@@ -364,7 +387,7 @@ class RelayMachine(RuleBasedStateMachine):
             stored = self.store.endpoints[seat.endpoint_id]
             if seat.lane.dirty or seat.lane.config.epoch != self.store.shards[seat.shard].epoch:
                 continue
-            if seat.lane._filter_revision != stored.record.filter_revision:
+            if seat.lane.filter_revision != stored.record.filter_revision:
                 continue  # it begins again, once it knows
             rows: dict[str, int] = {}
             for row in stored.rows.values():

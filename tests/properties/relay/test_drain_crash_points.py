@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from relay.bodies import RelayFact
-from relay.dispatch import Attempt
 from relay.model import Drain, EndpointState, Outcome, OutcomeKind
+from relay.roster import Attempt
 from tests.properties.relay.covering import OVER, TAKES_BACK, find_covering
 from tests.properties.relay.test_crash_points import ENDPOINT, MERCHANT, Story
 

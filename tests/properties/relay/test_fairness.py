@@ -10,10 +10,10 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry
 
 from relay.bodies import RelayFact
-from relay.dispatch import LANES_ASKED_MAX, QUANTUM, Attempt, Dispatcher
+from relay.dispatch import LANES_ASKED_MAX, QUANTUM, Dispatcher
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind
-from relay.roster import Roster
+from relay.roster import Attempt, Roster
 from relay.secretbox import Column, Place, SecretBox
 from relay.settings import LaneSettings, RelaySettings
 from relay.shards import Shards

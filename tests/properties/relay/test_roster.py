@@ -11,10 +11,11 @@ from prometheus_client import CollectorRegistry
 
 from relay import dispatch
 from relay.bodies import RelayFact
-from relay.dispatch import Attempt, Dispatcher
+from relay.dispatch import Dispatcher
+from relay.fresh import FreshEvents
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind
-from relay.roster import Roster
+from relay.roster import Attempt, Roster
 from relay.secretbox import Column, Place, SecretBox
 from relay.settings import RelaySettings
 from relay.shards import Shards, decide_share
@@ -33,6 +34,7 @@ class Bench:
     def __init__(self, store: MemoryStore | None = None, worker: int = 1) -> None:
         self.store = store or MemoryStore()
         self.alerts: list[str] = []
+        self.fresh = FreshEvents()
         settings = RelaySettings(lease_s=10.0)
         self.shards = Shards(self.store, UUID(int=worker), settings.lease_s)
         self.roster = Roster(self.store, self.shards, BOX, settings, on_alert=self.alert)
@@ -43,6 +45,7 @@ class Bench:
             chance=lambda: 0.5,
             metrics=RelayMetrics(CollectorRegistry()),
             on_alert=self.alert,
+            fresh=self.fresh,
         )
 
     def alert(self, kind: str, _detail: Mapping[str, object]) -> None:

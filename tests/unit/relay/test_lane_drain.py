@@ -111,7 +111,7 @@ def test_what_was_told_before_a_crash_is_not_called_covered() -> None:
 
 
 def test_a_drain_that_begins_again_after_a_crash_begins_slowly() -> None:
-    it = lane(replace(START, draining=True))
+    it = lane(replace(START, drain_sequence=START.cursor + 1))
     it.offer_events([event(n, name) for n, name in enumerate("abcdef", start=1)], NOW)
     assert len(it.start(NOW, 10)) == 1
     it.finish(1, OK, NOW, 0.5)

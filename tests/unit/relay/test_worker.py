@@ -13,13 +13,14 @@ from relay.worker import Worker
 class BusyDispatcher:
     """Every round is cut short: there is always more to send than may start."""
 
-    cut_short, dirty, has_work = True, True, True
-    stopping, in_flight = False, 0
+    cut_short, dirty, urgent, has_work = True, True, True, True
+    stopping, wants_reading, in_flight, reads_made = False, False, 0, 0
 
     def __init__(self) -> None:
         self.fed = self.started = self.settled = 0
 
-    async def step_feed(self, _now: datetime) -> list[Any]:
+    async def step_feed(self, _now: datetime, *, reads: bool) -> list[Any]:
+        assert reads, "nothing was read before"
         self.fed += 1
         return []
 
@@ -56,6 +57,66 @@ class IdleRoster:
 
     async def step_revisions(self) -> None:
         return
+
+
+class PatientDispatcher(BusyDispatcher):
+    """Something is to be written and something to be read; when that happened, by the loop's clock."""
+
+    cut_short, urgent, has_work, wants_reading = False, False, False, True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began_s = asyncio.get_running_loop().time()
+        self.read_at_s: list[float] = []
+        self.settled_at_s = 0.0
+
+    async def step_feed(self, _now: datetime, *, reads: bool) -> list[Any]:
+        if reads:
+            self.read_at_s.append(asyncio.get_running_loop().time())
+            self.reads_made += 1
+        return []
+
+    async def step_settle(self, _now: datetime) -> int:
+        self.settled_at_s = asyncio.get_running_loop().time()
+        self.stopping, self.dirty = True, False
+        return 1
+
+
+async def work_patiently(dispatcher: Any) -> None:
+    roster: Any = IdleRoster()
+    settings = RelaySettings(settle_delay_s=0.001, cursor_delay_s=0.1, read_interval_s=0.03)
+    worker = Worker(roster, dispatcher, settings, clock=lambda: datetime.now(UTC), launch=lambda _: None)
+
+    def wake() -> None:
+        worker.wake()
+        asyncio.get_running_loop().call_later(0.005, wake)
+
+    wake()
+    async with asyncio.timeout(10):
+        await worker.run()
+
+
+async def test_a_cursor_that_nobody_waits_for_is_written_after_its_delay() -> None:
+    dispatcher = PatientDispatcher()
+    await work_patiently(dispatcher)
+    assert dispatcher.settled_at_s - dispatcher.began_s >= 0.1
+
+
+async def test_what_somebody_waits_for_is_written_at_once_whatever_waits_already() -> None:
+    dispatcher = PatientDispatcher()
+    asyncio.get_running_loop().call_later(0.02, lambda: setattr(dispatcher, "urgent", True))
+    await work_patiently(dispatcher)
+    assert dispatcher.settled_at_s - dispatcher.began_s < 0.1
+
+
+async def test_logs_are_read_at_once_and_then_not_sooner_than_the_interval() -> None:
+    dispatcher = PatientDispatcher()
+    await work_patiently(dispatcher)
+    first, *others = dispatcher.read_at_s
+    assert first - dispatcher.began_s < 0.03
+    assert others
+    for before, after in zip(dispatcher.read_at_s, others, strict=False):
+        assert after - before >= 0.03
 
 
 async def test_a_worker_with_more_to_send_than_it_can_still_reads_for_others_and_writes() -> None:
