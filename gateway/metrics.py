@@ -71,6 +71,12 @@ class ChainMetrics:
             ["chain"],
             registry=registry,
         )
+        self._held = Counter(
+            "chainbell_deposits_held_total",
+            "Large deposits that came to wait for a second operator or for our word",
+            ["chain"],
+            registry=registry,
+        )
         self._heights = Gauge(
             "chainbell_chain_height", "Heights: head, tip, final, agreed", ["chain", "of"], registry=registry
         )
@@ -126,6 +132,10 @@ class ChainMetrics:
     def repeated(self, alias: str, count: int) -> None:
         """So many deposits turned out to stand in a second canonical block."""
         self._repeats.labels(alias).inc(count)
+
+    def held(self, alias: str, count: int) -> None:
+        """So many deposits came to wait for a second word."""
+        self._held.labels(alias).inc(count)
 
 
 class HouseMetrics:

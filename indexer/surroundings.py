@@ -72,6 +72,10 @@ class Observer(Protocol):
         """So many deposits turned out to stand in a second canonical block."""
         ...
 
+    def held(self, alias: str, count: int) -> None:
+        """So many deposits came to wait for a second word."""
+        ...
+
 
 @dataclass(slots=True)
 class FollowedChain:
@@ -133,6 +137,7 @@ class Surroundings:
     def tell_on_one_word(self, naming: Naming, changes: Sequence[Change]) -> None:
         """Each deposit that came to wait for a second word rings, where it was placed."""
         waiting = [one.deposit for one in changes if one.deposit.on_one_word and one.deposit.published]
+        self.observer.held(naming.alias, len(waiting))
         for deposit in waiting[:HELD_TOLD_MAX]:
             assert deposit.occurrence is not None, "only what stands in a block waits for another's word"
             deposit_id = naming.encode_id("dep", deposit.id)

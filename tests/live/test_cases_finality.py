@@ -150,6 +150,9 @@ class Silent:
     def repeated(self, alias: str, count: int) -> None:
         pass
 
+    def held(self, alias: str, count: int) -> None:
+        pass
+
     def failed(self, alias: str, kind: str) -> None:
         """Nobody counts."""
 

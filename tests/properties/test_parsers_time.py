@@ -190,6 +190,7 @@ PARSERS: dict[str, Parser] = {
     "node: refusal": lambda text: refusals.classify_error("eth_call", -32_000, text),
     "node: retry after": lambda text: transport.parse_retry_after(text, text),
     "notice of the log": log.decode_notice,
+    "notice of the log: its hashes": log.decode_proofs,
     "page of the log": in_bytes(lambda data: pull.decode_page(data, after_sequence=0)),
     "proof of a deposit": verify_deposit.parse_proof,
     "proof of a deposit: nodes": verify_proof,

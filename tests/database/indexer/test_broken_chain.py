@@ -51,6 +51,9 @@ class Bell:
     def repeated(self, alias: str, count: int) -> None:
         pass
 
+    def held(self, alias: str, count: int) -> None:
+        pass
+
     def failed(self, alias: str, kind: str) -> None:
         """Nobody counts."""
 

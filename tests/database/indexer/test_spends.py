@@ -78,7 +78,9 @@ async def cost_of_ten_blocks(scene: Scene, patch: pytest.MonkeyPatch) -> Counter
         usual = getattr(asyncpg.Connection, name)
 
         async def send(self: Any, query: str, *args: Any, **named: Any) -> Any:
-            cost["statements"] += 1
+            cost["statements"] += (
+                "load_hashes_at" not in query
+            )  # for finality's tags, looked at once in a while
             return await usual(self, query, *args, **named)
 
         patch.setattr(asyncpg.Connection, name, send)

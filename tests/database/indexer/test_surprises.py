@@ -69,6 +69,9 @@ class Operator:
     def repeated(self, alias: str, count: int) -> None:
         """Nobody counts."""
 
+    def held(self, alias: str, count: int) -> None:
+        """Nobody counts."""
+
     def ring(self, kind: str, detail: dict[str, object]) -> None:
         self.rung.append((kind, str(detail["chain"]), str(detail.get("kind"))))
         self._meet("bell", str(detail["chain"]))
