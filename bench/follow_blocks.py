@@ -175,7 +175,7 @@ async def run_follow(
     try:
         await conn.execute(
             """truncate chains, blocks, left_blocks, assets, addresses, deposits, rescans, chain_status, events,
-            merchant_logs, log_locks"""
+            merchant_logs, log_locks, event_days cascade"""
         )
         async with open_desk(dsn, url, token, verified=verified, start=first - 1) as (desk, source):
             follower = Follower(desk, source)
