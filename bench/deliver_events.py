@@ -117,15 +117,12 @@ def _deposit(index: int) -> dict[str, object]:
     }
 
 
-async def run_relay(dsn: str) -> None:
-    """The relay in this process, until its standard input ends; prints how many statements it sent."""
-    statements = 0
+async def count_statements(pool: Pool, counted: list[int]) -> None:
+    """Count what this pool's connections are asked from now on."""
 
     def count(_query: object) -> None:
-        nonlocal statements
-        statements += 1
+        counted[0] += 1
 
-    pool = await open_pool(dsn, size=10, application_name="bench-relay", resets=False)
     everybody = asyncio.Barrier(pool.get_max_size())
 
     async def listen() -> None:
@@ -136,12 +133,19 @@ async def run_relay(dsn: str) -> None:
     async with asyncio.TaskGroup() as group:
         for _ in range(everybody.parties):
             group.create_task(listen())
+
+
+async def run_relay(dsn: str) -> None:
+    """The relay in this process, until its standard input ends; prints how many statements it sent."""
+    statements = [0]
+    pool = await open_pool(dsn, size=10, application_name="bench-relay", resets=False)
+    await count_statements(pool, statements)
     service = RelayService(pool, SecretBox([KEY]), SETTINGS, registry=CollectorRegistry(), on_alert=no_alert)
     collect_rarely()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), service.stop)
     await service.run()
     await pool.close()
-    print(json.dumps({"statements": statements}), flush=True)
+    print(json.dumps({"statements": statements[0]}), flush=True)
 
 
 async def run_bare(dsn: str) -> None:

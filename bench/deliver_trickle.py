@@ -30,7 +30,15 @@ import aiohttp
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from bench.deliver_events import KEY, SETTINGS, UNSETTLED, cpu_s, new_database, start_receiver
+from bench.deliver_events import (
+    KEY,
+    SETTINGS,
+    UNSETTLED,
+    count_statements,
+    cpu_s,
+    new_database,
+    start_receiver,
+)
 from bench.deliver_in_trouble import child, fact_now, make_endpoint, merchant_of
 from bench.receiver import summarise_ms
 from bench.report import print_table, write_result
@@ -120,24 +128,6 @@ async def publish(
             await asyncio.sleep(began_s + number / rate_per_s - time.monotonic())
             group.create_task(publish_one(number))
     return committed
-
-
-async def count_statements(pool: Pool, counted: list[int]) -> None:
-    """Count what this pool's connections are asked from now on."""
-
-    def count(_query: object) -> None:
-        counted[0] += 1
-
-    everybody = asyncio.Barrier(pool.get_max_size())
-
-    async def listen() -> None:
-        async with pool.acquire() as conn:
-            conn.add_query_logger(count)
-            await everybody.wait()  # so that each is borrowed once
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(everybody.parties):
-            group.create_task(listen())
 
 
 async def start_relay(
