@@ -10,7 +10,7 @@ calls are `chains.evm.traces`; whether rows may be believed is `consistency`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chains.errors import Inconsistent
 from chains.evm.natives import (
@@ -41,6 +41,10 @@ TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523
 """keccak("Transfer(address,address,uint256)"), the ERC-20 and ERC-721 event."""
 
 WORD_TEXT_LENGTH = 66
+ZERO_WORD = "0x" + "0" * 64
+ADDRESS_PADDING = ZERO_WORD[:26]
+"""What stands before an address in a word, as nearly every node spells it."""
+
 ADDRESS_TEXT_LENGTH = 42
 
 SET_CODE_TYPE = "0x4"
@@ -88,7 +92,9 @@ class EvmTransfers:
     _transactions: Sequence[RawTransaction]
     _recipients: list[bytes]
     _rows: list[RawLog | NativeMove]
-    _ordinals: list[int] | None = None
+    _ordinals: dict[int, int] = field(default_factory=dict)
+    _places: dict[bytes, list[int]] | None = None
+    _senders_checked: set[int] = field(default_factory=set)
     _positions: dict[str, int] | None = None
     _spends: dict[ConflictKey, TxHash] | None = None
 
@@ -138,8 +144,9 @@ class EvmTransfers:
 
     def _check_sender(self, position: int) -> None:
         """Raise `Inconsistent` where another signed than the row says: no hash covers its `from`."""
-        if position >= len(self._transactions):
+        if position >= len(self._transactions) or position in self._senders_checked:
             return
+        self._senders_checked.add(position)
         transaction = self._transactions[position]
         if not isinstance(transaction, HashedTransaction) or transaction.type not in SIGNED_FIELDS:
             return
@@ -163,19 +170,22 @@ class EvmTransfers:
         return row.kind, self._index.native
 
     def _ordinal(self, index: int) -> int:
-        # Counted for the whole block at the first question: a block in which
-        # nothing is watched never pays for it.
-        if self._ordinals is None:
-            self._ordinals = []
-            seen: dict[tuple[str, TransferKind, AssetId, bytes], int] = {}
-            for row, recipient in zip(self._rows, self._recipients, strict=True):
+        # Rows are grouped at the first question, and numbered for the recipient that is asked about: a block in
+        # which nothing is watched pays for neither, and one full of hits pays once for each row.
+        if self._places is None:
+            self._places = {}
+            for place, recipient in enumerate(self._recipients):
+                self._places.setdefault(recipient, []).append(place)
+        if index not in self._ordinals:
+            seen: dict[tuple[str, TransferKind, AssetId], int] = {}
+            for place in self._places[self._recipients[index]]:
+                row = self._rows[place]
                 tx_text = (
                     row.transaction_hash if isinstance(row, RawLog) else self._transactions[row.position].hash
                 )
-                identity = (tx_text, *self._identity(row), recipient)
-                ordinal = seen.get(identity, 0)
-                seen[identity] = ordinal + 1
-                self._ordinals.append(ordinal)
+                identity = (tx_text, *self._identity(row))
+                self._ordinals[place] = seen.get(identity, 0)
+                seen[identity] = self._ordinals[place] + 1
         return self._ordinals[index]
 
     def _conflict_keys(self, position: int) -> tuple[ConflictKey, ...]:
@@ -300,6 +310,11 @@ def _collect_tokens(
                 if emitter not in index.excluded and _is_word(log.data) and len(topics) == 3:
                     unlisted_count += 1
                 continue
+        recipient = _read_usual(topics, log.data)
+        if recipient is not None:
+            recipients.append(recipient)
+            rows.append(log)
+            continue
         arguments = [parse_word(topic) for topic in topics[1:]]
         is_clean = not any(any(argument[:12]) for argument in arguments)
         if len(arguments) != 2 or len(log.data) > WORD_TEXT_LENGTH or not is_clean:
@@ -309,6 +324,23 @@ def _collect_tokens(
             recipients.append(arguments[1][12:])
             rows.append(log)
     return unlisted_count
+
+
+def _read_usual(topics: list[str], data: str) -> bytes | None:
+    """Whom a transfer of more than nothing reached, where it is spelt as nearly all are; None means: look closely."""
+    if len(topics) != 3 or len(data) != WORD_TEXT_LENGTH or data == ZERO_WORD or not data.startswith("0x"):
+        return None
+    _, payer, payee = topics
+    if not (payer.startswith(ADDRESS_PADDING) and payee.startswith(ADDRESS_PADDING)):
+        return None
+    if len(payer) != WORD_TEXT_LENGTH or len(payee) != WORD_TEXT_LENGTH:
+        return None
+    try:
+        # bytes.fromhex skips spaces, so the value's length counts, too.
+        words = bytes.fromhex(payer[26:] + payee[26:] + data[2:])
+    except ValueError:
+        return None
+    return words[20:40] if len(words) == 72 else None
 
 
 def _is_word(data: str) -> bool:

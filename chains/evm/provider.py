@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from chains.errors import ChainError, Inconsistent, Missing, Throttled
+from chains.errors import ChainError, Inconsistent, Missing
 from chains.evm.balances import fetch_balances
 from chains.evm.blocks import Reading, describe_block, fetch_by_hash, fetch_by_height
 from chains.evm.node import EvmNode, name_provider
@@ -137,11 +137,10 @@ class EvmProvider:
 def _read_tag(outcome: Outcome) -> Header | None:
     """A finality tag's header; None while the node does not know it.
 
-    Nodes answer null or an error of their own after a restart, and chains
-    without the tag refuse it: all of that is "unknown".
+    Nodes answer null or an error of their own after a restart, chains without
+    the tag refuse it, and some bill it apart: all of that is "unknown".  A head
+    that is there is not given up for its tags.
     """
-    if isinstance(outcome, Throttled):
-        raise outcome
     if isinstance(outcome, ChainError) or is_null(outcome):
         return None
     return decode_header(outcome)

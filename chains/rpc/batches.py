@@ -276,12 +276,21 @@ class _Asking:
                 again.append(index)
             else:
                 self._put(index, outcome)
-        if throttled is not None:
+        if throttled is not None and self._pauses_left == 0 and self._are_extras(again, outcomes):
+            for index, outcome in zip(part, outcomes, strict=True):
+                if isinstance(outcome, Throttled):
+                    self._put(index, outcome)
+        elif throttled is not None:
             await self._pause(again, throttled)
         elif again:
             self._ask_again(part, again)
         else:
             self._batches.size.note_taken(len(part))
+
+    def _are_extras(self, again: Sequence[int], outcomes: Sequence[Outcome]) -> bool:
+        """Whether only blocks by tag were refused beside what was answered: some plans count those apart."""
+        answered = len(again) < len(outcomes)
+        return answered and all(_tag_of(self._calls[index])[1] for index in again)
 
     def _may_be_the_batch(self, outcome: Outcome) -> bool:
         if isinstance(outcome, NoBatches | TooLarge | Unanswered):

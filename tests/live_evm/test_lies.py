@@ -198,6 +198,19 @@ async def test_case_109_refusals_of_a_block_are_told_apart(
     assert type(caught.value) is kind
 
 
+@pytest.mark.parametrize("tag", ["safe", "finalized"])
+async def test_a_tag_that_is_refused_for_ever_is_unknown_and_the_head_is_read(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch, tag: str
+) -> None:
+    monkeypatch.setattr(batches, "PAUSE_S", 0.0)
+    faulty.proxy.bend(
+        "eth_getBlockByNumber", faults.failing(-32005, "limit exceeded"), when=lambda params: params[0] == tag
+    )
+    report = await faulty.provider.fetch_head_report()
+    assert report.head.height == await faulty.chain.node.height()
+    assert (report.safe is None, report.final is None) == (tag == "safe", tag == "finalized")
+
+
 async def test_a_node_without_block_receipts_is_asked_for_each_transactions(faulty: Faulty) -> None:
     faulty.proxy.bend("eth_getBlockReceipts", faults.failing(-32601, "the method does not exist"))
     await faulty.chain.pay(5, mine=False)

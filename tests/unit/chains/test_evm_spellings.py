@@ -6,6 +6,8 @@ No roots are recomputed here: what hashes catch is tested in `verify`.
 from __future__ import annotations
 
 import json
+import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -220,6 +222,53 @@ def test_a_listed_transfer_in_another_shape_is_never_silence(others: dict[str, A
 def test_a_listed_transfer_that_cannot_be_read_refuses_the_block(others: dict[str, Any]) -> None:
     with pytest.raises(Inconsistent):
         log_of(**others)
+
+
+@given(
+    st.sampled_from(["payer", "payee", "data"]),
+    st.integers(0, 65),
+    st.sampled_from([" ", "0", "1", "f", "F", "x", "z", "\uff11", "", "00"]),
+)
+def test_the_quick_look_at_a_transfer_sees_what_the_close_one_sees(
+    field: str, place: int, letter: str
+) -> None:
+    words = {"payer": word(PAYER), "payee": word(SHOP), "data": word(500)}
+    words[field] = words[field][:place] + letter + words[field][place + 1 :]
+    rows = BlockRows()
+    rows.add(transfer(500) | {"topics": [TRANSFER, words["payer"], words["payee"]], "data": words["data"]})
+
+    def told() -> object:
+        try:
+            decoded = decode_transfers(INDEX, rows.block(), rows.rows())
+        except Inconsistent:
+            return None
+        return list(decoded.transfers.recipients), decoded.unread
+
+    quick = told()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chains.evm.decode._read_usual", lambda *_: None)
+        assert told() == quick
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.booleans()), max_size=30), st.randoms())
+def test_an_ordinal_counts_the_same_recipients_rows_of_its_transaction(
+    paid: list[tuple[int, int, bool]], chance: random.Random
+) -> None:
+    shops = ["0x" + f"{number:02x}" * 20 for number in (1, 2, 3)]
+    rows = BlockRows()
+    for tx_index in range(3):
+        logs = [transfer(7, to=shops[to]) for index, to, _ in paid if index == tx_index]
+        rows.add(*logs, value=int(any(own for index, _, own in paid if index == tx_index)), to=shops[0])
+    table = decode_transfers(INDEX, rows.block(), rows.rows()).transfers
+    places = list(range(len(table.recipients)))
+    chance.shuffle(places)
+    found = {place: table.at(place) for place in places}
+    seen: Counter[object] = Counter()
+    for place in sorted(found):
+        one = found[place]
+        identity = (one.tx_hash, one.kind, one.asset, one.recipient)
+        assert one.n == seen[identity]
+        seen[identity] += 1
 
 
 def test_strangers_may_log_what_they_like() -> None:
