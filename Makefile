@@ -87,7 +87,7 @@ mutants: setup ## plant each known bug in a copy of the tree; the simulation or 
 	@$(RUN) -m tests.mutants.plant $(ARGS)
 
 .PHONY: mutate
-mutate: setup ## break the decisions one small change at a time and list what no test notices (ARGS="relay.schedule")
+mutate: setup ## break the decisions one small change at a time and list what no test notices (ARGS="relay.lanes.schedule")
 	@$(RUN) -m tests.mutants $(ARGS)
 
 .PHONY: simulate

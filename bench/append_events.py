@@ -2,7 +2,7 @@
 
 Each writer tells one event after the other, to one of a hundred merchants (or all to one), and goes on when it is committed.
 `alone`: each in a transaction of its own (`log.append`). `together`: what is told meanwhile is committed together
-(`relay.publisher`). The floor is a loop that inserts as many rows at once as there are writers, into one table of the same
+(`relay.log.publisher`). The floor is a loop that inserts as many rows at once as there are writers, into one table of the same
 columns with one index, without logs or hashes, one commit each. Writers and PostgreSQL (fsync on) share the machine.
 
     .venv/bin/python -m bench.append_events [--seconds 5] [--writers 16 64] [--merchants 100 1]
@@ -25,12 +25,12 @@ import uvloop
 from bench.deliver_events import cpu_s, new_database
 from bench.deliver_in_trouble import fact_now, merchant_of
 from bench.report import print_table, write_result
-from gateway.collector import collect_rarely
+from gateway.process.collector import collect_rarely
 from migrations.connect import open_pool
 from migrations.handles import Pool
-from relay import log
-from relay.bodies import RelayFact
-from relay.publisher import Publisher
+from relay.log import eventlog as log
+from relay.log.bodies import RelayFact
+from relay.log.publisher import Publisher
 
 SCENES = ("floor", "alone", "together")
 FLOOR_TABLE = """

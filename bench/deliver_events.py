@@ -32,19 +32,21 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from bench.report import print_table, write_result
-from gateway.collector import collect_rarely
+from gateway.process.collector import collect_rarely
 from migrations.connect import connect, open_pool
 from migrations.embedded import embedded_database
 from migrations.handles import Connection, Pool
 from migrations.runner import migrate
-from relay import endpoints, log, signing
 from relay.alerting import no_alert
-from relay.bodies import RelayFact
-from relay.secretbox import SecretBox
+from relay.desk import endpoints
+from relay.desk.terms import EndpointTerms, Rules
+from relay.keys import signing
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.log.bodies import RelayFact
+from relay.out.targets import Target
 from relay.service import RelayService
 from relay.settings import RelaySettings
-from relay.targets import Target
-from relay.terms import EndpointTerms, Rules
 
 KEY = bytes(32)
 TYPE = "deposit.confirmed"

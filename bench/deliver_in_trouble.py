@@ -29,10 +29,11 @@ from bench.deliver_events import KEY, RULES, TYPE, ask_receiver, new_database, s
 from bench.report import print_table, write_result
 from migrations.connect import open_pool
 from migrations.handles import Pool
-from relay import endpoints, log
-from relay.bodies import RelayFact
-from relay.secretbox import SecretBox
-from relay.terms import EndpointTerms
+from relay.desk import endpoints
+from relay.desk.terms import EndpointTerms
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.log.bodies import RelayFact
 
 TICK_S = 0.01
 SETTLING_S = 3.0

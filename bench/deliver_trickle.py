@@ -42,15 +42,16 @@ from bench.deliver_events import (
 from bench.deliver_in_trouble import child, fact_now, make_endpoint, merchant_of
 from bench.receiver import summarise_ms
 from bench.report import print_table, write_result
-from gateway.collector import collect_rarely
+from gateway.process.collector import collect_rarely
 from migrations.connect import connect, open_pool
 from migrations.handles import Connection, Pool
-from relay import log, signing
 from relay.alerting import no_alert
-from relay.fresh import FreshEvents
-from relay.secretbox import SecretBox
+from relay.keys import signing
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.out.targets import Target
 from relay.service import RelayService
-from relay.targets import Target
+from relay.work.fresh import FreshEvents
 
 SCENES = ("publishing", "bare", "apart", "together")
 WARMING_S = 3.0

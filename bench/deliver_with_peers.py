@@ -39,7 +39,7 @@ from bench.peers.assignment import Assignment, Keys, Tuning
 from bench.peers.inspection import start_inspector
 from bench.peers.stores import Store, start_postgres, start_redis
 from bench.report import print_table, write_result
-from relay import signing
+from relay.keys import signing
 
 RELAY = "relay"
 RELAYS = {RELAY: 2, "relay, one process": 1}

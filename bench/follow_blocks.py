@@ -41,20 +41,20 @@ from chains.evm.verify.verifier import BlockVerifier
 from chains.model import Asset, AssetId, ChainId
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth
-from gateway.collector import collect_rarely
-from indexer.commit import ChainDesk
-from indexer.desk import build_desk
-from indexer.follow import Follower
-from indexer.outcomes import Advanced, Idle, Started
-from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
-from indexer.prefetch import Prefetch
+from gateway.process.collector import collect_rarely
+from indexer.follow.outcomes import Advanced, Idle, Started
+from indexer.follow.prefetch import Prefetch
+from indexer.follow.step import Follower
+from indexer.move.commit import ChainDesk
+from indexer.move.desk import build_desk
+from indexer.rows.store import PostgresFollowStore
+from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from indexer.settings import FollowSettings
-from indexer.store import PostgresFollowStore
 from migrations.connect import connect, open_pool
 from migrations.embedded import embedded_database
 from migrations.handles import Connection
 from migrations.runner import migrate
-from relay import log as relay_log
+from relay.log import eventlog as relay_log
 from tests.devnet.anvil import start_anvil
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"

@@ -27,8 +27,8 @@ from chains.evm.consistency import STRICT, check_block
 from chains.evm.decode import decode_transfers
 from chains.evm.rows import decode_block, decode_receipts
 from chains.model import Block, VerificationLevel
-from indexer.matching import find_hits
-from indexer.watchset import WatchSet
+from indexer.rules.matching import find_hits
+from indexer.rules.watchset import WatchSet
 
 SIZES = (1_000, 1_000_000, 10_000_000)
 PAGE_ADDRESSES = 50_000

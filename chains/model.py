@@ -4,7 +4,7 @@ Pure data, shared by every family and by the indexer.  Hashes and addresses are
 raw bytes in the order the family displays them; amounts are integers in base
 units; heights count blocks from genesis.  How bytes become text is the
 family's business (`chains.families`); what a transfer means for a merchant is
-`indexer.matching` and `indexer.deposits`.
+`indexer.rules.matching` and `indexer.rules.deposits`.
 """
 
 from __future__ import annotations

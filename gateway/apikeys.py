@@ -2,7 +2,7 @@
 
 Lives here, pure but for the random bytes of a new key. A key is `cb_`, 26 digits of its id and 52 of 32 random bytes,
 all in lower-case Crockford base32; the database holds the SHA-256 of the random bytes. Does not live here: the tables
-(`store`), who may call what (`http.auth`).
+(`store`), who may call what (`http.edge.auth`).
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ import uvloop
 
 from gateway.commands import ALL_COMMANDS
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
-from gateway.config_table import ConfigInvalid
-from gateway.observe import configure_logs
+from gateway.config.table import ConfigInvalid
+from gateway.process.observe import configure_logs
+from gateway.process.terminal import Terminal
 from gateway.store import DatabaseAway
-from gateway.terminal import Terminal
-from indexer.storage import Retryable
+from indexer.rows.storage import Retryable
 from migrations.errors import DatabaseProblem
 
 OK, WRONG, BAD_USE, INTERRUPTED = 0, 1, 2, 130

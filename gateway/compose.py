@@ -25,35 +25,35 @@ from prometheus_client import CollectorRegistry
 from chains.model import AssetId, ChainId
 from chains.port import ChainSource
 from gateway import store
-from gateway.alerts import Bell
-from gateway.collector import collect_rarely
 from gateway.compose_chains import build_chain, build_source, check_token_decimals, load_known_chains
-from gateway.config_table import ConfigInvalid
-from gateway.database import migrate_database, open_dsn
+from gateway.config.keyfiles import Keys, load_keys
+from gateway.config.settings import ChainSettings, Role, Settings
+from gateway.config.table import ConfigInvalid
 from gateway.faces import Faces
-from gateway.files import FileShares, decide_shares, raise_file_limit
-from gateway.http.calls import Services
-from gateway.http.docs_page import DOCUMENTATION
+from gateway.http.edge.calls import Services
 from gateway.http.operations import HEALTH, OPERATIONS
+from gateway.http.resources.docs_page import DOCUMENTATION
 from gateway.http.service import run_api, run_health
-from gateway.keyfiles import Keys, load_keys
-from gateway.metrics import ApiMetrics, ChainMetrics, HouseMetrics, build_registry
+from gateway.process.alerts import Bell
+from gateway.process.collector import collect_rarely
+from gateway.process.database import migrate_database, open_dsn
+from gateway.process.files import FileShares, decide_shares, raise_file_limit
+from gateway.process.metrics import ApiMetrics, ChainMetrics, HouseMetrics, build_registry
 from gateway.redis.service import Shared, build_shared
-from gateway.settings import ChainSettings, Role, Settings
 from gateway.store import EXPIRED_BATCH, DatabaseAway, database_weather
 from gateway.wakes import GrownLogs
-from indexer.events import Fact
+from indexer.follow.steady import run_steadily
+from indexer.follow.surroundings import FollowedChain, Surroundings
+from indexer.rules.events import Fact
 from indexer.service import IndexerService
-from indexer.steady import run_steadily
-from indexer.surroundings import FollowedChain, Surroundings
 from migrations.connect import open_pool
 from migrations.embedded import keep_running
 from migrations.handles import Connection, Pool
-from relay import log as event_log
-from relay.fresh import FreshEvents
-from relay.reseal import reseal_all
-from relay.secretbox import SecretBox
+from relay.keys.reseal import reseal_all
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as event_log
 from relay.service import RelayService
+from relay.work.fresh import FreshEvents
 
 STOP_TIMEOUT_S = 9.0
 """A clean stop ends by itself within this, of the ten seconds it may take."""

@@ -22,15 +22,15 @@ from chains.model import Address, Asset, AssetId, ChainId
 from chains.rpc.throttle import SharedBudget
 from chains.rpc.transport import Endpoint
 from chains.traits import Family
+from gateway.config.settings import ChainSettings
 from gateway.faces import KnownChain
-from gateway.settings import ChainSettings
 from indexer import views
-from indexer.commit import ChainDesk
-from indexer.desk import build_desk
-from indexer.rows import AssetRow
-from indexer.store import PostgresFollowStore, Publish
-from indexer.surroundings import FollowedChain
-from indexer.watchset import WatchSet
+from indexer.follow.surroundings import FollowedChain
+from indexer.move.commit import ChainDesk
+from indexer.move.desk import build_desk
+from indexer.rows.spelling import AssetRow
+from indexer.rows.store import PostgresFollowStore, Publish
+from indexer.rules.watchset import WatchSet
 from migrations.handles import Pool
 
 DECIMALS_TIMEOUT_S = 5.0
@@ -132,7 +132,7 @@ async def check_token_decimals(
     """Refuse a token whose contract says other decimals; a provider that does not answer in time is asked no further.
 
     One that is `recorded` with the configured decimals already has changed them since: that stops the token and
-    nothing else (indexer.asset_watch).
+    nothing else (indexer.follow.asset_watch).
     """
     alias = settings.alias
     if not settings.follow.traits.assets:

@@ -1,6 +1,6 @@
 """Every event type there is, so that a filter with a typing error is refused instead of matching nothing.
 
-Lives here, pure: the list. Does not live here: what each means (docs/webhooks.md), who publishes it (indexer.events, the
+Lives here, pure: the list. Does not live here: what each means (docs/webhooks.md), who publishes it (indexer.rules.events, the
 relay's endpoint and log events). A test compares it with what the rooms publish.
 """
 

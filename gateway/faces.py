@@ -2,7 +2,7 @@
 
 Lives here: `Faces`, kept from configuration and database together, so that a deposit of a chain or token that is
 configured no more can still be shown. Does not live here: the spelling itself (chains.families), the objects
-(indexer.events).
+(indexer.rules.events).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from functools import partial
 from chains import families
 from chains.model import Asset, AssetId, ChainId
 from chains.traits import Family
-from gateway.settings import ChainSettings
-from indexer.desk import build_naming
-from indexer.events import Naming
+from gateway.config.settings import ChainSettings
+from indexer.move.desk import build_naming
+from indexer.rules.events import Naming
 from indexer.settings import FollowSettings
 from migrations.ids import encode_id
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from migrations.handles import Connection
-from relay.endpoints import set_merchant_enabled
+from relay.desk.endpoints import set_merchant_enabled
 
 
 async def hold_deliveries(conn: Connection, merchant_id: UUID, disabled: bool, now: datetime) -> None:  # noqa: FBT001

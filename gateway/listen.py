@@ -4,7 +4,7 @@ What is posted is what the relay would post: the same bytes, the same headers, b
 another one, made or given where this runs. One event after the other. Whoever answers, whatever the answer, has had its
 event; while nobody answers at all, the event waits, and so does everything behind it.
 
-Lives here: `Listener`. Does not live here: reading the log (`pull`), sending (relay.egress), the command and what it prints
+Lives here: `Listener`. Does not live here: reading the log (`pull`), sending (relay.out.egress), the command and what it prints
 (`gateway.commands.listen`).
 """
 
@@ -18,9 +18,9 @@ from itertools import chain, repeat
 from typing import TypeVar
 
 from gateway.pull import LogReader, PulledEvent, PulledPage, ServerAway
-from relay.egress import Egress
 from relay.model import Outcome, OutcomeKind
-from relay.targets import Target
+from relay.out.egress import Egress
+from relay.out.targets import Target
 
 WAIT_S = 25
 """A long poll; the API allows 30 s, and proxies on the way often 30 s altogether."""

@@ -1,6 +1,6 @@
 """Waking whoever waits for a merchant's next event: long polls and streams.
 
-Lives here: one listener a process on the log's channel, and the waiting. Does not live here: reading events (relay.log).
+Lives here: one listener a process on the log's channel, and the waiting. Does not live here: reading events (relay.log.eventlog).
 A notice that is lost costs a second: waiting always ends by itself, and who waited looks again.
 """
 
@@ -14,8 +14,8 @@ import structlog
 
 from gateway.store import DatabaseAway, listen
 from migrations.handles import Pool
-from relay.log import CHANNEL, decode_notice
-from relay.storage import HeadSequences
+from relay.log.eventlog import CHANNEL, decode_notice
+from relay.work.storage import HeadSequences
 
 LISTEN_AGAIN_S = 1.0
 LOOK_AGAIN_S = 1.0

@@ -1,7 +1,7 @@
 """What can be done with merchants and their keys, for commands and API alike.
 
 Lives here: one transaction for each, with its line in the audit trail. Does not live here: the tables (`store`), how a key
-looks (`apikeys`), who may ask (`http.auth` for the API; whoever can read the configuration for commands).
+looks (`apikeys`), who may ask (`http.edge.auth` for the API; whoever can read the configuration for commands).
 """
 
 from __future__ import annotations

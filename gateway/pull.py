@@ -2,7 +2,7 @@
 
 Lives here: asking where the log ends and for what follows a sequence, within bounds of bytes and time, and what each
 refusal means to whoever asks. Does not live here: what is done with the events (`listen`), the API itself
-(`gateway.http.events`). An event's bytes are handed on exactly as they came.
+(`gateway.http.resources.events`). An event's bytes are handed on exactly as they came.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uuid import UUID
 import aiohttp
 import msgspec
 
-from gateway.settings import Secret
+from gateway.config.settings import Secret
 from migrations.ids import decode_id
 
 PAGE_EVENTS = 100

@@ -1,7 +1,7 @@
 """The gateway's own tables: one typed function a named query.
 
 Lives here: merchants, API keys, remembered answers and the audit trail; the room's only import of asyncpg. Does not live
-here: what a key looks like (`apikeys`), when an answer is remembered (`http.idempotency`).
+here: what a key looks like (`apikeys`), when an answer is remembered (`http.edge.idempotency`).
 """
 
 from __future__ import annotations

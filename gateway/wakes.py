@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from relay.bodies import Published
-from relay.fresh import FreshEvents
-from relay.storage import HeadSequences
+from relay.log.bodies import Published
+from relay.work.fresh import FreshEvents
+from relay.work.storage import HeadSequences
 
 Listener = Callable[[HeadSequences], None]
 """Is told which logs may have grown; empty means that any may have grown. Must return at once and raise nothing."""

@@ -1,7 +1,7 @@
 """A witness as a server: C2SP tlog-witness behind a socket, with a memory of one small file for each origin.
 
 Lives here: `add-checkpoint`, and keeping what was signed along, on disk before it is answered. Does not live here: what is signed
-along (`relay.witnessing`), the command (`gateway.commands.witness`).
+along (`relay.proof.witnessing`), the command (`gateway.commands.witness`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from relay import notes
-from relay.witnessing import SUBMISSION_BYTES_MAX, Submission, Witnessed, decide, parse_submission
+from relay.proof import notes
+from relay.proof.witnessing import SUBMISSION_BYTES_MAX, Submission, Witnessed, decide, parse_submission
 
 SIZE_TYPE = "text/x.tlog.size"
 

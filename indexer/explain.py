@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chains.model import Address, AssetId, BlockHash, BlockRef, Movement, TransactionStory, TransferKind
-from indexer.deposits import Deposit, DepositState
-from indexer.events import Naming, count_confirmations, format_amount
-from indexer.identity import DepositId
-from indexer.matching import ListedAsset, Registration
-from indexer.policy import ConfirmedBy
-from indexer.storage import ChainRecord
+from indexer.rows.storage import ChainRecord
+from indexer.rules.deposits import Deposit, DepositState
+from indexer.rules.events import Naming, count_confirmations, format_amount
+from indexer.rules.identity import DepositId
+from indexer.rules.matching import ListedAsset, Registration
+from indexer.rules.policy import ConfirmedBy
 
 
 class Reason(StrEnum):

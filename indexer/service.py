@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from indexer.asset_watch import AssetWatch
-from indexer.backfill_loop import run_backfill
-from indexer.damping import Damper
-from indexer.follow import Follower
-from indexer.follow_loop import FollowLoop
-from indexer.prefetch import Prefetch
-from indexer.steady import run_steadily
-from indexer.surroundings import FollowedChain, Surroundings
-from indexer.turn import Turn
+from indexer.follow.asset_watch import AssetWatch
+from indexer.follow.damping import Damper
+from indexer.follow.loop import FollowLoop
+from indexer.follow.prefetch import Prefetch
+from indexer.follow.steady import run_steadily
+from indexer.follow.step import Follower
+from indexer.follow.surroundings import FollowedChain, Surroundings
+from indexer.follow.turn import Turn
+from indexer.history.loop import run_backfill
 
 
 class IndexerService:

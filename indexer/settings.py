@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from chains.model import AssetId
 from chains.traits import ChainTraits, FinalityRule
-from indexer.policy import ConfirmRule
+from indexer.rules.policy import ConfirmRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from datetime import datetime
 from uuid import UUID
 
 from chains.model import Address, AssetId, BlockHash, BlockRef, ChainId, TxHash
-from indexer.deposits import Deposit, DepositState
-from indexer.identity import AddressId, DepositId, MerchantId
-from indexer.registration import WatchedAddress, decode_watched
-from indexer.rows import decode_chain, decode_deposit
-from indexer.storage import ChainRecord
-from indexer.store import storage_weather
+from indexer.move.registration import WatchedAddress, decode_watched
+from indexer.rows.spelling import decode_chain, decode_deposit
+from indexer.rows.storage import ChainRecord
+from indexer.rows.store import storage_weather
+from indexer.rules.deposits import Deposit, DepositState
+from indexer.rules.identity import AddressId, DepositId, MerchantId
 from migrations.handles import Pool
 from migrations.queries import load_queries
 

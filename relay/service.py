@@ -20,24 +20,31 @@ from prometheus_client import CollectorRegistry
 
 from migrations.handles import Connection, Pool
 from migrations.ids import encode_id, new_id
-from relay import checkpoints, log
 from relay.alerting import OnAlert
-from relay.challenges import Challenge, claim_challenges, open_challenge, send_challenge, settle_challenge
-from relay.cosigners import ask_witness
-from relay.dispatch import Dispatcher
-from relay.egress import Egress
+from relay.desk.challenges import (
+    Challenge,
+    claim_challenges,
+    open_challenge,
+    send_challenge,
+    settle_challenge,
+)
 from relay.errors import LogBroken, SecretUnreadable
-from relay.fresh import FreshEvents
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.log.prune import Pruned, step_prune
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind, shard_of
-from relay.prune import Pruned, step_prune
-from relay.roster import Attempt, Roster
-from relay.secretbox import SecretBox
+from relay.out.egress import Egress
+from relay.proof import checkpoints
+from relay.proof.cosigners import ask_witness
 from relay.settings import RelaySettings, WitnessSettings
-from relay.shards import Shards
-from relay.storage import HeadSequences, StoreUnavailable
-from relay.store import ENDPOINTS_CHANNEL, SHARDS_CHANNEL, PostgresRelayStore
-from relay.worker import Worker
+from relay.work.dispatch import Dispatcher
+from relay.work.fresh import FreshEvents
+from relay.work.roster import Attempt, Roster
+from relay.work.shards import Shards
+from relay.work.storage import HeadSequences, StoreUnavailable
+from relay.work.store import ENDPOINTS_CHANNEL, SHARDS_CHANNEL, PostgresRelayStore
+from relay.work.worker import Worker
 
 HOUSEKEEPING_INTERVAL_S = 3600.0
 SIGNING_INTERVAL_S = 60.0

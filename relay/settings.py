@@ -1,13 +1,13 @@
 """What this room can be told, with its defaults (CONTRACT 4, `[relay]`; the rest are bounds with reasons).
 
-Lives here: frozen settings. Does not live here: reading a configuration file (the gateway's `config`).
+Lives here: frozen settings. Does not live here: reading a configuration file (the gateway's `config.file`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from relay.addresses import HTTPS_PORT
+from relay.out.addresses import HTTPS_PORT
 
 RETRY_SCHEDULE_S = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 """Standard Webhooks' example: ten attempts over about 75 hours."""

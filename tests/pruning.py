@@ -7,7 +7,7 @@ from datetime import datetime
 
 from migrations.handles import Connection
 from relay.alerting import OnAlert, no_alert
-from relay.prune import Pruned, step_prune
+from relay.log.prune import Pruned, step_prune
 from relay.settings import RelaySettings
 
 

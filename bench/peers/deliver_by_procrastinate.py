@@ -1,8 +1,8 @@
 """The sender one builds from procrastinate and aiohttp: a job for each delivery, signed and posted as the relay does.
 
 Lives here: filling a queue (`enqueue`) and working on it (`work`, until standard input ends), as an `Assignment` on
-standard input says. It runs in the peers' own virtual environment, and of the rooms it imports `relay.signing` only. Does not
-live here: the server, and what is measured (`stores`, `deliver_with_peers`).
+standard input says. It runs in the peers' own virtual environment, and of the rooms it imports `relay.keys.signing` only. Does
+not live here: the server, and what is measured (`stores`, `deliver_with_peers`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from procrastinate import App, PsycopgConnector, RetryStrategy
 from psycopg import AsyncConnection
 
 from bench.peers.assignment import Assignment
-from relay import signing
+from relay.keys import signing
 
 ENQUEUED_AT_ONCE = 1_000
 ATTEMPT_TIMEOUT_S = 15

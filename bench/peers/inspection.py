@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from bench.peers.assignment import Keys
-from relay import signing
+from relay.keys import signing
 from relay.verify import verify
 
 

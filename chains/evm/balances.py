@@ -3,7 +3,7 @@
 Asked by the block's hash, and only of a canonical block (EIP-1898).  A node
 that refuses the form is asked by height, and for the block at that height
 before and after, to tell whether it still is that block.  What a balance proves is
-`indexer.balances`; what it should be is `ledger`.
+`indexer.rules.balances`; what it should be is `ledger`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Pure, and reckoned only when somebody asks: for blocks that paid a watched
 address where calls are traced, and for an audit of balances.  Every term that
 is not in a block's rows is a doubt beside the sum, never a guess.  Asking for
-the balances is `balances`; what a difference means is `indexer.balances`.
+the balances is `balances`; what a difference means is `indexer.rules.balances`.
 """
 
 from __future__ import annotations

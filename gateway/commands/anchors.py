@@ -1,7 +1,7 @@
 """`chainbell logs anchor` and `logs anchored`: a note's hash for a transaction that somebody signs elsewhere, and its check.
 
 Lives here: the two commands, the files and the plan they write. Nothing is signed or sent, and no key is needed. Does not live
-here: when an anchor holds (relay.verify_log), making checkpoints (relay.checkpoints).
+here: when an anchor holds (relay.verify_log), making checkpoints (relay.proof.checkpoints).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import msgspec
 from chains import families
 from chains.traits import Family
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
-from gateway.database import open_for_command
+from gateway.process.database import open_for_command
 from gateway.store import database_weather
 from migrations.ids import encode_id
-from relay import checkpoints
-from relay.bodies import format_time
+from relay.log.bodies import format_time
+from relay.proof import checkpoints
 from relay.strict import WHOLE_MAX
 from relay.verify_log import ANCHOR_TAG, NOTE_LENGTH_MAX, ProofInvalid, verify_anchor
 

@@ -1,6 +1,6 @@
 """`chainbell audit`: read a range of the chain again and compare it with our rows; 1 on a difference.
 
-Lives here: the command. Does not live here: comparing (indexer.audit). It writes nothing,
+Lives here: the command. Does not live here: comparing (indexer.history.audit). It writes nothing,
 and asks providers in the lane of history, behind a running follower.
 """
 
@@ -15,14 +15,14 @@ from chains.errors import ChainError, Pruned
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
 from gateway.compose import publish
 from gateway.compose_chains import build_chain_desk, build_source
-from gateway.database import open_for_command
-from gateway.settings import ChainSettings
-from gateway.terminal import format_table
-from indexer.audit import Difference, audit_range, settle_balances
-from indexer.auditors import Asked, join_asked
-from indexer.balance_audit import AuditedBalances, BalanceTally
-from indexer.commit import ChainDesk
-from indexer.store import PostgresFollowStore
+from gateway.config.settings import ChainSettings
+from gateway.process.database import open_for_command
+from gateway.process.terminal import format_table
+from indexer.history.audit import Difference, audit_range, settle_balances
+from indexer.history.auditors import Asked, join_asked
+from indexer.history.balance_audit import AuditedBalances, BalanceTally
+from indexer.move.commit import ChainDesk
+from indexer.rows.store import PostgresFollowStore
 from migrations.handles import Pool
 
 APPLICATION = "chainbell-audit"

@@ -1,7 +1,7 @@
 """`chainbell backup` and `chainbell restore`: the database and the keys, together, in one file.
 
 Lives here: the commands, and what becomes of the keys. Does not live here: the archive (migrations.backup), what must
-change in the log after a restore (relay.log: a new epoch).
+change in the log after a restore (relay.log.eventlog: a new epoch).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.commands.frame import Command, CommandFailed, Frame
-from gateway.config import decode_encryption_key
-from gateway.database import migrate_database, open_dsn
-from gateway.keyfiles import ENCRYPTION_KEY_FILE, keep_restored, load_keys, read_configured
-from gateway.settings import Settings
+from gateway.config.file import decode_encryption_key
+from gateway.config.keyfiles import ENCRYPTION_KEY_FILE, keep_restored, load_keys, read_configured
+from gateway.config.settings import Settings
+from gateway.process.database import migrate_database, open_dsn
 from migrations.archive import read_members, verify_archive
 from migrations.backup import read_backup, write_backup
-from relay.log import make_partitions_named, raise_epochs
+from relay.log.eventlog import make_partitions_named, raise_epochs
 
 APPLICATION = "chainbell-backup"
 KEYS_FOLDER = "keys/"

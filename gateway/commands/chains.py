@@ -1,7 +1,7 @@
 """`chainbell chain`: where each chain stands, and the two ways out of a halt.
 
-Lives here: the commands. Does not live here: halting and resuming (indexer.halts), the same view over HTTP
-(`gateway.http.chains`). They work beside a running follower: what they write is one move under the chain's lock.
+Lives here: the commands. Does not live here: halting and resuming (indexer.move.halts), the same view over HTTP
+(`gateway.http.resources.chains`). They work beside a running follower: what they write is one move under the chain's lock.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from gateway import store
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame, Group
 from gateway.compose import publish
 from gateway.compose_chains import build_chain_desk, load_known_chains
-from gateway.database import open_for_command
 from gateway.faces import Faces
-from gateway.http.chains import load_chain_objects
-from gateway.http.shapes_chains import ChainObject
+from gateway.http.resources.chains import load_chain_objects
+from gateway.http.shapes.chains import ChainObject
+from gateway.process.database import open_for_command
+from gateway.process.terminal import format_table
 from gateway.store import AuditEntry
-from gateway.terminal import format_table
-from indexer.commit import ChainDesk
-from indexer.halts import commit_accept_reorg, commit_resume, commit_trust
-from indexer.storage import ChainRecord, LeaseLost
+from indexer.move.commit import ChainDesk
+from indexer.move.halts import commit_accept_reorg, commit_resume, commit_trust
+from indexer.rows.storage import ChainRecord, LeaseLost
 
 HEIGHT_MAX = 2**53 - 1
 

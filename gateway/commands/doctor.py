@@ -1,7 +1,7 @@
 """`chainbell doctor`: asks every dependency, and says what to do.
 
-Lives here: the order of the checks and how they are shown. Does not live here: the checks (`gateway.checks`,
-`gateway.checks_chains`). Ends with 1 when something fails, with 0 when there are only warnings.
+Lives here: the order of the checks and how they are shown. Does not live here: the checks (`gateway.doctor.machine`,
+`gateway.doctor.chains`). Ends with 1 when something fails, with 0 when there are only warnings.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import asyncio
 import dataclasses
 import itertools
 
-from gateway import checks
-from gateway.checks import Finding, Grade
-from gateway.checks_chains import check_chain
 from gateway.commands.frame import Command, Frame
 from gateway.commands.run import choose_chains
+from gateway.doctor import machine as checks
+from gateway.doctor.chains import check_chain
+from gateway.doctor.machine import Finding, Grade
 
 MARKS = {Grade.OK: "ok  ", Grade.WARN: "warn", Grade.FAIL: "FAIL"}
 

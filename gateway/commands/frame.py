@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from gateway.config import find_config, load_settings
-from gateway.settings import ChainSettings, Settings
-from gateway.terminal import Terminal
+from gateway.config.file import find_config, load_settings
+from gateway.config.settings import ChainSettings, Settings
+from gateway.process.terminal import Terminal
 from migrations.ids import decode_id
 
 Subparsers = Any

@@ -16,15 +16,15 @@ from urllib.parse import urlsplit
 
 from gateway.apikeys import decode_api_key
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
+from gateway.config.settings import Secret
 from gateway.listen import Forwarded, Listener
 from gateway.pull import LogReader, ServerRefuses
-from gateway.settings import Secret
 from migrations.ids import encode_id, new_id
-from relay import signing
-from relay.addresses import judge_url
-from relay.egress import Egress
+from relay.keys import signing
+from relay.out.addresses import judge_url
+from relay.out.egress import Egress
+from relay.out.targets import Target
 from relay.settings import RelaySettings
-from relay.targets import Target
 
 SERVER = "http://127.0.0.1:8480"
 SERVER_VARIABLE = "CHAINBELL_SERVER"

@@ -1,6 +1,6 @@
 """`chainbell logs`: read event logs whole and hold them against their hashes and what was signed; 1 on a fault.
 
-Lives here: the command. Does not live here: what makes a log sound (relay.audit), its subcommands (`anchors`). It writes
+Lives here: the command. Does not live here: what makes a log sound (relay.log.audit), its subcommands (`anchors`). It writes
 nothing, and a relay may go on beside it.
 """
 
@@ -10,12 +10,12 @@ import argparse
 
 from gateway.commands.anchors import ANCHOR, ANCHORED
 from gateway.commands.frame import Command, Frame
-from gateway.database import open_for_command
+from gateway.process.database import open_for_command
+from gateway.process.terminal import format_table
 from gateway.store import database_weather
-from gateway.terminal import format_table
 from migrations.handles import Connection
 from migrations.ids import encode_id
-from relay.audit import AuditedLog, audit_log, audit_logs, count_logged_events
+from relay.log.audit import AuditedLog, audit_log, audit_logs, count_logged_events
 
 APPLICATION = "chainbell-command"
 COLUMNS = ("merchant_id", "sequence", "fault")

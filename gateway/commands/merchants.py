@@ -12,9 +12,8 @@ from datetime import datetime
 from gateway import store
 from gateway.apikeys import ALL_SCOPES, Scope
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame, Group
-from gateway.database import open_for_command
+from gateway.config.keyfiles import load_keys
 from gateway.holding import hold_deliveries
-from gateway.keyfiles import load_keys
 from gateway.merchants import (
     NewKey,
     check_name,
@@ -23,9 +22,10 @@ from gateway.merchants import (
     revoke_key,
     set_merchant_disabled,
 )
+from gateway.process.database import open_for_command
+from gateway.process.terminal import format_table
 from gateway.store import KeyRow, Merchant
-from gateway.terminal import format_table
-from indexer.events import format_time
+from indexer.rules.events import format_time
 from migrations.ids import encode_id
 
 APPLICATION = "chainbell-command"

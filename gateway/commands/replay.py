@@ -1,7 +1,7 @@
 """`chainbell replay`: deliver to one endpoint again what it was told, or what it could not be told.
 
 Lives here: the command, for a stretch of the log, for one deposit, and for what was exhausted since a time. Does not live
-here: replaying (relay.redeliver); a running relay does the work.
+here: replaying (relay.desk.redeliver); a running relay does the work.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from datetime import datetime
 from uuid import UUID
 
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
-from gateway.database import open_for_command
+from gateway.process.database import open_for_command
 from gateway.store import AuditEntry, database_weather, insert_audit
 from migrations.handles import Connection
 from migrations.ids import encode_id
-from relay.endpoints import find_merchant
+from relay.desk.endpoints import find_merchant
+from relay.desk.redeliver import Replay, replay, replay_exhausted, replay_object
 from relay.errors import RelayError
-from relay.redeliver import Replay, replay, replay_exhausted, replay_object
 
 APPLICATION = "chainbell-command"
 

@@ -1,6 +1,6 @@
 """`chainbell rescan`: read a range of a chain again, and wait until the follower has done it.
 
-Lives here: the command and its progress. Does not live here: reading (indexer.backfill, in the running follower). The
+Lives here: the command and its progress. Does not live here: reading (indexer.history.backfill, in the running follower). The
 request is kept in the database: ending the command early changes nothing.
 """
 
@@ -11,9 +11,9 @@ import asyncio
 
 from chains import families
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
-from gateway.database import open_for_command
+from gateway.process.database import open_for_command
 from gateway.store import AuditEntry, insert_audit
-from indexer.work_store import load_rescan, request_rescan
+from indexer.rows.work_store import load_rescan, request_rescan
 from migrations.ids import new_id
 
 APPLICATION = "chainbell-command"

@@ -1,7 +1,7 @@
 """`chainbell retention`: which days of the log are kept, how large they are, and who holds them.
 
-Lives here: the command, and what it advises. Does not live here: dropping a day (relay.prune, in a running relay), when
-one may go (relay.retention).
+Lives here: the command, and what it advises. Does not live here: dropping a day (relay.log.prune, in a running relay), when
+one may go (relay.log.retention).
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from gateway.commands.frame import Command, Frame
-from gateway.database import open_for_command
+from gateway.process.database import open_for_command
+from gateway.process.terminal import format_table
 from gateway.store import database_weather
-from gateway.terminal import format_table
-from indexer.events import format_time
+from indexer.rules.events import format_time
 from migrations.ids import encode_id
-from relay.prune import LogDay, LongReader, load_log_days, load_long_readers, load_needs
-from relay.retention import Fate, Need, decide_fate, first_day_kept, lost_at
+from relay.log.prune import LogDay, LongReader, load_log_days, load_long_readers, load_needs
+from relay.log.retention import Fate, Need, decide_fate, first_day_kept, lost_at
 from relay.settings import RelaySettings
 
 APPLICATION = "chainbell-command"

@@ -13,8 +13,8 @@ import structlog
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
 from gateway.compose import run_house
 from gateway.compose_chains import DecimalsMismatch
-from gateway.http.server import BindFailed
-from gateway.settings import ALL_ROLES, ChainSettings, Role, Settings
+from gateway.config.settings import ALL_ROLES, ChainSettings, Role, Settings
+from gateway.http.edge.server import BindFailed
 
 _log = structlog.get_logger()
 EVERY_ROLE = "all"

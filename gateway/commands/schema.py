@@ -1,6 +1,6 @@
 """`chainbell migrate`: bring the database's schema up to date, or say what is missing.
 
-Lives here: the command. Does not live here: applying (migrations.runner), choosing the database (`gateway.database`).
+Lives here: the command. Does not live here: applying (migrations.runner), choosing the database (`gateway.process.database`).
 `run` migrates by itself; this is for those who want it apart from a start.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from gateway.commands.frame import Command, Frame
-from gateway.database import load_pending, migrate_database, open_dsn
+from gateway.process.database import load_pending, migrate_database, open_dsn
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,16 +1,16 @@
 """`chainbell secrets reseal`: move every stored secret to today's form under the first encryption key, without a start.
 
-Lives here: the command. Does not live here: the work (relay.reseal), which `run` does at each start, too.
+Lives here: the command. Does not live here: the work (relay.keys.reseal), which `run` does at each start, too.
 """
 
 from __future__ import annotations
 
 from gateway.commands.frame import Command, Frame, Group
-from gateway.database import open_for_command
-from gateway.keyfiles import load_keys
+from gateway.config.keyfiles import load_keys
+from gateway.process.database import open_for_command
 from gateway.store import database_weather
-from relay.reseal import reseal_all
-from relay.secretbox import SecretBox
+from relay.keys.reseal import reseal_all
+from relay.keys.secretbox import SecretBox
 
 
 async def _reseal(frame: Frame) -> int:

@@ -12,9 +12,9 @@ from datetime import timedelta
 import msgspec
 
 from gateway.commands.frame import BadUse, Command, Frame
-from gateway.database import open_for_command
+from gateway.process.database import open_for_command
+from gateway.process.terminal import format_table
 from gateway.store import AuditEntry, list_audit
-from gateway.terminal import format_table
 
 APPLICATION = "chainbell-command"
 SHOWN = 50

@@ -1,7 +1,7 @@
 """`chainbell witness`: sign along the checkpoints of logs, anybody's, as long as each continues the one before.
 
 Lives here: the command: the key's file, the logs that are known, the address. Does not live here: what is signed along
-(relay.witnessing), the socket (`gateway.witness`).
+(relay.proof.witnessing), the socket (`gateway.witness`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
-from gateway.config import parse_bind
-from gateway.http.server import BindFailed, serve
+from gateway.config.file import parse_bind
+from gateway.http.edge.server import BindFailed, serve
 from gateway.witness import Memory, Witness
-from relay import notes, signing
-from relay.witnessing import group_of, parse_verifier_key
+from relay.keys import signing
+from relay.proof import notes
+from relay.proof.witnessing import group_of, parse_verifier_key
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

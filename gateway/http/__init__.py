@@ -1,1 +1,1 @@
-"""The HTTP API: one table of operations (`operations`), one module for each resource, one way in (`app`)."""
+"""The HTTP API: one table of operations (`operations`), a module for each resource (`resources`), one way in (`edge.app`)."""

@@ -15,11 +15,11 @@ from typing import Any
 
 import msgspec
 
-from gateway.http import shapes
-from gateway.http.calls import ID_PREFIXES, AdminAccess, OpenAccess, Operation
-from gateway.http.decoding import may_be_left_out, members_of
+from gateway.http.edge.calls import ID_PREFIXES, AdminAccess, OpenAccess, Operation
+from gateway.http.edge.decoding import may_be_left_out, members_of
+from gateway.http.edge.problem import CONTENT_TYPE, title_of
 from gateway.http.operations import OPERATIONS
-from gateway.http.problem import CONTENT_TYPE, title_of
+from gateway.http.shapes import forms
 
 GOLDEN_FILE = Path(__file__).with_name("openapi.json")
 API_VERSION = "2026-11-01"
@@ -133,7 +133,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     for status in statuses_of(operation):
         responses[str(status)] = {
             "description": title_of(status),
-            "content": {CONTENT_TYPE: {"schema": _schema_of(shapes.ProblemObject)}},
+            "content": {CONTENT_TYPE: {"schema": _schema_of(forms.ProblemObject)}},
         }
     return dict(sorted(responses.items()))
 
@@ -214,7 +214,7 @@ def _schema_of(shape: Any) -> dict[str, Any]:
 
 
 def _collect_schemas(operations: Sequence[Operation]) -> dict[str, Any]:
-    found: dict[Any, None] = {shapes.ProblemObject: None}
+    found: dict[Any, None] = {forms.ProblemObject: None}
     for operation in operations:
         used = [operation.body, *(outcome.shape for outcome in operation.outcomes)]
         for shape in used:

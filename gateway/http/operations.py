@@ -7,7 +7,8 @@ with another. Does not live here: the handlers (one module for each resource), t
 from __future__ import annotations
 
 from gateway.apikeys import Scope
-from gateway.http import (
+from gateway.http.edge.calls import AdminAccess, AnyKey, HealthAccess, OpenAccess, Operation, Outcome
+from gateway.http.resources import (
     addresses,
     chains,
     checkpoints,
@@ -21,14 +22,17 @@ from gateway.http import (
     health,
     merchants,
     public_keys,
-    shapes,
-    shapes_chains,
-    shapes_explain,
-    shapes_proofs,
-    shapes_relay,
     trail,
 )
-from gateway.http.calls import AdminAccess, AnyKey, HealthAccess, OpenAccess, Operation, Outcome
+from gateway.http.shapes import addresses as shapes_addresses
+from gateway.http.shapes import chains as shapes_chains
+from gateway.http.shapes import deposits as shapes_deposits
+from gateway.http.shapes import events as shapes_events
+from gateway.http.shapes import explain as shapes_explain
+from gateway.http.shapes import forms
+from gateway.http.shapes import merchants as shapes_merchants
+from gateway.http.shapes import proofs as shapes_proofs
+from gateway.http.shapes import relay as shapes_relay
 
 ADMIN = AdminAccess()
 GONE = Outcome(204, None, "Done; nothing to show.")
@@ -37,21 +41,21 @@ MERCHANTS = (
     Operation(
         "POST", "/v1/merchants", "create_merchant", "Create a merchant with a first key", ADMIN,
         merchants.post_merchant,
-        (Outcome(201, shapes.CreatedMerchant, "The merchant; its key is shown once."),),
-        body=shapes.NewMerchant,
+        (Outcome(201, shapes_merchants.CreatedMerchant, "The merchant; its key is shown once."),),
+        body=shapes_merchants.NewMerchant,
     ),
     Operation(
         "GET", "/v1/merchants", "list_merchants", "List merchants", ADMIN, merchants.get_merchants,
-        (Outcome(200, shapes.MerchantPage, "A page."),), query=shapes.PageQuery,
+        (Outcome(200, shapes_merchants.MerchantPage, "A page."),), query=forms.PageQuery,
     ),
     Operation(
         "POST", "/v1/merchants/{merchant_id}/keys", "create_key", "Create one more key", ADMIN,
         merchants.post_key,
-        (Outcome(201, shapes.CreatedKey, "The key, shown once."),), body=shapes.NewKeyBody,
+        (Outcome(201, shapes_merchants.CreatedKey, "The key, shown once."),), body=shapes_merchants.NewKeyBody,
     ),
     Operation(
         "GET", "/v1/merchants/{merchant_id}/keys", "list_keys", "List a merchant's keys", ADMIN,
-        merchants.get_keys, (Outcome(200, shapes.KeyPage, "A page."),), query=shapes.PageQuery,
+        merchants.get_keys, (Outcome(200, shapes_merchants.KeyPage, "A page."),), query=forms.PageQuery,
     ),
     Operation(
         "DELETE", "/v1/keys/{key_id}", "revoke_key", "Revoke a key", ADMIN, merchants.delete_key, (GONE,),
@@ -63,18 +67,21 @@ ADDRESSES = (
         "POST", "/v1/addresses", "watch_addresses", "Watch one address or many", Scope.ADDRESSES,
         addresses.post_addresses,
         (
-            Outcome(201, shapes.AddressObject | shapes.AddressList, "Watched from now on, but for `not_watched`."),
-            Outcome(200, shapes.AddressObject | shapes.AddressList, "Watched already."),
+            Outcome(
+                201, shapes_addresses.AddressObject | shapes_addresses.AddressList,
+                "Watched from now on, but for `not_watched`.",
+            ),
+            Outcome(200, shapes_addresses.AddressObject | shapes_addresses.AddressList, "Watched already."),
         ),
-        body=shapes.NewAddress | shapes.NewAddresses,
+        body=shapes_addresses.NewAddress | shapes_addresses.NewAddresses,
             ),
     Operation(
         "GET", "/v1/addresses", "list_addresses", "List watched addresses", Scope.ADDRESSES,
-        addresses.get_addresses, (Outcome(200, shapes.AddressPage, "A page."),), query=shapes.AddressQuery,
+        addresses.get_addresses, (Outcome(200, shapes_addresses.AddressPage, "A page."),), query=shapes_addresses.AddressQuery,
     ),
     Operation(
         "GET", "/v1/addresses/{address_id}", "get_address", "One watched address", Scope.ADDRESSES,
-        addresses.get_address, (Outcome(200, shapes.AddressObject, "The address."),),
+        addresses.get_address, (Outcome(200, shapes_addresses.AddressObject, "The address."),),
     ),
     Operation(
         "DELETE", "/v1/addresses/{address_id}", "unwatch_address", "Stop watching an address",
@@ -85,16 +92,16 @@ ADDRESSES = (
 DEPOSITS = (
     Operation(
         "GET", "/v1/deposits", "list_deposits", "List deposits", Scope.DEPOSITS, deposits.get_deposits,
-        (Outcome(200, shapes.DepositPage, "A page."),), query=shapes.DepositQuery,
+        (Outcome(200, shapes_deposits.DepositPage, "A page."),), query=shapes_deposits.DepositQuery,
     ),
     Operation(
         "GET", "/v1/deposits/{deposit_id}", "get_deposit", "One deposit", Scope.DEPOSITS,
-        deposits.get_deposit, (Outcome(200, shapes.DepositObject, "The deposit."),),
+        deposits.get_deposit, (Outcome(200, shapes_deposits.DepositObject, "The deposit."),),
     ),
     Operation(
         "GET", "/v1/deposits/{deposit_id}/history", "get_deposit_history", "Every event of a deposit",
-        Scope.DEPOSITS, deposits.get_history, (Outcome(200, shapes.EventList, "Its events, oldest first."),),
-        query=shapes.PageQuery,
+        Scope.DEPOSITS, deposits.get_history, (Outcome(200, shapes_events.EventList, "Its events, oldest first."),),
+        query=forms.PageQuery,
     ),
     Operation(
         "GET", "/v1/deposits/{deposit_id}/proof", "get_deposit_proof", "Prove a deposit by its block's hash",
@@ -106,13 +113,13 @@ DEPOSITS = (
 EVENTS = (
     Operation(
         "GET", "/v1/events", "list_events", "What follows a sequence; waits if asked to", Scope.EVENTS,
-        events.get_events, (Outcome(200, shapes.EventPage, "Events, ascending."),), query=shapes.EventQuery,
+        events.get_events, (Outcome(200, shapes_events.EventPage, "Events, ascending."),), query=shapes_events.EventQuery,
         problems=(409, 410),
     ),
     Operation(
         "GET", "/v1/events/stream", "stream_events", "The log as server-sent events", Scope.EVENTS,
         events.get_stream, (Outcome(200, "text/event-stream", "Events, as they come."),),
-        query=shapes.StreamQuery, problems=(400, 409, 410),
+        query=shapes_events.StreamQuery, problems=(400, 409, 410),
     ),
     Operation(
         "POST", "/v1/events/checkpoints", "make_checkpoint", "Sign the log as it stands now", Scope.EVENTS,
@@ -125,7 +132,7 @@ EVENTS = (
     Operation(
         "GET", "/v1/events/checkpoints", "list_checkpoints", "List signed checkpoints", Scope.EVENTS,
         checkpoints.get_checkpoints, (Outcome(200, shapes_proofs.CheckpointPage, "A page."),),
-        query=shapes.PageQuery,
+        query=forms.PageQuery,
     ),
     Operation(
         "GET", "/v1/events/checkpoints/latest", "get_last_checkpoint", "The newest checkpoint", Scope.EVENTS,
@@ -153,7 +160,7 @@ EVENTS = (
     ),
     Operation(
         "GET", "/v1/events/{event_id}", "get_event", "One event's exact bytes", Scope.EVENTS, events.get_event,
-        (Outcome(200, shapes.EventObject, "The event."),),
+        (Outcome(200, shapes_events.EventObject, "The event."),),
     ),
 )  # fmt: skip
 
@@ -166,7 +173,7 @@ ENDPOINTS = (
     ),
     Operation(
         "GET", "/v1/endpoints", "list_endpoints", "List endpoints", Scope.ENDPOINTS, endpoints.get_endpoints,
-        (Outcome(200, shapes_relay.EndpointPage, "A page."),), query=shapes.PageQuery,
+        (Outcome(200, shapes_relay.EndpointPage, "A page."),), query=forms.PageQuery,
     ),
     Operation(
         "GET", "/v1/endpoints/{endpoint_id}", "get_endpoint", "One endpoint", Scope.ENDPOINTS,
@@ -225,7 +232,7 @@ ENDPOINTS = (
     Operation(
         "GET", "/v1/endpoints/{endpoint_id}/audit", "list_endpoint_audit", "What was done to an endpoint, and by whom",
         Scope.ENDPOINTS, trail.get_audit, (Outcome(200, shapes_relay.AuditPage, "A page, oldest first."),),
-        query=shapes.PageQuery,
+        query=forms.PageQuery,
     ),
     Operation(
         "GET", "/v1/deliveries/{delivery_id}", "get_delivery", "One delivery with its attempts",

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import structlog
 
-from gateway.files import FileShares
-from gateway.http.app import Api, ObserveCall
-from gateway.http.calls import Operation, Services
-from gateway.http.server import serve
-from gateway.settings import Bind, Secret
+from gateway.config.settings import Bind, Secret
+from gateway.http.edge.app import Api, ObserveCall
+from gateway.http.edge.calls import Operation, Services
+from gateway.http.edge.server import serve
+from gateway.process.files import FileShares
 from gateway.wakes import Wakes
-from relay.egress import Egress
+from relay.out.egress import Egress
 
 _log = structlog.get_logger()
 

@@ -22,7 +22,7 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from gateway.observe import Damper
+from gateway.process.observe import Damper
 from gateway.redis.circuit import Circuit
 from gateway.redis.metrics import RedisMetrics, Use
 

@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 from gateway.redis.connection import ANSWER_S, RedisAway, RedisConnection, Subscription
 from gateway.redis.metrics import Use
 from gateway.wakes import Forget, Listener, LocalWakes
-from relay.log import decode_notice, encode_notice
-from relay.storage import HeadSequences
+from relay.log.eventlog import decode_notice, encode_notice
+from relay.work.storage import HeadSequences
 
 GATHERED_S = 0.002
 """A commit tells several merchants; those of a few milliseconds travel together."""

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relay import signing
+from relay.keys import signing
 
 Json = dict[str, Any]
 NOW_S = 1_800_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from gateway.event_types import EVENT_TYPES
-from gateway.http.calls import ID_PREFIXES, AdminAccess, AnyKey, OpenAccess, Operation
+from gateway.http.edge.calls import ID_PREFIXES, AdminAccess, AnyKey, OpenAccess, Operation
 from gateway.http.operations import OPERATIONS
 from tests.api.world import ADMIN_TOKEN, WATCHED, World
 

@@ -16,10 +16,12 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from gateway.http.shapes_proofs import CheckpointObject
+from gateway.http.shapes.proofs import CheckpointObject
 from migrations.ids import decode_id, encode_id
-from relay import checkpoints, log, verify_log
-from relay.bodies import RelayFact
+from relay import verify_log
+from relay.log import eventlog as log
+from relay.log.bodies import RelayFact
+from relay.proof import checkpoints
 from relay.verify_log import ProofInvalid
 from tests.api.world import World
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from relay.egress import Egress
+from relay.out.egress import Egress
 from relay.service import RelayService
 from tests.api.test_endpoints import create
 from tests.api.world import World

@@ -15,8 +15,8 @@ import pytest
 from chains.errors import ChainError, Inconsistent, Missing, Unreachable
 from chains.model import Address, BlockRef, DepositProof, TransferKind, TrieProof, TxHash, Unprovable
 from chains.scripted import ScriptedProvider, ScriptedSource
-from gateway.http import deposit_proofs
-from gateway.http.limits import PROOFS, PROOFS_EACH_MAX
+from gateway.http.edge.limits import PROOFS, PROOFS_EACH_MAX
+from gateway.http.resources import deposit_proofs
 from tests.api.world import WATCHED, World
 
 Json = Any

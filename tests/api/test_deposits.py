@@ -6,7 +6,7 @@ import json
 
 import msgspec
 
-from gateway.http.shapes import DepositObject
+from gateway.http.shapes.deposits import DepositObject
 from tests.api.world import ANOTHER, WATCHED, World
 
 

@@ -19,9 +19,11 @@ import pytest
 
 from migrations.handles import Connection
 from migrations.ids import decode_id, encode_id
-from relay import log, signing, verify, verify_log
-from relay.bodies import RelayFact
-from relay.secretbox import Column, Place, SecretBox
+from relay import verify, verify_log
+from relay.keys import signing
+from relay.keys.secretbox import Column, Place, SecretBox
+from relay.log import eventlog as log
+from relay.log.bodies import RelayFact
 from tests.api.test_checkpoints import PAGE, printed_program
 from tests.api.world import World
 

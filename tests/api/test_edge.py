@@ -10,8 +10,8 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.http import bodies, connections
-from gateway.http.app import STATUS_GONE
+from gateway.http.edge import bodies, connections
+from gateway.http.edge.app import STATUS_GONE
 from tests.api.sockets import connected, request, until
 from tests.api.world import WATCHED, World
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from gateway.http.limits import KEY_LISTS
+from gateway.http.edge.limits import KEY_LISTS
 from migrations.ids import encode_id
 from tests.api.world import World
 from tests.relay_live.receiver import Received, Receiver, accept

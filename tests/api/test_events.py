@@ -12,8 +12,8 @@ import pytest
 
 from gateway import store
 from migrations.handles import Connection
-from relay import log
-from relay.log import StoredEvent
+from relay.log import eventlog as log
+from relay.log.eventlog import StoredEvent
 from tests.api.world import World
 
 
@@ -206,7 +206,7 @@ async def test_more_streams_than_a_merchant_may_hold_are_429(world: World, key: 
 async def test_a_stream_of_a_revoked_key_ends_also_while_events_come(
     world: World, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gateway.http import events
+    from gateway.http.resources import events
 
     load_events_after = log.load_events_after
 
@@ -228,7 +228,7 @@ async def test_a_stream_of_a_revoked_key_ends_also_while_events_come(
 
 
 async def test_a_stream_of_a_revoked_key_ends(world: World, key: str) -> None:
-    from gateway.http import events
+    from gateway.http.resources import events
 
     events_before, events.COMMENT_EVERY_S = events.COMMENT_EVERY_S, 0.1
     try:

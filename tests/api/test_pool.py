@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from gateway.http.calls import AdminAccess, Operation
-from gateway.http.decoding import members_of
+from gateway.http.edge.calls import AdminAccess, Operation
+from gateway.http.edge.decoding import members_of
 from gateway.http.operations import OPERATIONS
 from migrations.connect import connect
 from migrations.handles import Pool

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.http.bodies import BODY_BYTES_MAX
-from gateway.http.limits import CALLS
+from gateway.http.edge.bodies import BODY_BYTES_MAX
+from gateway.http.edge.limits import CALLS
 from gateway.ratelimits import LocalRateLimits
 from tests.api.world import ADMIN_TOKEN, ANOTHER, WATCHED, Reply, World
 

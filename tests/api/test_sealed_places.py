@@ -11,13 +11,13 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.http.idempotency import KeyedCall
+from gateway.http.edge.idempotency import KeyedCall
 from migrations.ids import decode_id
 from relay.errors import SecretUnreadable
-from relay.reseal import Resealed, reseal_all
-from relay.secretbox import Column, Place, SecretBox, _key_id
-from relay.store import load_endpoint_records
-from relay.targets import open_target
+from relay.keys.reseal import Resealed, reseal_all
+from relay.keys.secretbox import Column, Place, SecretBox, _key_id
+from relay.out.targets import open_target
+from relay.work.store import load_endpoint_records
 from tests.api.world import ADMIN_TOKEN, World
 
 KEY = bytes(32)

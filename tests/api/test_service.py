@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.http import openapi, shapes_chains
-from gateway.http.calls import OpenAccess
+from gateway.http import openapi
+from gateway.http.edge.calls import OpenAccess
 from gateway.http.operations import OPERATIONS
-from indexer.work_store import ChainStatus, write_checks, write_status
+from gateway.http.shapes import chains as shapes_chains
+from indexer.rows.work_store import ChainStatus, write_checks, write_status
 from tests.api.world import World, read_clock
 
 

@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from gateway.apikeys import new_api_key
-from gateway.files import FileShares
-from gateway.http import connections
-from gateway.http.limits import FAILED_LOGINS
+from gateway.http.edge import connections
+from gateway.http.edge.limits import FAILED_LOGINS
+from gateway.process.files import FileShares
 from migrations.ids import new_id
 from tests.api.sockets import connected, request, until
 from tests.api.world import ADMIN_TOKEN, CONFIG, World, open_world, read_settings

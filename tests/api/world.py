@@ -19,25 +19,25 @@ import aiohttp
 from chains.model import Address
 from chains.scripted import ScriptedChain, ScriptedProvider, ScriptedSource, ScriptedTx
 from gateway.compose_chains import load_known_chains
-from gateway.config import load_settings
+from gateway.config.file import load_settings
+from gateway.config.settings import Bind, Secret, Settings
 from gateway.faces import Faces
-from gateway.files import FileShares
-from gateway.http.app import Api
-from gateway.http.calls import Services
-from gateway.http.docs_page import DOCUMENTATION
+from gateway.http.edge.app import Api
+from gateway.http.edge.calls import Services
+from gateway.http.edge.server import PLENTY_OF_FILES, serve
 from gateway.http.operations import OPERATIONS
-from gateway.http.server import PLENTY_OF_FILES, serve
-from gateway.settings import Bind, Secret, Settings
-from indexer.desk import build_desk
-from indexer.events import Fact
-from indexer.follow import Follower
-from indexer.store import PostgresFollowStore
-from indexer.work_store import ChainStatus, write_status
+from gateway.http.resources.docs_page import DOCUMENTATION
+from gateway.process.files import FileShares
+from indexer.follow.step import Follower
+from indexer.move.desk import build_desk
+from indexer.rows.store import PostgresFollowStore
+from indexer.rows.work_store import ChainStatus, write_status
+from indexer.rules.events import Fact
 from migrations.connect import open_pool
 from migrations.handles import Connection, Pool
-from relay import log
-from relay.egress import Egress
-from relay.secretbox import SecretBox
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.out.egress import Egress
 
 PATIENCE_S = 90.0
 """For a connection: far above what a busy machine takes, and what is stuck is still told."""

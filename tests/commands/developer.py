@@ -19,8 +19,8 @@ from uuid import UUID
 import aiohttp
 
 from migrations.handles import Pool
-from relay import log
-from relay.bodies import RelayFact
+from relay.log import eventlog as log
+from relay.log.bodies import RelayFact
 from tests.commands.shell import Ended, Shell
 from tests.relay_live.receiver import Receiver
 

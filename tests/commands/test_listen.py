@@ -6,7 +6,7 @@ import json
 import signal
 
 from gateway.commands.listen import build_target
-from relay import signing
+from relay.keys import signing
 from tests.commands.developer import Developer, post
 from tests.relay_live.receiver import Receiver, refuse
 

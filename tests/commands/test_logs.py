@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from migrations.connect import connect
 from migrations.ids import encode_id
-from relay import log
+from relay.log import eventlog as log
 from relay.verify_log import verify_anchor
 from tests.commands.shell import Shell
 from tests.database.relay import notary

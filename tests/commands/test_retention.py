@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from migrations.connect import connect
 from migrations.handles import Connection
 from migrations.ids import encode_id
-from relay import endpoints, log
-from relay.secretbox import SecretBox
-from relay.terms import EndpointTerms, Rules
+from relay.desk import endpoints
+from relay.desk.terms import EndpointTerms, Rules
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
 from tests.commands.shell import Shell
 from tests.database.relay.stages import MERCHANT, facts_of
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from migrations.connect import connect
-from relay import endpoints
-from relay.secretbox import SecretBox
-from relay.terms import EndpointTerms, Rules
+from relay.desk import endpoints
+from relay.desk.terms import EndpointTerms, Rules
+from relay.keys.secretbox import SecretBox
 from tests.commands.shell import ENCRYPTION_KEY, Shell
 from tests.database.relay.stages import MERCHANT
 

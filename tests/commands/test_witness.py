@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from relay import merkle, notes, signing, strict, witnessing
+from relay import strict
+from relay.keys import signing
+from relay.proof import merkle, notes, witnessing
 from tests.commands.shell import Shell
 
 LOG_KEY = signing.signing_key_from_seed(b"l" * 32)

@@ -23,9 +23,10 @@ from migrations.connect import connect
 from migrations.errors import BackupProblem
 from migrations.handles import Connection
 from migrations.runner import Migration, migrate, parse_migrations
-from relay import audit, log
-from relay.bodies import RelayFact
-from relay.prune import Pruned, step_prune
+from relay.log import audit
+from relay.log import eventlog as log
+from relay.log.bodies import RelayFact
+from relay.log.prune import Pruned, step_prune
 from relay.settings import RelaySettings
 from tests.conftest import DatabaseServer, own_database
 

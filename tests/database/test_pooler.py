@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.checks import Finding, Grade, open_checked_database
-from gateway.settings import Secret
+from gateway.config.settings import Secret
+from gateway.doctor.machine import Finding, Grade, open_checked_database
 from migrations.connect import connect, open_pool
 from migrations.errors import PoolerBetween
 from tests.api.world import CONFIG, read_clock, read_settings

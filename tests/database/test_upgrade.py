@@ -24,8 +24,8 @@ from migrations.connect import connect
 from migrations.golden import dump_schema
 from migrations.ids import decode_id, encode_id
 from migrations.runner import migrate
-from relay.audit import verify_logs
-from relay.log import append
+from relay.log.audit import verify_logs
+from relay.log.eventlog import append
 from tests.database.releases import (
     NEXT_VERSION,
     THIS_RELEASE,

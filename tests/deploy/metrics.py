@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from gateway.metrics import ApiMetrics, ChainMetrics, HouseMetrics, build_registry
+from gateway.process.metrics import ApiMetrics, ChainMetrics, HouseMetrics, build_registry
 from gateway.redis.metrics import RedisMetrics
 from relay.metrics import RelayMetrics
 

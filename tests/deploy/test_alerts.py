@@ -9,8 +9,9 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # published without types
 
 from chains import errors
-from gateway.metrics import CONDITIONS, HEIGHTS
-from indexer import outcomes, storage
+from gateway.process.metrics import CONDITIONS, HEIGHTS
+from indexer.follow import outcomes
+from indexer.rows import storage
 from relay.model import SHARDS, EndpointState, OutcomeKind
 from tests.deploy.metrics import TARGET_LABELS, known_metrics
 from tests.deploy.promql import Unreadable, read

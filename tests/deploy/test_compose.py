@@ -11,8 +11,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # published without types
 
 from gateway.cli import build_parser
-from gateway.config import load_settings
-from gateway.settings import Role, Settings
+from gateway.config.file import load_settings
+from gateway.config.settings import Role, Settings
 from tests.tidy import tree
 
 COMPOSE: dict[str, Any] = yaml.safe_load(tree.text("deploy/compose.yaml"))

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.cli import BAD_USE, build_parser
 from gateway.compose import STOP_TIMEOUT_S
-from gateway.settings import Role
+from gateway.config.settings import Role
 from tests.tidy import tree
 
 UNITS = sorted(

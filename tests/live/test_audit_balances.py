@@ -20,8 +20,8 @@ import pytest
 from chains.errors import Pruned
 from chains.evm.address import parse_address
 from chains.traits import ChainTraits
-from indexer.audit import Difference, audit_range, settle_balances
-from indexer.balance_audit import NOT_TRACED, AuditedBalances, BalanceTally
+from indexer.history.audit import Difference, audit_range, settle_balances
+from indexer.history.balance_audit import NOT_TRACED, AuditedBalances, BalanceTally
 from tests.devnet.anvil import ACCOUNTS
 from tests.devnet.compiled import load_contract
 from tests.faultproxy import faults

@@ -19,9 +19,9 @@ from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier
 from chains.rpc.transport import Endpoint
 from chains.traits import FinalByTag
-from indexer.desk import build_desk
+from indexer.follow.surroundings import FollowedChain, Surroundings
+from indexer.move.desk import build_desk
 from indexer.service import IndexerService
-from indexer.surroundings import FollowedChain, Surroundings
 from tests.database.indexer.test_broken_chain import Bell
 from tests.faultproxy.proxy import FaultProxy
 from tests.live.world import World, open_world

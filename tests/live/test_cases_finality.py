@@ -17,12 +17,12 @@ import pytest
 
 from chains.model import BlockHash
 from chains.traits import FinalByTag
-from indexer.follow_loop import FollowLoop
-from indexer.halts import commit_accept_reorg
-from indexer.outcomes import Halted, Rewound
-from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
-from indexer.surroundings import FollowedChain, Surroundings
-from indexer.turn import Turn
+from indexer.follow.loop import FollowLoop
+from indexer.follow.outcomes import Halted, Rewound
+from indexer.follow.surroundings import FollowedChain, Surroundings
+from indexer.follow.turn import Turn
+from indexer.move.halts import commit_accept_reorg
+from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from tests.faultproxy import faults
 from tests.faultproxy.faults import Bend
 from tests.live.world import World, open_world

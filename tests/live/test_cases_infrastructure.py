@@ -21,13 +21,13 @@ from chains.errors import ChainError, Inconsistent, Missing, WrongNetwork
 from chains.evm.node import IDENTITY_MAX_AGE_S
 from chains.evm.provider import EvmProvider
 from chains.traits import FinalByTag
-from indexer.backfill import Covered, step_backfill
-from indexer.notices import DISPUTED, Pulse, decide_conditions
-from indexer.outcomes import Advanced, Halted, Rewound
-from indexer.store import PostgresFollowStore
-from indexer.work_store import PostgresBackfillStore
+from indexer.follow.outcomes import Advanced, Halted, Rewound
+from indexer.history.backfill import Covered, step_backfill
+from indexer.move.notices import DISPUTED, Pulse, decide_conditions
+from indexer.rows.store import PostgresFollowStore
+from indexer.rows.work_store import PostgresBackfillStore
 from migrations.handles import Connection
-from relay import log as relay_log
+from relay.log import eventlog as relay_log
 from tests.devnet.anvil import ACCOUNTS, AnvilNode, start_anvil
 from tests.faultproxy import faults
 from tests.live.world import World, mint_data, open_world

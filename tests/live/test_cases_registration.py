@@ -16,9 +16,9 @@ import pytest
 from chains.evm.address import parse_address
 from chains.model import Asset, AssetId, ChainId
 from chains.traits import ChainTraits
-from indexer.backfill import Covered, step_backfill
-from indexer.registration import RegistrationRequest, WatchedAddress, register
-from indexer.work_store import PostgresBackfillStore
+from indexer.history.backfill import Covered, step_backfill
+from indexer.move.registration import RegistrationRequest, WatchedAddress, register
+from indexer.rows.work_store import PostgresBackfillStore
 from migrations.ids import new_id
 from tests.devnet.anvil import ACCOUNTS
 from tests.live.world import SHOP, World, mint_data, open_world

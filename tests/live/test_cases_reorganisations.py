@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from chains.model import BlockHash, BlockRef
-from indexer.commit import commit_move
-from indexer.outcomes import Rewound, Suspecting
-from indexer.plan import MovePlan, Superseded
+from indexer.follow.outcomes import Rewound, Suspecting
+from indexer.move.commit import commit_move
+from indexer.rules.plan import MovePlan, Superseded
 from tests.devnet.anvil import ACCOUNTS
 from tests.live.world import World, mint_data, open_world, transfer_data
 

@@ -15,9 +15,9 @@ import pytest
 from chains.evm.address import parse_address
 from chains.traits import ChainTraits
 from gateway.compose_chains import DecimalsMismatch, check_token_decimals
-from gateway.settings import ChainSettings
-from indexer.surroundings import FollowedChain
-from indexer.turn import Turn
+from gateway.config.settings import ChainSettings
+from indexer.follow.surroundings import FollowedChain
+from indexer.follow.turn import Turn
 from tests.devnet.anvil import ACCOUNTS
 from tests.devnet.compiled import load_contract
 from tests.live.world import (

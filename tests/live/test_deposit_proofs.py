@@ -20,18 +20,18 @@ import aiohttp
 import pytest
 
 from gateway.compose_chains import load_known_chains
+from gateway.config.settings import Bind, Secret
 from gateway.faces import Faces
-from gateway.http import deposit_proofs
-from gateway.http.app import Api
-from gateway.http.calls import Services
+from gateway.http.edge.app import Api
+from gateway.http.edge.calls import Services
+from gateway.http.edge.server import serve
 from gateway.http.operations import OPERATIONS
-from gateway.http.server import serve
-from gateway.settings import Bind, Secret
-from indexer.identity import MerchantId
+from gateway.http.resources import deposit_proofs
+from indexer.rules.identity import MerchantId
 from migrations.ids import decode_id
-from relay import signing
+from relay.keys import signing
+from relay.keys.secretbox import SecretBox
 from relay.kit.verify_deposit import ProofInvalid, check_told, verify_deposit
-from relay.secretbox import SecretBox
 from relay.verify_log import verify_checkpoint, verify_inclusion
 from tests.api.world import ADMIN_TOKEN, Reply, read_clock, read_settings
 from tests.devnet.anvil import ACCOUNTS

@@ -10,8 +10,8 @@ from chains.model import Address, TxHash
 from chains.traits import Family
 from indexer import views
 from indexer.explain import Finding, Knowledge, Reason, explain_transaction
-from indexer.matching import ListedAsset, Registration
-from indexer.registration import delete_address
+from indexer.move.registration import delete_address
+from indexer.rules.matching import ListedAsset, Registration
 from tests.devnet.anvil import ACCOUNTS
 from tests.live.world import CHAIN, SHOP, World, deploy_token, mint_data, open_world, transfer_data
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from chains.errors import ChainError
-from indexer.outcomes import Halted
+from indexer.follow.outcomes import Halted
 from migrations.ids import encode_id
 from tests.devnet.anvil import ACCOUNTS
 from tests.faultproxy import faults

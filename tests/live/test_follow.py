@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chains.traits import FinalByTag
-from indexer.outcomes import Advanced, Halted, Rewound, Suspecting
+from indexer.follow.outcomes import Advanced, Halted, Rewound, Suspecting
 from tests.devnet.anvil import ACCOUNTS
 from tests.live.world import OTHER_SHOP, SHOP, mint_data, open_world, transfer_data
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from chains.errors import Inconsistent
-from indexer.halts import commit_trust
-from indexer.outcomes import Idle
+from indexer.follow.outcomes import Idle
+from indexer.move.halts import commit_trust
 from tests.faultproxy.faults import Answer
 from tests.live.world import SHOP, World, mint_data, open_world
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from chains.port import Provider
-from indexer.backfill import Covered, step_backfill, step_doubts
-from indexer.doubts import Findings
 from indexer.explain import Knowledge, Reason, explain_deposit
-from indexer.storage import ChainRecord
+from indexer.history.backfill import Covered, step_backfill, step_doubts
+from indexer.rows.storage import ChainRecord
+from indexer.rows.work_store import PostgresBackfillStore, load_recorded
+from indexer.rules.doubts import Findings
 from indexer.views import load_doubted_heights
-from indexer.work_store import PostgresBackfillStore, load_recorded
 from tests.faultproxy.faults import Answer
 from tests.live.test_held import FORGED, TILL, credited, forge
 from tests.live.world import World, mint_data, open_world

@@ -15,7 +15,7 @@ from chains.errors import ChainError, Inconsistent, Refused
 from chains.evm.provider import EvmProvider
 from chains.model import VerificationLevel
 from chains.traits import ChainTraits
-from indexer.outcomes import Advanced
+from indexer.follow.outcomes import Advanced
 from tests.devnet.anvil import ACCOUNTS
 from tests.devnet.compiled import load_contract
 from tests.faultproxy import faults
@@ -209,8 +209,8 @@ async def test_an_internal_amount_that_is_not_in_the_balance_is_refused(
 
 
 async def test_history_is_held_against_balances_too(database_url: str) -> None:
-    from indexer.backfill import Covered, step_backfill
-    from indexer.work_store import PostgresBackfillStore
+    from indexer.history.backfill import Covered, step_backfill
+    from indexer.rows.work_store import PostgresBackfillStore
 
     async with open_world(database_url, adapt=traced, operators=1) as world:
         at = await deploy_multi(world)

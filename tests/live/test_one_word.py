@@ -12,16 +12,16 @@ import pytest
 from chains.evm.source import EvmSource
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits
-from indexer.backfill import Covered, step_backfill
-from indexer.deposits import Deposit
-from indexer.follow import Follower
-from indexer.halts import commit_trust
-from indexer.identity import DepositId
-from indexer.outcomes import Idle
-from indexer.reconcile import reconcile_policy
-from indexer.storage import MoveTransaction
-from indexer.store import PostgresMove
-from indexer.work_store import PostgresBackfillStore, load_unsettled_page
+from indexer.follow.outcomes import Idle
+from indexer.follow.step import Follower
+from indexer.history.backfill import Covered, step_backfill
+from indexer.move.halts import commit_trust
+from indexer.move.reconcile import reconcile_policy
+from indexer.rows.storage import MoveTransaction
+from indexer.rows.store import PostgresMove
+from indexer.rows.work_store import PostgresBackfillStore, load_unsettled_page
+from indexer.rules.deposits import Deposit
+from indexer.rules.identity import DepositId
 from tests.faultproxy.faults import Answer
 from tests.faultproxy.proxy import FaultProxy, start_proxy
 from tests.live.world import World, mint_data, open_world

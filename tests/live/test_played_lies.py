@@ -17,9 +17,9 @@ import pytest
 
 from chains.catalog import entry
 from chains.traits import ChainTraits
-from indexer.backfill import step_doubts
-from indexer.outcomes import Advanced, Idle
-from indexer.work_store import PostgresBackfillStore
+from indexer.follow.outcomes import Advanced, Idle
+from indexer.history.backfill import step_doubts
+from indexer.rows.work_store import PostgresBackfillStore
 from tests.devnet.anvil import ACCOUNTS
 from tests.faultproxy.played import play
 from tests.faultproxy.proxy import FaultProxy

@@ -1,7 +1,7 @@
 """A transaction that a real node holds canonical twice: one deposit, credited once, and nobody is silent about it.
 
 Rebuilt by setting the payer's nonce back, as a test chain's operator, a bridge or a bug can. Which place counts is
-decided in `indexer.moves` and proved for every order of things by the simulation.
+decided in `indexer.rules.moves` and proved for every order of things by the simulation.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import pytest
 
 from chains.evm.address import parse_address
 from indexer import views
-from indexer.audit import audit_range
-from indexer.outcomes import Advanced
+from indexer.follow.outcomes import Advanced
+from indexer.history.audit import audit_range
 from tests.devnet.anvil import ACCOUNTS
 from tests.live.test_cases_reorganisations import ONE, TILL, newest, pay_natively, told_briefly
 from tests.live.world import SHOP, World, open_world

@@ -26,19 +26,19 @@ from chains.evm.verify.verifier import BlockVerifier
 from chains.model import Asset, AssetId, ChainId
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalityRule
-from indexer.commit import ChainDesk
-from indexer.desk import build_desk
-from indexer.follow import Follower
-from indexer.identity import MerchantId
-from indexer.outcomes import Idle, Lagging, NotYet, Outcome
-from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
-from indexer.registration import RegistrationRequest, WatchedAddress, register
+from indexer.follow.outcomes import Idle, Lagging, NotYet, Outcome
+from indexer.follow.step import Follower
+from indexer.move.commit import ChainDesk
+from indexer.move.desk import build_desk
+from indexer.move.registration import RegistrationRequest, WatchedAddress, register
+from indexer.rows.store import PostgresFollowStore
+from indexer.rules.identity import MerchantId
+from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from indexer.settings import FollowSettings
-from indexer.store import PostgresFollowStore
 from migrations.connect import open_pool
 from migrations.handles import Connection, Pool
 from migrations.ids import new_id
-from relay import log as relay_log
+from relay.log import eventlog as relay_log
 from tests.devnet.anvil import AnvilNode, start_anvil
 from tests.faultproxy.proxy import FaultProxy, start_proxy
 

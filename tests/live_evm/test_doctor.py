@@ -16,10 +16,10 @@ import websockets.asyncio.server as ws
 from websockets.http11 import Response
 
 from chains.rpc import batches
-from gateway import checks_chains
-from gateway.checks import Finding, Grade
-from gateway.checks_chains import check_chain
-from gateway.config import load_settings
+from gateway.config.file import load_settings
+from gateway.doctor import chains as checks_chains
+from gateway.doctor.chains import check_chain
+from gateway.doctor.machine import Finding, Grade
 from tests.faultproxy import faults
 from tests.faultproxy.fronts import allowing, barring, error, per_call, plain, refusing, say
 from tests.faultproxy.proxy import FaultProxy

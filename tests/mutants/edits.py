@@ -31,14 +31,22 @@ class Planted:
     asks: tuple[str, ...] = ()
 
 
-CANONICAL, COMMIT, DEPOSITS = "indexer/canonical.py", "indexer/commit.py", "indexer/deposits.py"
+CANONICAL, COMMIT, DEPOSITS = (
+    "indexer/rules/canonical.py",
+    "indexer/move/commit.py",
+    "indexer/rules/deposits.py",
+)
 EVIDENCE, FINALITY, FOLLOW, FORKS = (
-    "indexer/evidence.py", "indexer/finality.py", "indexer/follow.py", "indexer/forks.py",
+    "indexer/rules/evidence.py", "indexer/rules/finality.py", "indexer/follow/step.py", "indexer/follow/forks.py",
 )  # fmt: skip
 MATCHING, MOVES, POLICY, VOICES = (
-    "indexer/matching.py", "indexer/moves.py", "indexer/policy.py", "indexer/voices.py",
+    "indexer/rules/matching.py", "indexer/rules/moves.py", "indexer/rules/policy.py", "indexer/follow/voices.py",
 )  # fmt: skip
-BACKFILL, EVENTS, IDENTITY = "indexer/backfill.py", "indexer/events.py", "indexer/identity.py"
+BACKFILL, EVENTS, IDENTITY = (
+    "indexer/history/backfill.py",
+    "indexer/rules/events.py",
+    "indexer/rules/identity.py",
+)
 
 NO_LINK_ASSERT = Edit(
     COMMIT,

@@ -8,9 +8,9 @@ from __future__ import annotations
 from tests.mutants.edits import Edit, Planted
 
 ADDRESSES, DECODING, EVENTS = (
-    "gateway/http/addresses.py",
-    "gateway/http/decoding.py",
-    "gateway/http/events.py",
+    "gateway/http/resources/addresses.py",
+    "gateway/http/edge/decoding.py",
+    "gateway/http/resources/events.py",
 )
 CONNECT, POOLER = "migrations/connect.py", "migrations/pooler.py"
 FIRST_BLOCKS = ("tests/api/test_first_blocks.py",)

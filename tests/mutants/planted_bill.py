@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from tests.mutants.edits import FOLLOW, Edit, Planted
 
-HINTS, NODE, PACE, TAGS = "chains/evm/hints.py", "chains/evm/node.py", "indexer/pace.py", "indexer/tags.py"
-LOOKS, SOURCE = "indexer/looks.py", "chains/evm/source.py"
+HINTS, NODE, PACE, TAGS = (
+    "chains/evm/hints.py",
+    "chains/evm/node.py",
+    "indexer/follow/pace.py",
+    "indexer/follow/tags.py",
+)
+LOOKS, SOURCE = "indexer/follow/looks.py", "chains/evm/source.py"
 
 ASKS_HINTS = ("tests/unit/chains/test_hints.py",)
 ASKS_PACE = ("tests/unit/indexer/test_pace.py",)
@@ -82,7 +87,7 @@ PLANTED_BILL = (
         8,
         (
             Edit(
-                "indexer/follow_loop.py",
+                "indexer/follow/loop.py",
                 "            self._pace.put_off(looked_at_s)\n",
                 "            pass\n",
             ),

@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from tests.mutants.edits import Edit, Planted
 
-WIRE, KEPT, ANSWER, EGRESS = "relay/wire.py", "relay/kept.py", "relay/answer.py", "relay/egress.py"
-REQUESTS, TIMERS, DIAL, TLS = "relay/requests.py", "relay/timers.py", "relay/dial.py", "relay/tls.py"
+WIRE, KEPT, ANSWER, EGRESS = (
+    "relay/out/wire.py",
+    "relay/out/kept.py",
+    "relay/out/answer.py",
+    "relay/out/egress.py",
+)
+REQUESTS, TIMERS, DIAL, TLS = (
+    "relay/out/requests.py",
+    "relay/lanes/timers.py",
+    "relay/out/dial.py",
+    "relay/out/tls.py",
+)
 WHOSE, ODD, URLS = (
     ("tests/relay_live/test_whose_answer.py",),
     ("tests/relay_live/test_odd_answers.py", "tests/unit/relay/test_answer.py"),

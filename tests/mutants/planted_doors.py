@@ -10,7 +10,13 @@ PLANTED_DOORS = (
     Planted(
         "the host of a target is looked at",
         8,
-        (Edit("gateway/http/connections.py", "        if message.url.absolute:\n", "        if False:\n"),),
+        (
+            Edit(
+                "gateway/http/edge/connections.py",
+                "        if message.url.absolute:\n",
+                "        if False:\n",
+            ),
+        ),
         asks=(*EDGE_TESTS, "-k", "host_of_a_target"),
     ),
     Planted(
@@ -18,7 +24,7 @@ PLANTED_DOORS = (
         8,
         (
             Edit(
-                "gateway/http/bodies.py",
+                "gateway/http/edge/bodies.py",
                 "            if chunks > CHUNKS_MIN + len(body) // CHUNK_BYTES_MIN:\n",
                 "            if False:\n",
             ),
@@ -28,7 +34,7 @@ PLANTED_DOORS = (
     Planted(
         "of a header given twice the first is chosen",
         4,
-        (Edit("gateway/http/app.py", "    if len(values) > 1:\n", "    if False:\n"),),
+        (Edit("gateway/http/edge/app.py", "    if len(values) > 1:\n", "    if False:\n"),),
         asks=("tests/api/test_idempotency.py", "-k", "neither"),
     ),
     Planted(
@@ -36,7 +42,7 @@ PLANTED_DOORS = (
         8,
         (
             Edit(
-                "gateway/http/addresses.py",
+                "gateway/http/resources/addresses.py",
                 "        case float() if abs(value) >= EXACT_MAX:\n",
                 "        case float() if False:\n",
             ),
@@ -48,11 +54,15 @@ PLANTED_DOORS = (
         8,
         (
             Edit(
-                "gateway/http/events.py",
+                "gateway/http/resources/events.py",
                 "            if loop.time() >= comment_at_s:\n",
                 "            if loop.time() >= comment_at_s and not events:\n",
             ),
-            Edit("gateway/http/events.py", "    with held:\n", "    events: object = (0,)\n    with held:\n"),
+            Edit(
+                "gateway/http/resources/events.py",
+                "    with held:\n",
+                "    events: object = (0,)\n    with held:\n",
+            ),
         ),
         asks=("tests/api/test_events.py", "-k", "revoked_key"),
     ),
@@ -61,7 +71,7 @@ PLANTED_DOORS = (
         8,
         (
             Edit(
-                "relay/dispatch.py",
+                "relay/work/dispatch.py",
                 "                if asked == LANES_ASKED_MAX:\n",
                 "                if False:\n",
             ),
@@ -73,7 +83,7 @@ PLANTED_DOORS = (
         4,
         (
             Edit(
-                "gateway/http/cursors.py",
+                "gateway/http/edge/cursors.py",
                 '    return zlib.crc32(b"chainbell-cursor-1" + of.encode() + content)',
                 '    return zlib.crc32(b"chainbell-cursor-1" + content)',
             ),
@@ -85,7 +95,7 @@ PLANTED_DOORS = (
         10,
         (
             Edit(
-                "gateway/database.py",
+                "gateway/process/database.py",
                 "            await wait_for_migration(conn, patience_s=MIGRATION_PATIENCE_S)\n",
                 "",
             ),

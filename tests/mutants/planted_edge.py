@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutants.edits import Edit, Planted
 
 CLIENTS, CONNECTIONS, IDEMPOTENCY, LIMITS = (
-    "gateway/http/clients.py", "gateway/http/connections.py", "gateway/http/idempotency.py", "gateway/http/limits.py",
+    "gateway/http/edge/clients.py", "gateway/http/edge/connections.py", "gateway/http/edge/idempotency.py", "gateway/http/edge/limits.py",
 )  # fmt: skip
 POOL_TESTS, EDGE_TESTS, SHARE_TESTS = (
     ("tests/api/test_pool.py",),
@@ -73,7 +73,7 @@ PLANTED_EDGE = (
         8,
         (
             Edit(
-                "gateway/http/decoding.py",
+                "gateway/http/edge/decoding.py",
                 r'[^"\\]++|\\.)*+(?:"|\\?\Z)',
                 r'[^"\\]|\\.)*"',
             ),
@@ -91,7 +91,7 @@ PLANTED_EDGE = (
         8,
         (
             Edit(
-                "gateway/http/calls.py",
+                "gateway/http/edge/calls.py",
                 "return self.services.stop.is_set() or (self.gone is not None and self.gone.done())",
                 "return self.services.stop.is_set()",
             ),
@@ -127,7 +127,7 @@ PLANTED_EDGE = (
         8,
         (
             Edit(
-                "gateway/http/logins.py",
+                "gateway/http/edge/logins.py",
                 "            async with _in_line(self._lines[slow]):\n",
                 "            if slow:\n                raise not_a_key()\n            async with _in_line(self._lines[0]):\n",
             ),

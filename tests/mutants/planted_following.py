@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from tests.mutants.edits import FINALITY, FOLLOW, MOVES, VOICES, Edit, Planted
 
-MATCHING = "indexer/matching.py"
-PREFETCH, SERVICE, SPEND_STORE = "indexer/prefetch.py", "indexer/service.py", "indexer/spend_store.py"
+MATCHING = "indexer/rules/matching.py"
+PREFETCH, SERVICE, SPEND_STORE = (
+    "indexer/follow/prefetch.py",
+    "indexer/service.py",
+    "indexer/rows/spend_store.py",
+)
 
 PLANTED_FOLLOWING = (
     Planted(
@@ -50,7 +54,7 @@ PLANTED_FOLLOWING = (
         3,
         (
             Edit(
-                "indexer/commit.py",
+                "indexer/move/commit.py",
                 "    sightings = recall(touched.repeats, {one.id: one for one in touched.displaced}, registrations, rules)\n",
                 "    sightings = recall((), {one.id: one for one in touched.displaced}, registrations, rules)\n",
             ),

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from tests.mutants.edits import BACKFILL, COMMIT, DEPOSITS, Edit, Planted
 
-DOUBTS, HISTORY, READING = "indexer/doubts.py", "indexer/history.py", "indexer/second_reading.py"
-HEARING, HALTS, DEPOSITS_SQL = "indexer/hearing.py", "indexer/halts.py", "indexer/sql/deposits.sql"
+DOUBTS, HISTORY, READING = (
+    "indexer/rules/doubts.py",
+    "indexer/history/chunk.py",
+    "indexer/history/second_reading.py",
+)
+HEARING, HALTS, DEPOSITS_SQL = "indexer/move/hearing.py", "indexer/move/halts.py", "indexer/sql/deposits.sql"
 HEARD = ("tests/unit/indexer/test_history.py",)
 
 PLANTED_HISTORY = (

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from tests.mutants.edits import COMMIT, DEPOSITS, MATCHING, MOVES, POLICY, VOICES, Edit, Planted
 
-HISTORY, WITNESS = "indexer/history.py", "indexer/witness.py"
-HALTS, RECONCILE = "indexer/halts.py", "indexer/reconcile.py"
-AUDIT, AUDITORS = "indexer/audit.py", "indexer/auditors.py"
-CHAINS_HTTP, DOCTOR = "gateway/http/chains.py", "gateway/checks_chains.py"
-VERIFIER, CONFIG_HOLDS = "chains/evm/verify/verifier.py", "gateway/config_holds.py"
+HISTORY, WITNESS = "indexer/history/chunk.py", "indexer/rules/witness.py"
+HALTS, RECONCILE = "indexer/move/halts.py", "indexer/move/reconcile.py"
+AUDIT, AUDITORS = "indexer/history/audit.py", "indexer/history/auditors.py"
+CHAINS_HTTP, DOCTOR = "gateway/http/resources/chains.py", "gateway/doctor/chains.py"
+VERIFIER, CONFIG_HOLDS = "chains/evm/verify/verifier.py", "gateway/config/holds.py"
 
 ONE_WORD = ("tests/unit/indexer/test_one_word.py",)
 LIVE = ("tests/live/test_one_word.py",)
@@ -148,7 +148,7 @@ PLANTED_HOLDS = (
         5,
         (
             Edit(
-                "indexer/hearing.py",
+                "indexer/move/hearing.py",
                 "    settled = compute_settled(witness, differing)\n",
                 "    settled = compute_settled(witness, ())\n",
             ),

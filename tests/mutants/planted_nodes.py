@@ -39,7 +39,7 @@ PLANTED_NODES = (
         5,
         (
             Edit(
-                "indexer/forks.py",
+                "indexer/follow/forks.py",
                 "from chains.errors import Missing, WrongNetwork\n",
                 "from chains.errors import Inconsistent as Missing\nfrom chains.errors import WrongNetwork\n",
             ),
@@ -63,7 +63,7 @@ PLANTED_NODES = (
         5,
         (
             Edit(
-                "indexer/follow_loop.py",
+                "indexer/follow/loop.py",
                 "if self._vitals.last_error is None and self._damper.over():",
                 "if self._damper.over():",
             ),

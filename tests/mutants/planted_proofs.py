@@ -8,11 +8,11 @@ from __future__ import annotations
 from tests.mutants.edits import Edit, Planted
 
 SECRETBOX, STRICT, VERIFY, VERIFY_LOG, WITNESSING = (
-    "relay/secretbox.py",
+    "relay/keys/secretbox.py",
     "relay/strict.py",
     "relay/verify.py",
     "relay/verify_log.py",
-    "relay/witnessing.py",
+    "relay/proof/witnessing.py",
 )
 
 OF_ANCHORS = ("tests/unit/relay/test_anchors.py",)

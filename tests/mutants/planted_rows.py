@@ -13,10 +13,10 @@ CONSISTENCY, DECODE, QUANTITIES, ROWS = (
 )  # fmt: skip
 SIGNERS, TRACES = "chains/evm/signers.py", "chains/evm/traces.py"
 BLOCK, LEDGER, PROFILES, WITNESS = (
-    "chains/evm/verify/block.py", "chains/evm/ledger.py", "chains/evm/verify/profiles.py", "indexer/witness.py",
+    "chains/evm/verify/block.py", "chains/evm/ledger.py", "chains/evm/verify/profiles.py", "indexer/rules/witness.py",
 )  # fmt: skip
 NATIVES = "chains/evm/natives.py"
-COMMIT, VOICES = "indexer/commit.py", "indexer/voices.py"
+COMMIT, VOICES = "indexer/move/commit.py", "indexer/follow/voices.py"
 
 ROW_TESTS = ("tests/unit/chains",)
 LIES = ("tests/unit/chains/verify/test_lies.py", "tests/unit/chains/verify/test_cases.py")

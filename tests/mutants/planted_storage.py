@@ -9,13 +9,13 @@ from __future__ import annotations
 from tests.mutants.edits import Edit, Planted
 
 STORE, DEPOSITS_SQL, WATCHLIST_SQL, CHAINS_SQL, WORK_SQL = (
-    "indexer/store.py",
+    "indexer/rows/store.py",
     "indexer/sql/deposits.sql",
     "indexer/sql/watchlist.sql",
     "indexer/sql/chains.sql",
     "indexer/sql/work.sql",
 )
-BODIES, LANE, WINDOW = "relay/bodies.py", "relay/lane.py", "relay/window.py"
+BODIES, LANE, WINDOW = "relay/log/bodies.py", "relay/lanes/lane.py", "relay/lanes/window.py"
 
 PLANTED_STORAGE = (
     Planted(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from tests.mutants.edits import Edit, Planted
 
-DISPATCH, WORKER = "relay/dispatch.py", "relay/worker.py"
-FRESH, ROSTER, LANE = "relay/fresh.py", "relay/roster.py", "relay/lane.py"
+DISPATCH, WORKER = "relay/work/dispatch.py", "relay/work/worker.py"
+FRESH, ROSTER, LANE = "relay/work/fresh.py", "relay/work/roster.py", "relay/lanes/lane.py"
 AT_HAND, HANDED = ("tests/unit/relay/test_fresh.py",), ("tests/properties/relay/test_hand_over.py",)
-PUBLISHER, APPEND = "relay/publisher.py", "migrations/sql/0011_append.sql"
+PUBLISHER, APPEND = "relay/log/publisher.py", "migrations/sql/0011_append.sql"
 TOGETHER, LOG = ("tests/database/relay/test_publisher.py",), ("tests/database/relay/test_log.py",)
 PATIENCE, LOOP = ("tests/properties/relay/test_patience.py",), ("tests/unit/relay/test_worker.py",)
 

@@ -27,29 +27,23 @@ from chains.evm.verify import bloom, rlp
 from chains.families import parse_address, parse_block_hash, parse_tx_hash
 from chains.rpc import jsonrpc, refusals, transport
 from chains.traits import Family
-from gateway import apikeys, config, observe, pull
-from gateway.http import auth, clients, cursors, decoding, events, idempotency
-from gateway.http.problem import Problem
-from gateway.http.shapes import AddressQuery, NewAddress, NewAddresses
-from gateway.http.shapes_relay import NewEndpoint
-from indexer.rows import decode_conflict_keys
+from gateway import apikeys, pull
+from gateway.config import file as config
+from gateway.http.edge import auth, clients, cursors, decoding, idempotency
+from gateway.http.edge.problem import Problem
+from gateway.http.resources import events
+from gateway.http.shapes.addresses import AddressQuery, NewAddress, NewAddresses
+from gateway.http.shapes.relay import NewEndpoint
+from gateway.process import observe
+from indexer.rows.spelling import decode_conflict_keys
 from migrations import ids, queries
-from relay import (
-    addresses,
-    egress,
-    excerpts,
-    log,
-    requests,
-    signing,
-    strict,
-    targets,
-    tunnel,
-    verify,
-    verify_log,
-    witnessing,
-)
-from relay.answer import AnswerReader
+from relay import strict, verify, verify_log
+from relay.keys import signing
 from relay.kit import verify_deposit
+from relay.log import eventlog as log
+from relay.out import addresses, egress, excerpts, requests, targets, tunnel
+from relay.out.answer import AnswerReader
+from relay.proof import witnessing
 from tests.tidy import tree
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

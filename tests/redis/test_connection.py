@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from gateway.checks import check_redis
+from gateway.config.settings import Secret, Settings
+from gateway.doctor.machine import check_redis
 from gateway.ratelimits import LocalRateLimits, RateLimit
 from gateway.redis.circuit import REST_MAX_S, Circuit
 from gateway.redis.connection import ANSWER_S, RedisAway, RedisConnection
 from gateway.redis.metrics import RedisMetrics, Use
 from gateway.redis.service import build_shared
-from gateway.settings import Secret, Settings
 from gateway.statuscache import LocalStatusCache
 from gateway.wakes import LocalWakes
 from tests.redis.conftest import SECRET, Member, open_member, until

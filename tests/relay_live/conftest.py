@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from migrations.connect import open_pool
-from relay.secretbox import SecretBox
+from relay.keys.secretbox import SecretBox
 from tests.relay_live.receiver import Receiver
 from tests.relay_live.shop import Shop
 from tests.relay_live.tls import Authority

@@ -17,14 +17,15 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry
 
 from migrations.handles import Pool
-from relay import endpoints, log
-from relay.bodies import Published, RelayFact
-from relay.egress import Egress
-from relay.endpoints import Endpoint
-from relay.secretbox import SecretBox
+from relay.desk import endpoints
+from relay.desk.endpoints import Endpoint
+from relay.desk.terms import EndpointTerms, Rules
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.log.bodies import Published, RelayFact
+from relay.out.egress import Egress
 from relay.service import RelayService
 from relay.settings import RelaySettings, RetrySettings
-from relay.terms import EndpointTerms, Rules
 from tests.relay_live.receiver import Receiver
 
 MERCHANT = UUID(int=77)

@@ -8,8 +8,9 @@ from uuid import UUID
 import pytest
 
 from migrations.ids import encode_id
-from relay import checkpoints, verify_log
 from relay import service as service_module
+from relay import verify_log
+from relay.proof import checkpoints
 from tests.relay_live.receiver import Receiver
 from tests.relay_live.shop import MERCHANT, Shop
 

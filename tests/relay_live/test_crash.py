@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from relay import audit
+from relay.log import audit
 from tests.relay_live.receiver import Received, Receiver
 from tests.relay_live.shop import Shop
 

@@ -10,10 +10,11 @@ import pytest
 import standardwebhooks
 from aiohttp import web
 
-from relay import audit, endpoints, redeliver
-from relay.egress import Egress
+from relay.desk import endpoints, redeliver
+from relay.desk.ping import load_target, send_ping
+from relay.log import audit
 from relay.model import OutcomeKind, delivery_id_of
-from relay.ping import load_target, send_ping
+from relay.out.egress import Egress
 from tests.relay_live import hostile
 from tests.relay_live.receiver import Received, Receiver, accept, refuse
 from tests.relay_live.shop import MERCHANT, RULES, Shop

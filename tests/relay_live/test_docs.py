@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 
-from relay import signing
-from relay.bodies import RelayFact
-from relay.challenges import load_challenge, send_challenge
-from relay.egress import Egress
-from relay.endpoints import rotate_secret
-from relay.log import append
-from relay.secretbox import Column, Place
+from relay.desk.challenges import load_challenge, send_challenge
+from relay.desk.endpoints import rotate_secret
+from relay.keys import signing
+from relay.keys.secretbox import Column, Place
+from relay.log.bodies import RelayFact
+from relay.log.eventlog import append
+from relay.out.egress import Egress
 from relay.service import utc_now
 from tests.relay_live.shop import MERCHANT, Shop
 

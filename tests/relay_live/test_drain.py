@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from relay import endpoints, views
-from relay.endpoints import Endpoint
+from relay.desk import endpoints, views
+from relay.desk.endpoints import Endpoint
+from relay.desk.views import DeliveryState
 from relay.model import Drain, delivery_id_of
 from relay.verify import Event, GapTracker, repair
-from relay.views import DeliveryState
 from tests.properties.relay.covering import TAKES_BACK
 from tests.relay_live.receiver import Received, Receiver, accept, refuse
 from tests.relay_live.shop import MERCHANT, SETTINGS, Shop

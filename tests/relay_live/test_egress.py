@@ -16,10 +16,10 @@ from uuid import UUID
 import pytest
 from aiohttp import web
 
-from relay.answer import EXCERPT_BYTES_MAX
-from relay.dial import Dialer
-from relay.egress import Egress, parse_retry_after
 from relay.model import Outcome, OutcomeKind
+from relay.out.answer import EXCERPT_BYTES_MAX
+from relay.out.dial import Dialer
+from relay.out.egress import Egress, parse_retry_after
 from tests.relay_live import hostile
 from tests.relay_live.name_server import serve_names
 from tests.relay_live.receiver import Received, Receiver
@@ -152,7 +152,7 @@ async def test_a_gzip_bomb_is_not_unpacked() -> None:
 async def test_a_connection_that_idled_out_is_replaced_once_without_blame(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("relay.kept.QUIET_S", 0)
+    monkeypatch.setattr("relay.out.kept.QUIET_S", 0)
     async with hostile.hostile(hostile.close_when_idle) as server, way_out() as egress:
         kinds = [
             (await egress.post(server.url, HEADERS, b"{}", now=NOW, owner=UUID(int=1))).kind for _ in range(3)
@@ -188,7 +188,7 @@ async def test_no_spelling_of_our_own_network_is_ever_connected_to(
     receiver: Receiver, url: str, judged: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not judged:  # what the URL says must not be the only thing that keeps it out
-        monkeypatch.setattr("relay.egress.judge_url", lambda _url, **_policy: None)
+        monkeypatch.setattr("relay.out.egress.judge_url", lambda _url, **_policy: None)
     connected: list[str] = []
     made = Dialer.make_socket
 
@@ -399,7 +399,7 @@ async def test_a_name_with_more_addresses_than_any_shop_has_none(receiver: Recei
 async def test_a_silent_address_is_passed_over_for_the_names_next_one(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.dial.NEXT_ADDRESS_S", 0.1)
+    monkeypatch.setattr("relay.out.dial.NEXT_ADDRESS_S", 0.1)
     with socket.socket() as full:  # takes no connection any more: whoever knocks waits
         full.bind(("127.0.0.9", receiver.port))
         full.listen(0)

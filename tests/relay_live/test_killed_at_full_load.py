@@ -19,10 +19,11 @@ from migrations.connect import connect, open_pool
 from migrations.embedded import embedded_database
 from migrations.handles import Pool
 from migrations.runner import migrate
-from relay import endpoints, log
-from relay.bodies import RelayFact
-from relay.secretbox import SecretBox
-from relay.terms import EndpointTerms
+from relay.desk import endpoints
+from relay.desk.terms import EndpointTerms
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.log.bodies import RelayFact
 from tests.relay_live.ledger import Ledger, open_ledger
 from tests.relay_live.shop import RULES, SETTINGS
 

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import pytest
 
-from relay.egress import FILES_EXHAUSTED, Egress
 from relay.model import Outcome, OutcomeKind
+from relay.out.egress import FILES_EXHAUSTED, Egress
 from relay.settings import LaneSettings
 from tests.relay_live.raw import Raw, Talk, raw_server
 from tests.relay_live.receiver import Receiver

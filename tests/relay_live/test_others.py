@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from relay import endpoints, signing
-from relay.endpoints import Endpoint
+from relay.desk import endpoints
+from relay.desk.endpoints import Endpoint
+from relay.keys import signing
 from relay.service import utc_now
 from tests.relay_live.others import ALL, NONE, Case, judge
 from tests.relay_live.receiver import Received, Receiver

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from relay import endpoints
-from relay.endpoints import Endpoint
+from relay.desk import endpoints
+from relay.desk.endpoints import Endpoint
 from relay.verify import challenge_of
 from tests.relay_live.name_server import serve_names
 from tests.relay_live.receiver import Received, Receiver, accept
@@ -62,7 +62,7 @@ async def change(shop: Shop, endpoint_id: UUID, **changes: Any) -> Endpoint:
 async def test_a_pending_endpoint_gets_a_signed_challenge_and_after_its_echo_everything_it_waited_for(
     public: Shop, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.ownership.CHALLENGE_WAITS_S", (0,) * 50)
+    monkeypatch.setattr("relay.desk.ownership.CHALLENGE_WAITS_S", (0,) * 50)
     endpoint = await public.endpoint(receiver, url=f"http://shop.test:{receiver.port}/hook", rules=ASKING)
     assert (endpoint.verification, endpoint.sequence) == ("pending", 0)
     await public.publish("dep_a", "dep_b")
@@ -87,7 +87,7 @@ async def test_a_pending_endpoint_gets_a_signed_challenge_and_after_its_echo_eve
 async def test_an_endpoint_that_never_echoes_is_asked_a_few_times_and_keeps_its_place(
     public: Shop, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.ownership.CHALLENGE_WAITS_S", (0, 0))
+    monkeypatch.setattr("relay.desk.ownership.CHALLENGE_WAITS_S", (0, 0))
     endpoint = await public.endpoint(receiver, url=f"http://shop.test:{receiver.port}/hook", rules=ASKING)
     await public.publish("dep_a")
     async with public.relay(**STRICT):

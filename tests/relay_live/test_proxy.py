@@ -11,12 +11,12 @@ from uuid import UUID
 
 import pytest
 
-from gateway.checks import Grade, check_proxy
-from gateway.settings import Settings
-from relay.egress import Egress
+from gateway.config.settings import Settings
+from gateway.doctor.machine import Grade, check_proxy
 from relay.model import Outcome, OutcomeKind
+from relay.out.egress import Egress
+from relay.out.tunnel import parse_proxy_url
 from relay.settings import LaneSettings
-from relay.tunnel import parse_proxy_url
 from tests.relay_live import hostile
 from tests.relay_live.name_server import serve_names
 from tests.relay_live.proxy import WELL, serve_proxy
@@ -49,7 +49,7 @@ def nobody_there() -> int:
 async def test_a_webhook_goes_through_a_tunnel_that_is_kept_and_the_receiver_sees_no_credentials(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.kept.QUIET_S", 0)
+    monkeypatch.setattr("relay.out.kept.QUIET_S", 0)
     async with (
         serve_proxy() as proxy,
         Egress(timeout_s=2, allow_private_networks=True, proxy_url=proxy.url) as egress,
@@ -145,7 +145,7 @@ async def test_the_proxy_is_told_judged_addresses_only_and_is_itself_not_judged(
 async def test_a_literal_that_slipped_past_the_url_is_judged_before_it_is_handed_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("relay.egress.judge_url", lambda _url, **_policy: None)
+    monkeypatch.setattr("relay.out.egress.judge_url", lambda _url, **_policy: None)
     async with serve_proxy() as proxy:
         for host in ("127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "2130706433", "0x7f.1"):
             outcome = await post(f"https://{host}/", proxy.url, private=False)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
-from relay import audit, log
-from relay.prune import Pruned
+from relay.log import audit
+from relay.log import eventlog as log
+from relay.log.prune import Pruned
 from relay.settings import RetrySettings
 from tests.pruning import prune
 from tests.relay_live.receiver import Received, Receiver

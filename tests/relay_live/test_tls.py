@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from relay import tls
-from relay.egress import Egress
 from relay.model import Outcome, OutcomeKind
+from relay.out import tls
+from relay.out.egress import Egress
 from tests.relay_live import hostile
 from tests.relay_live.proxy import serve_proxy
 from tests.relay_live.raw import Raw, Talk, raw_server

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from relay.addresses import judge_url
-from relay.egress import Egress
 from relay.model import OutcomeKind
+from relay.out.addresses import judge_url
+from relay.out.egress import Egress
 from tests.relay_live.raw import Raw, Talk, raw_server
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from relay.egress import EARLY, Egress
-from relay.kept import UNTRUSTED_KEPT_MAX
 from relay.model import Outcome, OutcomeKind
+from relay.out.egress import EARLY, Egress
+from relay.out.kept import UNTRUSTED_KEPT_MAX
 from tests.relay_live.proxy import serve_proxy
 from tests.relay_live.raw import Raw, Talk, raw_server
 from tests.relay_live.tls import Authority
@@ -28,7 +28,7 @@ NO = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
 @pytest.fixture
 def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections are used again at once, so that what happens on them is seen."""
-    monkeypatch.setattr("relay.kept.QUIET_S", 0)
+    monkeypatch.setattr("relay.out.kept.QUIET_S", 0)
 
 
 @asynccontextmanager
@@ -124,7 +124,7 @@ async def test_refused_webhooks_are_never_shown_as_delivered_by_late_answers() -
 async def test_whoever_was_quiet_is_believed_and_once_out_of_turn_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("relay.kept.QUIET_S", 0.01)
+    monkeypatch.setattr("relay.out.kept.QUIET_S", 0.01)
     speak = asyncio.Event()
     spoken = asyncio.Event()
 
@@ -153,7 +153,7 @@ async def test_whoever_was_quiet_is_believed_and_once_out_of_turn_is_not(
 async def test_who_is_sent_to_without_a_pause_is_trusted_too_and_watched_on_few_connections(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("relay.kept.QUIET_S", 0.1)
+    monkeypatch.setattr("relay.out.kept.QUIET_S", 0.1)
 
     async def answer(talk: Talk, raw: Raw) -> None:
         while True:
@@ -281,7 +281,7 @@ async def test_a_new_tls_session_ticket_is_no_answer_and_no_blame(authority: Aut
 async def test_a_connection_closed_while_idle_is_replaced_and_idle_ones_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("relay.kept.KEPT_MAX", 3)
+    monkeypatch.setattr("relay.out.kept.KEPT_MAX", 3)
 
     async def answer(talk: Talk, raw: Raw) -> None:
         while True:

@@ -15,17 +15,19 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from gateway.http.server import serve
-from gateway.settings import Bind
+from gateway.config.settings import Bind
+from gateway.http.edge.server import serve
 from gateway.witness import Memory, Witness
 from migrations.connect import open_pool
 from migrations.handles import Pool
 from migrations.ids import encode_id
-from relay import checkpoints, merkle, notes, signing, verify_log
-from relay.cosigners import ask_witness
-from relay.egress import Egress
+from relay import verify_log
+from relay.keys import signing
+from relay.out.egress import Egress
+from relay.proof import checkpoints, merkle, notes
+from relay.proof.cosigners import ask_witness
+from relay.proof.witnessing import group_of, parse_verifier_key
 from relay.settings import WitnessSettings
-from relay.witnessing import group_of, parse_verifier_key
 from tests.database.relay.notary import MERCHANT, OTHER, do_harm, sign, tell
 from tests.database.relay.test_checkpoints import restore
 

@@ -18,9 +18,9 @@ from prometheus_client import CollectorRegistry
 
 from migrations.connect import open_pool
 from relay.alerting import no_alert
-from relay.egress import Egress
+from relay.keys.secretbox import SecretBox
 from relay.model import Outcome
-from relay.secretbox import SecretBox
+from relay.out.egress import Egress
 from relay.service import RelayService
 from relay.settings import RelaySettings
 from tests.relay_live.shop import SETTINGS

@@ -16,10 +16,10 @@ from typing import Any
 import asyncpg
 
 from chains.model import ChainId
-from indexer.store import PostgresFollowStore, PostgresMove, Publish
+from indexer.rows.store import PostgresFollowStore, PostgresMove, Publish
 from migrations.handles import Connection, Pool
-from relay.storage import StoreUnavailable
-from relay.store import PostgresRelayStore
+from relay.work.storage import StoreUnavailable
+from relay.work.store import PostgresRelayStore
 from tests.simulation.troubles import Tally, Trouble
 
 

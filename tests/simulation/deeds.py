@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from uuid import UUID
 
-from indexer.identity import AddressId
+from indexer.rules.identity import AddressId
 from tests.simulation.chain import SimBlock
 from tests.simulation.memory import MemoryStore
 from tests.simulation.network import Network

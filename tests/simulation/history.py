@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from chains.model import BlockHash, ChainId
-from indexer.storage import ChainRecord
+from indexer.rows.storage import ChainRecord
 from tests.simulation.memory import MemoryMove, MemoryStore
 
 

@@ -14,9 +14,9 @@ from uuid import UUID
 
 from chains.model import AssetId, BlockHash, BlockRef, ChainId, is_linked
 from chains.traits import FinalAtDepth, FinalityRule
-from indexer.deposits import Deposit
-from indexer.identity import DepositId, MerchantId
-from indexer.storage import ChainRecord
+from indexer.rows.storage import ChainRecord
+from indexer.rules.deposits import Deposit
+from indexer.rules.identity import DepositId, MerchantId
 from migrations.ids import encode_id
 from tests.simulation.chain import SimBlock, SimChain
 from tests.simulation.log import MerchantLogs

@@ -1,6 +1,6 @@
 """The merchants' logs in memory, as CONTRACT 2 and 6 describe them: sequence, previous hash, ids, bytes written once.
 
-Lives here: appending facts, and a verifier that trusts nothing but the bytes. The product's own log is `relay.log`;
+Lives here: appending facts, and a verifier that trusts nothing but the bytes. The product's own log is `relay.log.eventlog`;
 this one is written from the contract alone, so that the two can be compared.
 """
 
@@ -15,10 +15,10 @@ from uuid import UUID
 
 import msgspec
 
-from indexer.events import Fact
-from indexer.identity import MerchantId
+from indexer.rules.events import Fact
+from indexer.rules.identity import MerchantId
 from migrations.ids import encode_id
-from relay.bodies import RelayFact
+from relay.log.bodies import RelayFact
 
 LOG_EPOCH = 1
 NOTHING_BEFORE = "0" * 64

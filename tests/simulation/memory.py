@@ -1,4 +1,4 @@
-"""A store in memory whose coroutines never wait: `FollowStore` and `MoveTransaction` as `indexer.storage` asks.
+"""A store in memory whose coroutines never wait: `FollowStore` and `MoveTransaction` as `indexer.rows.storage` asks.
 
 Lives here: rows, a transaction that buffers its writes and applies them at its end, what registering an address does.
 A crash anywhere inside a transaction leaves no trace. Every method calls `pause` first: there the schedule may crash
@@ -14,12 +14,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from chains.model import Address, Asset, AssetId, Block, BlockHash, BlockRef, ChainId
-from indexer.deposits import ON_CHAIN, Deposit, DepositState
-from indexer.events import Fact
-from indexer.identity import AddressId, DepositId, MerchantId
-from indexer.matching import Registration
-from indexer.moves import Repeat, Touched
-from indexer.storage import ChainRecord, LeaseLost, MoveTransaction, Retryable, TouchQuery, WatchDelta
+from indexer.rows.storage import ChainRecord, LeaseLost, MoveTransaction, Retryable, TouchQuery, WatchDelta
+from indexer.rules.deposits import ON_CHAIN, Deposit, DepositState
+from indexer.rules.events import Fact
+from indexer.rules.identity import AddressId, DepositId, MerchantId
+from indexer.rules.matching import Registration
+from indexer.rules.moves import Repeat, Touched
 from tests.simulation.log import MerchantLogs
 from tests.simulation.rows import (
     ChainRows,

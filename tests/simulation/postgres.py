@@ -17,23 +17,23 @@ from uuid import UUID
 
 from chains.errors import ChainError
 from chains.model import Address
-from indexer.backfill import step_backfill
-from indexer.commit import ChainDesk
-from indexer.follow import Follower
-from indexer.halts import commit_accept_reorg, commit_resume
-from indexer.identity import AddressId, MerchantId
-from indexer.registration import ChainNotReady, RegistrationRequest, delete_address, register
-from indexer.storage import LeaseLost, Retryable
-from indexer.surroundings import FollowedChain
-from indexer.turn import Turn
-from indexer.watchset import WatchSet
-from indexer.work_store import PostgresBackfillStore, request_rescan
+from indexer.follow.step import Follower
+from indexer.follow.surroundings import FollowedChain
+from indexer.follow.turn import Turn
+from indexer.history.backfill import step_backfill
+from indexer.move.commit import ChainDesk
+from indexer.move.halts import commit_accept_reorg, commit_resume
+from indexer.move.registration import ChainNotReady, RegistrationRequest, delete_address, register
+from indexer.rows.storage import LeaseLost, Retryable
+from indexer.rows.work_store import PostgresBackfillStore, request_rescan
+from indexer.rules.identity import AddressId, MerchantId
+from indexer.rules.watchset import WatchSet
 from migrations.handles import Connection, Pool
 from migrations.ids import new_id
-from relay import log as relay_log
-from relay.endpoints import create_endpoint, delete_endpoint, resume_endpoint
-from relay.storage import StoreUnavailable
-from relay.terms import EndpointTerms, Rules
+from relay.desk.endpoints import create_endpoint, delete_endpoint, resume_endpoint
+from relay.desk.terms import EndpointTerms, Rules
+from relay.log import eventlog as relay_log
+from relay.work.storage import StoreUnavailable
 from tests.simulation.chaos import Chaos, ChaoticRelayStore, ChaoticStore, Crash, refuse_deadlock
 from tests.simulation.deeds import Deeds, name_of
 from tests.simulation.delivery import BOX, Delivery

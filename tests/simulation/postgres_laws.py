@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chains.model import AssetId, BlockHash, BlockRef, ChainId, Header, is_linked
-from indexer.identity import DepositId, MerchantId
-from indexer.rows import decode_chain, decode_deposit, decode_registration
+from indexer.rows.spelling import decode_chain, decode_deposit, decode_registration
+from indexer.rules.identity import DepositId, MerchantId
 from migrations.handles import Connection
 from migrations.ids import encode_id
 from tests.simulation.laws import CREDITED, ON_CHAIN, check_adds_up, check_place

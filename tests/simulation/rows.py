@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from chains.model import Address, AssetId, BlockHash, ConflictKey, Header, VerificationLevel
-from indexer.deposits import WAITING, Deposit
-from indexer.identity import AddressId, DepositId
-from indexer.matching import Registration
-from indexer.moves import Repeat
-from indexer.storage import ChainRecord
+from indexer.rows.storage import ChainRecord
+from indexer.rules.deposits import WAITING, Deposit
+from indexer.rules.identity import AddressId, DepositId
+from indexer.rules.matching import Registration
+from indexer.rules.moves import Repeat
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from chains.model import Address, Asset, AssetId, ChainId, Transfer, TxHash
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
-from indexer.events import Naming
-from indexer.identity import DepositId, MerchantId, compute_deposit_id
-from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
+from indexer.rules.events import Naming
+from indexer.rules.identity import DepositId, MerchantId, compute_deposit_id
+from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from indexer.settings import FollowSettings
 from migrations.ids import encode_id
 from tests.simulation.chain import Economy

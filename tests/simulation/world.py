@@ -14,17 +14,17 @@ from typing import Any, TypeVar
 
 from chains.errors import ChainError, Inconsistent
 from chains.model import ChainId
-from indexer.backfill import Covered, step_backfill
-from indexer.commit import ChainDesk
-from indexer.follow import Follower
-from indexer.halts import commit_accept_reorg, commit_resume, commit_trust
-from indexer.notices import commit_conditions
-from indexer.outcomes import Suspecting
-from indexer.reconcile import reconcile_policy
-from indexer.storage import ChainRecord, LeaseLost, Retryable
-from indexer.watchset import WatchSet
+from indexer.follow.outcomes import Suspecting
+from indexer.follow.step import Follower
+from indexer.history.backfill import Covered, step_backfill
+from indexer.move.commit import ChainDesk
+from indexer.move.halts import commit_accept_reorg, commit_resume, commit_trust
+from indexer.move.notices import commit_conditions
+from indexer.move.reconcile import reconcile_policy
+from indexer.rows.storage import ChainRecord, LeaseLost, Retryable
+from indexer.rules.watchset import WatchSet
 from relay.model import EndpointState
-from relay.storage import StoreUnavailable
+from relay.work.storage import StoreUnavailable
 from tests.simulation.deeds import Deeds, name_of
 from tests.simulation.delivery import Delivery
 from tests.simulation.history import MemoryBackfillStore

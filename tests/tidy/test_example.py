@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.config import load_settings
-from gateway.config_table import Table
-from gateway.settings import Settings
+from gateway.config.file import load_settings
+from gateway.config.settings import Settings
+from gateway.config.table import Table
 from tests.tidy import tree
 
 EXAMPLE = "deploy/chainbell.example.toml"

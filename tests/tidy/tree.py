@@ -99,7 +99,7 @@ def pyproject() -> dict[str, Any]:
 
 @functools.cache
 def module_names() -> frozenset[str]:
-    """Every importable name below the rooms: `relay`, `relay.schedule`, …"""
+    """Every importable name below the rooms: `relay`, `relay.lanes.schedule`, …"""
     names: set[str] = set()
     for path in python_files(*ROOMS):
         parts = path.removesuffix(".py").split("/")

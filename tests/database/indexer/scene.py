@@ -15,16 +15,16 @@ from typing import Any
 from uuid import UUID
 
 from chains.model import Address, ChainId
-from indexer.commit import ChainDesk
-from indexer.follow import Follower
-from indexer.identity import MerchantId
-from indexer.registration import RegistrationRequest, WatchedAddress, register
-from indexer.store import PostgresFollowStore
-from indexer.watchset import WatchSet
+from indexer.follow.step import Follower
+from indexer.move.commit import ChainDesk
+from indexer.move.registration import RegistrationRequest, WatchedAddress, register
+from indexer.rows.store import PostgresFollowStore
+from indexer.rules.identity import MerchantId
+from indexer.rules.watchset import WatchSet
 from migrations.connect import open_pool
 from migrations.handles import Connection, Pool
 from migrations.ids import new_id
-from relay import log as relay_log
+from relay.log import eventlog as relay_log
 from tests.simulation.chain import SimChain
 from tests.simulation.providers import ServedBook, SimProvider, SimSource
 from tests.simulation.setups import WATCHABLE, ChainSetup, draw_setup

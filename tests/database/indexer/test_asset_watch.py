@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from chains.model import AssetId
-from indexer.asset_watch import AssetWatch
-from indexer.backfill import Covered, step_backfill
-from indexer.surroundings import FollowedChain, Surroundings
-from indexer.turn import Turn
-from indexer.work_store import PostgresBackfillStore
+from indexer.follow.asset_watch import AssetWatch
+from indexer.follow.surroundings import FollowedChain, Surroundings
+from indexer.follow.turn import Turn
+from indexer.history.backfill import Covered, step_backfill
+from indexer.rows.work_store import PostgresBackfillStore
 from tests.database.indexer.scene import NOW, Scene, open_scene
 from tests.database.indexer.test_surprises import Operator
 from tests.simulation.setups import WATCHABLE

@@ -11,15 +11,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from chains.model import BlockHash, BlockRef
-from indexer import backfill_loop, follow_loop
-from indexer.backfill_loop import run_backfill
-from indexer.evidence import Opinion, Suspicion
-from indexer.follow import Follower
-from indexer.follow_loop import FollowLoop
-from indexer.outcomes import Halted, Lagging, Outcome, Suspecting, describe_standstill
-from indexer.pace import Occasion
-from indexer.surroundings import FollowedChain, Surroundings
-from indexer.turn import Turn
+from indexer.follow import loop as follow_loop
+from indexer.follow.loop import FollowLoop
+from indexer.follow.outcomes import Halted, Lagging, Outcome, Suspecting, describe_standstill
+from indexer.follow.pace import Occasion
+from indexer.follow.step import Follower
+from indexer.follow.surroundings import FollowedChain, Surroundings
+from indexer.follow.turn import Turn
+from indexer.history import loop as backfill_loop
+from indexer.history.loop import run_backfill
+from indexer.rules.evidence import Opinion, Suspicion
 from tests.database.indexer.scene import NOW, Scene, open_scene
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from chains.model import ChainId
-from indexer.storage import LeaseLost
+from indexer.rows.storage import LeaseLost
 from tests.database.indexer.scene import NOW, Scene, open_scene
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from indexer.deposits import DepositState
-from indexer.rows import decode_deposit
+from indexer.rows.spelling import decode_deposit
+from indexer.rules.deposits import DepositState
 from tests.database.indexer.scene import Scene, open_scene
 from tests.simulation.chain import Payment
 from tests.simulation.setups import WATCHABLE

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from indexer.backfill import NothingPending, step_backfill
-from indexer.follow import Follower
-from indexer.halts import commit_halt, commit_resume
-from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
-from indexer.storage import ChainRecord
-from indexer.surroundings import FollowedChain
-from indexer.turn import Turn
-from indexer.work_store import PostgresBackfillStore, request_rescan
+from indexer.follow.step import Follower
+from indexer.follow.surroundings import FollowedChain
+from indexer.follow.turn import Turn
+from indexer.history.backfill import NothingPending, step_backfill
+from indexer.move.halts import commit_halt, commit_resume
+from indexer.rows.storage import ChainRecord
+from indexer.rows.work_store import PostgresBackfillStore, request_rescan
+from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from migrations.ids import new_id
 from tests.database.indexer.scene import NOW, SHOP, Scene, open_scene
 from tests.simulation.setups import MERCHANTS, WATCHABLE

@@ -13,10 +13,10 @@ import asyncpg
 import pytest
 
 from chains.model import ConflictKey
-from indexer import spend_store, store
-from indexer.deposits import Deposit, DepositState
-from indexer.identity import DepositId
-from indexer.rows import decode_deposit
+from indexer.rows import spend_store, store
+from indexer.rows.spelling import decode_deposit
+from indexer.rules.deposits import Deposit, DepositState
+from indexer.rules.identity import DepositId
 from migrations.queries import load_queries
 from tests.database.indexer.scene import Scene, open_scene
 from tests.database.indexer.test_replacements import pay_the_till

@@ -17,14 +17,16 @@ from chains.model import Block
 from chains.scripted.chain import ScriptedChain
 from chains.scripted.provider import ScriptedProvider
 from chains.scripted.source import ScriptedSource
-from indexer import backfill_loop, follow_loop, steady
-from indexer.commit import ChainDesk
+from indexer.follow import loop as follow_loop
+from indexer.follow import steady
+from indexer.follow.surroundings import FollowedChain, Surroundings
+from indexer.history import loop as backfill_loop
+from indexer.move.commit import ChainDesk
+from indexer.rows.store import PostgresFollowStore
 from indexer.service import IndexerService
-from indexer.store import PostgresFollowStore
-from indexer.surroundings import FollowedChain, Surroundings
 from migrations.connect import open_pool
 from migrations.handles import Connection
-from relay import log as relay_log
+from relay.log import eventlog as relay_log
 from tests.database.indexer.scene import NOW
 from tests.simulation.setups import draw_setup
 

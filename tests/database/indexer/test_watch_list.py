@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import replace
 from uuid import UUID
 
-from indexer.identity import MerchantId
-from indexer.registration import RegistrationRequest, delete_address, register
-from indexer.watchset import WatchSet
+from indexer.move.registration import RegistrationRequest, delete_address, register
+from indexer.rules.identity import MerchantId
+from indexer.rules.watchset import WatchSet
 from migrations.ids import new_id
 from tests.database.indexer.scene import NOW, SHOP, Scene, open_scene
 from tests.simulation.setups import MERCHANTS, WATCHABLE

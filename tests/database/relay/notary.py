@@ -12,10 +12,13 @@ from uuid import UUID
 
 from migrations.handles import Connection
 from migrations.ids import encode_id
-from relay import checkpoints, log, proofs, signing, verify_log
-from relay.bodies import Published, RelayFact
-from relay.checkpoints import Checkpoint
-from relay.secretbox import SecretBox
+from relay import verify_log
+from relay.keys import signing
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.log.bodies import Published, RelayFact
+from relay.proof import checkpoints, proofs
+from relay.proof.checkpoints import Checkpoint
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

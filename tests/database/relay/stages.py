@@ -12,13 +12,14 @@ from typing import Protocol
 from uuid import UUID
 
 from migrations.handles import Pool
-from relay import endpoints, log
-from relay.bodies import Published, RelayFact
+from relay.desk import endpoints
+from relay.desk.terms import EndpointTerms, Rules
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.log.bodies import Published, RelayFact
 from relay.model import Drain, ExceptionRow, RowState
-from relay.secretbox import SecretBox
-from relay.storage import RelayStore, SealedSecret
-from relay.store import PostgresRelayStore
-from relay.terms import EndpointTerms, Rules
+from relay.work.storage import RelayStore, SealedSecret
+from relay.work.store import PostgresRelayStore
 from tests.properties.relay.memory import MemoryStore, StoredReplay
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)

@@ -11,15 +11,18 @@ import pytest
 
 from migrations.connect import connect
 from migrations.handles import Connection
-from relay import checkpoints, endpoints, log, proofs, tree, verify_log
-from relay.bodies import Published
-from relay.checkpoints import CHECKPOINT, Checkpoint
+from relay import verify_log
+from relay.desk import endpoints
+from relay.desk.terms import EndpointTerms, Rules
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable
-from relay.prune import Pruned
-from relay.reseal import Resealed, reseal_all
-from relay.secretbox import SecretBox
+from relay.keys.reseal import Resealed, reseal_all
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.log.bodies import Published
+from relay.log.prune import Pruned
+from relay.proof import checkpoints, proofs, tree
+from relay.proof.checkpoints import CHECKPOINT, Checkpoint
 from relay.settings import RelaySettings
-from relay.terms import EndpointTerms, Rules
 from tests.database.relay.notary import (
     BOX,
     FORGE,

@@ -14,14 +14,17 @@ from migrations.connect import connect
 from migrations.handles import Connection, Pool
 from migrations.ids import encode_id
 from migrations.queries import load_queries
-from relay import endpoints, log, redeliver, replays, tree, views
-from relay.bodies import Published, RelayFact
+from relay.desk import endpoints, redeliver, views
+from relay.desk.terms import EndpointTerms, Rules
 from relay.errors import LogBroken
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.log.bodies import Published, RelayFact
 from relay.model import delivery_id_of
-from relay.secretbox import SecretBox
-from relay.storage import ReadBehind
-from relay.store import PostgresRelayStore
-from relay.terms import EndpointTerms, Rules
+from relay.proof import tree
+from relay.work import replays
+from relay.work.storage import ReadBehind
+from relay.work.store import PostgresRelayStore
 from tests.database.relay.stages import MERCHANT
 
 DELIVERIES = load_queries("relay", "deliveries.sql")

@@ -12,16 +12,17 @@ import pytest
 
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
-from relay import endpoints, log, redeliver, views
-from relay.bodies import Published
-from relay.endpoints import Endpoint
+from relay.desk import endpoints, redeliver, views
+from relay.desk.endpoints import Endpoint
+from relay.desk.terms import EndpointTerms
+from relay.desk.views import DeliveryState
+from relay.log import eventlog as log
+from relay.log.bodies import Published
+from relay.log.prune import QUERIES, Pruned, load_needs
 from relay.model import Covers, Drain, LogEvent, RowState, Settlement, delivery_id_of, shard_of
-from relay.prune import QUERIES, Pruned, load_needs
 from relay.settings import RelaySettings
-from relay.storage import ReadBehind
-from relay.store import PostgresRelayStore
-from relay.terms import EndpointTerms
-from relay.views import DeliveryState
+from relay.work.storage import ReadBehind
+from relay.work.store import PostgresRelayStore
 from tests.database.relay.stages import BOX, MERCHANT, RULES, facts_of
 from tests.database.relay.test_drain_conformance import row
 from tests.pruning import prune

@@ -14,7 +14,8 @@ from uuid import UUID
 import pytest
 
 from migrations.handles import Pool
-from relay.bodies import Published
+from relay.lanes.schedule import REVERSAL
+from relay.log.bodies import Published
 from relay.model import (
     Covers,
     Drain,
@@ -26,8 +27,7 @@ from relay.model import (
     Transition,
     shard_of,
 )
-from relay.schedule import REVERSAL
-from relay.storage import ReadBehind, SettleResult
+from relay.work.storage import ReadBehind, SettleResult
 from tests.database.relay.stages import MERCHANT, NOW, MemoryStage, PostgresStage, Stage, facts_of
 
 LATER = NOW + timedelta(minutes=5)

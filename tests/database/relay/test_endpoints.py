@@ -12,18 +12,21 @@ import pytest_asyncio
 
 from migrations.handles import Connection
 from migrations.ids import encode_id
-from relay import endpoints, log, redeliver, signing, verify, views
-from relay.bodies import Published
-from relay.endpoints import Endpoint
+from relay import verify
+from relay.desk import endpoints, redeliver, views
+from relay.desk.endpoints import Endpoint
+from relay.desk.terms import EndpointTerms, Rules
+from relay.desk.views import DeliveryState
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable, SequencePruned
-from relay.keyring import KEYS_CHANGED, KEYS_MAX, OVERLAP_MAX_S, PublicKey, load_public_keys, rotate_key
+from relay.keys import signing
+from relay.keys.keyring import KEYS_CHANGED, KEYS_MAX, OVERLAP_MAX_S, PublicKey, load_public_keys, rotate_key
+from relay.keys.reseal import Resealed, reseal_all
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.log.bodies import Published
 from relay.model import delivery_id_of
-from relay.reseal import Resealed, reseal_all
-from relay.secretbox import SecretBox
-from relay.store import load_endpoint_records
-from relay.targets import open_target
-from relay.terms import EndpointTerms, Rules
-from relay.views import DeliveryState
+from relay.out.targets import open_target
+from relay.work.store import load_endpoint_records
 from tests.database.relay.stages import MERCHANT, NOW, facts_of
 
 BOX = SecretBox([b"k" * 32])
@@ -468,9 +471,7 @@ async def test_every_secret_moves_to_a_new_key_and_the_old_one_may_go(desk: Desk
         assert open_target(record, new).headers == {"x": "1"}
 
 
-async def test_a_merchant_has_a_bounded_number_of_endpoints(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_merchant_has_so_many_endpoints_at_most(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoints, "ENDPOINTS_MAX", 2)
     await desk.create()
     await desk.create()
@@ -489,7 +490,6 @@ async def test_changes_of_keys_are_told_where_an_endpoint_asks_for_them_by_name(
         asking, _ = await endpoints.create_endpoint(desk.conn, BOX, MERCHANT, terms, rules=rules, now=NOW)
     async with desk.conn.transaction():
         new = await rotate_key(desk.conn, BOX, MERCHANT, quiet.endpoint_id, overlap_s=60, now=NOW)
-    async with desk.conn.transaction():
         await endpoints.delete_endpoint(desk.conn, MERCHANT, quiet.endpoint_id, now=NOW)
     bodies = [row["body"] for row in await desk.conn.fetch("select body from events order by sequence")]
     told = [verify.read_event(body) for body in bodies]

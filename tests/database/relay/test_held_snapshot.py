@@ -12,11 +12,11 @@ from uuid import UUID
 
 from migrations.connect import connect
 from migrations.handles import Connection, Pool
-from relay import log
-from relay.bodies import RelayFact
+from relay.log import eventlog as log
+from relay.log.bodies import RelayFact
 from relay.model import Health, Settlement, shard_of
-from relay.storage import ReadBehind
-from relay.store import PostgresRelayStore
+from relay.work.storage import ReadBehind
+from relay.work.store import PostgresRelayStore
 from tests.database.relay.stages import MERCHANT, PostgresStage
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

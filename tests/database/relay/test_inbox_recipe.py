@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest_asyncio
 
-from relay.bodies import compute_body, compute_event_id
+from relay.log.bodies import compute_body, compute_event_id
 from tests.database.relay.stages import MERCHANT, NOW
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "webhooks.md"

@@ -15,11 +15,12 @@ import pytest
 from migrations.connect import connect
 from migrations.handles import Connection
 from migrations.ids import encode_id
-from relay import audit, log
-from relay.bodies import Published, RelayFact
 from relay.errors import LogBroken
-from relay.log import QUERIES
-from relay.prune import Pruned
+from relay.log import audit
+from relay.log import eventlog as log
+from relay.log.bodies import Published, RelayFact
+from relay.log.eventlog import QUERIES
+from relay.log.prune import Pruned
 from relay.settings import RelaySettings
 from tests.pruning import prune
 

@@ -9,7 +9,7 @@ import pytest
 
 from migrations.handles import Connection
 from migrations.queries import load_queries
-from relay import log
+from relay.log import eventlog as log
 
 DELIVERIES, DRAIN, LOG, VIEWS, TREE, CHECKPOINTS = (
     load_queries("relay", f"{name}.sql")

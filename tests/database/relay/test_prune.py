@@ -12,15 +12,17 @@ import pytest
 
 from migrations.connect import connect
 from migrations.handles import Connection
-from relay import audit, endpoints, log, redeliver
-from relay import prune as prune_module
-from relay.bodies import Published
+from relay.desk import endpoints, redeliver
+from relay.desk.terms import EndpointTerms, Rules
 from relay.errors import SequencePruned
+from relay.keys.secretbox import SecretBox
+from relay.log import audit
+from relay.log import eventlog as log
+from relay.log import prune as prune_module
+from relay.log.bodies import Published
+from relay.log.prune import QUERIES, Pruned, load_needs, step_prune
 from relay.model import delivery_id_of
-from relay.prune import QUERIES, Pruned, load_needs, step_prune
-from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
-from relay.terms import EndpointTerms, Rules
 from tests.database.relay.stages import MERCHANT, facts_of
 from tests.pruning import prune
 

@@ -13,10 +13,11 @@ import pytest
 
 from migrations.handles import Connection, Pool
 from migrations.weather import PASSING
-from relay import audit, log
-from relay.bodies import BODY_BYTES_MAX, Published, RelayFact
 from relay.errors import LogBroken
-from relay.publisher import GROUP_FACTS_MAX, Publisher
+from relay.log import audit
+from relay.log import eventlog as log
+from relay.log.bodies import BODY_BYTES_MAX, Published, RelayFact
+from relay.log.publisher import GROUP_FACTS_MAX, Publisher
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 WRITERS = 40

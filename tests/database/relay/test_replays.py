@@ -9,15 +9,17 @@ from uuid import UUID
 import pytest
 
 from migrations.handles import Connection
-from relay import endpoints, log, redeliver, replays, views
-from relay.bodies import Published
+from relay.desk import endpoints, redeliver, views
+from relay.desk.terms import EndpointTerms, Rules
 from relay.errors import Conflict, NotFound
+from relay.keys.secretbox import SecretBox
+from relay.log import eventlog as log
+from relay.log.bodies import Published
+from relay.log.prune import Pruned
 from relay.model import RowState
-from relay.prune import Pruned
-from relay.secretbox import SecretBox
 from relay.settings import RelaySettings
-from relay.settle import write_settlements
-from relay.terms import EndpointTerms, Rules
+from relay.work import replays
+from relay.work.settle import write_settlements
 from tests.database.relay.stages import MERCHANT, NOW, facts_of
 from tests.database.relay.test_store_conformance import row, settlement
 from tests.pruning import prune

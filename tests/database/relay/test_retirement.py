@@ -17,11 +17,13 @@ from uuid import UUID
 
 from migrations.connect import connect
 from migrations.handles import Connection
-from relay import audit, endpoints, log
-from relay.prune import QUERIES, Pruned, step_prune
-from relay.secretbox import SecretBox
+from relay.desk import endpoints
+from relay.desk.terms import EndpointTerms, Rules
+from relay.keys.secretbox import SecretBox
+from relay.log import audit
+from relay.log import eventlog as log
+from relay.log.prune import QUERIES, Pruned, step_prune
 from relay.settings import RelaySettings
-from relay.terms import EndpointTerms, Rules
 from tests.database.relay.stages import MERCHANT, facts_of
 from tests.pruning import prune
 

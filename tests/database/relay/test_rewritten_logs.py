@@ -9,8 +9,10 @@ from datetime import timedelta
 import pytest
 
 from migrations.handles import Connection
-from relay import audit, log, verify_log
+from relay import verify_log
 from relay.errors import LogBroken, NotFound
+from relay.log import audit
+from relay.log import eventlog as log
 from tests.database.relay.notary import (
     FORGE,
     HOUR,

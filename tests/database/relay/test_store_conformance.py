@@ -10,8 +10,9 @@ from uuid import UUID
 import pytest
 
 from migrations.handles import Pool
-from relay.bodies import Published
-from relay.endpoints import lock_endpoint
+from relay.desk.endpoints import lock_endpoint
+from relay.lanes.schedule import REVERSAL
+from relay.log.bodies import Published
 from relay.model import (
     AttemptRow,
     EndpointState,
@@ -25,8 +26,7 @@ from relay.model import (
     Transition,
     shard_of,
 )
-from relay.schedule import REVERSAL
-from relay.storage import ReadBehind, SettlementRefused
+from relay.work.storage import ReadBehind, SettlementRefused
 from tests.database.relay.stages import MERCHANT, NOW, MemoryStage, PostgresStage, Stage, facts_of
 
 LATER = NOW + timedelta(minutes=5)

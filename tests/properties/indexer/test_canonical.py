@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.model import BlockRef, Header
-from indexer.canonical import (
+from indexer.rules.canonical import (
     Behind,
     CatchUp,
     Extend,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from chains.model import TxHash
-from indexer.deposits import (
+from indexer.rules.deposits import (
     CREDITING,
     ON_CHAIN,
     Change,
@@ -19,7 +19,7 @@ from indexer.deposits import (
     decide_lost,
     decide_matured,
 )
-from indexer.policy import ChainView, ConfirmedBy, Requirement, is_confirmed, is_final
+from indexer.rules.policy import ChainView, ConfirmedBy, Requirement, is_confirmed, is_final
 from tests.simulation.oracle import AFTER_ACCEPTED_REORG, LEGAL_MOVES
 from tests.unit.indexer.making import NOW, depth, sighting, transfer
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.deposits import decide_lost
-from indexer.events import (
+from indexer.rules.deposits import decide_lost
+from indexer.rules.events import (
     Naming,
     chain_fact,
     count_confirmations,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.model import BlockRef
-from indexer.evidence import (
+from indexer.rules.evidence import (
     Dismiss,
     Dispute,
     Halt,

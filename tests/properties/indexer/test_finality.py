@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from chains.model import BlockHash, BlockRef, Header
 from chains.traits import FinalAtDepth, FinalByTag, FinalityRule
-from indexer.finality import TagReport, compute_final_height, compute_safe_height
+from indexer.rules.finality import TagReport, compute_final_height, compute_safe_height
 from tests.unit.indexer.making import block_hash
 
 START = 5

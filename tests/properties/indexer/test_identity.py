@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.model import Address, AssetId, ChainId, TransferKind
-from indexer.identity import compute_deposit_id
+from indexer.rules.identity import compute_deposit_id
 from migrations.ids import encode_id
 from tests.unit.indexer.making import transfer
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.model import Address, Block, ListedTransfers, Transfer, VerificationLevel
-from indexer.identity import AddressId, DepositId, MerchantId
-from indexer.matching import (
+from indexer.rules.identity import AddressId, DepositId, MerchantId
+from indexer.rules.matching import (
     ListedAsset,
     MatchRules,
     Registration,
@@ -18,7 +18,7 @@ from indexer.matching import (
     parties,
     possible_ids,
 )
-from indexer.watchset import WatchSet
+from indexer.rules.watchset import WatchSet
 from tests.unit.indexer.making import CHAIN, COIN, TOKEN, depth, header, transfer
 
 ADDRESSES = [Address(b"address-%012d" % number) for number in range(4)]

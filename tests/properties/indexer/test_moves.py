@@ -8,10 +8,10 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.deposits import ON_CHAIN, Deposit, DepositState, Sighting
-from indexer.identity import AddressId, DepositId, MerchantId
-from indexer.moves import Touched, decide_move, find_replacement, last_versions
-from indexer.policy import ChainView
+from indexer.rules.deposits import ON_CHAIN, Deposit, DepositState, Sighting
+from indexer.rules.identity import AddressId, DepositId, MerchantId
+from indexer.rules.moves import Touched, decide_move, find_replacement, last_versions
+from indexer.rules.policy import ChainView
 from tests.simulation.chain import SimBlock, SimChain
 from tests.simulation.oracle import ChainOracle, PolicyRule, Sight, Watch
 from tests.simulation.setups import draw_setup

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.model import AssetId
-from indexer.policy import (
+from indexer.rules.policy import (
     ChainView,
     ConfirmedBy,
     ConfirmRule,

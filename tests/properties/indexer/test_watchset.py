@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.watchset import WatchSet, compute_fingerprints
+from indexer.rules.watchset import WatchSet, compute_fingerprints
 
 evm = st.binary(min_size=20, max_size=20)
 scripts = st.binary(min_size=1, max_size=40).filter(lambda script: len(script) != 20)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 
-from relay.bodies import Published
+from relay.log.bodies import Published
 from relay.model import Covers, ExceptionRow, RowState
 
 TAKES_BACK = frozenset({"deposit.reversed", "deposit.amended"})

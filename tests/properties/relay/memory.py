@@ -1,6 +1,6 @@
 """A `RelayStore` in memory whose coroutines never wait, with faults before and after every call.
 
-Lives here: the same questions and the same settle as `relay.store`, told in Python; the conformance suite in
+Lives here: the same questions and the same settle as `relay.work.store`, told in Python; the conformance suite in
 tests/database/relay holds both to one behaviour. Every change checks the constraints the tables have. Does not live
 here: time and chance (the test brings them), endpoints' API (tests set what they need by `add_endpoint` and friends).
 """
@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from relay.bodies import LogHead, Published, RelayFact, compute_events, endpoint_fact
-from relay.condition import RECOVERED
+from relay.lanes.condition import RECOVERED
+from relay.log.bodies import LogHead, Published, RelayFact, compute_events, endpoint_fact
 from relay.model import (
     AttemptRow,
     Blocked,
@@ -29,7 +29,7 @@ from relay.model import (
     Settlement,
     shard_of,
 )
-from relay.storage import (
+from relay.work.storage import (
     DueRows,
     EndpointRecord,
     ReadBehind,

@@ -9,15 +9,15 @@ from uuid import UUID
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay.bodies import RelayFact
-from relay.dispatch import Dispatcher
+from relay.keys.secretbox import Column, Place, SecretBox
+from relay.log.bodies import RelayFact
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind, RowState
-from relay.roster import Attempt, Roster
-from relay.secretbox import Column, Place, SecretBox
 from relay.settings import RelaySettings, RetrySettings
-from relay.shards import Shards
-from relay.storage import SealedSecret, StoreUnavailable
+from relay.work.dispatch import Dispatcher
+from relay.work.roster import Attempt, Roster
+from relay.work.shards import Shards
+from relay.work.storage import SealedSecret, StoreUnavailable
 from tests.properties.relay.memory import MemoryStore, StoredReplay, drive
 
 START = datetime(2026, 11, 20, tzinfo=UTC)

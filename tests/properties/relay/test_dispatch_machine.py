@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from prometheus_client import CollectorRegistry
 
-from relay.bodies import LogHead, Published, RelayFact, compute_events
-from relay.dispatch import Dispatcher
-from relay.fresh import FreshEvents
+from relay.keys.secretbox import Column, Place, SecretBox
+from relay.lanes.schedule import REVERSAL
+from relay.log.bodies import LogHead, Published, RelayFact, compute_events
 from relay.metrics import RelayMetrics
 from relay.model import Drain, EndpointState, Outcome, OutcomeKind, RowState
-from relay.roster import Attempt, Roster
-from relay.schedule import REVERSAL
-from relay.secretbox import Column, Place, SecretBox
 from relay.settings import LaneSettings, RelaySettings, RetrySettings
-from relay.shards import Shards
-from relay.storage import SealedSecret, StoreUnavailable
+from relay.work.dispatch import Dispatcher
+from relay.work.fresh import FreshEvents
+from relay.work.roster import Attempt, Roster
+from relay.work.shards import Shards
+from relay.work.storage import SealedSecret, StoreUnavailable
 from tests.properties.relay.covering import OVER, TAKES_BACK
 from tests.properties.relay.memory import MemoryStore, StoredReplay, drive, promote
 
@@ -116,7 +116,7 @@ class RelayMachine(RuleBasedStateMachine):
             raise StoreUnavailable("planted")
 
     def _work(self) -> None:
-        """One round of the worker's loop, as `relay.worker` makes it; a planted fault ends it early."""
+        """One round of the worker's loop, as `relay.work.worker` makes it; a planted fault ends it early."""
         try:
             drive(self.roster.step_leases(self.now))
             drive(self.roster.step_revisions())

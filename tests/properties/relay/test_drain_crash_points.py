@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from relay.bodies import RelayFact
+from relay.log.bodies import RelayFact
 from relay.model import Drain, EndpointState, Outcome, OutcomeKind
-from relay.roster import Attempt
+from relay.work.roster import Attempt
 from tests.properties.relay.covering import OVER, TAKES_BACK, find_covering
 from tests.properties.relay.test_crash_points import ENDPOINT, MERCHANT, Story
 

@@ -9,15 +9,15 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
-from relay.bodies import RelayFact
-from relay.dispatch import LANES_ASKED_MAX, QUANTUM, Dispatcher
+from relay.keys.secretbox import Column, Place, SecretBox
+from relay.log.bodies import RelayFact
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind
-from relay.roster import Attempt, Roster
-from relay.secretbox import Column, Place, SecretBox
 from relay.settings import LaneSettings, RelaySettings
-from relay.shards import Shards
-from relay.storage import SealedSecret
+from relay.work.dispatch import LANES_ASKED_MAX, QUANTUM, Dispatcher
+from relay.work.roster import Attempt, Roster
+from relay.work.shards import Shards
+from relay.work.storage import SealedSecret
 from tests.properties.relay.memory import MemoryStore, drive
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from relay.bodies import RelayFact
+from relay.log.bodies import RelayFact
 from relay.model import Drain, EndpointState, LanePosition
 from tests.properties.relay.memory import MemoryStore, drive
 from tests.properties.relay.test_roster import MERCHANT, NOW, OK, Bench

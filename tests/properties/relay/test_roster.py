@@ -9,17 +9,17 @@ from uuid import UUID
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay import dispatch
-from relay.bodies import RelayFact
-from relay.dispatch import Dispatcher
-from relay.fresh import FreshEvents
+from relay.keys.secretbox import Column, Place, SecretBox
+from relay.log.bodies import RelayFact
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind
-from relay.roster import Attempt, Roster
-from relay.secretbox import Column, Place, SecretBox
 from relay.settings import RelaySettings
-from relay.shards import Shards, decide_share
-from relay.storage import SealedSecret, ShardCensus, ShardLease
+from relay.work import dispatch
+from relay.work.dispatch import Dispatcher
+from relay.work.fresh import FreshEvents
+from relay.work.roster import Attempt, Roster
+from relay.work.shards import Shards, decide_share
+from relay.work.storage import SealedSecret, ShardCensus, ShardLease
 from tests.properties.relay.memory import MemoryStore, drive
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -9,9 +9,9 @@ ASKS_EVERY_DECODER = """
 import json, sys
 import msgspec
 import gateway.compose, chains.evm.tokens
-from gateway.http.decoding import decode_body
-from gateway.http.problem import Problem
-from gateway.http.shapes import NewMerchant
+from gateway.http.edge.decoding import decode_body
+from gateway.http.edge.problem import Problem
+from gateway.http.shapes.common import NewMerchant
 from chains.rpc.jsonrpc import decode_nested
 
 print(sys.getrecursionlimit())

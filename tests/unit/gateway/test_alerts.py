@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from gateway import alerts
-from gateway.alerts import QUEUE_MAX, Bell
-from gateway.http.server import serve
-from gateway.settings import AlertSettings, Bind, Secret
+from gateway.config.settings import AlertSettings, Bind, Secret
+from gateway.http.edge.server import serve
+from gateway.process import alerts
+from gateway.process.alerts import QUEUE_MAX, Bell
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 

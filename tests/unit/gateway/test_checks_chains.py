@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway import checks_chains
-from gateway.checks import Grade
-from gateway.config import load_settings
+from gateway.config.file import load_settings
+from gateway.doctor import chains as checks_chains
+from gateway.doctor.machine import Grade
 
 CHAIN = """
 [chains.local]

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from gateway.http.clients import find_client, share_of
+from gateway.http.edge.clients import find_client, share_of
 
 TRUSTED = tuple(ipaddress.ip_network(text) for text in ("10.0.0.0/8", "fd00::/8"))
 PROXY = "10.0.0.1"

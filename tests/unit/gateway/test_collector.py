@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.collector import THRESHOLDS, collect_rarely
+from gateway.process.collector import THRESHOLDS, collect_rarely
 
 
 class Knot:

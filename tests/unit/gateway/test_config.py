@@ -10,11 +10,11 @@ import pytest
 
 from chains.model import AssetId, BlockHash, BlockRef
 from chains.traits import FinalAtDepth, FinalByTag
-from gateway.config import find_config, load_settings
-from gateway.config_table import ConfigInvalid
-from gateway.settings import Bind, ReadyWhen, Settings
-from indexer.policy import ConfirmedBy, Requirement
-from relay.notes import COSIGNATURE, encode_verifier_key
+from gateway.config.file import find_config, load_settings
+from gateway.config.settings import Bind, ReadyWhen, Settings
+from gateway.config.table import ConfigInvalid
+from indexer.rules.policy import ConfirmedBy, Requirement
+from relay.proof.notes import COSIGNATURE, encode_verifier_key
 from relay.settings import RETRY_SCHEDULE_S, WitnessSettings
 
 KEY = base64.b64encode(bytes(range(32))).decode()

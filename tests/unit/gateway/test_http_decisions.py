@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.event_types import EVENT_TYPES, check_event_type
-from gateway.http.chains import decide_state, decide_trust
-from gateway.http.cursors import decode_cursor, encode_cursor, page
-from gateway.http.decoding import DEPTH_MAX, check_depth, decode_body, decode_query
-from gateway.http.idempotency import KeyedCall, Repetition, compute_request_hash, decide_repetition
-from gateway.http.problem import Problem, problem_of
-from gateway.http.shapes import AddressQuery, NewAddresses
+from gateway.http.edge.cursors import decode_cursor, encode_cursor, page
+from gateway.http.edge.decoding import DEPTH_MAX, check_depth, decode_body, decode_query
+from gateway.http.edge.idempotency import KeyedCall, Repetition, compute_request_hash, decide_repetition
+from gateway.http.edge.problem import Problem, problem_of
+from gateway.http.resources.chains import decide_state, decide_trust
+from gateway.http.shapes.addresses import AddressQuery, NewAddresses
 from gateway.store import DatabaseAway, RememberedAnswer
-from indexer.registration import RegistrationConflict
-from indexer.storage import Retryable
+from indexer.move.registration import RegistrationConflict
+from indexer.rows.storage import Retryable
+from relay.desk.terms import EVENT_TYPES as RELAY_EVENT_TYPES
 from relay.errors import (
     Conflict,
     Flaw,
@@ -30,7 +31,6 @@ from relay.errors import (
     SequenceAhead,
     SequencePruned,
 )
-from relay.terms import EVENT_TYPES as RELAY_EVENT_TYPES
 
 BODIES = [
     (b'{"items":[{"chain":"a","address":"b"},{"chain":1,"address":"b"}]}', "/items/1/chain"),

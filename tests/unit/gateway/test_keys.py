@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 
 from gateway.apikeys import decode_api_key, is_same_secret, new_api_key
-from gateway.config_table import ConfigInvalid
-from gateway.keyfiles import ADMIN_TOKEN_FILE, ENCRYPTION_KEY_FILE, keep_restored, load_keys, read_configured
-from gateway.observe import REDACTED, Damper, redact
-from gateway.settings import Secret, SecretSettings, Settings
+from gateway.config.keyfiles import (
+    ADMIN_TOKEN_FILE,
+    ENCRYPTION_KEY_FILE,
+    keep_restored,
+    load_keys,
+    read_configured,
+)
+from gateway.config.settings import Secret, SecretSettings, Settings
+from gateway.config.table import ConfigInvalid
+from gateway.process.observe import REDACTED, Damper, redact
 
 
 def test_a_key_reads_back_and_only_its_own_hash_fits() -> None:

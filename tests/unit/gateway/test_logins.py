@@ -10,12 +10,12 @@ from typing import cast
 import pytest
 
 from gateway.apikeys import ApiKey, new_api_key
-from gateway.http import logins as logins_module
-from gateway.http.calls import ADMIN, Caller
-from gateway.http.limits import FAILED_LOGINS, FAILED_SECRETS, Shares
-from gateway.http.logins import Logins
-from gateway.http.problem import Problem
-from gateway.settings import Secret
+from gateway.config.settings import Secret
+from gateway.http.edge import logins as logins_module
+from gateway.http.edge.calls import ADMIN, Caller
+from gateway.http.edge.limits import FAILED_LOGINS, FAILED_SECRETS, Shares
+from gateway.http.edge.logins import Logins
+from gateway.http.edge.problem import Problem
 from migrations.handles import Pool
 from migrations.ids import new_id
 

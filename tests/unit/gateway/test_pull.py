@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from gateway import pull
+from gateway.config.settings import Secret
 from gateway.pull import LogReader, PulledPage, ServerAway, ServerRefuses, decode_page
-from gateway.settings import Secret
 from migrations.ids import decode_id
 
 KEY = "cb_the-key-of-a-merchant"

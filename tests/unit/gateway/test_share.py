@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.files import BACKLOG_MAX, CONNECTIONS_MAX, decide_shares
-from gateway.http.limits import STREAMS_PER_MERCHANT_MAX, Share, Shares
-from gateway.http.problem import Problem
+from gateway.http.edge.limits import STREAMS_PER_MERCHANT_MAX, Share, Shares
+from gateway.http.edge.problem import Problem
+from gateway.process.files import BACKLOG_MAX, CONNECTIONS_MAX, decide_shares
 
 
 def refused_status(share: Share, who: str, cost: int = 1) -> int | None:

@@ -21,9 +21,9 @@ from chains.model import (
     TransferKind,
     TxHash,
 )
-from indexer.deposits import Change, Deposit, Sighting, decide_found
-from indexer.identity import AddressId, DepositId, MerchantId
-from indexer.policy import ChainView, ConfirmedBy, Requirement
+from indexer.rules.deposits import Change, Deposit, Sighting, decide_found
+from indexer.rules.identity import AddressId, DepositId, MerchantId
+from indexer.rules.policy import ChainView, ConfirmedBy, Requirement
 
 CHAIN = ChainId("eip155:31337")
 MERCHANT = MerchantId(UUID(int=1))

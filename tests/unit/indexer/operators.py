@@ -17,14 +17,14 @@ from chains.scripted.chain import ScriptedBlock, ScriptedChain
 from chains.scripted.provider import ScriptedProvider
 from chains.scripted.source import ScriptedSource
 from chains.traits import FinalAtDepth
-from indexer.backfill import BackfillOutcome, Covered, NothingPending, step_backfill, step_doubts
-from indexer.commit import ChainDesk
-from indexer.deposits import Deposit
-from indexer.doubts import Findings
-from indexer.follow import Follower
-from indexer.identity import AddressId
-from indexer.outcomes import Idle, Started
-from indexer.policy import ConfirmRule
+from indexer.follow.outcomes import Idle, Started
+from indexer.follow.step import Follower
+from indexer.history.backfill import BackfillOutcome, Covered, NothingPending, step_backfill, step_doubts
+from indexer.move.commit import ChainDesk
+from indexer.rules.deposits import Deposit
+from indexer.rules.doubts import Findings
+from indexer.rules.identity import AddressId
+from indexer.rules.policy import ConfirmRule
 from tests.simulation.history import MemoryBackfillStore
 from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import MemoryStore

@@ -10,9 +10,9 @@ import pytest
 
 from chains.errors import ChainError, Unreachable
 from chains.model import Address
-from indexer.audit import compare_deposits
-from indexer.auditors import Asked, ask_auditor, join_asked, list_runs
-from indexer.deposits import DepositState
+from indexer.history.audit import compare_deposits
+from indexer.history.auditors import Asked, ask_auditor, join_asked, list_runs
+from indexer.rules.deposits import DepositState
 from tests.unit.indexer.making import PAYER, TILL, recorded, sighting, transfer, view
 
 OTHER = Address(b"somebody-else-altogether")

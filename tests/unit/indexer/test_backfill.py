@@ -11,10 +11,10 @@ import pytest
 
 from chains.errors import Inconsistent
 from chains.model import BlockRef, ChainId
-from indexer.backfill import Covered, NothingPending, choose_chunk, step_backfill
-from indexer.commit import ChainDesk
-from indexer.identity import AddressId
-from indexer.watchset import WatchSet
+from indexer.history.backfill import Covered, NothingPending, choose_chunk, step_backfill
+from indexer.move.commit import ChainDesk
+from indexer.rules.identity import AddressId
+from indexer.rules.watchset import WatchSet
 from tests.simulation.chain import SimChain
 from tests.simulation.history import MemoryBackfillStore
 from tests.simulation.log import MerchantLogs

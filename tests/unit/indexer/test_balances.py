@@ -20,8 +20,8 @@ from chains.model import (
     TxHash,
     VerificationLevel,
 )
-from indexer.balances import Verdict, are_covered, choose_held, judge_change, native_recipients
-from indexer.matching import Hit
+from indexer.rules.balances import Verdict, are_covered, choose_held, judge_change, native_recipients
+from indexer.rules.matching import Hit
 
 SHOP, OTHER = Address(b"\x55" * 20), Address(b"\x66" * 20)
 HEADER = Header(7, BlockHash(b"\xb1" * 32), BlockHash(b"\xb0" * 32), 0)

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from chains.model import BlockHash, BlockRef, ChainId
-from indexer.commit import ChainDesk, commit_move
-from indexer.deposits import DepositState
-from indexer.identity import AddressId
-from indexer.moves import Repeat
-from indexer.plan import Moved, MovePlan
-from indexer.watchset import WatchSet
+from indexer.move.commit import ChainDesk, commit_move
+from indexer.rules.deposits import DepositState
+from indexer.rules.identity import AddressId
+from indexer.rules.moves import Repeat
+from indexer.rules.plan import Moved, MovePlan
+from indexer.rules.watchset import WatchSet
 from tests.simulation.chain import SimBlock, SimChain
 from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import MemoryStore

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from chains.model import TxHash
-from indexer.deposits import LEGAL_MOVES, Change, Deposit, DepositState, decide_lost, decide_matured
-from indexer.policy import ConfirmedBy, Requirement
+from indexer.rules.deposits import LEGAL_MOVES, Change, Deposit, DepositState, decide_lost, decide_matured
+from indexer.rules.policy import ConfirmedBy, Requirement
 from tests.simulation import oracle
 from tests.unit.indexer.making import LATER, NOW, depth, found, recorded, sighting, transfer, view
 

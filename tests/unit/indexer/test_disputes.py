@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from chains.model import BlockRef, ChainId
-from indexer.commit import ChainDesk
-from indexer.follow import Follower
-from indexer.storage import ChainRecord
-from indexer.watchset import WatchSet
+from indexer.follow.step import Follower
+from indexer.move.commit import ChainDesk
+from indexer.rows.storage import ChainRecord
+from indexer.rules.watchset import WatchSet
 from tests.simulation.chain import SimChain
 from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import MemoryStore

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from chains.model import BlockRef
-from indexer.events import Naming
 from indexer.explain import Knowledge, Reason, explain_deposit
-from indexer.storage import ChainRecord
+from indexer.rows.storage import ChainRecord
+from indexer.rules.events import Naming
 from migrations.ids import encode_id
 from tests.unit.indexer.making import CHAIN, NOW, TOKEN, block_hash, depth, recorded, sighting, view
 

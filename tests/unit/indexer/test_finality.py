@@ -6,7 +6,7 @@ import pytest
 
 from chains.model import BlockHash, BlockRef, Header, HeadReport
 from chains.traits import FinalAtDepth, FinalByTag, FinalityRule
-from indexer.finality import NO_TAGS, TagReport, compute_final_height, compute_safe_height, read_tags
+from indexer.rules.finality import NO_TAGS, TagReport, compute_final_height, compute_safe_height, read_tags
 from tests.unit.indexer.making import block_hash, header
 
 TIP = BlockRef(20, block_hash("b20"))

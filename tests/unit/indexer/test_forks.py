@@ -10,10 +10,10 @@ import pytest
 
 from chains.errors import Missing, WrongNetwork
 from chains.model import BlockHash, BlockRef, ChainId
-from indexer.evidence import Opinion
-from indexer.forks import ForkSearch
-from indexer.storage import ChainRecord
-from indexer.voices import Voices
+from indexer.follow.forks import ForkSearch
+from indexer.follow.voices import Voices
+from indexer.rows.storage import ChainRecord
+from indexer.rules.evidence import Opinion
 from tests.simulation.chain import SimBlock, SimChain
 from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import MemoryStore

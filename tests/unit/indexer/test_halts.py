@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chains.model import BlockHash, BlockRef
-from indexer.halts import commit_accept_reorg, commit_halt, commit_resume
+from indexer.move.halts import commit_accept_reorg, commit_halt, commit_resume
 from tests.unit.indexer.making import NOW, block_hash
 from tests.unit.indexer.test_commit import follow_one_chain
 

@@ -10,10 +10,10 @@ import pytest
 from chains.errors import Inconsistent
 from chains.model import Hold, Transfer, VerificationLevel
 from chains.scripted.chain import ScriptedChain
-from indexer.backfill import Covered, NothingPending, step_doubts
-from indexer.backfill_loop import Bell
-from indexer.doubts import Findings
-from indexer.halts import commit_trust
+from indexer.history.backfill import Covered, NothingPending, step_doubts
+from indexer.history.loop import Bell
+from indexer.move.halts import commit_trust
+from indexer.rules.doubts import Findings
 from tests.unit.indexer.operators import (
     NOW,
     OTHER_TILL,

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 from chains.model import BlockHash, BlockRef
 from chains.traits import FinalByTag
-from indexer.notices import CONGESTED, FINALITY_DELAYED, INTERVALS_MIN, Pulse, decide_conditions
-from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
+from indexer.follow.status import Vitals
+from indexer.move.notices import CONGESTED, FINALITY_DELAYED, INTERVALS_MIN, Pulse, decide_conditions
+from indexer.rows.storage import ChainRecord
+from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from indexer.settings import FollowSettings
-from indexer.status import Vitals
-from indexer.storage import ChainRecord
 from tests.devnet.local import local_traits
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 
 from chains.errors import WrongNetwork
 from chains.model import BlockHash
-from indexer.outcomes import Advanced, Idle, Outcome, Suspecting
-from indexer.pace import Occasion
+from indexer.follow.outcomes import Advanced, Idle, Outcome, Suspecting
+from indexer.follow.pace import Occasion
 from tests.unit.indexer.test_second_operator import Scene, open_scene
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from chains.model import Asset, AssetId, TransferKind, VerificationLevel
-from indexer.deposits import Deposit, DepositState, decide_lost, decide_matured
-from indexer.matching import MatchRules
-from indexer.moves import Touched, decide_move, find_lifted, lift
-from indexer.policy import is_too_large
+from indexer.rules.deposits import Deposit, DepositState, decide_lost, decide_matured
+from indexer.rules.matching import MatchRules
+from indexer.rules.moves import Touched, decide_move, find_lifted, lift
+from indexer.rules.policy import is_too_large
 from tests.unit.indexer.making import (
     CHAIN,
     COIN,

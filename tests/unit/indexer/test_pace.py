@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from indexer.pace import BATCH_FROM_S, WATCHDOG_MAX_S, HeadPace
+from indexer.follow.pace import BATCH_FROM_S, WATCHDOG_MAX_S, HeadPace
 
 WAKES_LATE_S = 0.01
 """How much later than planned a look begins."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chains.model import AssetId
-from indexer.policy import (
+from indexer.rules.policy import (
     UNTIL_FINAL,
     ConfirmedBy,
     ConfirmRule,

@@ -11,13 +11,13 @@ import pytest
 
 from chains.model import BlockRef, ChainId
 from chains.traits import FinalAtDepth
-from indexer.commit import ChainDesk, commit_move
-from indexer.deposits import DepositState
-from indexer.identity import AddressId
-from indexer.plan import MovePlan
-from indexer.policy import ConfirmRule
-from indexer.reconcile import reconcile_policy
-from indexer.watchset import WatchSet
+from indexer.move.commit import ChainDesk, commit_move
+from indexer.move.reconcile import reconcile_policy
+from indexer.rules.deposits import DepositState
+from indexer.rules.identity import AddressId
+from indexer.rules.plan import MovePlan
+from indexer.rules.policy import ConfirmRule
+from indexer.rules.watchset import WatchSet
 from tests.simulation.chain import SimChain
 from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import MemoryStore, load_unsettled

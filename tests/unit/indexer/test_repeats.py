@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from chains.model import Address
-from indexer.deposits import Deposit, DepositState, Sighting, occurrence_of
-from indexer.matching import ListedAsset, MatchRules, Registration, recall
-from indexer.moves import Repeat, Touched, choose_places, decide_move, find_repeats
+from indexer.rules.deposits import Deposit, DepositState, Sighting, occurrence_of
+from indexer.rules.matching import ListedAsset, MatchRules, Registration, recall
+from indexer.rules.moves import Repeat, Touched, choose_places, decide_move, find_repeats
 from tests.unit.indexer.making import (
     ADDRESS_ID,
     CHAIN,

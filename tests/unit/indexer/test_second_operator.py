@@ -20,11 +20,11 @@ from chains.port import Provider
 from chains.scripted.chain import ScriptedChain
 from chains.scripted.provider import ScriptedProvider
 from chains.scripted.source import ScriptedSource
-from indexer.commit import ChainDesk
-from indexer.follow import Follower
-from indexer.outcomes import Advanced, Outcome, Rewound
-from indexer.storage import ChainRecord
-from indexer.voices import compute_patience_s
+from indexer.follow.outcomes import Advanced, Outcome, Rewound
+from indexer.follow.step import Follower
+from indexer.follow.voices import compute_patience_s
+from indexer.move.commit import ChainDesk
+from indexer.rows.storage import ChainRecord
 from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import MemoryStore
 from tests.simulation.setups import draw_setup

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chains.model import Block, BlockHash, Doubt, Header, ListedTransfers, VerificationLevel
-from indexer.status import DOUBTS_MAX, Vitals
+from indexer.follow.status import DOUBTS_MAX, Vitals
 
 
 def block(height: int, *doubts: Doubt) -> Block:

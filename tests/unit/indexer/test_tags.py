@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from chains.model import BlockHash, Header, HeadReport
-from indexer.policy import ConfirmedBy, ConfirmRule, Requirement
-from indexer.tags import IDLE_MAX_S, TagPace, TagWatch, Wanted
+from indexer.follow.tags import IDLE_MAX_S, TagPace, TagWatch, Wanted
+from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from tests.unit.indexer.test_notices import SETTINGS
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.model import Block, BlockHash, Header, Hold, ListedTransfers, VerificationLevel
-from indexer.witness import decide_held, is_held
+from indexer.rules.witness import decide_held, is_held
 
 
 def block(height: int, hold: Hold = Hold.NONE) -> Block:

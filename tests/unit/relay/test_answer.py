@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.answer import EXCERPT_BYTES_MAX, HEAD_BYTES_MAX, AnswerReader
+from relay.out.answer import EXCERPT_BYTES_MAX, HEAD_BYTES_MAX, AnswerReader
 
 Told = tuple[int | None, bytes, bool]
 

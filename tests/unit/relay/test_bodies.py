@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.bodies import (
+from relay.errors import LogBroken
+from relay.log.bodies import (
     BODY_BYTES_MAX,
     LogHead,
     RelayFact,
@@ -20,7 +21,6 @@ from relay.bodies import (
     endpoint_fact,
     format_time,
 )
-from relay.errors import LogBroken
 from relay.model import delivery_id_of, shard_of
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)

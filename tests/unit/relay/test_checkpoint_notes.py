@@ -17,8 +17,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from migrations.ids import encode_id
-from relay import merkle, notes, signing, verify_log
-from relay.merkle import Span
+from relay import verify_log
+from relay.keys import signing
+from relay.proof import merkle, notes
+from relay.proof.merkle import Span
 from relay.verify_log import Checkpoint, HistoryLost, ProofInvalid
 
 # The example of the package that signed notes come from (golang.org/x/mod/sumdb/note).

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from relay.deadlines import Deadlines
+from relay.out.deadlines import Deadlines
 
 SHORT_S = 0.05
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.excerpts import CUT_LENGTH_MIN, SECRET_LENGTH_MIN, SHOWN_BYTES_MAX, hide_secrets, show_excerpt
-from relay.targets import find_header_flaws
+from relay.out.excerpts import CUT_LENGTH_MIN, SECRET_LENGTH_MIN, SHOWN_BYTES_MAX, hide_secrets, show_excerpt
+from relay.out.targets import find_header_flaws
 
 VALUES = st.text(
     st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=SECRET_LENGTH_MIN, max_size=60

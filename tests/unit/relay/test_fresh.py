@@ -6,9 +6,9 @@ import hashlib
 from datetime import UTC, datetime
 from uuid import UUID
 
-from relay import fresh
-from relay.bodies import LogHead, Published, RelayFact, compute_events
-from relay.fresh import FreshEvents
+from relay.log.bodies import LogHead, Published, RelayFact, compute_events
+from relay.work import fresh
+from relay.work.fresh import FreshEvents
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 MERCHANT, OTHER = UUID(int=1), UUID(int=2)

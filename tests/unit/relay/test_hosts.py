@@ -9,7 +9,7 @@ import hypothesis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from relay.hosts import ANY_HOST, Hosts
+from relay.lanes.hosts import ANY_HOST, Hosts
 
 ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
 ENDPOINTS = [UUID(int=number) for number in range(10, 16)]

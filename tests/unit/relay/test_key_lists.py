@@ -12,7 +12,9 @@ from uuid import UUID
 import pytest
 
 from migrations.ids import encode_id
-from relay import notes, signing, verify_log
+from relay import verify_log
+from relay.keys import signing
+from relay.proof import notes
 from relay.verify_log import ProofInvalid
 from tests.node_program import run_node
 

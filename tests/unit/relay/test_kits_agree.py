@@ -17,9 +17,11 @@ from typing import Any
 from uuid import UUID
 
 from migrations.ids import encode_id
-from relay import merkle, notes, signing, verify, verify_log
+from relay import verify, verify_log
+from relay.keys import signing
 from relay.kit import vectors
 from relay.kit.vectors_signed import BODY, ID, KEY_NEW, NEW, NOW_S
+from relay.proof import merkle, notes
 from tests.node_program import run_node
 
 Json = Any

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from relay.lane import Lane
+from relay.lanes.lane import Lane
+from relay.lanes.schedule import REVERSAL
 from relay.model import (
     Blocked,
     DueRow,
@@ -22,7 +23,6 @@ from relay.model import (
     Send,
     Settlement,
 )
-from relay.schedule import REVERSAL
 from relay.settings import LaneSettings, RelaySettings, RetrySettings
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from relay.lane import Lane
+from relay.lanes.lane import Lane
 from relay.model import EndpointState, LaneConfig, LanePosition, LogEvent, Outcome, OutcomeKind
 from relay.settings import RelaySettings
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from relay.lane import Lane
+from relay.lanes.lane import Lane
 from relay.model import (
     Blocked,
     Covers,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.merkle import (
+from relay.proof.merkle import (
     EMPTY_ROOT,
     Peaks,
     Span,

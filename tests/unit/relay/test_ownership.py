@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.model import Outcome, OutcomeKind
-from relay.ownership import (
+from relay.desk.ownership import (
     CHALLENGE_WAITS_S,
     NOT_ECHOED,
     judge_echo,
@@ -18,6 +17,7 @@ from relay.ownership import (
     must_prove_again,
     next_challenge_at,
 )
+from relay.model import Outcome, OutcomeKind
 from relay.verify import challenge_of
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.pace import Pace
+from relay.lanes.pace import Pace
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 

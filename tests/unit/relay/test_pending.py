@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
+from relay.lanes.pending import Pending
 from relay.model import EndpointState, ExceptionRow, Freed, Health, Hurry, RowState, Transition
-from relay.pending import Pending
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 LATER = datetime(2026, 11, 21, tzinfo=UTC)

@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.retention import (
+from relay.log.retention import (
     WARNED_BEFORE,
     Fate,
     Need,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.lanes.schedule import Delivered, Exhausted, RetryLater, Verdict, compute_probe_wait_s, decide
 from relay.model import Outcome, OutcomeKind
-from relay.schedule import Delivered, Exhausted, RetryLater, Verdict, compute_probe_wait_s, decide
 from relay.settings import RetrySettings
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.errors import SecretUnreadable
-from relay.secretbox import Column, Place, SecretBox
+from relay.keys.secretbox import Column, Place, SecretBox
 
 OLD, NEW = b"o" * 32, b"n" * 32
 HERE = Place(Column.ENDPOINT_SECRET, UUID(int=1), b"row")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 import standardwebhooks
 
-from relay import signing
+from relay.keys import signing
 
 ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
 TIMESTAMP_S = 1614265330

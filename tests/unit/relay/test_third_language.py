@@ -15,7 +15,8 @@ from typing import Any
 from uuid import UUID
 
 from migrations.ids import encode_id
-from relay import kit, signing
+from relay import kit
+from relay.keys import signing
 from relay.kit.vectors_signed import KEY_NEW
 from relay.kit.verify_deposit import ProofInvalid, verify_deposit
 from tests.java_program import ask_java, b64

@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.timers import SIFTED_FROM, Timers
+from relay.lanes.timers import SIFTED_FROM, Timers
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 LANES = st.integers(0, 79).map(lambda number: UUID(int=number))

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay import signing, strict, verify
+from relay import strict, verify
+from relay.keys import signing
 
 NOW_S = 1_800_000_000.0
 BODY = b'{"id":"evt_1","sequence":7}'

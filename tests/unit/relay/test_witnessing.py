@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay import merkle, notes, signing
-from relay.witnessing import Refusal, Submission, Witnessed, decide, group_of, parse_submission
+from relay.keys import signing
+from relay.proof import merkle, notes
+from relay.proof.witnessing import Refusal, Submission, Witnessed, decide, group_of, parse_submission
 
 ORIGIN = "log.example/1"
 KEY, STRANGER = signing.signing_key_from_seed(b"l" * 32), signing.signing_key_from_seed(b"s" * 32)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from relay.settings import RelaySettings
-from relay.worker import Worker
+from relay.work.worker import Worker
 
 
 class BusyDispatcher:

@@ -31,7 +31,7 @@ from chains.model import (
     Unprovable,
     UnprovableReason,
 )
-from indexer.identity import compute_deposit_id
+from indexer.rules.identity import compute_deposit_id
 from migrations.ids import encode_id
 from relay.kit import verify_deposit as kit
 from relay.kit.verify_deposit import ProofInvalid, verify_deposit

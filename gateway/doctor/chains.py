@@ -1,0 +1,176 @@
+"""What `doctor` asks of each provider: reachable, the right network, in time, and able to do what we need.
+
+Lives here: the checks, all providers at once, each within bounds. Does not live here: how each can be asked
+(`ways`), following (indexer), the rest of the doctor (`machine`). Providers are shown by host only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from dataclasses import replace
+from datetime import datetime
+
+from chains.errors import ChainError
+from chains.evm.heads import HeadWatch
+from chains.evm.verify import PROFILES, Mode
+from chains.evm.verify.profiles import FULL_CHECKS
+from chains.model import HeadReport
+from chains.rpc.transport import Endpoint
+from chains.traits import ChainTraits, FinalByTag
+from gateway.compose_chains import build_source
+from gateway.config.settings import ChainSettings
+from gateway.doctor.machine import Finding, Grade
+from gateway.doctor.ways import Ways, advise
+from indexer import views
+from indexer.rows.storage import ChainRecord
+from indexer.rules.policy import ConfirmedBy
+from migrations.handles import Pool
+
+PROVIDER_TIMEOUT_S = 30.0
+HINT_TIMEOUT_S = 15.0
+HEAD_OLD_FACTOR = 10.0
+HEAD_OLD_MIN_S = 60.0
+HEAD_EARLY_S = 15.0
+ADVICE_UNVERIFIED = (
+    "add a provider of another operator: deposits above hold_unverified_above wait for one, or for `chainbell chain trust`, "
+    "and smaller ones are credited on one operator's word"
+)
+ADVICE_AGREE = "add a provider of another operator: one operator alone is trusted blindly"
+
+
+class _Heard(Exception):
+    """A head was heard; ends the waiting."""
+
+
+async def check_chain(settings: ChainSettings, pool: Pool | None, *, now: datetime) -> list[Finding]:
+    """Every provider of one chain."""
+    alias, traits = settings.alias, settings.follow.traits
+    record = None if pool is None else await views.load_chain(pool, traits.chain)
+    findings: list[Finding] = []
+    operators = {one.operator_name for one in settings.endpoints if not one.is_websocket}
+    shown = f"{len(operators)} operator" + ("s" if len(operators) > 1 else "")
+    findings.append(
+        Finding(f"{alias}", Grade.OK, f"{traits.chain}, {shown}")
+        if len(operators) > 1
+        else Finding(f"{alias}", Grade.WARN, f"{traits.chain}, {shown}", ADVICE_AGREE)
+    )
+    findings += _judge_verification(
+        settings,
+        len(operators),
+        None if pool is None else (await views.count_unverified(pool)).get(traits.chain),
+    )
+    if record is not None and record.halt_reason is not None:
+        advice = f"chainbell chain status --chain {alias} shows the two ways out"
+        findings.append(Finding(f"{alias} state", Grade.FAIL, record.halt_reason, advice))
+    async with asyncio.TaskGroup() as group:
+        asked = [
+            group.create_task(_check_endpoint(settings, endpoint, record, now))
+            for endpoint in settings.endpoints
+        ]
+    return [*findings, *itertools.chain.from_iterable(task.result() for task in asked)]
+
+
+def _judge_verification(
+    settings: ChainSettings, operators_count: int, unverified_count: int | None
+) -> list[Finding]:
+    """With one operator: whether something else than its word stands behind what recent blocks pay."""
+    if operators_count > 1:
+        return []
+    traits = settings.follow.traits
+    modes = PROFILES[traits.verification_profile].modes
+    untried = [check for check in FULL_CHECKS if modes[check] in (Mode.ABSENT, Mode.BEST_EFFORT)]
+    if unverified_count:
+        found = f"unverified: {unverified_count} of its newest {views.RECENT_BLOCKS} blocks not in full, one operator"
+    elif unverified_count is None and untried:
+        found = f"unverified: the profile {traits.verification_profile} cannot prove a block, one operator"
+    else:
+        return []
+    return [Finding(f"{settings.alias} verification", Grade.WARN, found, ADVICE_UNVERIFIED)]
+
+
+async def _check_endpoint(
+    settings: ChainSettings, endpoint: Endpoint, record: ChainRecord | None, now: datetime
+) -> list[Finding]:
+    name = f"{settings.alias} {endpoint.host}" + (" (ws)" if endpoint.is_websocket else "")
+    if endpoint.is_websocket:
+        return [await _check_hints(name, settings.follow.traits, endpoint)]
+    return await _check_provider(name, settings, endpoint, record, now)
+
+
+async def _check_provider(
+    name: str, settings: ChainSettings, endpoint: Endpoint, record: ChainRecord | None, now: datetime
+) -> list[Finding]:
+    findings: list[Finding] = []
+    try:
+        async with (
+            asyncio.timeout(PROVIDER_TIMEOUT_S),
+            build_source(replace(settings, endpoints=(endpoint,))) as source,
+        ):
+            if record is not None:
+                source.pin_genesis(record.genesis_hash)
+            ways = Ways(name, settings, source.choose_provider(), findings)
+            await _ask(ways, record, now)
+    except ChainError as error:
+        findings.append(Finding(name, Grade.FAIL, error.detail, advise(error, settings.alias)))
+    except TimeoutError:
+        found = f"no answers within {PROVIDER_TIMEOUT_S:g} s" + (" to the rest" if findings else "")
+        findings.append(Finding(name, Grade.FAIL, found, "choose a faster provider"))
+    return findings
+
+
+async def _ask(ways: Ways, record: ChainRecord | None, now: datetime) -> None:
+    name, settings, provider = ways.name, ways.settings, ways.provider
+    started_s = time.monotonic()
+    await provider.fetch_genesis_hash()
+    report = await provider.fetch_head_report()
+    took_ms = (time.monotonic() - started_s) * 1000
+    ways.findings.append(Finding(name, Grade.OK, f"head {report.head.height}, {took_ms:.0f} ms"))
+    ways.findings += _judge_head(name, settings.follow.traits, report, now)
+    ways.findings += _judge_tags(name, settings, report)
+    await ways.try_all(report, record)
+
+
+def _judge_head(name: str, traits: ChainTraits, report: HeadReport, now: datetime) -> list[Finding]:
+    age_s = now.timestamp() - report.head.time_s
+    if age_s < -HEAD_EARLY_S:
+        advice = "one of the clocks is wrong: run an NTP client here"
+        return [Finding(f"{name} clock", Grade.WARN, f"its head is {-age_s:.0f} s in the future", advice)]
+    if age_s > max(HEAD_OLD_MIN_S, HEAD_OLD_FACTOR * traits.block_time_s):
+        advice = "the node may be syncing or stuck, or the clock here is wrong"
+        return [Finding(f"{name} head", Grade.WARN, f"its head is {age_s:.0f} s old", advice)]
+    return []
+
+
+def _judge_tags(name: str, settings: ChainSettings, report: HeadReport) -> list[Finding]:
+    findings = []
+    wants_safe = any(rule.requirement.by is ConfirmedBy.SAFE for rule in settings.follow.confirm_rules)
+    if wants_safe and report.safe is None:
+        advice = "use confirmations in `confirmed`, or a provider that knows safe blocks"
+        findings.append(Finding(f"{name} safe", Grade.WARN, "does not know a safe block", advice))
+    if isinstance(settings.follow.finality, FinalByTag) and report.final is None:
+        advice = "give `final = { confirmations = … }`, or use a provider that knows finalized blocks"
+        findings.append(Finding(f"{name} finality", Grade.WARN, "does not know a finalized block", advice))
+    return findings
+
+
+async def _check_hints(name: str, traits: ChainTraits, endpoint: Endpoint) -> Finding:
+    def heard(_head: str) -> None:
+        raise _Heard
+
+    watch = HeadWatch(traits.alias, [endpoint], traits.block_time_s, heard)
+    try:
+        async with asyncio.timeout(HINT_TIMEOUT_S):
+            await watch.run()
+    except _Heard:
+        return Finding(name, Grade.OK, "tells new heads")
+    except TimeoutError:
+        if traits.block_time_s > HINT_TIMEOUT_S / 2:
+            return Finding(name, Grade.OK, f"no head within {HINT_TIMEOUT_S:g} s, which may be chance")
+    return Finding(
+        name,
+        Grade.WARN,
+        f"no head within {HINT_TIMEOUT_S:g} s" + (f": {watch.last_trouble}" if watch.last_trouble else ""),
+        "check the URL and what its plan allows; without hints the timer finds blocks, up to poll_interval_s later",
+    )

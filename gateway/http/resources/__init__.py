@@ -1,0 +1,1 @@
+"""Floor: one module for each resource of the API."""

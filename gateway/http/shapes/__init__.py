@@ -1,0 +1,1 @@
+"""Floor, pure: the API's JSON as types."""

@@ -1,0 +1,164 @@
+"""What operators see in numbers: one registry a process, exposed at /metrics.
+
+Lives here: the numbers of chains and of the API; `ChainMetrics` is the indexer's `Observer`. Does not live here: the
+relay's numbers (relay.metrics), alert rules (`deploy/`). Labels are aliases, outcomes and operations: a few dozen values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from indexer.move.notices import CONGESTED, DISPUTED, FINALITY_DELAYED, STALLED
+
+HEIGHTS = ("head", "tip", "final", "agreed")
+CONDITIONS = ("halted", DISPUTED, STALLED, FINALITY_DELAYED, CONGESTED)
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+def build_registry() -> CollectorRegistry:
+    """A registry of its own, with the numbers of the process."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+class ChainMetrics:
+    """`indexer.follow.surroundings.Observer` in Prometheus' form."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._steps = Histogram(
+            "chainbell_follow_step_seconds",
+            "Steps of following, by what came of them",
+            ["chain", "outcome"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._applied = Counter(
+            "chainbell_blocks_applied_total", "Blocks that became canonical", ["chain"], registry=registry
+        )
+        self._left = Counter(
+            "chainbell_blocks_left_total",
+            "Blocks that left the chain in reorgs",
+            ["chain"],
+            registry=registry,
+        )
+        self._changes = Counter(
+            "chainbell_deposit_changes_total", "Changes of deposits", ["chain"], registry=registry
+        )
+        self._failures = Counter(
+            "chainbell_follow_failures_total",
+            "Steps that failed, by kind",
+            ["chain", "kind"],
+            registry=registry,
+        )
+        self._surprises = Counter(
+            "chainbell_chain_surprises_total",
+            "Rounds that ended with what nobody expected, by stage",
+            ["chain", "stage"],
+            registry=registry,
+        )
+        self._repeats = Counter(
+            "chainbell_deposits_repeated_total",
+            "Deposits that stand in a second canonical block, which counts for nothing",
+            ["chain"],
+            registry=registry,
+        )
+        self._held = Counter(
+            "chainbell_deposits_held_total",
+            "Large deposits that came to wait for a second operator or for our word",
+            ["chain"],
+            registry=registry,
+        )
+        self._heights = Gauge(
+            "chainbell_chain_height", "Heights: head, tip, final, agreed", ["chain", "of"], registry=registry
+        )
+        self._lag = Gauge("chainbell_chain_lag_blocks", "Head less tip", ["chain"], registry=registry)
+        self._conditions = Gauge(
+            "chainbell_chain_condition",
+            "1 while it holds: halted, disputed, stalled, finality_delayed, congested",
+            ["chain", "condition"],
+            registry=registry,
+        )
+
+    def follow_step(self, alias: str, outcome: str, seconds: float) -> None:
+        """One step of following ended with this outcome."""
+        self._steps.labels(alias, outcome).observe(seconds)
+
+    def moved(self, alias: str, *, applied: int, left: int, changes: int) -> None:
+        """One move was committed."""
+        self._applied.labels(alias).inc(applied)
+        self._left.labels(alias).inc(left)
+        self._changes.labels(alias).inc(changes)
+
+    def heights(self, alias: str, *, head: int | None, tip: int, final: int | None, agreed: int) -> None:
+        """Where the chain stands."""
+        self._heights.labels(alias, "tip").set(tip)
+        self._heights.labels(alias, "agreed").set(agreed)
+        if head is not None:
+            self._heights.labels(alias, "head").set(head)
+            self._lag.labels(alias).set(max(0, head - tip))
+        if final is not None:
+            self._heights.labels(alias, "final").set(final)
+
+    def conditions(self, alias: str, in_force: Collection[str]) -> None:
+        """What holds of the chain now."""
+        for condition in CONDITIONS:
+            self._conditions.labels(alias, condition).set(condition in in_force)
+
+    def stood_aside(self, alias: str) -> None:
+        """Another process follows the chain: a gauge that stood still here would contradict its own."""
+        shown = [(self._heights, (alias, of)) for of in HEIGHTS] + [(self._lag, (alias,))]
+        shown += [(self._conditions, (alias, condition)) for condition in CONDITIONS]
+        for gauge, labels in shown:
+            with suppress(KeyError):  # nothing was measured yet
+                gauge.remove(*labels)
+
+    def failed(self, alias: str, kind: str) -> None:
+        """One step failed with this kind of weather."""
+        self._failures.labels(alias, kind).inc()
+
+    def surprised(self, alias: str, stage: str) -> None:
+        """One round of this stage ended with what nobody expected."""
+        self._surprises.labels(alias, stage).inc()
+
+    def repeated(self, alias: str, count: int) -> None:
+        """So many deposits turned out to stand in a second canonical block."""
+        self._repeats.labels(alias).inc(count)
+
+    def held(self, alias: str, count: int) -> None:
+        """So many deposits came to wait for a second word."""
+        self._held.labels(alias).inc(count)
+
+
+class HouseMetrics:
+    """The machine below the process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.disk_free = Gauge(
+            "chainbell_disk_free_bytes", "Bytes left where the data directory is", registry=registry
+        )
+
+
+class ApiMetrics:
+    """Calls of the API."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._calls = Histogram(
+            "chainbell_http_request_seconds",
+            "Calls of the API, by operation and status",
+            ["operation", "status"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+
+    def note_call(self, operation: str, status: int, seconds: float) -> None:
+        """One call was answered."""
+        self._calls.labels(operation, str(status)).observe(seconds)

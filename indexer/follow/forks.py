@@ -1,0 +1,116 @@
+"""Finding where another branch leaves our chain, by number and on one provider.
+
+The common ancestor and the provider's linked headers above it are what
+`evidence` judges.  Nothing here writes, and nothing here decides to leave a
+block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chains.errors import Missing, WrongNetwork
+from chains.model import BlockRef, Header, is_linked
+from chains.port import Provider
+from indexer.rows.storage import ChainRecord, FollowStore
+from indexer.rules.canonical import find_common_ancestor, search_windows
+from indexer.settings import FollowSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The common ancestor, and the provider's linked headers above it.
+
+    `below_final`: the branch leaves our chain below what counts as final, or
+    deeper than is looked for, and no operator has accepted that.  A branch
+    that shares none of our blocks forks right under our start.
+    """
+
+    fork: BlockRef
+    headers: tuple[Header, ...]
+    below_final: bool
+
+
+class ForkSearch:
+    """Searches forks of one chain."""
+
+    def __init__(self, store: FollowStore, settings: FollowSettings) -> None:
+        self._store = store
+        self._settings = settings
+
+    async def find_branch(
+        self, record: ChainRecord, provider: Provider, head: Header, height_last: int
+    ) -> Branch:
+        """The common ancestor and the provider's linked headers above it, by number."""
+        floor = self._search_floor(record)
+        collected: list[Header] = []
+        common: BlockRef | None = None
+        for low, high in search_windows(min(height_last, head.height), floor):
+            theirs = await provider.fetch_headers(low, high)
+            ours = await self._store.load_hashes(record.chain, max(low - 1, record.start_height), high)
+            collected = theirs + collected
+            common = find_common_ancestor(ours, theirs)
+            if common is not None:
+                break
+        fork = common
+        if fork is None and floor == record.start_height:
+            fork = await self._fork_below_start(provider, floor, collected)
+        below_final = record.final_height is not None and (fork is None or fork.height < record.final_height)
+        if fork is None:
+            # Deeper than is looked for: a halt names the floor, and nothing is applied on it.
+            hashes = await self._store.load_hashes(record.chain, floor, floor)
+            lowest = BlockRef(floor, hashes[floor])
+            headers = await self._complete_branch(provider, record, head, lowest, collected)
+            return Branch(lowest, tuple(headers), below_final=True)
+        headers = await self._complete_branch(provider, record, head, fork, collected)
+        if headers[0].parent_hash != fork.hash:
+            raise Missing("headers by number do not link to the fork", provider=provider.name)
+        return Branch(fork, tuple(headers), below_final and fork.hash != record.accepted_fork_hash)
+
+    @staticmethod
+    async def _fork_below_start(
+        provider: Provider, start_height: int, collected: Sequence[Header]
+    ) -> BlockRef:
+        """Right under the lowest block we hold: the branch shares none of ours, and we hold nothing to compare."""
+        lowest = collected[0] if collected else (await provider.fetch_headers(start_height, start_height))[0]
+        if lowest.height == 0:
+            raise WrongNetwork("has another genesis block", provider=provider.name)
+        return BlockRef(lowest.height - 1, lowest.parent_hash)
+
+    def _search_floor(self, record: ChainRecord) -> int:
+        """The lowest height at which a fork is looked for.
+
+        It lies below what is final as well, so that a halt can name the fork
+        that an operator would have to accept.
+        """
+        if record.accepted_fork_hash is not None:
+            return record.start_height
+        floor = record.tip.height - self._settings.reorg_window_blocks
+        if record.final_height is not None:
+            floor = min(floor, record.final_height)
+        return max(record.start_height, floor)
+
+    async def _complete_branch(
+        self,
+        provider: Provider,
+        record: ChainRecord,
+        head: Header,
+        fork: BlockRef,
+        collected: Sequence[Header],
+    ) -> list[Header]:
+        """The provider's headers from the fork to its head, bounded, and linked or refused."""
+        reach = max(self._settings.batch_blocks_max, 2 * (record.tip.height - fork.height))
+        last = min(head.height, fork.height + min(reach, self._settings.rewind_blocks_max))
+        headers = [header for header in collected if fork.height < header.height <= last]
+        held_up_to = headers[-1].height if headers else fork.height
+        if held_up_to < last:
+            headers += await provider.fetch_headers(held_up_to + 1, last)
+        # Heights name forks: a node that changes its mind between two answers is no liar.
+        if not headers:
+            raise Missing("the head answers by one fork and the heights by another", provider=provider.name)
+        if not is_linked(headers):
+            raise Missing("headers by number do not link", provider=provider.name)
+        if head.height == last and headers[-1].hash != head.hash:
+            raise Missing("the head and its height name different blocks", provider=provider.name)
+        return headers

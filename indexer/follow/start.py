@@ -1,0 +1,45 @@
+"""The first block of a chain: where following begins, once and for all.
+
+From the configured height, or from the head of the provider that is asked;
+the network's genesis is pinned with it.  What comes after is `step`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from chains.errors import ChainError
+from chains.model import BlockRef
+from chains.port import ChainSource, Provider
+from indexer.follow.outcomes import NotYet, Outcome, Started
+from indexer.move.commit import ChainDesk
+
+
+async def start_chain(desk: ChainDesk, source: ChainSource, now: datetime) -> Outcome:
+    """Record the first canonical block; raises `ChainError` after the provider was blamed for it."""
+    provider = source.choose_provider()
+    try:
+        return await _start_from(provider, desk, source, now)
+    except ChainError as error:
+        source.report_failure(provider, error)
+        raise
+
+
+async def _start_from(provider: Provider, desk: ChainDesk, source: ChainSource, now: datetime) -> Outcome:
+    settings = desk.settings
+    genesis_hash = await provider.fetch_genesis_hash()
+    report = await provider.fetch_head_report(safe=False, final=False)
+    height = report.head.height if settings.start_height is None else settings.start_height
+    if height > report.head.height:
+        return NotYet(report.head.height)
+    blocks = await provider.fetch_blocks(height, height)
+    await desk.store.create_chain(
+        settings.traits.chain,
+        alias=settings.traits.alias,
+        genesis_hash=genesis_hash,
+        assets=[*settings.traits.assets, settings.traits.native],
+        first=blocks[0],
+        at=now,
+    )
+    source.pin_genesis(genesis_hash)
+    return Started(BlockRef(height, blocks[0].header.hash))

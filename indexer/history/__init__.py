@@ -1,0 +1,1 @@
+"""Floor: reading what lies behind the head: starts that were lowered, rescans, audits."""

@@ -1,0 +1,63 @@
+"""Setting up a chain's desk: text forms, identities and assets from its traits.
+
+The one place where this room meets `chains.families` and the spelling of ids;
+everything else is handed the callables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from chains import families
+from chains.model import Asset, Transfer
+from indexer.move.commit import ChainDesk
+from indexer.rows.storage import FollowStore
+from indexer.rules.events import Naming
+from indexer.rules.identity import DepositId, MerchantId, compute_deposit_id
+from indexer.rules.watchset import WatchSet
+from indexer.settings import FollowSettings
+from migrations.ids import encode_id
+
+
+def build_naming(settings: FollowSettings, formerly_listed: Iterable[Asset] = ()) -> Naming:
+    """How this chain's values are written; assets listed once keep their names for deposits that exist."""
+    traits = settings.traits
+    assets = {asset.asset_id: asset for asset in formerly_listed}
+    assets |= {asset.asset_id: asset for asset in (*traits.assets, traits.native)}
+    return Naming(
+        chain=traits.chain,
+        alias=traits.alias,
+        assets=assets,
+        encode_id=encode_id,
+        address_text=partial(families.format_address, traits.family),
+        tx_hash_text=partial(families.format_tx_hash, traits.family),
+    )
+
+
+def build_desk(
+    settings: FollowSettings,
+    store: FollowStore,
+    *,
+    formerly_listed: Iterable[Asset] = (),
+    watched: WatchSet | None = None,
+) -> ChainDesk:
+    """A desk with an empty watch set; the lease is taken later (`turn`)."""
+    traits = settings.traits
+
+    def deposit_id(merchant_id: MerchantId, transfer: Transfer) -> DepositId:
+        return compute_deposit_id(
+            encode_id("mer", merchant_id),
+            traits.chain,
+            transfer,
+            tx_hash_text=families.format_tx_hash(traits.family, transfer.tx_hash),
+            recipient_text=families.encode_identity(traits.family, transfer.recipient),
+        )
+
+    return ChainDesk(
+        settings=settings,
+        store=store,
+        naming=build_naming(settings, formerly_listed),
+        deposit_id=deposit_id,
+        watched=WatchSet() if watched is None else watched,
+    )

@@ -1,0 +1,86 @@
+"""What blocks use up, and what they hold twice: the rows beside deposits that make both cheap to find.
+
+Statements of `sql/spends.sql`, run on a move's connection by `store`.  Which
+deposit waits is `deposits.WAITING`; what a replacement or a repeat means is
+decided in `moves`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from chains.model import Address, BlockHash, ChainId, TransferTable, VerificationLevel
+from indexer.rows.spelling import decode_deposit
+from indexer.rules.deposits import WAITING, Deposit, Occurrence
+from indexer.rules.identity import DepositId
+from indexer.rules.moves import Repeat
+from migrations.handles import Connection
+from migrations.queries import load_queries
+
+_SPENDS = load_queries("indexer", "spends.sql")
+
+
+async def load_conflicting(
+    conn: Connection, chain: ChainId, tables: Sequence[TransferTable]
+) -> list[Deposit]:
+    """The waiting deposits of which these blocks use up a key; blocks are read only where somebody waits."""
+    if not tables or not await conn.fetchval(_SPENDS["has_conflicts"], chain):
+        return []
+    spent = [key for table in tables for key in table.spends]
+    return [decode_deposit(row) for row in await conn.fetch(_SPENDS["load_conflicting"], chain, spent)]
+
+
+async def insert_conflicts(conn: Connection, chain: ChainId, deposits: Sequence[Deposit]) -> None:
+    """The keys of those that wait; writing a deposit took away the ones it had."""
+    pairs = [(key, one.id) for one in deposits if one.state in WAITING for key in one.conflict_keys]
+    if pairs:
+        keys, ids = zip(*pairs, strict=True)
+        await conn.execute(_SPENDS["insert_conflicts"], chain, keys, ids)
+
+
+async def load_repeats(conn: Connection, ids: Collection[DepositId], *, height_last: int) -> list[Repeat]:
+    """Where else these deposits stand, at most at `height_last`, in chain order."""
+    return [
+        Repeat(
+            DepositId(row["deposit_id"]),
+            Occurrence(
+                row["height"],
+                BlockHash(row["block_hash"]),
+                row["block_time_s"],
+                row["tx_index"],
+                row["log_index"],
+            ),
+            None if row["sender"] is None else Address(row["sender"]),
+            int(row["amount_base_units"]),
+            VerificationLevel(row["level"]),
+        )
+        for row in await conn.fetch(_SPENDS["load_repeats"], list(ids), height_last)
+    ]
+
+
+async def insert_repeats(
+    conn: Connection, chain: ChainId, repeats: Sequence[Repeat], *, at: datetime
+) -> list[Repeat]:
+    """Keep where deposits stand a second time; returns those nobody knew of."""
+    places = [one.occurrence for one in repeats]
+    rows = await conn.fetch(
+        _SPENDS["insert_repeats"],
+        chain,
+        at,
+        [one.deposit_id for one in repeats],
+        [one.height for one in places],
+        [one.block_hash for one in places],
+        [one.block_time_s for one in places],
+        [one.tx_index for one in places],
+        [one.log_index for one in places],
+        [one.sender for one in repeats],
+        [str(one.amount_base_units) for one in repeats],
+    )
+    inserted = {(row["deposit_id"], row["height"]) for row in rows}
+    return [one for one in repeats if (one.deposit_id, one.occurrence.height) in inserted]
+
+
+async def leave_repeats(conn: Connection, chain: ChainId, fork_height: int) -> None:
+    """Blocks above the fork leave, and what stood in them a second time with them."""
+    await conn.execute(_SPENDS["leave_repeats"], chain, fork_height)

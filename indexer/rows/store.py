@@ -1,0 +1,376 @@
+"""Following on PostgreSQL: one typed function a named query, and the transaction of a move.
+
+With `watchlist_store` and `work_store` the only modules of the room that speak
+asyncpg.  Locks are taken in the house's one order: the chain's advisory lock
+(exclusive here, shared while registering), addresses, deposits, merchant logs.
+Foreign exceptions become `Retryable` or `LeaseLost` on the way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import asyncpg
+
+from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId
+from indexer.rows.block_store import insert_assets, insert_blocks
+from indexer.rows.doubt_store import PostgresDoubts
+from indexer.rows.spelling import (
+    AssetRow,
+    decode_chain,
+    decode_deposit,
+    decode_registration,
+    encode_chain,
+    encode_deposit_row,
+)
+from indexer.rows.spend_store import (
+    insert_conflicts,
+    insert_repeats,
+    leave_repeats,
+    load_conflicting,
+    load_repeats,
+)
+from indexer.rows.storage import ChainRecord, LeaseLost, Retryable, StorageFull, TouchQuery, WatchDelta
+from indexer.rules.deposits import Deposit
+from indexer.rules.events import Fact
+from indexer.rules.identity import AddressId, DepositId, MerchantId
+from indexer.rules.matching import Registration
+from indexer.rules.moves import Repeat, Touched
+from migrations.handles import Connection, Pool
+from migrations.queries import load_queries
+from migrations.weather import PASSING
+
+CHAIN_LOCK_CLASS = 0x6362
+"""First key of the chains' advisory locks; the second is `chains.lock_key`."""
+
+WATCH_PAGE_ADDRESSES = 50_000
+NO_HORIZON = 2**63 - 1
+"""Every watch-list version there can be."""
+
+DEPOSIT_COLUMNS_COUNT = 32
+
+
+Publish = Callable[[Connection, Sequence[Fact]], Awaitable[object]]
+
+_CHAINS = load_queries("indexer", "chains.sql")
+_WATCHLIST = load_queries("indexer", "watchlist.sql")
+_DEPOSITS = load_queries("indexer", "deposits.sql")
+
+
+@asynccontextmanager
+async def storage_weather() -> AsyncIterator[None]:
+    """Map what a database does on a bad day to the room's own exceptions."""
+    try:
+        yield
+    except asyncpg.DiskFullError as error:
+        raise StorageFull(
+            "the database's disk is full: free space on its volume; nothing was lost, and work goes on by itself"
+        ) from error
+    except PASSING as error:
+        raise Retryable(f"{type(error).__name__}: {error}") from error
+
+
+class PostgresFollowStore:
+    """`FollowStore` on a pool; `publish` is the relay's door, handed in by the composition."""
+
+    def __init__(self, pool: Pool, publish: Publish) -> None:
+        self._pool = pool
+        self._publish = publish
+        self._lock_keys: dict[ChainId, int] = {}
+
+    async def load_chain(self, chain: ChainId) -> ChainRecord | None:
+        """The chain's row, or None before its first block."""
+        async with storage_weather():
+            row = await self._pool.fetchrow(_CHAINS["load_chain"], chain)
+        return None if row is None else decode_chain(row)
+
+    async def load_hashes(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, BlockHash]:
+        """Our canonical hashes at these heights."""
+        async with storage_weather():
+            rows = await self._pool.fetch(_CHAINS["load_hashes"], chain, height_first, height_last)
+        return {row["height"]: BlockHash(row["hash"]) for row in rows}
+
+    async def load_servers(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, str]:
+        """Which provider served our canonical blocks at these heights."""
+        async with storage_weather():
+            rows = await self._pool.fetch(_CHAINS["load_servers"], chain, height_first, height_last)
+        return {row["height"]: row["served_by"] for row in rows}
+
+    async def load_height_on_one_word(self, chain: ChainId, *, above_height: int) -> int | None:
+        """The lowest height above this one that holds a deposit on one operator's word."""
+        async with storage_weather():
+            height: int | None = await self._pool.fetchval(
+                _DEPOSITS["load_height_on_one_word"], chain, above_height
+            )
+        return height
+
+    async def create_chain(
+        self,
+        chain: ChainId,
+        *,
+        alias: str,
+        genesis_hash: BlockHash,
+        assets: Sequence[Asset],
+        first: Block,
+        at: datetime,
+    ) -> None:
+        """Start a chain at its first canonical block; does nothing where it exists already."""
+        header = first.header
+        async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
+            created = await conn.fetchval(
+                _CHAINS["insert_chain"], chain, alias, genesis_hash, header.height, header.hash, at
+            )
+            if created is None:
+                # Another process began it at the same moment; an alias of another chain nobody can wait away.
+                known = await conn.fetchrow(_CHAINS["load_chain"], chain)
+                assert known is not None, f"the alias {alias} belongs to another chain"
+                return
+            await insert_blocks(conn, chain, [first], at=at)
+            # Nothing was watched before: what is listed from the beginning counts wherever an address does.
+            await insert_assets(conn, chain, assets, start_height=0)
+
+    async def acquire_lease(self, chain: ChainId, *, holder: str, lease_s: float) -> int | None:
+        """The epoch under which this holder may write, or None while another one lives."""
+        async with storage_weather():
+            epoch: int | None = await self._pool.fetchval(_CHAINS["acquire_lease"], chain, holder, lease_s)
+        return epoch
+
+    async def release_lease(self, chain: ChainId, *, holder: str) -> None:
+        """Let another process begin at once; for a clean stop."""
+        async with storage_weather():
+            await self._pool.execute(_CHAINS["release_lease"], chain, holder)
+
+    async def load_watch_horizon(self, chain: ChainId) -> int:
+        """The watch-list version up to which every registration has committed.
+
+        Versions are given before they commit: without waiting for those in
+        flight, a reader could step over one and never see it.
+        """
+        async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
+            await lock_chain_exclusive(conn, await self._lock_key(conn, chain))
+            version: int = await conn.fetchval(_WATCHLIST["load_watch_version"], chain)
+        return version
+
+    async def load_watch_page(
+        self, chain: ChainId, *, after_version: int, up_to_version: int = NO_HORIZON
+    ) -> WatchDelta:
+        """The next page of addresses for the in-memory set; empty when it is complete."""
+        async with storage_weather():
+            rows = await self._pool.fetch(
+                _WATCHLIST["load_watch_delta"], chain, after_version, WATCH_PAGE_ADDRESSES, up_to_version
+            )
+        if not rows:
+            return WatchDelta(after_version)
+        return WatchDelta(rows[-1]["watch_version"], [Address(row["address"]) for row in rows])
+
+    async def sync_assets(self, chain: ChainId, assets: Sequence[Asset], *, start_height: int) -> None:
+        """Make the listed assets those of the configuration; a new one starts at `start_height`."""
+        async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
+            await lock_chain_exclusive(conn, await self._lock_key(conn, chain))
+            await conn.execute(_CHAINS["unlist_other_assets"], chain, [asset.asset_id for asset in assets])
+            await insert_assets(conn, chain, assets, start_height=start_height)
+
+    async def load_asset_rows(self, chain: ChainId) -> list[AssetRow]:
+        """Every asset that is or was listed on a chain."""
+        async with storage_weather():
+            rows = await self._pool.fetch(_CHAINS["load_assets"], chain)
+        return [AssetRow(**dict(row)) for row in rows]
+
+    @asynccontextmanager
+    async def open_move(self, chain: ChainId, *, lease_epoch: int) -> AsyncIterator[PostgresMove]:
+        """Begin a move; raises `LeaseLost` when `lease_epoch` is no longer the chain's."""
+        async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
+            await lock_chain_exclusive(conn, await self._lock_key(conn, chain))
+            # A statement of its own: its snapshot must be newer than the lock.
+            row = await conn.fetchrow(_CHAINS["load_chain"], chain)
+            assert row is not None, "a lock key exists only with its chain"
+            record = decode_chain(row)
+            if record.lease_epoch != lease_epoch:
+                raise LeaseLost(f"{chain} is followed by another process (epoch {record.lease_epoch})")
+            yield PostgresMove(conn, record, self._publish)
+
+    @asynccontextmanager
+    async def open_reading(self, chain: ChainId) -> AsyncIterator[PostgresMove]:
+        """The reading methods of a move in a read-only snapshot, without the chain's lock; for audits."""
+        async with (
+            storage_weather(),
+            self._pool.acquire() as conn,
+            conn.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            row = await conn.fetchrow(_CHAINS["load_chain"], chain)
+            if row is None:
+                raise LookupError(f"{chain} has no first block yet")
+            yield PostgresMove(conn, decode_chain(row), self._publish)
+
+    async def _lock_key(self, conn: Connection, chain: ChainId) -> int:
+        known = self._lock_keys.get(chain)
+        if known is None:
+            known = await load_lock_key(conn, chain)
+            self._lock_keys[chain] = known
+        return known
+
+
+class PostgresMove:
+    """`MoveTransaction` on one connection, inside its transaction and under the chain's lock."""
+
+    def __init__(self, conn: Connection, record: ChainRecord, publish: Publish) -> None:
+        self._conn = conn
+        self._record = record
+        self._publish = publish
+        self.doubts = PostgresDoubts(conn, record.chain)
+
+    @property
+    def record(self) -> ChainRecord:
+        """The chain's row, read under the lock."""
+        return self._record
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, for this room's other stores that join the move."""
+        return self._conn
+
+    @property
+    def publisher(self) -> Publish:
+        """The relay's door."""
+        return self._publish
+
+    async def lower_starts(self, fork_height: int) -> None:
+        """Addresses and assets that start above the fork, but not above the old tip + 1, start at fork + 1."""
+        tip_height = self._record.tip.height
+        await self._conn.execute(
+            _WATCHLIST["lower_address_starts"], self._record.chain, fork_height, tip_height
+        )
+        await self._conn.execute(_CHAINS["lower_asset_starts"], self._record.chain, fork_height, tip_height)
+
+    async def load_watch_delta(self, after_version: int) -> WatchDelta:
+        """What was registered since; exact, since registering takes the same lock shared."""
+        addresses: list[Address] = []
+        version = after_version
+        while True:
+            rows = await self._conn.fetch(
+                _WATCHLIST["load_watch_delta"], self._record.chain, version, WATCH_PAGE_ADDRESSES, NO_HORIZON
+            )
+            if not rows:
+                return WatchDelta(version, addresses)
+            version = rows[-1]["watch_version"]
+            addresses.extend(Address(row["address"]) for row in rows)
+            if len(rows) < WATCH_PAGE_ADDRESSES:
+                return WatchDelta(version, addresses)
+
+    async def load_registrations(self, addresses: Collection[Address]) -> list[Registration]:
+        """Every registration of these addresses on this chain, deleted ones included."""
+        rows = await self._conn.fetch(_WATCHLIST["load_registrations"], self._record.chain, list(addresses))
+        return [decode_registration(row) for row in rows]
+
+    async def load_listed_assets(self) -> Mapping[AssetId, int]:
+        """The start height of each asset that counts."""
+        rows = await self._conn.fetch(_CHAINS["load_assets"], self._record.chain)
+        return {AssetId(row["asset"]): row["start_height"] for row in rows if row["listed"]}
+
+    async def load_hashes(self, heights: Collection[int]) -> dict[int, BlockHash]:
+        """Our canonical hashes at these heights, before the move."""
+        rows = await self._conn.fetch(_CHAINS["load_hashes_at"], self._record.chain, list(heights))
+        return {row["height"]: BlockHash(row["hash"]) for row in rows}
+
+    async def load_touched(self, query: TouchQuery) -> Touched:
+        """The deposits this move may change; each group asked for only where it can be non-empty."""
+        conn, chain = self._conn, self._record.chain
+        by_id = await self._fetch_deposits("load_deposits_by_id", list(query.ids)) if query.ids else []
+        displaced: list[Deposit] = []
+        if query.displaced_above is not None:
+            displaced = await self._fetch_deposits("load_displaced", chain, query.displaced_above)
+        rows = await conn.fetch(
+            _DEPOSITS["load_maturing"],
+            chain,
+            query.tip_height,
+            query.final_height,
+            query.safe_height,
+            query.agreed_height,
+        )
+        maturing = [decode_deposit(row) for row in rows]
+        if query.heights_fell:
+            maturing += await self._fetch_deposits("load_falling_back", chain, query.final_height)
+        off_chain = await load_conflicting(conn, chain, query.spends)
+        repeats: list[Repeat] = []
+        if displaced and query.displaced_above is not None:
+            repeats = await load_repeats(
+                conn, [one.id for one in displaced], height_last=query.displaced_above
+            )
+        return Touched({DepositId(d.id): d for d in by_id}, displaced, maturing, off_chain, repeats)
+
+    async def _fetch_deposits(self, name: str, *arguments: object) -> list[Deposit]:
+        return [decode_deposit(row) for row in await self._conn.fetch(_DEPOSITS[name], *arguments)]
+
+    async def load_standing(self, height_first: int, height_last: int) -> list[Deposit]:
+        """The deposits that stand in our canonical blocks at these heights."""
+        return await self._fetch_deposits("load_standing", self._record.chain, height_first, height_last)
+
+    async def load_on_one_word(self, height_last: int, *, limit: int) -> list[Deposit]:
+        """The lowest deposits up to this height that rest on one operator's word."""
+        return await self._fetch_deposits("load_on_one_word", self._record.chain, height_last, limit)
+
+    async def load_references(self, addresses: Collection[AddressId]) -> dict[AddressId, str | None]:
+        """The merchants' references of these registrations."""
+        rows = await self._conn.fetch(_WATCHLIST["load_references"], list(addresses))
+        return {AddressId(row["id"]): row["reference"] for row in rows}
+
+    async def load_watching_merchants(self) -> list[MerchantId]:
+        """Merchants with a living address on this chain, for `chain.*` facts."""
+        rows = await self._conn.fetch(_WATCHLIST["load_watching_merchants"], self._record.chain)
+        return [MerchantId(row["merchant_id"]) for row in rows]
+
+    async def leave_blocks(self, fork_height: int, *, left_for: BlockHash, at: datetime) -> None:
+        """Take everything above the fork out of the canonical chain; it is kept as evidence."""
+        await self._conn.execute(_CHAINS["leave_blocks"], self._record.chain, fork_height, at, left_for)
+        await leave_repeats(self._conn, self._record.chain, fork_height)
+        await self.doubts.leave(fork_height)
+
+    async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime) -> None:
+        """Add canonical rows."""
+        await insert_blocks(self._conn, self._record.chain, blocks, at=at)
+
+    async def write_deposits(self, deposits: Sequence[Deposit]) -> None:
+        """Insert new deposits and overwrite older versions."""
+        columns = list(zip(*map(encode_deposit_row, deposits), strict=True))
+        assert len(columns) == DEPOSIT_COLUMNS_COUNT
+        await self._conn.execute(_DEPOSITS["write_deposits"], *columns)
+        await insert_conflicts(self._conn, self._record.chain, deposits)
+
+    async def insert_repeats(self, repeats: Sequence[Repeat], *, at: datetime) -> list[Repeat]:
+        """Keep where deposits stand a second time; returns those nobody knew of."""
+        return await insert_repeats(self._conn, self._record.chain, repeats, at=at)
+
+    async def write_chain(self, record: ChainRecord) -> None:
+        """Overwrite the chain's row."""
+        await self._conn.execute(_CHAINS["update_chain"], *encode_chain(record))
+
+    async def publish(self, facts: Sequence[Fact]) -> None:
+        """Hand the facts to the merchants' logs; locks them, so it comes last."""
+        await self._publish(self._conn, facts)
+
+
+async def load_lock_key(conn: Connection, chain: ChainId) -> int:
+    """The second key of a chain's advisory lock; raises `LookupError` for a chain without a first block."""
+    key: int | None = await conn.fetchval(_CHAINS["load_lock_key"], chain)
+    if key is None:
+        raise LookupError(f"{chain} has no first block yet")
+    return key
+
+
+async def load_extent(conn: Connection, chain: ChainId) -> tuple[int, int]:
+    """The heights of a chain's tip and of its lowest canonical block; exact under the lock."""
+    row = await conn.fetchrow(_CHAINS["load_chain"], chain)
+    assert row is not None
+    return row["tip_height"], row["start_height"]
+
+
+async def lock_chain_exclusive(conn: Connection, lock_key: int) -> None:
+    """Wait until nobody registers or writes; held to the end of the transaction."""
+    await conn.execute(_CHAINS["lock_chain_exclusive"], CHAIN_LOCK_CLASS, lock_key)
+
+
+async def lock_chain_shared(conn: Connection, lock_key: int) -> None:
+    """Wait until nobody writes; several may register at once."""
+    await conn.execute(_CHAINS["lock_chain_shared"], CHAIN_LOCK_CLASS, lock_key)

@@ -1,0 +1,259 @@
+"""Transfers of blocks against watched addresses: which merchant's deposits stand where.
+
+Pure, in two passes: a cheap one over every transfer against the in-memory set
+(`find_hits`), and an exact one over the few hits against the registrations
+the database holds (`match_hits`).  What a deposit then becomes is `deposits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chains.model import (
+    Address,
+    Asset,
+    AssetId,
+    Block,
+    BlockHash,
+    ChainId,
+    Header,
+    Transfer,
+    TransferKind,
+    VerificationLevel,
+)
+from indexer.rules.deposits import Deposit, Sighting
+from indexer.rules.identity import AddressId, DepositId, MerchantId
+from indexer.rules.moves import Repeat
+from indexer.rules.policy import Requirement, is_too_large
+from indexer.rules.watchset import WatchSet
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A transfer whose recipient may be watched, and the block it stands in, with how far that was verified."""
+
+    header: Header
+    transfer: Transfer
+    level: VerificationLevel = VerificationLevel.CONSISTENT
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One merchant's watched address, as far as matching needs it.
+
+    It counts for heights from `effective_start` to `watching_until`, both
+    included; `watching_until` is None while it is not deleted.
+    """
+
+    address_id: AddressId
+    merchant_id: MerchantId
+    address: Address
+    effective_start: int
+    watching_until: int | None
+
+    def counts_at(self, height: int) -> bool:
+        """Whether a transfer at `height` is a deposit to this registration."""
+        return self.effective_start <= height and (
+            self.watching_until is None or height <= self.watching_until
+        )
+
+
+UNKNOWN_PARENT = BlockHash(b"")
+"""Of a block that is recalled by where a deposit stands in it."""
+
+NEVER = 2**62
+"""A height no chain reaches: where an unlisted asset starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedAsset:
+    """An asset and the height from which its transfers count."""
+
+    asset: Asset
+    start_height: int
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the configuration names it; deposits in others run on, and no new ones begin."""
+        return self.start_height < NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRules:
+    """What matching must know of a chain besides its registrations.
+
+    `deposit_id` computes identities; `requirement` chooses the policy.
+    Above `doubted_above` what no hash covers is one operator's word, which is
+    good up to `hold_limits`; with None others are asked, or nobody credits.
+    """
+
+    chain: ChainId
+    assets: Mapping[AssetId, ListedAsset]
+    deposit_id: Callable[[MerchantId, Transfer], DepositId]
+    requirement: Callable[[AssetId, int], Requirement]
+    hold_limits: Mapping[AssetId, int | None] = field(default_factory=dict)
+    doubted_above: int | None = None
+
+    def is_on_one_word(self, height: int, level: VerificationLevel, transfer: Transfer, asset: Asset) -> bool:
+        """Whether a transfer is too large for what stands behind it; no header commits to traces."""
+        if self.doubted_above is None or height <= self.doubted_above:
+            return False
+        is_covered = level is VerificationLevel.FULL and transfer.kind is not TransferKind.INTERNAL
+        return not is_covered and is_too_large(asset, transfer.amount_base_units, self.hold_limits)
+
+
+def find_hits(blocks: Iterable[Block], watched: WatchSet) -> list[Hit]:
+    """Every transfer of `blocks` whose recipient is in the set, in block order."""
+    hits: list[Hit] = []
+    for block in blocks:
+        table = block.transfers
+        indexes = watched.hits(table.recipients)
+        if indexes:
+            hits.extend(Hit(block.header, table.at(index), block.level) for index in indexes)
+    return hits
+
+
+def parties(hits: Iterable[Hit]) -> set[Address]:
+    """Every address whose registrations decide what these hits are."""
+    addresses: set[Address] = set()
+    for hit in hits:
+        addresses.add(hit.transfer.recipient)
+        if hit.transfer.sender is not None:
+            addresses.add(hit.transfer.sender)
+    return addresses
+
+
+def group_by_address(registrations: Sequence[Registration]) -> dict[Address, list[Registration]]:
+    """Registrations by the address they watch."""
+    grouped: dict[Address, list[Registration]] = {}
+    for registration in registrations:
+        grouped.setdefault(registration.address, []).append(registration)
+    return grouped
+
+
+def possible_ids(
+    hits: Sequence[Hit], registrations: Mapping[Address, Sequence[Registration]], rules: MatchRules
+) -> set[DepositId]:
+    """The identities these hits could have, so that known deposits can be loaded."""
+    return {
+        rules.deposit_id(merchant_id, hit.transfer)
+        for hit in hits
+        for merchant_id in {r.merchant_id for r in registrations.get(hit.transfer.recipient, ())}
+    }
+
+
+def match_hits(
+    hits: Sequence[Hit],
+    registrations: Mapping[Address, Sequence[Registration]],
+    known: Mapping[DepositId, AddressId],
+    rules: MatchRules,
+) -> list[Sighting]:
+    """The deposits that stand in these blocks, in block order.
+
+    `known` are deposits that exist already, with their registration: they run
+    on after their address was deleted, and keep it; below where the address
+    or its asset starts they are not looked for either.
+    """
+    sightings: list[Sighting] = []
+    for hit in hits:
+        transfer = hit.transfer
+        listed = rules.assets.get(transfer.asset)
+        if listed is None:
+            continue
+        for merchant_id, candidates in _by_merchant(registrations.get(transfer.recipient, ())).items():
+            deposit_id = rules.deposit_id(merchant_id, transfer)
+            existing = known.get(deposit_id)
+            address_id = _choose_registration(existing, candidates, hit.header.height, listed)
+            if address_id is None:
+                continue
+            sightings.append(
+                Sighting(
+                    deposit_id=deposit_id,
+                    merchant_id=merchant_id,
+                    address_id=address_id,
+                    chain=rules.chain,
+                    header=hit.header,
+                    transfer=transfer,
+                    own_transfer=_is_own(transfer, merchant_id, hit.header.height, registrations),
+                    requirement=rules.requirement(transfer.asset, transfer.amount_base_units),
+                    min_base_units=listed.asset.min_base_units,
+                    on_one_word=rules.is_on_one_word(hit.header.height, hit.level, transfer, listed.asset),
+                )
+            )
+    return sightings
+
+
+def recall(
+    repeats: Iterable[Repeat],
+    deposits: Mapping[DepositId, Deposit],
+    registrations: Mapping[Address, Sequence[Registration]],
+    rules: MatchRules,
+) -> list[Sighting]:
+    """The deposits of which another block holds a second time what they moved, as sighted there.
+
+    `registrations` are those of the senders: whether it is an own transfer
+    depends on who was watched at that height.
+    """
+    sightings: list[Sighting] = []
+    for repeat in repeats:
+        deposit, at = deposits[repeat.deposit_id], repeat.occurrence
+        listed = rules.assets.get(deposit.asset)
+        if listed is None:
+            continue
+        transfer = Transfer(
+            deposit.tx_hash, at.tx_index, deposit.kind, deposit.asset, deposit.recipient, repeat.sender, deposit.n,
+            repeat.amount_base_units, at.log_index, deposit.conflict_keys,
+        )  # fmt: skip
+        sightings.append(
+            Sighting(
+                deposit_id=deposit.id,
+                merchant_id=deposit.merchant_id,
+                address_id=deposit.address_id,
+                chain=rules.chain,
+                header=Header(at.height, at.block_hash, UNKNOWN_PARENT, at.block_time_s),
+                transfer=transfer,
+                own_transfer=_is_own(transfer, deposit.merchant_id, at.height, registrations),
+                requirement=rules.requirement(deposit.asset, repeat.amount_base_units),
+                min_base_units=listed.asset.min_base_units,
+                on_one_word=rules.is_on_one_word(at.height, repeat.level, transfer, listed.asset),
+            )
+        )
+    return sightings
+
+
+def _by_merchant(registrations: Collection[Registration]) -> dict[MerchantId, list[Registration]]:
+    grouped: dict[MerchantId, list[Registration]] = {}
+    for registration in registrations:
+        grouped.setdefault(registration.merchant_id, []).append(registration)
+    return grouped
+
+
+def _choose_registration(
+    existing: AddressId | None, candidates: Sequence[Registration], height: int, listed: ListedAsset
+) -> AddressId | None:
+    if existing is not None:
+        began = any(r.effective_start <= height for r in candidates)
+        return existing if began and (height >= listed.start_height or not listed.is_listed) else None
+    if height < listed.start_height:
+        return None
+    counting = [r for r in candidates if r.counts_at(height)]
+    if not counting:
+        return None
+    # After a deletion and a second registration both may cover a height; the living one keeps it.
+    return min(counting, key=lambda r: (r.watching_until is not None, r.effective_start)).address_id
+
+
+def _is_own(
+    transfer: Transfer,
+    merchant_id: MerchantId,
+    height: int,
+    registrations: Mapping[Address, Sequence[Registration]],
+) -> bool:
+    if transfer.sender is None:
+        return False
+    if transfer.sender == transfer.recipient:
+        return True
+    return any(
+        r.merchant_id == merchant_id and r.counts_at(height) for r in registrations.get(transfer.sender, ())
+    )
