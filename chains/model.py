@@ -58,6 +58,14 @@ class VerificationLevel(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class BlockRef:
+    """A block by height and hash, where the rest of its header does not matter."""
+
+    height: int
+    hash: BlockHash
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """One block's place in the chain; `time_s` is the block's own Unix time."""
 
@@ -66,13 +74,10 @@ class Header:
     parent_hash: BlockHash
     time_s: int
 
-
-@dataclass(frozen=True, slots=True)
-class BlockRef:
-    """A block by height and hash, where the rest of its header does not matter."""
-
-    height: int
-    hash: BlockHash
+    @property
+    def ref(self) -> BlockRef:
+        """The block this is the header of."""
+        return BlockRef(self.height, self.hash)
 
 
 @dataclass(frozen=True, slots=True)

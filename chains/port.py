@@ -7,14 +7,16 @@ The indexer is its only consumer and its owner; families implement it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
 
 from chains.errors import ChainError
 from chains.model import (
     Address,
+    AssetId,
     Block,
-    BlockHash,
     BlockRef,
     DepositProof,
     Header,
@@ -23,6 +25,8 @@ from chains.model import (
     TxHash,
     Unprovable,
 )
+from chains.rpc.endpoints import Health
+from chains.traits import ChainTraits
 
 
 class Provider(Protocol):
@@ -42,8 +46,8 @@ class Provider(Protocol):
         """The same provider, asked behind the head's requests: its lane for history."""
         ...
 
-    async def fetch_genesis_hash(self) -> BlockHash:
-        """The hash of block 0, or of the configured identity block: with the network's number, which chain this is."""
+    async def fetch_network_id(self) -> bytes:
+        """What tells this network from any other; opaque, and the same for ever (EVM: an identity block's hash)."""
         ...
 
     async def fetch_head_report(self, *, safe: bool = True, final: bool = True) -> HeadReport:
@@ -58,8 +62,13 @@ class Provider(Protocol):
         """
         ...
 
-    async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
-        """These blocks with their transfers, verified, in the order asked."""
+    async def fetch_blocks_at(self, refs: Sequence[BlockRef]) -> list[Block]:
+        """Exactly these blocks with their transfers, verified, in the order asked, whatever branch they are on.
+
+        By which of height and hash its nodes find a block is the family's
+        business; that it is this one is proven.  Raises `Missing` for a block
+        the provider does not hold.
+        """
         ...
 
     async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
@@ -122,8 +131,8 @@ class ChainSource(Protocol):
         """Tell what a provider did, so that it rests or shrinks its budget."""
         ...
 
-    def pin_genesis(self, genesis_hash: BlockHash) -> None:
-        """From now on a provider with another identity block is refused as `WrongNetwork`."""
+    def pin_network(self, network_id: bytes) -> None:
+        """From now on a provider of another network is refused as `WrongNetwork`."""
         ...
 
     def report_success(self, provider: Provider) -> None:
@@ -149,4 +158,48 @@ class ChainSource(Protocol):
 
     async def wait_for_hint(self, timeout_s: float) -> bool:
         """Return at a hint of a new head, when woken, or after `timeout_s`; True for a hint."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CheckState:
+    """One check of a chain's blocks: stable words for it and for its state, and since which block it is enforced."""
+
+    check: str
+    state: str
+    enforced_since_height: int | None
+
+
+class OpenedSource(ChainSource, Protocol):
+    """A chain's providers with what only its process asks of them; whoever opened them closes them."""
+
+    @property
+    def traits(self) -> ChainTraits:
+        """The chain's facts, with every asset that is read."""
+        ...
+
+    @property
+    def healths(self) -> Sequence[Health]:
+        """What is known of each provider, for `/v1/chains` and metrics."""
+        ...
+
+    def describe_checks(self) -> Sequence[CheckState]:
+        """Each check of blocks as it has been learnt so far; empty where none is made."""
+        ...
+
+    async def fetch_decimals(self) -> Mapping[AssetId, int]:
+        """What the contracts of listed tokens say of their decimals, where they say something."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    async def close(self) -> None:
+        """Close every provider's connections."""
         ...

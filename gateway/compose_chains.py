@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from chains.errors import ChainError
-from chains.evm.source import EvmSource
-from chains.evm.stranger import BlockSeen, fetch_block_seen
-from chains.evm.verify import PROFILES, BlockVerifier
+from chains.families import family_of, rules_of
+from chains.family import BlockSeen, ShareBudget
 from chains.model import Address, Asset, AssetId, ChainId
-from chains.rpc.throttle import SharedBudget
-from chains.rpc.transport import Endpoint
-from chains.traits import Family
+from chains.port import OpenedSource
 from gateway.config.settings import ChainSettings
 from gateway.faces import KnownChain
 from indexer import views
@@ -42,16 +39,12 @@ class DecimalsMismatch(Exception):
     """A token was recorded with other decimals than the configuration says now; the message names it."""
 
 
-ShareBudget = Callable[[Endpoint], SharedBudget]
-"""Gives the budget that an endpoint has in common with other processes."""
-
-
 def build_source(
     settings: ChainSettings,
     *,
     share_budget: ShareBudget | None = None,
     formerly_listed: Iterable[Asset] = (),
-) -> EvmSource:
+) -> OpenedSource:
     """The chain's providers; the caller closes it.
 
     Tokens that were listed once are still read: deposits of them run on, and a reorganisation must find them again.
@@ -60,27 +53,22 @@ def build_source(
     listed = {asset.asset_id for asset in (*traits.assets, traits.native)}
     former = tuple(asset for asset in formerly_listed if asset.asset_id not in listed)
     traits = replace(traits, assets=(*traits.assets, *former))
-    match traits.family:
-        case Family.EVM:
-            profile = PROFILES[traits.verification_profile]
-            return EvmSource(
-                traits,
-                settings.endpoints,
-                verifier=BlockVerifier(profile),
-                share_budget=share_budget,
-            )
+    return rules_of(traits.family).open_source(traits, settings.endpoints, share_budget=share_budget)
 
 
 async def ask_stranger(chain: ChainId, url: str, height: int) -> BlockSeen:
     """Which block a node calls canonical that somebody names on the command line; raises ChainError, ValueError for a URL.
 
-    Nobody need have configured the chain. Only EVM chains have proofs yet.
+    Nobody need have configured the chain.
     """
-    return await fetch_block_seen(url, int(chain.rpartition(":")[2]), height)
+    family = family_of(chain)
+    if family is None:
+        raise ValueError(f"{chain} is of no family that is known here")
+    return await rules_of(family).fetch_block_seen(chain, url, height)
 
 
 async def build_chain(
-    settings: ChainSettings, source: EvmSource, pool: Pool, publish: Publish
+    settings: ChainSettings, source: OpenedSource, pool: Pool, publish: Publish
 ) -> FollowedChain:
     """Everything the chain's loops need. Raises DecimalsMismatch."""
     desk, store = await build_chain_desk(settings, pool, publish)
@@ -114,7 +102,7 @@ async def build_chain_desk(
     return desk, store
 
 
-async def judge_assets(source: EvmSource) -> dict[AssetId, str | None]:
+async def judge_assets(source: OpenedSource) -> dict[AssetId, str | None]:
     """Of each listed token whose contract says its decimals: None where they are the configured ones, else what is wrong."""
     said = await source.fetch_decimals()
     return {
@@ -127,7 +115,7 @@ async def judge_assets(source: EvmSource) -> dict[AssetId, str | None]:
 
 
 async def check_token_decimals(
-    settings: ChainSettings, source: EvmSource, recorded: Collection[AssetId] = ()
+    settings: ChainSettings, source: OpenedSource, recorded: Collection[AssetId] = ()
 ) -> None:
     """Refuse a token whose contract says other decimals; a provider that does not answer in time is asked no further.
 
@@ -139,20 +127,20 @@ async def check_token_decimals(
         return
     try:
         async with asyncio.timeout(DECIMALS_TIMEOUT_S):
-            found = await source.find_decimals_mismatches()
+            said = await source.fetch_decimals()
     except (ChainError, TimeoutError) as error:
         _log.warning("decimals-not-checked", chain=alias, reason=str(error) or "no answer in time")
         return
-    for one in found:
-        if one.asset_id in recorded:
-            continue
-        raise DecimalsMismatch(
-            f"chains.{alias}: the contract of {one.asset_id} says {one.on_chain} decimals and the configuration "
-            f"{one.configured}; correct chains.{alias}.assets"
-        )
+    for one in source.traits.assets:
+        found = said.get(one.asset_id, one.decimals)
+        if found != one.decimals and one.asset_id not in recorded:
+            raise DecimalsMismatch(
+                f"chains.{alias}: the contract of {one.asset_id} says {found} decimals and the configuration "
+                f"{one.decimals}; correct chains.{alias}.assets"
+            )
 
 
-def describe_providers(source: EvmSource) -> list[Mapping[str, Any]]:
+def describe_providers(source: OpenedSource) -> list[Mapping[str, Any]]:
     """Each provider by host, for `/v1/chains`."""
     return [
         {
@@ -168,14 +156,11 @@ def describe_providers(source: EvmSource) -> list[Mapping[str, Any]]:
     ]
 
 
-def describe_checks(source: EvmSource) -> list[Mapping[str, Any]]:
+def describe_checks(source: OpenedSource) -> list[Mapping[str, Any]]:
     """Each check as the running follower has learnt it, for `/v1/chains`."""
-    verifier = source.verifier
-    if not isinstance(verifier, BlockVerifier):
-        return []
     return [
-        {"check": check.value, "state": mode.value, "enforced_since_height": height}
-        for check, mode, height in verifier.describe()
+        {"check": one.check, "state": one.state, "enforced_since_height": one.enforced_since_height}
+        for one in source.describe_checks()
     ]
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
-from chains import families
+from chains.families import family_of, rules_of
 from chains.model import Asset, AssetId, ChainId
 from chains.traits import Family
 from gateway.config.settings import ChainSettings
@@ -19,8 +18,6 @@ from indexer.move.desk import build_naming
 from indexer.rules.events import Naming
 from indexer.settings import FollowSettings
 from migrations.ids import encode_id
-
-FAMILY_OF_NAMESPACE = {"eip155": Family.EVM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,7 @@ class Faces:
 
 
 def _face_of_former(known: KnownChain) -> Face | None:
-    family = FAMILY_OF_NAMESPACE.get(known.chain.partition(":")[0])
+    family = family_of(known.chain)
     if family is None:
         return None
     naming = Naming(
@@ -103,7 +100,7 @@ def _face_of_former(known: KnownChain) -> Face | None:
         alias=known.alias,
         assets={asset.asset_id: asset for asset in known.assets},
         encode_id=encode_id,
-        address_text=partial(families.format_address, family),
-        tx_hash_text=partial(families.format_tx_hash, family),
+        address_text=rules_of(family).format_address,
+        tx_hash_text=rules_of(family).format_tx_hash,
     )
     return Face(known.chain, known.alias, family, naming, None)

@@ -20,7 +20,6 @@ from chains.evm.story import fetch_story
 from chains.model import (
     Address,
     Block,
-    BlockHash,
     BlockRef,
     DepositProof,
     Header,
@@ -61,7 +60,7 @@ class EvmProvider:
         """The same node, yielding to calls for the head."""
         return EvmProvider(self.node, self.reading, self.on_head, Lane.BACKFILL)
 
-    async def fetch_genesis_hash(self) -> BlockHash:
+    async def fetch_network_id(self) -> bytes:
         with self._blamed():
             return await self.node.fetch_genesis_hash(self.lane)
 
@@ -108,9 +107,13 @@ class EvmProvider:
         with self._blamed():
             return await fetch_deposit_proof(self.node, self.lane, self.reading, block, tx_hash)
 
-    async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
+    async def fetch_blocks_at(self, refs: Sequence[BlockRef]) -> list[Block]:
         with self._blamed():
-            return await fetch_by_hash(self.node, self.lane, self.reading, hashes)
+            blocks = await fetch_by_hash(self.node, self.lane, self.reading, [one.hash for one in refs])
+            for block, ref in zip(blocks, refs, strict=True):
+                if block.header.height != ref.height:
+                    raise Inconsistent(f"shows a block of height {block.header.height} at {ref.height}")
+            return blocks
 
     async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
         with self._blamed():

@@ -7,29 +7,17 @@ call by call and for nothing more.  Following a chain is `provider`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 from msgspec import Raw
 
 from chains.errors import ChainError, Inconsistent, WrongNetwork
 from chains.evm.rows import decode_header, parse_quantity
-from chains.model import BlockHash
+from chains.family import BlockSeen
 from chains.rpc.jsonrpc import Call, decode_batch, encode_batch, expect_result, is_null
 from chains.rpc.transport import Endpoint, HttpTransport
 
 DEADLINE_S = 15.0
 """For each call: whoever waits sits before a terminal."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlockSeen:
-    """What a node says of a height: its block there, and how deep that is; None for what it does not know."""
-
-    node: str
-    block_hash: BlockHash | None
-    head_height: int | None
-    final_height: int | None
 
 
 async def fetch_block_seen(url: str, chain_number: int, height: int) -> BlockSeen:

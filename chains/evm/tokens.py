@@ -50,15 +50,6 @@ class TokenFacts:
     symbol: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class DecimalsMismatch:
-    """A listed token whose contract disagrees with its configuration."""
-
-    asset_id: AssetId
-    configured: int
-    on_chain: int
-
-
 class _NodeProvider(AsyncBaseProvider):
     """web3's questions, asked through our own node with its budget and limits."""
 
@@ -90,20 +81,6 @@ async def fetch_token_facts(node: EvmNode, contract: Address) -> TokenFacts:
         decimals=decimals if isinstance(decimals, int) else None,
         symbol=tame_text(symbol) if isinstance(symbol, str | bytes) else None,
     )
-
-
-async def find_decimals_mismatches(node: EvmNode, assets: Sequence[Asset]) -> list[DecimalsMismatch]:
-    """Tokens whose contract says other decimals than configured.
-
-    One that says none is believed to have what the operator wrote: `decimals`
-    is optional in ERC-20.
-    """
-    said = await fetch_decimals(node, assets)
-    return [
-        DecimalsMismatch(asset.asset_id, asset.decimals, said[asset.asset_id])
-        for asset in assets
-        if said.get(asset.asset_id, asset.decimals) != asset.decimals
-    ]
 
 
 async def fetch_decimals(node: EvmNode, assets: Sequence[Asset]) -> dict[AssetId, int]:

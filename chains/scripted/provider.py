@@ -61,7 +61,7 @@ class ScriptedProvider:
         """Itself: nothing is scarce here."""
         return self
 
-    async def fetch_genesis_hash(self) -> BlockHash:
+    async def fetch_network_id(self) -> bytes:
         await self._begin()
         return self.chain.canonical[0].header.hash
 
@@ -111,13 +111,13 @@ class ScriptedProvider:
         await self._begin()
         return [block.header for block in self._range(height_first, height_last)]
 
-    async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
+    async def fetch_blocks_at(self, refs: Sequence[BlockRef]) -> list[Block]:
         await self._begin()
         blocks: list[Block] = []
-        for block_hash in hashes:
-            block = self.chain.find(block_hash)
-            if block is None:
-                raise Missing(f"does not hold the block {block_hash.hex()}", provider=self.name)
+        for ref in refs:
+            block = self.chain.find(ref.hash)
+            if block is None or block.header.height != ref.height:
+                raise Missing(f"does not hold the block {ref.hash.hex()}", provider=self.name)
             blocks.append(self._tell(block))
         return blocks
 

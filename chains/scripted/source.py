@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from chains.errors import ChainError, Unreachable, WrongNetwork
-from chains.model import BlockHash, HeadReport
+from chains.model import HeadReport
 from chains.port import Provider
 from chains.scripted.provider import ScriptedProvider
 
@@ -28,7 +28,7 @@ class ScriptedSource:
         self.lags: list[tuple[str, int, int]] = []
         self.is_down = False
         self._providers = list(providers)
-        self._genesis_hash: BlockHash | None = None
+        self._network_id: bytes | None = None
         self._called = asyncio.Event()
         self._is_hinted = False
         for chain in {id(provider.chain): provider.chain for provider in providers}.values():
@@ -69,8 +69,8 @@ class ScriptedSource:
         self.lags.append((provider.name, head_height, tip_height))
         self._providers.sort(key=lambda one: one.name == provider.name)
 
-    def pin_genesis(self, genesis_hash: BlockHash) -> None:
-        self._genesis_hash = genesis_hash
+    def pin_network(self, network_id: bytes) -> None:
+        self._network_id = network_id
 
     async def fetch_head_hedged(
         self, *, safe: bool = True, final: bool = True
@@ -109,4 +109,4 @@ class ScriptedSource:
 
     def _serves_pinned(self, provider: ScriptedProvider) -> bool:
         genesis = provider.chain.canonical[0].header.hash
-        return self._genesis_hash is None or genesis == self._genesis_hash
+        return self._network_id is None or genesis == self._network_id

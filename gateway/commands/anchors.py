@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from chains import families
+from chains.families import rules_of
 from chains.traits import Family
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
 from gateway.process.database import open_for_command
@@ -109,10 +109,10 @@ def _plan_call(frame: Frame) -> dict[str, str] | None:
     if found is None:
         raise BadUse(f"--chain {chain}: no chain of the EVM family")
     try:
-        address = families.parse_address(Family.EVM, to)
+        address = rules_of(Family.EVM).parse_address(to)
     except ValueError as error:
         raise BadUse(f"--to {to}: {error}") from error
-    return {"chainId": hex(int(found[1])), "to": families.encode_identity(Family.EVM, address)}
+    return {"chainId": hex(int(found[1])), "to": rules_of(Family.EVM).encode_identity(address)}
 
 
 def _write(folder: Path, contents: dict[str, bytes]) -> None:

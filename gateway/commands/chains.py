@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Awaitable, Callable
 
-from chains import families
+from chains.families import rules_of
 from chains.model import BlockHash
 from gateway import store
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame, Group
@@ -104,7 +104,7 @@ async def _accept(frame: Frame) -> int:
     settings = frame.settings()
     family = frame.chain_of(settings).follow.traits.family
     try:
-        fork: BlockHash = families.parse_block_hash(family, frame.arguments.fork)
+        fork: BlockHash = rules_of(family).parse_block_hash(frame.arguments.fork)
     except ValueError as error:
         raise BadUse(f"--fork: {error}") from error
 
@@ -114,7 +114,7 @@ async def _accept(frame: Frame) -> int:
         if height is not None and height >= record.start_height:
             ours = (await desk.store.load_hashes(record.chain, height, height)).get(height)
             if ours != fork:
-                shown = "none" if ours is None else families.format_block_hash(family, ours)
+                shown = "none" if ours is None else rules_of(family).format_block_hash(ours)
                 raise CommandFailed(
                     f"--fork is not the block the chain would go back to: that is our block {height}, {shown}"
                 )

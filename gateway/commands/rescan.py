@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from chains import families
+from chains.families import rules_of
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
 from gateway.process.database import open_for_command
 from gateway.store import AuditEntry, insert_audit
@@ -37,7 +37,7 @@ async def _rescan(frame: Frame) -> int:
     if not 0 <= asked.height_first <= asked.height_last:
         raise BadUse("--from and --to: heights, the first not above the last")
     try:
-        address = None if asked.address is None else families.parse_address(traits.family, asked.address)
+        address = None if asked.address is None else rules_of(traits.family).parse_address(asked.address)
     except ValueError as error:
         raise BadUse(f"--address: {error}") from error
     now = frame.now()

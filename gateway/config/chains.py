@@ -16,7 +16,7 @@ from typing import Any
 from yarl import URL
 
 from chains.catalog import CatalogueEntry, DefaultConfirmed, aliases
-from chains.families import encode_identity, parse_address, parse_block_hash
+from chains.families import rules_of
 from chains.model import Asset, AssetId, BlockRef, ChainId
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
@@ -109,7 +109,7 @@ def _read_identity(alias: str, table: Table, known: ChainTraits | None) -> Chain
     number = table.take_count("chain_id", 1, least=1)
     if missing:
         return None
-    chain = ChainId(f"eip155:{number}")
+    chain = ChainId(f"{rules_of(family).namespace}:{number}")
     return ChainTraits(
         chain=chain,
         alias=alias,
@@ -140,7 +140,7 @@ def _read_identity_block(table: Table, family: Family) -> BlockRef | None:
     if "height" not in block or not text:
         return None
     try:
-        return BlockRef(height, parse_block_hash(family, text))
+        return BlockRef(height, rules_of(family).parse_block_hash(text))
     except ValueError as error:
         block.complain("hash", str(error))
         return None
@@ -194,23 +194,16 @@ def _read_asset(table: Table, traits: ChainTraits, limits: Limits) -> Asset | No
             table.complain(name, "must be given")
     if not text:
         return None
+    rules = rules_of(traits.family)
     try:
-        contract = parse_address(traits.family, text)
+        contract = rules.parse_address(text)
     except ValueError as error:
         table.complain("contract", str(error))
         return None
-    asset_id = AssetId(
-        f"{traits.chain}/{_token_namespace(traits.family)}:{encode_identity(traits.family, contract)}"
-    )
+    asset_id = AssetId(f"{traits.chain}/{rules.contract_namespace}:{rules.encode_identity(contract)}")
     asset = Asset(asset_id, symbol, decimals, contract, least, decimals_are_trusted=is_trusted)
     read_asset_limit(table, asset, limits)
     return asset
-
-
-def _token_namespace(family: Family) -> str:
-    match family:
-        case Family.EVM:
-            return "erc20"
 
 
 def _read_symbol(table: Table, default: str) -> str:

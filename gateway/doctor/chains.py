@@ -14,6 +14,7 @@ from datetime import datetime
 
 from chains.errors import ChainError
 from chains.evm.heads import HeadWatch
+from chains.evm.provider import EvmProvider
 from chains.evm.verify import PROFILES, Mode
 from chains.evm.verify.profiles import FULL_CHECKS
 from chains.model import HeadReport
@@ -109,8 +110,10 @@ async def _check_provider(
             build_source(replace(settings, endpoints=(endpoint,))) as source,
         ):
             if record is not None:
-                source.pin_genesis(record.genesis_hash)
-            ways = Ways(name, settings, source.choose_provider(), findings)
+                source.pin_network(record.network_id)
+            provider = source.choose_provider()
+            assert isinstance(provider, EvmProvider), "what is asked below are this family's abilities"
+            ways = Ways(name, settings, provider, findings)
             await _ask(ways, record, now)
     except ChainError as error:
         findings.append(Finding(name, Grade.FAIL, error.detail, advise(error, settings.alias)))
@@ -123,7 +126,7 @@ async def _check_provider(
 async def _ask(ways: Ways, record: ChainRecord | None, now: datetime) -> None:
     name, settings, provider = ways.name, ways.settings, ways.provider
     started_s = time.monotonic()
-    await provider.fetch_genesis_hash()
+    await provider.fetch_network_id()
     report = await provider.fetch_head_report()
     took_ms = (time.monotonic() - started_s) * 1000
     ways.findings.append(Finding(name, Grade.OK, f"head {report.head.height}, {took_ms:.0f} ms"))

@@ -53,7 +53,7 @@ class Ways:
 
     async def _try_newest(self, report: HeadReport) -> list[Block]:
         try:
-            (block,) = await self.provider.fetch_blocks_by_hash([report.head.hash])
+            (block,) = await self.provider.fetch_blocks_at([report.head.ref])
         except ChainError as error:
             self.fail("blocks", error)
             return []

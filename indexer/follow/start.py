@@ -27,7 +27,7 @@ async def start_chain(desk: ChainDesk, source: ChainSource, now: datetime) -> Ou
 
 async def _start_from(provider: Provider, desk: ChainDesk, source: ChainSource, now: datetime) -> Outcome:
     settings = desk.settings
-    genesis_hash = await provider.fetch_genesis_hash()
+    network_id = await provider.fetch_network_id()
     report = await provider.fetch_head_report(safe=False, final=False)
     height = report.head.height if settings.start_height is None else settings.start_height
     if height > report.head.height:
@@ -36,10 +36,10 @@ async def _start_from(provider: Provider, desk: ChainDesk, source: ChainSource, 
     await desk.store.create_chain(
         settings.traits.chain,
         alias=settings.traits.alias,
-        genesis_hash=genesis_hash,
+        network_id=network_id,
         assets=[*settings.traits.assets, settings.traits.native],
         first=blocks[0],
         at=now,
     )
-    source.pin_genesis(genesis_hash)
+    source.pin_network(network_id)
     return Started(BlockRef(height, blocks[0].header.hash))

@@ -152,7 +152,7 @@ class Follower:
                 self._source.report_lag(provider, head_height=head.height, tip_height=record.tip.height)
                 return Lagging(head.height)
             case Extend():
-                blocks = await provider.fetch_blocks_by_hash([head.hash])
+                blocks = await provider.fetch_blocks_at([head.ref])
                 return await self._extend(record, provider, report, blocks, now)
             case CatchUp(height_first=first, height_last=last):
                 blocks = await self._fetch_range(provider, first, last, head.height)
@@ -276,7 +276,7 @@ class Follower:
         """A head that does not link to our tip: find the fork, ask, and act only on evidence."""
         async with self._looks.soon_where_chosen(provider):
             # Who shows another chain may lead to another network by now.
-            await provider.fetch_genesis_hash()
+            await provider.fetch_network_id()
             branch = await self._forks.find_branch(record, provider, report.head, height_last)
         seen = Suspicion(branch.fork, branch.headers[0].hash, branch.below_final)
         previous = self._sighted_a_poll_ago(seen, now)
@@ -338,8 +338,8 @@ class Follower:
         blocks: list[Block] = []
         step_blocks = self._desk.settings.batch_blocks_max
         for index in range(0, len(branch.headers), step_blocks):
-            hashes = [header.hash for header in branch.headers[index : index + step_blocks]]
-            blocks += await provider.fetch_blocks_by_hash(hashes)
+            refs = [header.ref for header in branch.headers[index : index + step_blocks]]
+            blocks += await provider.fetch_blocks_at(refs)
         if [block.header for block in blocks] != list(branch.headers):
             raise Inconsistent("blocks differ from the headers they were asked by", provider=provider.name)
         agreed: int | None = None

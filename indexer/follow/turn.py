@@ -78,7 +78,7 @@ class Turn:
         chain, traits = self._chain, self._chain.desk.settings.traits
         record = await chain.store.load_chain(traits.chain)
         assert record is not None, "a lease exists only with its chain"
-        chain.source.pin_genesis(record.genesis_hash)
+        chain.source.pin_network(record.network_id)
         assets = [*traits.assets, traits.native]
         await chain.store.sync_assets(traits.chain, assets, start_height=record.tip.height + 1)
         await self._load_watch_set()

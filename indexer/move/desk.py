@@ -7,9 +7,8 @@ everything else is handed the callables.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
-from chains import families
+from chains.families import rules_of
 from chains.model import Asset, Transfer
 from indexer.move.commit import ChainDesk
 from indexer.rows.storage import FollowStore
@@ -30,8 +29,8 @@ def build_naming(settings: FollowSettings, formerly_listed: Iterable[Asset] = ()
         alias=traits.alias,
         assets=assets,
         encode_id=encode_id,
-        address_text=partial(families.format_address, traits.family),
-        tx_hash_text=partial(families.format_tx_hash, traits.family),
+        address_text=rules_of(traits.family).format_address,
+        tx_hash_text=rules_of(traits.family).format_tx_hash,
     )
 
 
@@ -50,8 +49,8 @@ def build_desk(
             encode_id("mer", merchant_id),
             traits.chain,
             transfer,
-            tx_hash_text=families.format_tx_hash(traits.family, transfer.tx_hash),
-            recipient_text=families.encode_identity(traits.family, transfer.recipient),
+            tx_hash_text=rules_of(traits.family).format_tx_hash(transfer.tx_hash),
+            recipient_text=rules_of(traits.family).encode_identity(transfer.recipient),
         )
 
     return ChainDesk(

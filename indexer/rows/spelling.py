@@ -45,7 +45,7 @@ def decode_chain(row: Row) -> ChainRecord:
     return ChainRecord(
         chain=ChainId(row["chain"]),
         alias=row["alias"],
-        genesis_hash=BlockHash(row["genesis_hash"]),
+        network_id=row["genesis_hash"],
         start_height=row["start_height"],
         tip=BlockRef(row["tip_height"], BlockHash(row["tip_hash"])),
         final_height=row["final_height"],

@@ -47,7 +47,7 @@ class ChainRecord:
 
     chain: ChainId
     alias: str
-    genesis_hash: BlockHash
+    network_id: bytes
     start_height: int
     tip: BlockRef
     final_height: int | None
@@ -230,7 +230,7 @@ class FollowStore(Protocol):
         chain: ChainId,
         *,
         alias: str,
-        genesis_hash: BlockHash,
+        network_id: bytes,
         assets: Sequence[Asset],
         first: Block,
         at: datetime,

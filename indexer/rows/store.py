@@ -111,7 +111,7 @@ class PostgresFollowStore:
         chain: ChainId,
         *,
         alias: str,
-        genesis_hash: BlockHash,
+        network_id: bytes,
         assets: Sequence[Asset],
         first: Block,
         at: datetime,
@@ -120,7 +120,7 @@ class PostgresFollowStore:
         header = first.header
         async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
             created = await conn.fetchval(
-                _CHAINS["insert_chain"], chain, alias, genesis_hash, header.height, header.hash, at
+                _CHAINS["insert_chain"], chain, alias, network_id, header.height, header.hash, at
             )
             if created is None:
                 # Another process began it at the same moment; an alias of another chain nobody can wait away.

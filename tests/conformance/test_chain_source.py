@@ -71,7 +71,7 @@ async def test_a_block_by_hash_and_by_height_is_the_same_block(world: World) -> 
     await world.mine()
     provider = world.source.choose_provider()
     by_height = await provider.fetch_blocks(0, 2)
-    by_hash = await provider.fetch_blocks_by_hash([block.header.hash for block in by_height])
+    by_hash = await provider.fetch_blocks_at([block.header.ref for block in by_height])
     assert [block.header for block in by_hash] == [block.header for block in by_height]
     assert is_linked([block.header for block in by_height])
     assert by_hash[1].transfers.at(0) == by_height[1].transfers.at(0)
@@ -81,21 +81,21 @@ async def test_blocks_come_in_the_order_they_were_asked_for(world: World) -> Non
     for _ in range(3):
         await world.mine()
     provider = world.source.choose_provider()
-    hashes = [header.hash for header in await provider.fetch_headers(0, 3)]
-    blocks = await provider.fetch_blocks_by_hash(hashes[::-1])
-    assert [block.header.hash for block in blocks] == hashes[::-1]
+    refs = [header.ref for header in await provider.fetch_headers(0, 3)]
+    blocks = await provider.fetch_blocks_at(refs[::-1])
+    assert [block.header.ref for block in blocks] == refs[::-1]
 
 
 async def test_nothing_is_asked_for_where_nothing_is_wanted(world: World) -> None:
     provider = world.source.choose_provider()
-    assert await provider.fetch_blocks_by_hash([]) == []
+    assert await provider.fetch_blocks_at([]) == []
     assert await provider.fetch_blocks(3, 2) == []
     assert await provider.fetch_headers(3, 2) == []
 
 
 async def test_an_unknown_block_is_missing(world: World) -> None:
     with pytest.raises(Missing):
-        await world.source.choose_provider().fetch_blocks_by_hash([BlockHash(b"\x01" * 32)])
+        await world.source.choose_provider().fetch_blocks_at([BlockRef(0, BlockHash(b"\x01" * 32))])
     with pytest.raises(Missing):
         await world.source.choose_provider().fetch_blocks(0, 9)
 
@@ -164,10 +164,10 @@ async def test_the_one_that_serves_goes_on_serving(world: World) -> None:
 
 async def test_case_103_a_provider_with_another_genesis_block_is_refused(world: World) -> None:
     provider = world.source.choose_provider()
-    genesis = await provider.fetch_genesis_hash()
-    world.source.pin_genesis(genesis)
+    genesis = await provider.fetch_network_id()
+    world.source.pin_network(genesis)
     await world.source.choose_provider().fetch_head_report()
-    world.source.pin_genesis(BlockHash(b"\x02" * 32))
+    world.source.pin_network(BlockHash(b"\x02" * 32))
     with pytest.raises(WrongNetwork):
         await world.source.choose_provider().fetch_head_report()
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import aiohttp
 
+from chains.model import BlockHash, BlockRef
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_DEADLINE_S = 30.0
 
@@ -121,6 +123,10 @@ class AnvilNode:
         """The canonical hash at a height."""
         block = await self.call("eth_getBlockByNumber", hex(height), False)
         return str(block["hash"])
+
+    async def block_ref(self, height: int) -> BlockRef:
+        """The canonical block at a height, as the port asks for it."""
+        return BlockRef(height, BlockHash(bytes.fromhex((await self.block_hash(height))[2:])))
 
     async def raw_transaction(self, tx_hash: str) -> str:
         """A transaction as `anvil_reorg` takes it back."""

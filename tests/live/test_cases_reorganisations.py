@@ -247,7 +247,9 @@ async def test_case_049_a_side_block_that_still_answers_by_hash_credits_nothing(
         outcomes = [await world.step_in_weather() for _ in range(4)]
         assert any(isinstance(outcome, Rewound) for outcome in outcomes)
         provider = world.source.choose_provider()
-        (side,) = await provider.fetch_blocks_by_hash([BlockHash(bytes.fromhex(place["hash"][2:]))])
+        (side,) = await provider.fetch_blocks_at(
+            [BlockRef(place["height"], BlockHash(bytes.fromhex(place["hash"][2:])))]
+        )
         assert side.header.height == place["height"], "it is served still"
         assert [kind for kind, _, _ in await told_briefly(world)] == ["confirmed", "reversed"]
 

@@ -133,7 +133,7 @@ async def test_a_node_that_lost_its_genesis_is_followed_by_an_identity_block(
         traits = replace(world.source.traits, identity=identity)
         verifier = BlockVerifier(PROFILES[traits.verification_profile])
         async with EvmSource(traits, [Endpoint(world.proxies[0].url)], verifier=verifier) as source:
-            source.pin_genesis(record.genesis_hash)
+            source.pin_network(record.network_id)
             world.source = source
             world.restart()
             for _ in range(4):

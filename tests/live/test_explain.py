@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from chains import families
+from chains.families import rules_of
 from chains.model import Address, TxHash
 from chains.traits import Family
 from indexer import views
@@ -96,9 +96,9 @@ async def test_a_look_alike_is_named_beside_the_token_that_counts(database_url: 
         await world.settle()
         (finding,) = await ask(world, tx_hash)
         assert finding.reason is Reason.TOKEN_NOT_LISTED
-        assert families.format_address(Family.EVM, Address(bytes.fromhex(fake[2:]))) in finding.text
+        assert rules_of(Family.EVM).format_address(Address(bytes.fromhex(fake[2:]))) in finding.text
         assert (
-            families.format_address(Family.EVM, Address(bytes.fromhex(world.token[2:].lower())))
+            rules_of(Family.EVM).format_address(Address(bytes.fromhex(world.token[2:].lower())))
             in finding.text
         )
 

@@ -14,7 +14,7 @@ import pytest
 from chains.evm.provider import EvmProvider
 from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier
-from chains.model import Block, BlockHash, Transfer
+from chains.model import Block, Transfer
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits
 from tests.devnet.anvil import ACCOUNTS, AnvilNode, find_anvil, start_anvil
@@ -97,8 +97,8 @@ class Faulty:
 
     async def fetch_newest(self) -> Block:
         """The node's newest block by hash, as the follower would take it."""
-        text = await self.chain.node.block_hash(await self.chain.node.height())
-        (block,) = await self.provider.fetch_blocks_by_hash([BlockHash(bytes.fromhex(text[2:]))])
+        ref = await self.chain.node.block_ref(await self.chain.node.height())
+        (block,) = await self.provider.fetch_blocks_at([ref])
         return block
 
 

@@ -257,8 +257,8 @@ async def test_a_node_without_its_genesis_says_what_to_configure_and_is_followed
     known = BlockHash(bytes.fromhex((await node.block_hash(1))[2:]))
     traits = replace(faulty.chain.traits(), identity=BlockRef(1, known))
     source = make_source(traits, faulty.proxy.url)
-    assert await source.choose_provider().fetch_genesis_hash() == known
-    source.pin_genesis(known)
+    assert await source.choose_provider().fetch_network_id() == known
+    source.pin_network(known)
     await faulty.chain.pay(5)
     blocks = await source.choose_provider().fetch_blocks(1, 2)
     assert paid_to(blocks[1]) == [("token", 5)]
@@ -280,7 +280,7 @@ async def test_an_empty_block_needs_neither_receipts_nor_trace(
     faulty.proxy.front = per_call(lambda call: refused if call["method"] in (RECEIPTS, TRACE) else None)
     provider = make_source(faulty.chain.traits(traces=True), faulty.proxy.url).choose_provider()
     blocks = [*await provider.fetch_blocks(0, 0), *await provider.fetch_blocks(2, 4)]
-    (again,) = await provider.fetch_blocks_by_hash([blocks[-1].header.hash])
+    (again,) = await provider.fetch_blocks_at([blocks[-1].header.ref])
     assert {block.level for block in [*blocks, again]} == {VerificationLevel.FULL}
     assert faulty.proxy.calls["eth_getTransactionReceipt"] == 0
     with pytest.raises(Refused, match="not traceable"):
@@ -295,9 +295,9 @@ async def test_a_block_that_hides_its_transactions_is_not_taken_for_an_empty_one
     faulty.proxy.bend(RECEIPTS, faults.failing(-32000, "no"))
     for profile in ("full", "agreement"):
         provider = make_source(faulty.chain.traits(profile=profile), faulty.proxy.url).choose_provider()
-        text = await faulty.chain.node.block_hash(2)
+        ref = await faulty.chain.node.block_ref(2)
         with pytest.raises(Inconsistent):
-            await provider.fetch_blocks_by_hash([BlockHash(bytes.fromhex(text[2:]))])
+            await provider.fetch_blocks_at([ref])
 
 
 async def test_a_hole_in_the_chain_is_said_and_never_skipped(faulty: Faulty) -> None:
@@ -358,10 +358,10 @@ async def test_a_healthy_node_is_asked_no_more_than_it_takes(
     provider = make_source(faulty.chain.traits(traces=traces), faulty.proxy.url).choose_provider()
     await faulty.chain.pay(5)
     await provider.fetch_head_report()
-    text = await faulty.chain.node.block_hash(2)
+    ref = await faulty.chain.node.block_ref(2)
     faulty.proxy.calls.clear()
     exchanges = faulty.proxy.http_exchanges
-    await provider.fetch_blocks_by_hash([BlockHash(bytes.fromhex(text[2:]))])
+    await provider.fetch_blocks_at([ref])
     assert faulty.proxy.calls == {BY_HASH: 1, RECEIPTS: 1} | ({TRACE: 1} if traces else {})
     assert faulty.proxy.http_exchanges == exchanges + 1
     faulty.proxy.calls.clear()

@@ -69,12 +69,12 @@ async def test_a_new_head_wakes_whoever_waits(faulty: Faulty) -> None:
 async def test_a_head_that_a_look_has_shown_wakes_nobody_any_more(faulty: Faulty) -> None:
     source, node = faulty.source, faulty.chain.node
     newest = await node.block_hash(await node.height())
-    source._note_hint(newest.upper().replace("0X", "0x"))
+    source.note_hint(newest.removeprefix("0x"))
     await source.fetch_head_hedged()
     assert not await source.wait_for_hint(0.01), "the hint came while the look was under way"
-    source._note_hint(newest)
+    source.note_hint(newest.removeprefix("0x"))
     assert not await source.wait_for_hint(0.01), "or after it"
-    source._note_hint("0x" + "ab" * 32)
+    source.note_hint("ab" * 32)
     source.wake()
     assert await source.wait_for_hint(0.01), "a head is more than a word"
 

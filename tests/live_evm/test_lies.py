@@ -13,7 +13,7 @@ import pytest
 
 from chains.errors import Inconsistent, Missing, Refused, Throttled, Unreachable
 from chains.evm.receipts import ReceiptsForm
-from chains.model import BlockHash, VerificationLevel
+from chains.model import BlockHash, BlockRef, VerificationLevel
 from chains.rpc import batches
 from tests.faultproxy import faults
 from tests.faultproxy.faults import Bend
@@ -169,7 +169,7 @@ async def test_case_049_a_side_block_still_answers_by_hash(faulty: Faulty) -> No
     block = await faulty.paid_block()
     faulty.proxy.remembers = True
     await faulty.chain.node.call("anvil_reorg", 1, [])
-    (again,) = await faulty.provider.fetch_blocks_by_hash([block.header.hash])
+    (again,) = await faulty.provider.fetch_blocks_at([block.header.ref])
     assert again.header == block.header
     (canonical,) = await faulty.provider.fetch_headers(block.header.height, block.header.height)
     assert canonical.hash != block.header.hash
@@ -243,4 +243,4 @@ async def test_a_node_that_wants_receipts_by_an_object_gets_one(faulty: Faulty) 
 
 async def test_an_unknown_side_block_is_missing_and_not_a_reorganisation(faulty: Faulty) -> None:
     with pytest.raises(Missing):
-        await faulty.provider.fetch_blocks_by_hash([BlockHash(b"\x07" * 32)])
+        await faulty.provider.fetch_blocks_at([BlockRef(7, BlockHash(b"\x07" * 32))])

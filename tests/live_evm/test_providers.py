@@ -124,7 +124,7 @@ async def test_case_103_the_first_provider_to_answer_does_not_decide_for_the_oth
         await wrong.fetch_head_report()
         source.report_failure(wrong, Unreachable("gone"))
         right = source.choose_provider()
-        source.pin_genesis(await right.fetch_genesis_hash())
+        source.pin_network(await right.fetch_network_id())
         assert (await right.fetch_head_report()).head.height == 1
         with pytest.raises(WrongNetwork):
             await wrong.fetch_head_report()

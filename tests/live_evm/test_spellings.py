@@ -12,7 +12,7 @@ from eth_account import Account
 
 from chains.errors import Inconsistent
 from chains.evm.provider import EvmProvider
-from chains.model import Block, BlockHash, VerificationLevel
+from chains.model import Block, VerificationLevel
 from tests.faultproxy.faults import Answer
 from tests.faultproxy.proxy import start_proxy
 from tests.live_evm.conftest import ACCOUNTS, SHOP, Faulty, LocalChain, MakeSource, paid_to
@@ -43,8 +43,7 @@ def respell(value: Any, name: str = "") -> Any:
 
 async def newest(chain: LocalChain, provider: EvmProvider) -> Block:
     """The node's newest block as this provider tells it."""
-    text = await chain.node.block_hash(await chain.node.height())
-    (block,) = await provider.fetch_blocks_by_hash([BlockHash(bytes.fromhex(text[2:]))])
+    (block,) = await provider.fetch_blocks_at([await chain.node.block_ref(await chain.node.height())])
     return block
 
 

@@ -10,10 +10,8 @@ import pytest
 
 from chains.errors import Unreachable
 from chains.evm.tokens import (
-    DecimalsMismatch,
     fetch_decimals,
     fetch_token_facts,
-    find_decimals_mismatches,
     tame_text,
 )
 from tests.devnet.local import NATIVE, payee, to_address, token
@@ -34,16 +32,15 @@ async def test_case_008_other_decimals_than_configured_are_found(
     chain: LocalChain, make_source: MakeSource
 ) -> None:
     node = make_source(chain.traits(), chain.node.url).choose_provider().node
-    wrong = token(chain.token, decimals=18)
-    assert await find_decimals_mismatches(node, [NATIVE, wrong]) == [DecimalsMismatch(wrong.asset_id, 18, 6)]
-    assert await find_decimals_mismatches(node, [NATIVE, token(chain.token, decimals=6)]) == []
+    listed = token(chain.token, decimals=18)
+    assert await fetch_decimals(node, [NATIVE, listed]) == {listed.asset_id: 6}
 
 
 async def test_an_address_without_code_says_nothing(chain: LocalChain, make_source: MakeSource) -> None:
     node = make_source(chain.traits(), chain.node.url).choose_provider().node
     facts = await fetch_token_facts(node, to_address(payee(9)))
     assert (facts.decimals, facts.symbol) == (None, None)
-    assert await find_decimals_mismatches(node, [token(payee(9))]) == []
+    assert await fetch_decimals(node, [token(payee(9))]) == {}
 
 
 async def test_case_021_a_symbol_of_32_bytes_is_read(chain: LocalChain, make_source: MakeSource) -> None:
@@ -101,7 +98,6 @@ async def test_an_answer_that_is_none_says_nothing_and_ends_nothing(faulty: Faul
     node = faulty.provider.node
     facts = await fetch_token_facts(node, to_address(faulty.chain.token))
     assert facts.decimals is None
-    assert await find_decimals_mismatches(node, [token(faulty.chain.token, decimals=18)]) == []
     assert await fetch_decimals(node, [token(faulty.chain.token, decimals=18)]) == {}
 
 

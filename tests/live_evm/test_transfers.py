@@ -11,7 +11,7 @@ import pytest
 
 from chains.errors import Inconsistent, Missing, Refused
 from chains.evm.provider import EvmProvider
-from chains.model import Block, BlockHash, TransferKind, VerificationLevel
+from chains.model import Block, TransferKind, VerificationLevel
 from tests.devnet.anvil import ACCOUNTS
 from tests.devnet.compiled import load_contract
 from tests.devnet.local import payee
@@ -25,8 +25,7 @@ ETHER = 10**18
 
 
 async def newest(chain: LocalChain, provider: EvmProvider) -> Block:
-    text = await chain.node.block_hash(await chain.node.height())
-    (block,) = await provider.fetch_blocks_by_hash([BlockHash(bytes.fromhex(text[2:]))])
+    (block,) = await provider.fetch_blocks_at([await chain.node.block_ref(await chain.node.height())])
     assert block.level is VerificationLevel.FULL
     return block
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tests.mutants.edits import FOLLOW, Edit, Planted
 
 HINTS, NODE, PACE, TAGS = (
-    "chains/evm/hints.py",
+    "chains/hints.py",
     "chains/evm/node.py",
     "indexer/follow/pace.py",
     "indexer/follow/tags.py",
@@ -169,7 +169,7 @@ PLANTED_BILL = (
     Planted(
         "a fork is weighed before it is known who shows it",
         5,
-        (Edit(FOLLOW, "            await provider.fetch_genesis_hash()\n", ""),),
+        (Edit(FOLLOW, "            await provider.fetch_network_id()\n", ""),),
         asks=ASKS_OCCASIONS,
     ),
     Planted(

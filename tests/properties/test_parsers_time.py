@@ -24,7 +24,7 @@ import pytest
 from chains.errors import ChainError
 from chains.evm import heads, rows
 from chains.evm.verify import bloom, rlp
-from chains.families import parse_address, parse_block_hash, parse_tx_hash
+from chains.families import rules_of
 from chains.rpc import jsonrpc, refusals, transport
 from chains.traits import Family
 from gateway import apikeys, pull
@@ -146,12 +146,12 @@ REFUSALS = (
 )
 CALLS = (jsonrpc.Call("eth_chainId"),)
 PARSERS: dict[str, Parser] = {
-    "address": lambda text: parse_address(Family.EVM, text),
+    "address": rules_of(Family.EVM).parse_address,
     "address: as webhooks' hosts": addresses.judge_address,
     "answer of a receiver": in_bytes(read_answer),
     "api key": apikeys.decode_api_key,
     "authorization": auth.read_token,
-    "block hash": lambda text: parse_block_hash(Family.EVM, text),
+    "block hash": rules_of(Family.EVM).parse_block_hash,
     "bloom": bloom.parse_bloom,
     "body": in_bytes(decode_body),
     "body: metadata": as_metadata,
@@ -201,7 +201,7 @@ PARSERS: dict[str, Parser] = {
     "listening address": config.parse_bind,
     "secret": signing.decode_secret,
     "signing key": signing.decode_signing_key,
-    "transaction hash": lambda text: parse_tx_hash(Family.EVM, text),
+    "transaction hash": rules_of(Family.EVM).parse_tx_hash,
     "url": lambda text: addresses.judge_url("https://" + text, allow_private_networks=False),
     "url: its parts": place_url,
     "webhook": verify_webhook,

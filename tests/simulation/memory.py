@@ -92,7 +92,7 @@ class MemoryStore:
         chain: ChainId,
         *,
         alias: str,
-        genesis_hash: BlockHash,
+        network_id: bytes,
         assets: Sequence[Asset],
         first: Block,
         at: datetime,
@@ -104,7 +104,7 @@ class MemoryStore:
         record = ChainRecord(
             chain=chain,
             alias=alias,
-            genesis_hash=genesis_hash,
+            network_id=network_id,
             start_height=height,
             tip=BlockRef(height, first.header.hash),
             final_height=None,

@@ -165,7 +165,7 @@ class SimProvider:
         """Nobody asks for proofs in a simulation."""
         raise Refused("proves nothing", provider=self.name)
 
-    async def fetch_genesis_hash(self) -> BlockHash:
+    async def fetch_network_id(self) -> bytes:
         self._answer()
         return self._chain.genesis.hash
 
@@ -192,9 +192,9 @@ class SimProvider:
         self._book.note_numbered(self, found)
         return [block.header for block in found]
 
-    async def fetch_blocks_by_hash(self, hashes: Sequence[BlockHash]) -> list[Block]:
+    async def fetch_blocks_at(self, refs: Sequence[BlockRef]) -> list[Block]:
         self._answer()
-        found = [self._chain.blocks[block_hash] for block_hash in hashes]
+        found = [self._chain.blocks[ref.hash] for ref in refs]
         return [block.block for block in found]
 
     async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
@@ -293,7 +293,7 @@ class SimSource:
     def report_failure(self, provider: Provider, error: ChainError) -> None:
         self._rest(provider, 3 if isinstance(error, Inconsistent) else 1)
 
-    def pin_genesis(self, genesis_hash: BlockHash) -> None:
+    def pin_network(self, network_id: bytes) -> None:
         pass
 
     def report_success(self, provider: Provider) -> None:

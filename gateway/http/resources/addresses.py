@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from chains import families
+from chains.families import rules_of
 from chains.model import Address
 from chains.traits import Family
 from gateway.faces import Face, Faces
@@ -48,8 +48,6 @@ EVERY_CHAIN = "*"
 EXACT_MAX = 2.0**53
 """Beyond it floats are whole numbers, which JSON writes with an exponent and PostgreSQL without."""
 NOT_READY_RETRY_AFTER_S = 5
-SHARE_ADDRESSES = frozenset({Family.EVM})
-"""Families in which one address is good on every chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +173,7 @@ def read_address(faces: Faces, face: Face | None, text: str) -> Address:
     complaint = ""
     for family in found:
         try:
-            return families.parse_address(family, text)
+            return rules_of(family).parse_address(text)
         except ValueError as error:
             complaint = str(error)
     raise unprocessable("/query/address", complaint)
@@ -203,7 +201,7 @@ def _read_item(
     wanted: list[_Wanted] = []
     for face in chosen:
         try:
-            address = families.parse_address(face.family, item.address)
+            address = rules_of(face.family).parse_address(item.address)
         except ValueError as error:
             flaws.append(Flaw(f"{pointer}/address", str(error)))
             break
@@ -226,7 +224,7 @@ def as_stored(value: Any) -> Any:
 
 def _choose_chains(faces: Faces, text: str, pointer: str, flaws: list[Flaw], *, is_bulk: bool) -> list[Face]:
     if text == EVERY_CHAIN:
-        chosen = [face for face in faces.configured if face.family in SHARE_ADDRESSES]
+        chosen = [face for face in faces.configured if rules_of(face.family).shares_addresses]
         if is_bulk:
             flaws.append(Flaw(f"{pointer}/chain", "* is for a single address; name the chain here"))
         elif not chosen:
@@ -257,7 +255,7 @@ async def _view(faces: Faces, row: WatchedAddress) -> AddressObject:
         from_height=row.from_height,
         watching_from=BlockPlace(
             height=row.watching_from.height,
-            hash=families.format_block_hash(face.family, row.watching_from.hash),
+            hash=rules_of(face.family).format_block_hash(row.watching_from.hash),
         ),
         effective_start=row.effective_start,
         pending_start=row.pending_start,

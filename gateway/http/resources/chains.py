@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from chains import families
 from chains.evm.verify import PROFILES
+from chains.families import rules_of
 from gateway.faces import Face
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.problem import not_found
@@ -84,7 +84,7 @@ def _view(
         head_height=head,
         tip=None
         if tip is None
-        else ChainBlock(height=tip.height, hash=families.format_block_hash(face.family, tip.hash)),
+        else ChainBlock(height=tip.height, hash=rules_of(face.family).format_block_hash(tip.hash)),
         final_height=None if record is None else record.final_height,
         safe_height=None if record is None else record.safe_height,
         agreed_height=None if record is None else record.agreed_height,

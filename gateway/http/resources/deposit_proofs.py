@@ -13,8 +13,8 @@ from typing import NoReturn
 import msgspec
 import structlog
 
-from chains import families
 from chains.errors import ChainError, Missing
+from chains.families import rules_of
 from chains.model import BlockRef, DepositProof, TransferKind, Unprovable
 from chains.port import ChainSource
 from gateway.http.edge.calls import Answer, Call, json_answer
@@ -123,10 +123,10 @@ async def _compose(
             id=encode_id("dep", deposit.id),
             merchant_id=encode_id("mer", deposit.merchant_id),
             chain=deposit.chain,
-            tx_hash=families.format_tx_hash(face.family, deposit.tx_hash),
+            tx_hash=rules_of(face.family).format_tx_hash(deposit.tx_hash),
             kind=deposit.kind,
             asset=deposit.asset.lower(),
-            recipient=families.encode_identity(face.family, deposit.recipient),
+            recipient=rules_of(face.family).encode_identity(deposit.recipient),
             n=deposit.n,
             amount_base_units=str(deposit.amount_base_units),
         ),

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from chains import families
+from chains.families import rules_of
 from chains.model import AssetId, ChainId, TxHash
 from chains.traits import Family
 from gateway.faces import Face, Faces
@@ -146,7 +146,7 @@ def _read_tx_hash(faces: Faces, face: Face | None, text: str) -> TxHash:
     complaint = ""
     for family in found:
         try:
-            return families.parse_tx_hash(family, text)
+            return rules_of(family).parse_tx_hash(text)
         except ValueError as error:
             complaint = str(error)
     raise unprocessable("/query/tx_hash", complaint)

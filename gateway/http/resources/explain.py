@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from chains import families
 from chains.errors import ChainError
+from chains.families import rules_of
 from chains.model import Address, AssetId, BlockHash, TransactionStory, TxHash
 from chains.port import ChainSource
 from gateway.faces import Face
@@ -52,7 +52,7 @@ async def get_explanation(call: Call) -> Answer:
 
 async def _explain_tx(call: Call, face: Face, record: ChainRecord, text: str) -> Answer:
     try:
-        tx_hash = families.parse_tx_hash(face.family, text)
+        tx_hash = rules_of(face.family).parse_tx_hash(text)
     except ValueError as error:
         raise unprocessable("/query/tx_hash", str(error)) from error
     sources = call.services.sources
@@ -166,8 +166,8 @@ def _answer(
         Explanation(
             chain=face.chain,
             chain_alias=face.alias,
-            tx_hash=None if tx_hash is None else families.format_tx_hash(face.family, tx_hash),
-            address=None if address is None else families.format_address(face.family, address),
+            tx_hash=None if tx_hash is None else rules_of(face.family).format_tx_hash(tx_hash),
+            address=None if address is None else rules_of(face.family).format_address(address),
             asked_provider=None if story is None else story.served_by,
             findings=[_view(face, record, finding) for finding in findings],
         )

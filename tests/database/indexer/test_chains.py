@@ -15,7 +15,7 @@ async def create(scene: Scene, *, chain: ChainId | None = None) -> None:
     await scene.store.create_chain(
         chain or scene.id,
         alias="the alias",
-        genesis_hash=scene.chain.genesis.hash,
+        network_id=scene.chain.genesis.hash,
         assets=scene.setup.settings.traits.assets,
         first=scene.chain.tip.block,
         at=NOW,

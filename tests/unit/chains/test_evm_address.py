@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains import families
 from chains.evm.address import encode_identity, format_address, parse_address
+from chains.families import rules_of
 from chains.model import Address, BlockHash, TxHash
 from chains.traits import Family
 from tests.unit.chains.verify.recorded import RECORDED, needs_recorded
@@ -123,15 +123,15 @@ def test_recorded_wallet_addresses_are_written_as_wallets_write_them() -> None:
 
 def test_other_rooms_spell_by_family() -> None:
     text = CHECKSUMMED[2]
-    address = families.parse_address(Family.EVM, text)
-    assert families.format_address(Family.EVM, address) == text
-    assert families.encode_identity(Family.EVM, address) == text.lower()
+    address = rules_of(Family.EVM).parse_address(text)
+    assert rules_of(Family.EVM).format_address(address) == text
+    assert rules_of(Family.EVM).encode_identity(address) == text.lower()
     tx_hash, block_hash = TxHash(b"\x0a" * 32), BlockHash(b"\x0b" * 32)
-    assert families.parse_tx_hash(Family.EVM, families.format_tx_hash(Family.EVM, tx_hash).upper()) == tx_hash
+    assert rules_of(Family.EVM).parse_tx_hash(rules_of(Family.EVM).format_tx_hash(tx_hash).upper()) == tx_hash
     assert (
-        families.parse_block_hash(Family.EVM, families.format_block_hash(Family.EVM, block_hash))
+        rules_of(Family.EVM).parse_block_hash(rules_of(Family.EVM).format_block_hash(block_hash))
         == block_hash
     )
     for wrong in ("", "0x", "0x" + "0" * 63, "0" * 64, "0x" + "g" * 64, "0x" + "0" * 65):
         with pytest.raises(ValueError, match="hash"):
-            families.parse_tx_hash(Family.EVM, wrong)
+            rules_of(Family.EVM).parse_tx_hash(wrong)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chains.evm.hints import EARN_FIRST, EARN_MAX, HintTrust
+from chains.hints import EARN_FIRST, EARN_MAX, HintTrust
 
 
 def earn(trust: HintTrust, *, heads: int = EARN_FIRST, now_s: float = 0.0) -> float:

@@ -56,7 +56,7 @@ class Scene:
         path = self.chain.tip.path
         first = path[10].block
         await self.store.create_chain(
-            self.id, alias="x", genesis_hash=path[0].hash, assets=self.assets, first=first, at=NOW
+            self.id, alias="x", network_id=path[0].hash, assets=self.assets, first=first, at=NOW
         )
         rows = self.store.rows[self.id]
         rows.blocks = [block.header for block in path[10:]]

@@ -53,7 +53,7 @@ async def follow_one_chain() -> tuple[MemoryStore, Meanwhile, ChainDesk, SimChai
     assets = (*setup.settings.traits.assets, setup.settings.traits.native)
     first = chain.genesis.block
     await store.create_chain(
-        setup.chain, alias="x", genesis_hash=first.header.hash, assets=assets, first=first, at=NOW
+        setup.chain, alias="x", network_id=first.header.hash, assets=assets, first=first, at=NOW
     )
     desk = ChainDesk(setup.settings, store, setup.naming, setup.deposit_id, WatchSet(), 0)
     return store, meanwhile, desk, chain

@@ -57,7 +57,7 @@ class Scene:
         """Record the chain as disputed above `FORK`; every provider shows it as it is."""
         path = self.chain.tip.path
         await self.store.create_chain(
-            self.setup.chain, alias="x", genesis_hash=path[0].hash, assets=(), first=path[1].block, at=NOW
+            self.setup.chain, alias="x", network_id=path[0].hash, assets=(), first=path[1].block, at=NOW
         )
         rows = self.store.rows[self.setup.chain]
         rows.blocks = [block.header for block in path[1:]]

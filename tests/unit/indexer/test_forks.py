@@ -56,7 +56,7 @@ class Scene:
         """Our canonical chain is the path of `tip` from `start` on."""
         first = tip.path[start]
         await self.store.create_chain(
-            self.id, alias="x", genesis_hash=tip.path[0].hash, assets=(), first=first.block, at=NOW
+            self.id, alias="x", network_id=tip.path[0].hash, assets=(), first=first.block, at=NOW
         )
         rows = self.store.rows[self.id]
         rows.blocks = [block.header for block in tip.path[start:]]

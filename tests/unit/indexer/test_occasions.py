@@ -83,7 +83,7 @@ async def test_who_shows_another_chain_is_asked_which_network_it_serves(
 
     async with open_scene() as scene:
         scene.chain.mine()
-        monkeypatch.setattr(type(scene.first), "fetch_genesis_hash", lambda _self: refuse())
+        monkeypatch.setattr(type(scene.first), "fetch_network_id", lambda _self: refuse())
         assert isinstance(await step(scene, Occasion.HEAD), Advanced), "a block of ours says it by itself"
         scene.chain.reorg(1, (), ())
         with pytest.raises(WrongNetwork):

@@ -49,7 +49,7 @@ async def recorded_deposits() -> tuple[MemoryStore, ChainDesk]:
     first = chain.genesis.block
     assets = (*setup.settings.traits.assets, setup.settings.traits.native)
     await store.create_chain(
-        setup.chain, alias="x", genesis_hash=first.header.hash, assets=assets, first=first, at=NOW
+        setup.chain, alias="x", network_id=first.header.hash, assets=assets, first=first, at=NOW
     )
     for number, address in enumerate(WATCHABLE):
         store.register(

@@ -1,0 +1,69 @@
+"""What the EVM family brings: spelling (EIP-55, 0x), and its ways to nodes.
+
+Pure but for the two doors at the end, which load clients only when they are
+opened: reading a configuration needs none of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from chains.evm.address import encode_identity, format_address, parse_address
+from chains.family import BlockSeen, FamilyRules, ShareBudget
+from chains.model import BlockHash, ChainId, TxHash
+from chains.port import OpenedSource
+from chains.rpc.transport import Endpoint
+from chains.traits import ChainTraits
+
+_HASH = re.compile(r"0[xX][0-9a-fA-F]{64}")
+
+
+def _parse_tx_hash(text: str) -> TxHash:
+    return TxHash(_parse_hash(text, "transaction"))
+
+
+def _parse_block_hash(text: str) -> BlockHash:
+    return BlockHash(_parse_hash(text, "block"))
+
+
+def _parse_hash(text: str, what: str) -> bytes:
+    if _HASH.fullmatch(text) is None:
+        raise ValueError(f"a {what} hash is 0x and exactly 64 hexadecimal digits")
+    return bytes.fromhex(text[2:])
+
+
+def _format_hash(word: bytes) -> str:
+    return "0x" + word.hex()
+
+
+def _open_source(
+    traits: ChainTraits, endpoints: Sequence[Endpoint], *, share_budget: ShareBudget | None = None
+) -> OpenedSource:
+    from chains.evm.source import EvmSource  # noqa: PLC0415
+    from chains.evm.verify import PROFILES, BlockVerifier  # noqa: PLC0415
+
+    verifier = BlockVerifier(PROFILES[traits.verification_profile])
+    return EvmSource(traits, endpoints, verifier=verifier, share_budget=share_budget)
+
+
+async def _fetch_block_seen(chain: ChainId, url: str, height: int) -> BlockSeen:
+    from chains.evm.stranger import fetch_block_seen  # noqa: PLC0415
+
+    return await fetch_block_seen(url, int(chain.rpartition(":")[2]), height)
+
+
+EVM = FamilyRules(
+    namespace="eip155",
+    contract_namespace="erc20",
+    shares_addresses=True,
+    parse_address=parse_address,
+    format_address=format_address,
+    encode_identity=encode_identity,
+    parse_tx_hash=_parse_tx_hash,
+    format_tx_hash=_format_hash,
+    parse_block_hash=_parse_block_hash,
+    format_block_hash=_format_hash,
+    open_source=_open_source,
+    fetch_block_seen=_fetch_block_seen,
+)
