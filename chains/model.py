@@ -67,12 +67,17 @@ class BlockRef:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One block's place in the chain; `time_s` is the block's own Unix time."""
+    """One block's place in the chain; `time_s` is the block's own Unix time.
+
+    `work` is what the block adds where the chain with the most work is the
+    right one (Bitcoin); None where work decides nothing.
+    """
 
     height: int
     hash: BlockHash
     parent_hash: BlockHash
     time_s: int
+    work: int | None = None
 
     @property
     def ref(self) -> BlockRef:

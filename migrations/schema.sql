@@ -756,8 +756,10 @@ CREATE TABLE public.blocks (
     level text NOT NULL,
     served_by text NOT NULL,
     applied_at timestamp with time zone NOT NULL,
+    work numeric,
     CONSTRAINT blocks_height_check CHECK ((height >= 0)),
-    CONSTRAINT blocks_level_check CHECK ((level = ANY (ARRAY['full'::text, 'partial'::text, 'consistent'::text])))
+    CONSTRAINT blocks_level_check CHECK ((level = ANY (ARRAY['full'::text, 'partial'::text, 'consistent'::text]))),
+    CONSTRAINT blocks_work_check CHECK ((work > (0)::numeric))
 );
 
 CREATE TABLE public.calls_in_progress (

@@ -61,7 +61,8 @@ class ScriptedChain:
     """The world as it is: every block ever mined, and which ones are canonical.
 
     `forgets_orphans`: blocks that left the chain are no longer answered by
-    hash (as anvil does; geth keeps answering).
+    hash (as anvil does; geth keeps answering).  `block_work`: what the blocks
+    mined from now on weigh, on a chain that is chosen by work.
     """
 
     traits: ChainTraits
@@ -69,6 +70,7 @@ class ScriptedChain:
     canonical: list[ScriptedBlock] = field(default_factory=list)
     final_height: int | None = None
     safe_height: int | None = None
+    block_work: int | None = None
     _by_hash: dict[BlockHash, ScriptedBlock] = field(default_factory=dict)
     _blocks_mined: int = 0
     _txs_made: int = 0
@@ -170,7 +172,7 @@ class ScriptedChain:
         # The count makes two forks with equal content different blocks.
         block_hash = BlockHash(_digest("block", self.traits.chain, parent_hash.hex(), self._blocks_mined))
         time_s = GENESIS_TIME_S + int(height * self.traits.block_time_s)
-        block = ScriptedBlock(Header(height, block_hash, parent_hash, time_s), tuple(txs))
+        block = ScriptedBlock(Header(height, block_hash, parent_hash, time_s, self.block_work), tuple(txs))
         self.canonical.append(block)
         self._by_hash[block_hash] = block
         return block.header

@@ -24,12 +24,15 @@ class Branch:
 
     `below_final`: the branch leaves our chain below what counts as final, or
     deeper than is looked for, and no operator has accepted that.  A branch
-    that shares none of our blocks forks right under our start.
+    that shares none of our blocks forks right under our start.  `is_lighter`:
+    it reaches its provider's head, and with all of it adds no more work than
+    our blocks do.
     """
 
     fork: BlockRef
     headers: tuple[Header, ...]
     below_final: bool
+    is_lighter: bool = False
 
 
 class ForkSearch:
@@ -66,7 +69,19 @@ class ForkSearch:
         headers = await self._complete_branch(provider, record, head, fork, collected)
         if headers[0].parent_hash != fork.hash:
             raise Missing("headers by number do not link to the fork", provider=provider.name)
-        return Branch(fork, tuple(headers), below_final and fork.hash != record.accepted_fork_hash)
+        if fork.hash == record.accepted_fork_hash:
+            return Branch(fork, tuple(headers), below_final=False)
+        is_lighter = await self._is_lighter(record, fork, headers, head)
+        return Branch(fork, tuple(headers), below_final, is_lighter)
+
+    async def _is_lighter(
+        self, record: ChainRecord, fork: BlockRef, headers: Sequence[Header], head: Header
+    ) -> bool:
+        works = [header.work for header in headers if header.work is not None]
+        if len(works) < len(headers) or headers[-1].hash != head.hash:
+            return False
+        ours = await self._store.load_work_above(record.chain, fork.height)
+        return ours is not None and sum(works) <= ours
 
     @staticmethod
     async def _fork_below_start(

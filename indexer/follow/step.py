@@ -278,10 +278,10 @@ class Follower:
             # Who shows another chain may lead to another network by now.
             await provider.fetch_network_id()
             branch = await self._forks.find_branch(record, provider, report.head, height_last)
-        seen = Suspicion(branch.fork, branch.headers[0].hash, branch.below_final)
+        seen = Suspicion(branch.fork, branch.headers[0].hash, branch.below_final, branch.is_lighter)
         previous = self._sighted_a_poll_ago(seen, now)
         opinion = Opinion.SILENT
-        if previous is not None:
+        if previous is not None and not seen.is_lighter:
             opinion = await self._voices.ask_opinion(
                 record, provider, branch.fork.height + 1, seen.first_hash, patience_s=self._patience_s
             )

@@ -32,6 +32,7 @@ async def insert_blocks(conn: Connection, chain: ChainId, blocks: Sequence[Block
         [block.unlisted_transfer_count for block in blocks],
         [block.level.value for block in blocks],
         [block.served_by for block in blocks],
+        [None if header.work is None else str(header.work) for header in headers],
     )
 
 

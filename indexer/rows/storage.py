@@ -217,6 +217,10 @@ class FollowStore(Protocol):
         """Our canonical hashes at these heights, both ends included."""
         ...
 
+    async def load_work_above(self, chain: ChainId, height: int) -> int | None:
+        """The work of our canonical blocks above this height; None where one of them has none, or there is none."""
+        ...
+
     async def load_servers(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, str]:
         """Which provider, by host, served our canonical blocks at these heights."""
         ...

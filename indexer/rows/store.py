@@ -92,6 +92,12 @@ class PostgresFollowStore:
             rows = await self._pool.fetch(_CHAINS["load_hashes"], chain, height_first, height_last)
         return {row["height"]: BlockHash(row["hash"]) for row in rows}
 
+    async def load_work_above(self, chain: ChainId, height: int) -> int | None:
+        """The work of our canonical blocks above this height; None where one of them has none, or there is none."""
+        async with storage_weather():
+            work: str | None = await self._pool.fetchval(_CHAINS["load_work_above"], chain, height)
+        return None if work is None else int(work)
+
     async def load_servers(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, str]:
         """Which provider served our canonical blocks at these heights."""
         async with storage_weather():

@@ -2,8 +2,9 @@
 
 Pure.  Hashes prove that an answer is consistent, not that it is the chain, so
 a rewind and a halt need: a verified branch that is not our past, from a
-provider whose answer by number changed, seen in two polls in a row, and, with
-several operators, the agreement of another one (DESIGN 3, Law 5).
+provider whose answer by number changed, seen in two polls in a row, with more
+work above the fork where blocks have work, and, with several operators, the
+agreement of another one (DESIGN 3, Law 5).
 """
 
 from __future__ import annotations
@@ -39,12 +40,14 @@ class Suspicion:
 
     `fork` is the common ancestor; `first_hash` the branch's block above it.
     `below_final` marks a branch that leaves our chain below what was final:
-    `fork` is then the final block itself or what lies under it.
+    `fork` is then the final block itself or what lies under it.  `is_lighter`:
+    blocks have work, and those above the fork add no more of it than ours do.
     """
 
     fork: BlockRef
     first_hash: BlockHash
     below_final: bool = False
+    is_lighter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,11 @@ def decide_evidence(previous: Suspicion | None, seen: Suspicion, opinion: Opinio
 
     `previous` must be None when the last poll did not show the same fork: a
     load balancer that flaps between two nodes shows it only now and then.
+    Height decides nothing where there is work: the longer of two branches may
+    be the lighter one.
     """
+    if seen.is_lighter:
+        return Dismiss()
     if previous is None or (previous.fork, previous.first_hash) != (seen.fork, seen.first_hash):
         return Wait()
     match opinion:

@@ -84,14 +84,20 @@ where chain = $1
 -- name: insert_blocks :exec
 insert into blocks
   (chain, height, hash, parent_hash, block_time, tx_count, log_count, transfer_count,
-   unlisted_transfer_count, level, served_by, applied_at)
+   unlisted_transfer_count, level, served_by, applied_at, work)
 select $1, height, hash, parent_hash, to_timestamp(block_time_s), tx_count, log_count, transfer_count,
-  unlisted_transfer_count, level, served_by, $2
+  unlisted_transfer_count, level, served_by, $2, work::numeric
 from unnest(
   $3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[], $7::integer[], $8::integer[], $9::integer[],
-  $10::integer[], $11::text[], $12::text[]
+  $10::integer[], $11::text[], $12::text[], $13::text[]
 ) as row (height, hash, parent_hash, block_time_s, tx_count, log_count, transfer_count,
-  unlisted_transfer_count, level, served_by);
+  unlisted_transfer_count, level, served_by, work);
+
+-- name: load_work_above :one
+select case when count(*) = count(work) then sum(work)::text end as work
+from blocks
+where chain = $1
+  and height > $2;
 
 -- name: leave_blocks :exec
 with gone as (

@@ -18,8 +18,31 @@ PLANTED_EVIDENCE = (
                 "    if previous is None or (previous.fork, previous.first_hash) != (seen.fork, seen.first_hash):\n",
                 "    if False:\n",
             ),
-            Edit(FOLLOW, "        if previous is not None:\n", "        if True:\n"),
+            Edit(
+                FOLLOW,
+                "        if previous is not None and not seen.is_lighter:\n",
+                "        if not seen.is_lighter:\n",
+            ),
         ),
+    ),
+    Planted(
+        "the longer branch is the chain, whatever it weighs",
+        5,
+        (
+            Edit(EVIDENCE, "    if seen.is_lighter:\n", "    if False:\n"),
+            Edit(
+                FOLLOW,
+                "        if previous is not None and not seen.is_lighter:\n",
+                "        if previous is not None:\n",
+            ),
+        ),
+        asks=("tests/unit/indexer/test_work.py",),
+    ),
+    Planted(
+        "of a branch's work only the last block's is weighed",
+        5,
+        (Edit("indexer/follow/forks.py", "sum(works) <= ours", "works[-1] <= ours"),),
+        asks=("tests/unit/indexer/test_work.py",),
     ),
     Planted(
         "a silent operator counts as consent",

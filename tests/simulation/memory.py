@@ -73,6 +73,11 @@ class MemoryStore:
         self.interrupts.pause("read")
         return hashes_at(self.rows[chain], range(height_first, height_last + 1))
 
+    async def load_work_above(self, chain: ChainId, height: int) -> int | None:
+        works = [header.work for header in self.rows[chain].blocks if header.height > height]
+        known = [work for work in works if work is not None]
+        return sum(known) if works and len(known) == len(works) else None
+
     async def load_servers(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, str]:
         self.interrupts.pause("read")
         served_by = self.rows[chain].served_by

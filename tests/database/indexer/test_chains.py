@@ -49,3 +49,13 @@ async def test_an_older_epoch_writes_nothing(database_url: str) -> None:
         with pytest.raises(LeaseLost):
             async with scene.store.open_move(scene.id, lease_epoch=old):
                 pass
+
+
+async def test_the_work_above_a_height_is_exact_or_unknown(database_url: str) -> None:
+    async with open_scene(database_url) as scene:
+        await create(scene)
+        height = scene.chain.tip.height
+        assert await scene.store.load_work_above(scene.id, height) is None, "there is nothing above"
+        assert await scene.store.load_work_above(scene.id, height - 1) is None, "a block without work"
+        await scene.pool.execute("update blocks set work = $1::text::numeric", str(2**255 + 1))
+        assert await scene.store.load_work_above(scene.id, height - 1) == 2**255 + 1

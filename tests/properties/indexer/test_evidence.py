@@ -24,6 +24,7 @@ suspicions = st.builds(
     st.builds(BlockRef, st.integers(1, 2), st.sampled_from([block_hash("a"), block_hash("b")])),
     st.sampled_from([block_hash("x"), block_hash("y")]),
     st.booleans(),
+    st.booleans(),
 )
 
 
@@ -33,7 +34,7 @@ def test_nothing_happens_on_a_branch_that_the_last_poll_did_not_show(
 ) -> None:
     decision = decide_evidence(previous, seen, opinion)
     if previous is None or (previous.fork, previous.first_hash) != (seen.fork, seen.first_hash):
-        assert decision == Wait()
+        assert decision == (Dismiss() if seen.is_lighter else Wait())
 
 
 @given(st.none() | suspicions, suspicions, st.sampled_from(Opinion))
@@ -44,10 +45,11 @@ def test_blocks_leave_only_with_the_consent_of_a_second_voice_or_of_the_only_one
     if isinstance(decision, Rewind | Halt):
         assert opinion in (Opinion.SINGLE, Opinion.AGREES)
         assert isinstance(decision, Halt) == seen.below_final
+        assert not seen.is_lighter, "less work is no evidence, whoever agrees"
     if isinstance(decision, Dispute):
         assert opinion is Opinion.CONTRADICTS
     if isinstance(decision, Dismiss):
-        assert opinion is Opinion.OUTVOTED
+        assert seen.is_lighter or opinion is Opinion.OUTVOTED
 
 
 voices = st.integers(0, 5)
