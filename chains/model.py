@@ -91,20 +91,22 @@ class Transfer:
 
     `n` is the ordinal among transfers of the same kind and asset to the same
     recipient inside the transaction, from 0 (Bitcoin: the output index).
-    `sender` is None for a mint.  `log_index` is the block-wide index of the
-    log for tokens, None otherwise.
+    `recipient` is who owns what arrived, where a family keeps value in accounts
+    of an owner.  `senders` are all who paid for it, each once; none for a mint.
+    `position` sorts by place within the block (`format_position`).  `memo` is
+    what the chain carries beside the value.
     """
 
     tx_hash: TxHash
-    tx_index: int
     kind: TransferKind
     asset: AssetId
     recipient: Address
-    sender: Address | None
+    senders: tuple[Address, ...]
     n: int
     amount_base_units: int
-    log_index: int | None
+    position: str
     conflict_keys: tuple[ConflictKey, ...]
+    memo: bytes | None = None
 
 
 class TransferTable(Protocol):
@@ -329,6 +331,11 @@ class TrieProof:
 
 DepositProof = TrieProof
 """What leads from a block's hash to a transaction and its outcome; a family with other commitments adds its own form."""
+
+
+def format_position(*numbers: int) -> str:
+    """A place within a block as opaque text that sorts by it: the outermost number first, what is contained behind it."""
+    return ".".join(f"{number:06d}" for number in numbers)
 
 
 def is_linked(headers: Sequence[Header]) -> bool:

@@ -102,5 +102,6 @@ def _face_of_former(known: KnownChain) -> Face | None:
         encode_id=encode_id,
         address_text=rules_of(family).format_address,
         tx_hash_text=rules_of(family).format_tx_hash,
+        block_hash_text=rules_of(family).format_block_hash,
     )
     return Face(known.chain, known.alias, family, naming, None)

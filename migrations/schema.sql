@@ -887,11 +887,11 @@ CREATE TABLE public.deposit_repeats (
     height bigint NOT NULL,
     block_hash bytea NOT NULL,
     block_time timestamp with time zone NOT NULL,
-    tx_index integer NOT NULL,
-    log_index integer,
-    sender bytea,
     amount_base_units numeric(78,0) NOT NULL,
-    noticed_at timestamp with time zone NOT NULL
+    noticed_at timestamp with time zone NOT NULL,
+    "position" text NOT NULL COLLATE pg_catalog."C",
+    senders bytea NOT NULL,
+    memo bytea
 );
 
 CREATE TABLE public.deposits (
@@ -902,7 +902,6 @@ CREATE TABLE public.deposits (
     kind text NOT NULL,
     asset text NOT NULL,
     recipient bytea NOT NULL,
-    sender bytea,
     tx_hash bytea NOT NULL,
     n integer NOT NULL,
     conflict_keys bytea NOT NULL,
@@ -916,8 +915,6 @@ CREATE TABLE public.deposits (
     height bigint,
     block_hash bytea,
     block_time timestamp with time zone,
-    tx_index integer,
-    log_index integer,
     confirmations_required integer,
     confirmed_by text NOT NULL,
     confirmed_version integer,
@@ -927,6 +924,9 @@ CREATE TABLE public.deposits (
     final_at timestamp with time zone,
     changed_at timestamp with time zone NOT NULL,
     on_one_word boolean DEFAULT false NOT NULL,
+    "position" text COLLATE pg_catalog."C",
+    senders bytea NOT NULL,
+    memo bytea,
     CONSTRAINT deposits_amount_base_units_check CHECK ((amount_base_units > (0)::numeric)),
     CONSTRAINT deposits_check CHECK (((height IS NULL) = (block_hash IS NULL))),
     CONSTRAINT deposits_check1 CHECK (((height IS NOT NULL) = (state = ANY (ARRAY['included'::text, 'confirmed'::text, 'final'::text])))),
@@ -938,6 +938,7 @@ CREATE TABLE public.deposits (
     CONSTRAINT deposits_kind_check CHECK ((kind = ANY (ARRAY['token'::text, 'native'::text, 'internal'::text, 'utxo'::text, 'trc10'::text]))),
     CONSTRAINT deposits_n_check CHECK ((n >= 0)),
     CONSTRAINT deposits_on_one_word_check CHECK (((NOT on_one_word) OR (state = 'included'::text))),
+    CONSTRAINT deposits_position CHECK ((("position" IS NULL) = (height IS NULL))),
     CONSTRAINT deposits_state_check CHECK ((state = ANY (ARRAY['seen'::text, 'included'::text, 'confirmed'::text, 'final'::text, 'orphaned'::text, 'replaced'::text, 'dropped'::text]))),
     CONSTRAINT deposits_version_check CHECK ((version >= 1))
 );

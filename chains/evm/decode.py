@@ -34,7 +34,7 @@ from chains.evm.rows import (
 from chains.evm.signers import recover_authority, recover_sender
 from chains.evm.verify.fields import HashedTransaction
 from chains.evm.verify.transactions import SIGNED_FIELDS
-from chains.model import Address, AssetId, ConflictKey, Transfer, TransferKind, TxHash
+from chains.model import Address, AssetId, ConflictKey, Transfer, TransferKind, TxHash, format_position
 from chains.traits import ChainTraits
 
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
@@ -107,24 +107,24 @@ class EvmTransfers:
         if isinstance(row, RawLog):
             position, tx_text = self._position_of(row), row.transaction_hash
             payer = Address(parse_word(row.topics[1])[12:])
-            sender, log_index = payer if any(payer) else None, parse_quantity(row.log_index)
+            senders = (payer,) if any(payer) else ()
+            place = format_position(position, parse_quantity(row.log_index))
             amount_base_units = parse_quantity(row.data)
         else:
             position, tx_text = row.position, self._transactions[row.position].hash
-            sender, log_index = row.sender, None
+            senders, place = () if row.sender is None else (row.sender,), format_position(position)
             amount_base_units = row.amount_base_units
         kind, asset = self._identity(row)
         self._check_sender(position)
         return Transfer(
             tx_hash=TxHash(parse_word(tx_text)),
-            tx_index=position,
             kind=kind,
             asset=asset,
             recipient=Address(self._recipients[index]),
-            sender=sender,
+            senders=senders,
             n=self._ordinal(index),
             amount_base_units=amount_base_units,
-            log_index=log_index,
+            position=place,
             conflict_keys=self._conflict_keys(position),
         )
 

@@ -20,6 +20,7 @@ from chains.model import (
     Transfer,
     TransferKind,
     TxHash,
+    format_position,
 )
 from chains.traits import ChainTraits
 
@@ -37,6 +38,7 @@ class ScriptedMove:
     asset: AssetId
     kind: TransferKind
     sender: Address | None
+    memo: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class ScriptedChain:
         sender: Address | None = SOMEBODY,
         nonce: int | None = None,
         kind: TransferKind | None = None,
+        memo: bytes | None = None,
     ) -> ScriptedTx:
         """A transaction with one transfer, not mined yet; native unless `asset` says so.
 
@@ -102,7 +105,8 @@ class ScriptedChain:
         chosen = native if asset is None else asset
         if kind is None:
             kind = TransferKind.NATIVE if chosen == native else TransferKind.TOKEN
-        return self.make_tx((ScriptedMove(recipient, amount_base_units, chosen, kind, sender),), nonce=nonce)
+        move = ScriptedMove(recipient, amount_base_units, chosen, kind, sender, memo)
+        return self.make_tx((move,), nonce=nonce)
 
     def make_tx(self, moves: Sequence[ScriptedMove], *, nonce: int | None = None) -> ScriptedTx:
         """A transaction with any transfers; its hash is the count of those made before."""
@@ -197,8 +201,8 @@ def compute_transfers(block: ScriptedBlock) -> tuple[Transfer, ...]:
             seen[identity] = n + 1
             is_token = move.kind is TransferKind.TOKEN
             transfer = Transfer(
-                tx.tx_hash, tx_index, move.kind, move.asset, move.recipient, move.sender, n,
-                move.amount_base_units, log_index if is_token else None, keys,
+                tx.tx_hash, move.kind, move.asset, move.recipient, () if move.sender is None else (move.sender,), n,
+                move.amount_base_units, format_position(tx_index, *(log_index,) * is_token), keys, move.memo,
             )  # fmt: skip
             transfers.append(transfer)
             log_index += is_token

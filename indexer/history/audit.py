@@ -18,7 +18,7 @@ from indexer.history.balance_audit import AuditedBalances, BalanceTally
 from indexer.move.commit import ChainDesk
 from indexer.rows.store import PostgresFollowStore
 from indexer.rows.work_store import BlockRow, load_block_rows, load_recorded, load_repeats_in
-from indexer.rules.deposits import Deposit, DepositState, Sighting
+from indexer.rules.deposits import Deposit, DepositState, Sighting, senders_of
 from indexer.rules.identity import AddressId, DepositId
 from indexer.rules.matching import Registration, find_hits, group_by_address, match_hits, parties
 from migrations.handles import Pool
@@ -93,7 +93,7 @@ def compare_deposits(
         pairs = (
             ("amount", str(deposit.amount_base_units), str(transfer.amount_base_units)),
             ("deposit's block", deposit.occurrence.block_hash.hex(), sighting.header.hash.hex()),
-            ("sender", _say_address(deposit.sender), _say_address(transfer.sender)),
+            ("sender", _say_addresses(deposit.senders), _say_addresses(senders_of(transfer))),
             ("own transfer", _say_flag(deposit.own_transfer), _say_flag(_is_own_now(deposit, sighting))),
         )
         differences += [
@@ -115,12 +115,12 @@ def _is_own_now(deposit: Deposit, sighting: Sighting) -> bool:
     """
     transfer = sighting.transfer
     if deposit.state is DepositState.FINAL and not deposit.own_transfer:
-        return transfer.sender is not None and transfer.sender == transfer.recipient
+        return transfer.recipient in transfer.senders
     return sighting.own_transfer
 
 
-def _say_address(address: Address | None) -> str:
-    return "none" if address is None else f"0x{address.hex()}"
+def _say_addresses(addresses: Sequence[Address]) -> str:
+    return ", ".join(f"0x{address.hex()}" for address in addresses) or "none"
 
 
 def _say_flag(is_so: bool) -> str:  # noqa: FBT001  (a value to be written)

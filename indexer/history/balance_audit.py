@@ -117,9 +117,7 @@ class BalanceTally:
             transfer = table.at(index)
             if transfer.kind is not TransferKind.TOKEN:
                 continue
-            parties = (
-                [transfer.recipient] if transfer.sender is None else [transfer.recipient, transfer.sender]
-            )
+            parties = [transfer.recipient, *transfer.senders]
             for which in self._watched.hits(parties):
                 sign = -1 if which else 1
                 self._move(parties[which], transfer.asset, sign * transfer.amount_base_units)

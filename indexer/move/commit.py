@@ -284,7 +284,7 @@ async def _decide_changes(
     if not hits and touched == NOTHING_TOUCHED:
         return Decided()
     known = known_registrations(touched)
-    senders = {one.sender for one in touched.repeats if one.sender is not None} - registrations.keys()
+    senders = {sender for one in touched.repeats for sender in one.senders} - registrations.keys()
     if senders:
         registrations |= group_by_address(await move.load_registrations(senders))
     sightings = recall(touched.repeats, {one.id: one for one in touched.displaced}, registrations, rules)

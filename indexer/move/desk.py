@@ -31,6 +31,7 @@ def build_naming(settings: FollowSettings, formerly_listed: Iterable[Asset] = ()
         encode_id=encode_id,
         address_text=rules_of(traits.family).format_address,
         tx_hash_text=rules_of(traits.family).format_tx_hash,
+        block_hash_text=rules_of(traits.family).format_block_hash,
     )
 
 

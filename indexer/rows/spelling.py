@@ -110,8 +110,7 @@ def decode_deposit(row: Row) -> Deposit:
             row["height"],
             BlockHash(row["block_hash"]),
             int(block_time.timestamp()),
-            row["tx_index"],
-            row["log_index"],
+            row["position"],
         )
     return Deposit(
         id=DepositId(row["id"]),
@@ -121,10 +120,11 @@ def decode_deposit(row: Row) -> Deposit:
         kind=TransferKind(row["kind"]),
         asset=AssetId(row["asset"]),
         recipient=Address(row["recipient"]),
-        sender=None if row["sender"] is None else Address(row["sender"]),
+        senders=tuple(map(Address, decode_parts(row["senders"]))),
+        memo=row["memo"],
         tx_hash=TxHash(row["tx_hash"]),
         n=row["n"],
-        conflict_keys=decode_conflict_keys(row["conflict_keys"]),
+        conflict_keys=tuple(map(ConflictKey, decode_parts(row["conflict_keys"]))),
         own_transfer=row["own_transfer"],
         published=row["published"],
         backfilled=row["backfilled"],
@@ -154,10 +154,11 @@ def encode_deposit_row(deposit: Deposit) -> tuple[object, ...]:
         deposit.kind.value,
         deposit.asset,
         deposit.recipient,
-        deposit.sender,
+        encode_parts(deposit.senders),
+        deposit.memo,
         deposit.tx_hash,
         deposit.n,
-        encode_conflict_keys(deposit.conflict_keys),
+        encode_parts(deposit.conflict_keys),
         deposit.own_transfer,
         deposit.published,
         deposit.backfilled,
@@ -168,8 +169,7 @@ def encode_deposit_row(deposit: Deposit) -> tuple[object, ...]:
         None if at is None else at.height,
         None if at is None else at.block_hash,
         None if at is None else at.block_time_s,
-        None if at is None else at.tx_index,
-        None if at is None else at.log_index,
+        None if at is None else at.position,
         deposit.requirement.confirmations,
         deposit.requirement.by.value,
         deposit.confirmed_version,
@@ -182,20 +182,20 @@ def encode_deposit_row(deposit: Deposit) -> tuple[object, ...]:
     )
 
 
-def encode_conflict_keys(keys: Sequence[ConflictKey]) -> bytes:
-    """Each key behind one byte that holds its length (at most 255)."""
-    return b"".join(bytes((len(key),)) + key for key in keys)
+def encode_parts(parts: Sequence[bytes]) -> bytes:
+    """Each part behind one byte that holds its length (at most 255)."""
+    return b"".join(bytes((len(part),)) + part for part in parts)
 
 
-def decode_conflict_keys(data: bytes) -> tuple[ConflictKey, ...]:
-    """What `encode_conflict_keys` wrote."""
-    keys: list[ConflictKey] = []
+def decode_parts(data: bytes) -> list[bytes]:
+    """What `encode_parts` wrote."""
+    parts: list[bytes] = []
     offset = 0
     while offset < len(data):
         length = data[offset]
-        keys.append(ConflictKey(data[offset + 1 : offset + 1 + length]))
+        parts.append(data[offset + 1 : offset + 1 + length])
         offset += 1 + length
-    return tuple(keys)
+    return parts
 
 
 def _optional_hash(value: bytes | None) -> BlockHash | None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from chains.model import Address, BlockHash, ChainId, TransferTable, VerificationLevel
-from indexer.rows.spelling import decode_deposit
+from indexer.rows.spelling import decode_deposit, decode_parts, encode_parts
 from indexer.rules.deposits import WAITING, Deposit, Occurrence
 from indexer.rules.identity import DepositId
 from indexer.rules.moves import Repeat
@@ -48,12 +48,12 @@ async def load_repeats(conn: Connection, ids: Collection[DepositId], *, height_l
                 row["height"],
                 BlockHash(row["block_hash"]),
                 row["block_time_s"],
-                row["tx_index"],
-                row["log_index"],
+                row["position"],
             ),
-            None if row["sender"] is None else Address(row["sender"]),
+            tuple(map(Address, decode_parts(row["senders"]))),
             int(row["amount_base_units"]),
             VerificationLevel(row["level"]),
+            row["memo"],
         )
         for row in await conn.fetch(_SPENDS["load_repeats"], list(ids), height_last)
     ]
@@ -72,9 +72,9 @@ async def insert_repeats(
         [one.height for one in places],
         [one.block_hash for one in places],
         [one.block_time_s for one in places],
-        [one.tx_index for one in places],
-        [one.log_index for one in places],
-        [one.sender for one in repeats],
+        [one.position for one in places],
+        [encode_parts(one.senders) for one in repeats],
+        [one.memo for one in repeats],
         [str(one.amount_base_units) for one in repeats],
     )
     inserted = {(row["deposit_id"], row["height"]) for row in rows}

@@ -58,18 +58,20 @@ CREDITING = frozenset({S.CONFIRMED, S.FINAL})
 WAITING = frozenset({S.SEEN, S.ORPHANED, S.DROPPED})
 """In no block, and one may still come: with its transaction, or with another that uses up what it would."""
 
+SENDERS_MAX = 100
+"""Of one deposit (CONTRACT 5): an input of a transaction costs its payer little, and every event would carry them."""
+
 ON_CHAIN = frozenset({S.INCLUDED, S.CONFIRMED, S.FINAL})
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """Where a deposit stands in the canonical chain; `log_index` is None for native value."""
+    """Where a deposit stands in the canonical chain; `position` sorts by place within the block."""
 
     height: int
     block_hash: BlockHash
     block_time_s: int
-    tx_index: int
-    log_index: int | None
+    position: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class Deposit:
     `occurrence` is set exactly in the states of `ON_CHAIN`.
     `confirmed_version` is the version whose event granted the present credit.
     `on_one_word`: it is large and nothing but one operator's word stands
-    behind it, so it stays `included` until that is lifted.
+    behind it, so it stays `included` until that is lifted.  `senders` are at
+    most `SENDERS_MAX` of those who paid.
     """
 
     id: DepositId
@@ -89,7 +92,7 @@ class Deposit:
     kind: TransferKind
     asset: AssetId
     recipient: Address
-    sender: Address | None
+    senders: tuple[Address, ...]
     tx_hash: TxHash
     n: int
     conflict_keys: tuple[ConflictKey, ...]
@@ -107,6 +110,7 @@ class Deposit:
     confirmed_at: datetime | None
     final_at: datetime | None
     changed_at: datetime
+    memo: bytes | None = None
     on_one_word: bool = False
 
     @property
@@ -143,10 +147,15 @@ class Change:
     reverses_version: int | None
 
 
+def senders_of(transfer: Transfer) -> tuple[Address, ...]:
+    """Those of a transfer's senders that are recorded and told."""
+    return transfer.senders[:SENDERS_MAX]
+
+
 def occurrence_of(sighting: Sighting) -> Occurrence:
     """Where a sighted transfer stands."""
     transfer, header = sighting.transfer, sighting.header
-    return Occurrence(header.height, header.hash, header.time_s, transfer.tx_index, transfer.log_index)
+    return Occurrence(header.height, header.hash, header.time_s, transfer.position)
 
 
 def decide_found(
@@ -167,7 +176,8 @@ def decide_found(
             kind=transfer.kind,
             asset=transfer.asset,
             recipient=transfer.recipient,
-            sender=transfer.sender,
+            senders=senders_of(transfer),
+            memo=transfer.memo,
             tx_hash=transfer.tx_hash,
             n=transfer.n,
             conflict_keys=transfer.conflict_keys,
@@ -191,7 +201,8 @@ def decide_found(
         found = replace(
             before,
             on_one_word=rests_on_one_word(before, sighting),
-            sender=transfer.sender,
+            senders=senders_of(transfer),
+            memo=transfer.memo,
             own_transfer=sighting.own_transfer,
             published=before.published or worth_telling,
             amount_base_units=transfer.amount_base_units,
@@ -210,8 +221,8 @@ def rests_on_one_word(before: Deposit | None, sighting: Sighting) -> bool:
     if before is None or not sighting.on_one_word:
         return sighting.on_one_word
     transfer = sighting.transfer
-    seen = (occurrence_of(sighting), transfer.amount_base_units, transfer.sender)
-    return before.on_one_word or (before.occurrence, before.amount_base_units, before.sender) != seen
+    seen = (occurrence_of(sighting), transfer.amount_base_units, senders_of(transfer))
+    return before.on_one_word or (before.occurrence, before.amount_base_units, before.senders) != seen
 
 
 def decide_matured(before: Deposit, view: ChainView, *, now: datetime) -> list[Change]:
@@ -270,8 +281,8 @@ def _same_facts(before: Deposit, found: Deposit) -> bool:
 def _stands_unchanged(before: Deposit | None, found: Deposit) -> bool:
     """Whether a doubt about the block is a doubt about nothing that is new here."""
     return before is not None and (
-        (before.occurrence, before.amount_base_units, before.sender)
-        == (found.occurrence, found.amount_base_units, found.sender)
+        (before.occurrence, before.amount_base_units, before.senders)
+        == (found.occurrence, found.amount_base_units, found.senders)
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from chains.model import Address, Asset, AssetId, ChainId, TxHash
+from chains.model import Address, Asset, AssetId, BlockHash, ChainId, TxHash
 from indexer.rules.deposits import Change, Deposit
 from indexer.rules.identity import AddressId, MerchantId
 from indexer.rules.policy import describe_requirement
@@ -43,6 +43,7 @@ class Naming:
     encode_id: EncodeId
     address_text: Callable[[Address], str]
     tx_hash_text: Callable[[TxHash], str]
+    block_hash_text: Callable[[BlockHash], str]
 
 
 def format_amount(amount_base_units: int, decimals: int) -> str:
@@ -52,6 +53,15 @@ def format_amount(amount_base_units: int, decimals: int) -> str:
     whole, fraction = divmod(amount_base_units, 10**decimals)
     digits = str(fraction).rjust(decimals, "0").rstrip("0")
     return f"{whole}.{digits}" if digits else str(whole)
+
+
+def format_memo(memo: bytes) -> str:
+    """A memo as text where it is some; else its bytes in hex behind 0x."""
+    try:
+        text = memo.decode()
+    except UnicodeDecodeError:
+        return "0x" + memo.hex()
+    return text if text.isprintable() else "0x" + memo.hex()
 
 
 def format_time(at: datetime) -> str:
@@ -83,7 +93,9 @@ def encode_deposit(
         "kind": deposit.kind.value,
         "own_transfer": deposit.own_transfer,
         "to": naming.address_text(deposit.recipient),
-        "from": None if deposit.sender is None else naming.address_text(deposit.sender),
+        "from": naming.address_text(deposit.senders[0]) if len(deposit.senders) == 1 else None,
+        "senders": [naming.address_text(sender) for sender in deposit.senders],
+        "memo": None if deposit.memo is None else format_memo(deposit.memo),
         "address_id": naming.encode_id("adr", deposit.address_id),
         "reference": reference,
         "tx_hash": naming.tx_hash_text(deposit.tx_hash),
@@ -92,10 +104,10 @@ def encode_deposit(
         if at is None
         else {
             "height": at.height,
-            "hash": naming.tx_hash_text(TxHash(at.block_hash)),
+            "hash": naming.block_hash_text(at.block_hash),
             "time": format_time(datetime.fromtimestamp(at.block_time_s, UTC)),
         },
-        "position": None if at is None else {"tx_index": at.tx_index, "log_index": at.log_index},
+        "position": None if at is None else at.position,
         "confirmations": confirmations,
         "confirmations_required": deposit.requirement.confirmations,
         "policy": describe_requirement(deposit.requirement),

@@ -119,8 +119,7 @@ def parties(hits: Iterable[Hit]) -> set[Address]:
     addresses: set[Address] = set()
     for hit in hits:
         addresses.add(hit.transfer.recipient)
-        if hit.transfer.sender is not None:
-            addresses.add(hit.transfer.sender)
+        addresses.update(hit.transfer.senders)
     return addresses
 
 
@@ -202,8 +201,8 @@ def recall(
         if listed is None:
             continue
         transfer = Transfer(
-            deposit.tx_hash, at.tx_index, deposit.kind, deposit.asset, deposit.recipient, repeat.sender, deposit.n,
-            repeat.amount_base_units, at.log_index, deposit.conflict_keys,
+            deposit.tx_hash, deposit.kind, deposit.asset, deposit.recipient, repeat.senders, deposit.n,
+            repeat.amount_base_units, at.position, deposit.conflict_keys, repeat.memo,
         )  # fmt: skip
         sightings.append(
             Sighting(
@@ -250,10 +249,10 @@ def _is_own(
     height: int,
     registrations: Mapping[Address, Sequence[Registration]],
 ) -> bool:
-    if transfer.sender is None:
-        return False
-    if transfer.sender == transfer.recipient:
+    if transfer.recipient in transfer.senders:
         return True
     return any(
-        r.merchant_id == merchant_id and r.counts_at(height) for r in registrations.get(transfer.sender, ())
+        r.merchant_id == merchant_id and r.counts_at(height)
+        for sender in transfer.senders
+        for r in registrations.get(sender, ())
     )

@@ -26,6 +26,7 @@ from indexer.rules.deposits import (
     decide_matured,
     occurrence_of,
     rests_on_one_word,
+    senders_of,
 )
 from indexer.rules.identity import DepositId
 from indexer.rules.policy import ChainView
@@ -40,9 +41,10 @@ class Repeat:
 
     deposit_id: DepositId
     occurrence: Occurrence
-    sender: Address | None
+    senders: tuple[Address, ...]
     amount_base_units: int
     level: VerificationLevel = VerificationLevel.CONSISTENT
+    memo: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +133,17 @@ def find_repeats(touched: Touched, sightings: Sequence[Sighting]) -> list[Repeat
     places |= {one.deposit_id: one.header.hash for one in choose_places(touched, sightings)}
     given_up = [one for one in standing.values() if places[one.id] != _block_hash(one)]
     return [
-        Repeat(one.id, one.occurrence, one.sender, one.amount_base_units)
+        Repeat(one.id, one.occurrence, one.senders, one.amount_base_units, memo=one.memo)
         for one in given_up
         if one.occurrence is not None
     ] + [
-        Repeat(one.deposit_id, occurrence_of(one), one.transfer.sender, one.transfer.amount_base_units)
+        Repeat(
+            one.deposit_id,
+            occurrence_of(one),
+            senders_of(one.transfer),
+            one.transfer.amount_base_units,
+            memo=one.transfer.memo,
+        )
         for one in sightings
         if one.header.hash != places[one.deposit_id]
     ]
@@ -209,8 +217,8 @@ def _unique(touched: Touched) -> dict[DepositId, Deposit]:
     return known
 
 
-def _place(deposit: Deposit) -> tuple[int, int, int, bytes]:
+def _place(deposit: Deposit) -> tuple[int, str, bytes]:
     at = deposit.occurrence
     if at is None:
-        return (-1, 0, 0, deposit.id.bytes)
-    return (at.height, at.tx_index, -1 if at.log_index is None else at.log_index, deposit.id.bytes)
+        return (-1, "", deposit.id.bytes)
+    return (at.height, at.position, deposit.id.bytes)

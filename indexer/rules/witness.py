@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chains.model import Block, Hold, VerificationLevel
-from indexer.rules.deposits import Deposit, Sighting
+from indexer.rules.deposits import Deposit, Sighting, senders_of
 
 Particulars = tuple[object, ...]
 
@@ -80,7 +80,7 @@ def recorded_particulars(deposit: Deposit) -> Particulars:
     """What two operators must tell alike of a deposit, as we recorded it; its height comes first."""
     at = deposit.occurrence
     assert at is not None, "only what stands in a block is compared"
-    return (at.height, at.block_hash, deposit.id, deposit.amount_base_units, deposit.sender, at.tx_index)
+    return (at.height, at.block_hash, deposit.id, deposit.amount_base_units, deposit.senders, deposit.memo)
 
 
 def seen_particulars(sighting: Sighting) -> Particulars:
@@ -91,6 +91,6 @@ def seen_particulars(sighting: Sighting) -> Particulars:
         header.hash,
         sighting.deposit_id,
         transfer.amount_base_units,
-        transfer.sender,
-        transfer.tx_index,
+        senders_of(transfer),
+        transfer.memo,
     )

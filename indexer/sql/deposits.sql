@@ -61,29 +61,30 @@ with waits_no_more as (
   where deposit_id = any($1::uuid[])
 )
 insert into deposits
-  (id, merchant_id, address_id, chain, kind, asset, recipient, sender, tx_hash, n, conflict_keys, own_transfer,
+  (id, merchant_id, address_id, chain, kind, asset, recipient, senders, memo, tx_hash, n, conflict_keys, own_transfer,
    published, backfilled, state, version, amount_base_units, credited_base_units, height, block_hash, block_time,
-   tx_index, log_index, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
+   position, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
    confirmed_at, final_at, changed_at, on_one_word)
 select
-  id, merchant_id, address_id, chain, kind, asset, recipient, sender, tx_hash, n, conflict_keys, own_transfer,
+  id, merchant_id, address_id, chain, kind, asset, recipient, senders, memo, tx_hash, n, conflict_keys, own_transfer,
   published, backfilled, state, version, amount_base_units::numeric, credited_base_units::numeric, height, block_hash,
-  to_timestamp(block_time_s), tx_index, log_index, confirmations_required, confirmed_by, confirmed_version, replaced_by,
+  to_timestamp(block_time_s), position, confirmations_required, confirmed_by, confirmed_version, replaced_by,
   first_seen_at, confirmed_at, final_at, changed_at, on_one_word
 from unnest(
   $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[],
-  $10::integer[], $11::bytea[], $12::boolean[], $13::boolean[], $14::boolean[], $15::text[], $16::integer[],
-  $17::text[], $18::text[], $19::bigint[], $20::bytea[], $21::bigint[], $22::integer[], $23::integer[],
+  $10::bytea[], $11::integer[], $12::bytea[], $13::boolean[], $14::boolean[], $15::boolean[], $16::text[],
+  $17::integer[], $18::text[], $19::text[], $20::bigint[], $21::bytea[], $22::bigint[], $23::text[],
   $24::integer[], $25::text[], $26::integer[], $27::bytea[], $28::timestamptz[], $29::timestamptz[],
   $30::timestamptz[], $31::timestamptz[], $32::boolean[]
-) as row (id, merchant_id, address_id, chain, kind, asset, recipient, sender, tx_hash, n, conflict_keys, own_transfer,
+) as row (id, merchant_id, address_id, chain, kind, asset, recipient, senders, memo, tx_hash, n, conflict_keys, own_transfer,
   published, backfilled, state, version, amount_base_units, credited_base_units, height, block_hash, block_time_s,
-  tx_index, log_index, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
+  position, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
   confirmed_at, final_at, changed_at, on_one_word)
 on conflict (id) do update
 set
   address_id = excluded.address_id,
-  sender = excluded.sender,
+  senders = excluded.senders,
+  memo = excluded.memo,
   own_transfer = excluded.own_transfer,
   published = excluded.published,
   state = excluded.state,
@@ -93,8 +94,7 @@ set
   height = excluded.height,
   block_hash = excluded.block_hash,
   block_time = excluded.block_time,
-  tx_index = excluded.tx_index,
-  log_index = excluded.log_index,
+  position = excluded.position,
   confirmations_required = excluded.confirmations_required,
   confirmed_by = excluded.confirmed_by,
   confirmed_version = excluded.confirmed_version,

@@ -19,7 +19,7 @@ on conflict do nothing;
 
 -- name: load_repeats :many
 select repeat.deposit_id, repeat.height, repeat.block_hash, extract(epoch from repeat.block_time)::bigint as block_time_s,
-  repeat.tx_index, repeat.log_index, repeat.sender, repeat.amount_base_units, blocks.level
+  repeat.position, repeat.senders, repeat.memo, repeat.amount_base_units, blocks.level
 from deposit_repeats as repeat
 join blocks on blocks.chain = repeat.chain and blocks.height = repeat.height and blocks.hash = repeat.block_hash
 where repeat.deposit_id = any($1::uuid[])
@@ -28,12 +28,12 @@ order by repeat.height, repeat.deposit_id;
 
 -- name: insert_repeats :many
 insert into deposit_repeats
-  (deposit_id, chain, height, block_hash, block_time, tx_index, log_index, sender, amount_base_units, noticed_at)
-select deposit_id, $1, height, block_hash, to_timestamp(block_time_s), tx_index, log_index, sender,
+  (deposit_id, chain, height, block_hash, block_time, position, senders, memo, amount_base_units, noticed_at)
+select deposit_id, $1, height, block_hash, to_timestamp(block_time_s), position, senders, memo,
   amount_base_units::numeric, $2
 from unnest(
-  $3::uuid[], $4::bigint[], $5::bytea[], $6::bigint[], $7::integer[], $8::integer[], $9::bytea[], $10::text[]
-) as row (deposit_id, height, block_hash, block_time_s, tx_index, log_index, sender, amount_base_units)
+  $3::uuid[], $4::bigint[], $5::bytea[], $6::bigint[], $7::text[], $8::bytea[], $9::bytea[], $10::text[]
+) as row (deposit_id, height, block_hash, block_time_s, position, senders, memo, amount_base_units)
 on conflict do nothing
 returning deposit_id, height;
 

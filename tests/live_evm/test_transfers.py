@@ -94,7 +94,7 @@ async def test_case_012_a_mint_is_a_deposit_without_a_payer(
     provider = make_source(chain.traits(), chain.node.url).choose_provider()
     await chain.pay(5)
     (one,) = transfers_of(await newest(chain, provider))
-    assert (one.sender, one.amount_base_units) == (None, 5)
+    assert (one.senders, one.amount_base_units) == ((), 5)
 
 
 async def test_case_013_transfers_of_nothing_are_nothing(chain: LocalChain, make_source: MakeSource) -> None:
@@ -113,7 +113,7 @@ async def test_case_016_a_pulled_payment_names_its_payer(chain: LocalChain, make
     await chain.node.send(sender=ACCOUNTS[1], to=chain.token, data=pull)
     await chain.node.mine()
     (one,) = transfers_of(await newest(chain, provider))
-    assert (one.sender or b"").hex() == ACCOUNTS[0][2:]
+    assert [sender.hex() for sender in one.senders] == [ACCOUNTS[0][2:]]
     assert one.conflict_keys[0][:20].hex() == ACCOUNTS[1][2:]
 
 
@@ -189,7 +189,9 @@ async def test_case_024_coins_sent_by_a_contract_are_seen_with_traces_only(
     block = await newest(chain, traced)
     assert paid_to(block) == [("internal", ETHER)] * 3
     found = [one for one in transfers_of(block) if one.kind is TransferKind.INTERNAL]
-    assert [(one.n, (one.sender or b"").hex()) for one in found] == [(n, at[2:]) for n in range(3)]
+    assert [(one.n, *(sender.hex() for sender in one.senders)) for one in found] == [
+        (n, at[2:]) for n in range(3)
+    ]
     assert paid_to(block, at) == [("native", 3 * ETHER)]
     assert paid_to(await newest(chain, blind)) == []
 

@@ -132,10 +132,28 @@ PLANTED = (
         (
             Edit(
                 MATCHING,
-                "    if transfer.sender == transfer.recipient:\n",
+                "    if transfer.recipient in transfer.senders:\n",
                 "    if True:\n        return False\n    if False:\n",
             ),
         ),
+    ),
+    Planted(
+        "of several senders only the first makes an own transfer",
+        2,
+        (
+            Edit(
+                MATCHING,
+                "        for sender in transfer.senders\n",
+                "        for sender in transfer.senders[:1]\n",
+            ),
+        ),
+        asks=("tests/properties/indexer/test_matching.py",),
+    ),
+    Planted(
+        "as many senders are told as somebody cares to pay from",
+        8,
+        (Edit(DEPOSITS, "    return transfer.senders[:SENDERS_MAX]\n", "    return transfer.senders\n"),),
+        asks=("tests/properties/indexer/test_events.py",),
     ),
     Planted(
         "what is below the minimum is published",
@@ -173,7 +191,7 @@ PLANTED = (
     Planted(
         "the place in the block is part of a deposit's identity",
         3,
-        (Edit(IDENTITY, "        str(transfer.n),\n", "        str(transfer.n + transfer.tx_index),\n"),),
+        (Edit(IDENTITY, "        str(transfer.n),\n", "        str(transfer.n) + transfer.position,\n"),),
     ),
     Planted(
         "credit is kept when the block leaves",

@@ -96,8 +96,8 @@ PLANTED_HOLDS = (
         (
             Edit(
                 DEPOSITS,
-                "    return before.on_one_word or (before.occurrence, before.amount_base_units, before.sender) != seen\n",
-                "    return before.on_one_word and (before.occurrence, before.amount_base_units, before.sender) == seen\n",
+                "    return before.on_one_word or (before.occurrence, before.amount_base_units, before.senders) != seen\n",
+                "    return before.on_one_word and (before.occurrence, before.amount_base_units, before.senders) == seen\n",
             ),
         ),
     ),
@@ -107,7 +107,7 @@ PLANTED_HOLDS = (
         (
             Edit(
                 DEPOSITS,
-                "    return before.on_one_word or (before.occurrence, before.amount_base_units, before.sender) != seen\n",
+                "    return before.on_one_word or (before.occurrence, before.amount_base_units, before.senders) != seen\n",
                 "    return bool(seen)\n",
             ),
         ),
@@ -244,7 +244,7 @@ PLANTED_HOLDS = (
         (
             Edit(
                 AUDIT,
-                '            ("sender", _say_address(deposit.sender), _say_address(transfer.sender)),\n',
+                '            ("sender", _say_addresses(deposit.senders), _say_addresses(senders_of(transfer))),\n',
                 "",
             ),
         ),

@@ -35,7 +35,7 @@ from gateway.http.resources import events
 from gateway.http.shapes.addresses import AddressQuery, NewAddress, NewAddresses
 from gateway.http.shapes.relay import NewEndpoint
 from gateway.process import observe
-from indexer.rows.spelling import decode_conflict_keys
+from indexer.rows.spelling import decode_parts
 from migrations import ids, queries
 from relay import strict, verify, verify_log
 from relay.keys import signing
@@ -159,7 +159,7 @@ PARSERS: dict[str, Parser] = {
     "challenge": in_bytes(verify.challenge_of),
     "checkpoint": verify_note,
     "configuration: encryption key": config.decode_encryption_key,
-    "conflict keys": in_bytes(decode_conflict_keys),
+    "conflict keys": in_bytes(decode_parts),
     "cursor": partial(cursors.decode_cursor, "deposits"),
     "cursor: numbered": partial(cursors.decode_numbered, "audit"),
     "event": in_bytes(verify.read_event),

@@ -24,6 +24,7 @@ from chains.model import (
     TransferKind,
     TxHash,
     VerificationLevel,
+    format_position,
 )
 from tests.simulation.troubles import Tally, Trouble
 
@@ -284,14 +285,13 @@ class SimChain:
                     transfers.append(
                         Transfer(
                             tx_hash=payment.tx_hash,
-                            tx_index=tx_index,
                             kind=leg.kind,
                             asset=leg.asset,
                             recipient=leg.recipient,
-                            sender=leg.sender,
+                            senders=() if leg.sender is None else (leg.sender,),
                             n=ordinals[place],
                             amount_base_units=amount,
-                            log_index=log_index if is_token else None,
+                            position=format_position(tx_index, *(log_index,) * is_token),
                             conflict_keys=(payment.key,),
                         )
                     )

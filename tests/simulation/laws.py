@@ -318,12 +318,12 @@ def check_place(row: Deposit, sight: Sight) -> None:
     at, block, transfer = row.occurrence, sight.block, sight.transfer
     assert at is not None, f"{row.state}, and a canonical block holds it"
     assert (at.height, at.block_hash, at.block_time_s) == (block.height, block.hash, block.header.time_s)
-    assert (at.tx_index, at.log_index) == (transfer.tx_index, transfer.log_index)
+    assert at.position == transfer.position
     assert row.amount_base_units == transfer.amount_base_units
-    assert (row.merchant_id, row.recipient, row.sender) == (
+    assert (row.merchant_id, row.recipient, row.senders) == (
         sight.merchant_id,
         transfer.recipient,
-        transfer.sender,
+        transfer.senders,
     )
 
 

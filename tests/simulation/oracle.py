@@ -276,9 +276,9 @@ class ChainOracle:
                     watch.merchant_id == merchant_id and watch.start <= block.height
                     for watch in self.watches.get(transfer.recipient, ())
                 )
-                own = transfer.sender is not None and (
-                    transfer.sender == transfer.recipient
-                    or self._is_watched(merchant_id, transfer.sender, block.height)
+                own = bool(transfer.senders) and (
+                    transfer.recipient in transfer.senders
+                    or any(self._is_watched(merchant_id, sender, block.height) for sender in transfer.senders)
                 )
                 identity = self._identity(merchant_id, transfer)
                 yield Sight(identity, merchant_id, block, transfer, own, counts, has_begun)

@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass
 from uuid import UUID
 
-from chains.model import Address, Asset, AssetId, ChainId, Transfer, TxHash
+from chains.model import Address, Asset, AssetId, ChainId, Transfer
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
 from indexer.rules.events import Naming
 from indexer.rules.identity import DepositId, MerchantId, compute_deposit_id
@@ -121,6 +121,7 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
             encode_id=encode_id_once,
             address_text=_hex,
             tx_hash_text=_hex,
+            block_hash_text=_hex,
         ),
         late_asset=late.asset_id,
         blocks_before=blocks_before,
@@ -153,5 +154,5 @@ def as_confirm_rule(rule: PolicyRule) -> ConfirmRule:
     )
 
 
-def _hex(value: Address | TxHash) -> str:
+def _hex(value: bytes) -> str:
     return "0x" + value.hex()

@@ -47,13 +47,6 @@ class DepositBlock(Given, frozen=True):
     time: str
 
 
-class DepositPosition(Given, frozen=True):
-    """Its place inside the block."""
-
-    tx_index: int
-    log_index: int | None
-
-
 class DepositObject(Given, frozen=True, rename={"from_": "from"}):
     """A deposit. Set its credit to `credited_base_units` whenever a newer `version` arrives."""
 
@@ -72,12 +65,14 @@ class DepositObject(Given, frozen=True, rename={"from_": "from"}):
     own_transfer: bool
     to: str
     from_: str | None
+    senders: Annotated[list[str], Meta(max_length=100)]
+    memo: str | None
     address_id: str
     reference: str | None
     tx_hash: str
     n: int
     block: DepositBlock | None
-    position: DepositPosition | None
+    position: Annotated[str, Meta(description="Opaque; sorts by place within the block.")] | None
     confirmations: int
     confirmations_required: int | None
     policy: str

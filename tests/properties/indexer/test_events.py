@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chains.model import Address
 from indexer.rules.deposits import decide_lost
 from indexer.rules.events import (
     Naming,
@@ -36,7 +39,7 @@ from tests.unit.indexer.making import (
 
 MEMBERS = [
     "id", "version", "state", "credited_base_units", "chain", "chain_alias", "asset", "symbol", "decimals",
-    "amount_base_units", "amount", "kind", "own_transfer", "to", "from", "address_id", "reference", "tx_hash", "n",
+    "amount_base_units", "amount", "kind", "own_transfer", "to", "from", "senders", "memo", "address_id", "reference", "tx_hash", "n",
     "block", "position", "confirmations", "confirmations_required", "policy", "replaced_by", "first_seen_at",
     "confirmed_at", "final_at", "backfilled",
 ]  # fmt: skip
@@ -47,6 +50,7 @@ NAMING = Naming(
     encode_id=encode_id,
     address_text=lambda address: "0x" + address.hex(),
     tx_hash_text=lambda tx_hash: "0x" + tx_hash.hex(),
+    block_hash_text=lambda block_hash: "0x" + block_hash.hex(),
 )
 
 
@@ -102,7 +106,7 @@ def test_a_deposit_has_exactly_the_contract_s_members(
     assert list(body) == MEMBERS
     assert body == json.loads(json.dumps(body))
     assert body["confirmations"] == tip - 10 + 1
-    assert body["position"] == {"tx_index": 0, "log_index": None if asset is COIN else 4}
+    assert body["position"] == ("000000" if asset is COIN else "000000.000004")
     assert body["block"] == {
         "height": 10,
         "hash": "0x" + b"b10".ljust(32, b".").hex(),
@@ -124,9 +128,30 @@ def test_off_the_chain_it_has_no_place_and_no_confirmations() -> None:
     assert body["credited_base_units"] == "0"
 
 
-def test_a_mint_has_no_sender() -> None:
-    minted = recorded(sighting(10, moved=transfer(sender=None)))
-    assert encode_deposit(minted, NAMING, reference=None, confirmations=1)["from"] is None
+@pytest.mark.parametrize("count", [0, 1, 2, 100, 101, 1_000])
+def test_the_only_sender_is_told_as_such_and_several_up_to_a_hundred(count: int) -> None:
+    senders = tuple(Address(number.to_bytes(20, "big")) for number in range(count))
+    paid = recorded(sighting(10, moved=replace(transfer(), senders=senders)))
+    body = encode_deposit(paid, NAMING, reference=None, confirmations=1)
+    assert body["from"] == ("0x" + senders[0].hex() if count == 1 else None)
+    assert body["senders"] == ["0x" + sender.hex() for sender in senders[:100]]
+
+
+@pytest.mark.parametrize(
+    ("memo", "told"),
+    [
+        (None, None),
+        (b"", ""),
+        (b"order 17", "order 17"),
+        ("Bestellung für Zoë".encode(), "Bestellung für Zoë"),
+        (b"\xff\x00", "0xff00"),
+        (b"a\nb", "0x610a62"),
+        ("\u202eabc".encode(), "0xe280ae616263"),
+    ],
+)
+def test_a_memo_is_text_where_it_is_harmless_text(memo: bytes | None, told: str | None) -> None:
+    paid = recorded(sighting(10, moved=replace(transfer(), memo=memo)))
+    assert encode_deposit(paid, NAMING, reference=None, confirmations=1)["memo"] == told
 
 
 def test_a_fact_says_what_was_before_and_which_version_it_takes_back() -> None:

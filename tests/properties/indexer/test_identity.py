@@ -8,7 +8,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.model import Address, AssetId, ChainId, TransferKind
+from chains.model import Address, AssetId, ChainId, TransferKind, format_position
 from indexer.rules.identity import compute_deposit_id
 from migrations.ids import encode_id
 from tests.unit.indexer.making import transfer
@@ -68,9 +68,9 @@ def test_amount_place_and_sender_are_no_part_of_it(
     elsewhere = replace(
         moved,
         amount_base_units=amount,
-        tx_index=tx_index,
-        log_index=log_index,
-        sender=Address(sender),
+        position=format_position(tx_index, log_index),
+        senders=(Address(sender),),
+        memo=sender,
         conflict_keys=(),
     )
     assert compute_deposit_id(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from hypothesis import given
@@ -26,13 +27,16 @@ MERCHANTS = [MerchantId(UUID(int=number)) for number in (1, 2)]
 START = 3
 
 transfers = st.builds(
-    transfer,
-    amount=st.integers(1, 50),
-    tx=st.sampled_from(["a", "b", "c"]),
-    n=st.integers(0, 1),
-    sender=st.none() | st.sampled_from(ADDRESSES),
-    recipient=st.sampled_from(ADDRESSES),
-    asset=st.sampled_from([COIN, TOKEN]),
+    lambda moved, senders: replace(moved, senders=senders),
+    st.builds(
+        transfer,
+        amount=st.integers(1, 50),
+        tx=st.sampled_from(["a", "b", "c"]),
+        n=st.integers(0, 1),
+        recipient=st.sampled_from(ADDRESSES),
+        asset=st.sampled_from([COIN, TOKEN]),
+    ),
+    st.lists(st.sampled_from(ADDRESSES), unique=True, max_size=3).map(tuple),
 )
 registrations = st.lists(
     st.builds(
@@ -105,16 +109,32 @@ def test_what_is_matched_is_what_a_plain_reading_finds(
         chosen = next(watch for watch in watches if watch.address_id == seen.address_id)
         assert chosen.counts_at(seen.header.height)
         assert (chosen.merchant_id, chosen.address) == (seen.merchant_id, seen.transfer.recipient)
-        own = seen.transfer.sender is not None and (
-            seen.transfer.sender == seen.transfer.recipient
+        own = bool(seen.transfer.senders) and (
+            seen.transfer.recipient in seen.transfer.senders
             or any(
                 watch.merchant_id == seen.merchant_id
-                and watch.address == seen.transfer.sender
+                and watch.address in seen.transfer.senders
                 and watch.counts_at(seen.header.height)
                 for watch in watches
             )
         )
         assert seen.own_transfer == own
+
+
+@given(st.permutations(ADDRESSES), st.integers(1, 3), st.integers(0, 2))
+def test_any_watched_one_of_several_senders_makes_it_an_own_transfer(
+    addresses: list[Address], count: int, watched_sender: int
+) -> None:
+    shop, *payers = addresses
+    moved = replace(transfer(recipient=shop), senders=tuple(payers[:count]))
+    watches = {
+        address: [Registration(AddressId(UUID(int=number)), MERCHANTS[0], address, 0, None)]
+        for number, address in enumerate((shop, payers[watched_sender]))
+    }
+    watched = WatchSet()
+    watched.add([shop], version=1)
+    (seen,) = match_hits(find_hits([block_at(START, [moved])], watched), watches, {}, RULES)
+    assert seen.own_transfer == (watched_sender < count)
 
 
 @given(st.lists(transfers, max_size=4), registrations, st.integers(0, 10))

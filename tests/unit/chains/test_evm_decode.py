@@ -36,9 +36,9 @@ def test_a_listed_tokens_transfer_is_read_whole() -> None:
     tx_hash = rows.add(transfer(1_500_000))
     (one,) = transfers_of(rows)
     assert one.tx_hash.hex() == tx_hash[2:]
-    assert (one.tx_index, one.log_index, one.n) == (1, 0, 0)
+    assert (one.position, one.n) == ("000001.000000", 0)
     assert (one.kind, one.asset, one.amount_base_units) == (TransferKind.TOKEN, USDT, 1_500_000)
-    assert (one.sender, one.recipient) == (to_address(PAYER), to_address(SHOP))
+    assert (one.senders, one.recipient) == ((to_address(PAYER),), to_address(SHOP))
     assert one.conflict_keys == (ConflictKey(to_address(PAYER) + (1).to_bytes(8, "big")),)
 
 
@@ -99,7 +99,7 @@ def test_case_010_a_fee_on_transfer_credits_what_the_log_says_arrived() -> None:
 def test_case_012_a_mint_has_no_sender() -> None:
     rows = BlockRows()
     rows.add(transfer(5, sender=ZERO))
-    assert [one.sender for one in transfers_of(rows)] == [None]
+    assert [one.senders for one in transfers_of(rows)] == [()]
 
 
 def test_case_012_a_flood_of_unlisted_transfers_stays_cheap() -> None:
@@ -130,7 +130,7 @@ def test_case_016_the_payer_is_whom_the_log_names_not_who_signed() -> None:
     rows = BlockRows()
     rows.add(transfer(5, sender="0x" + "ab" * 20), to="0x" + "e4" * 20)
     (one,) = transfers_of(rows)
-    assert one.sender == to_address("0x" + "ab" * 20)
+    assert one.senders == (to_address("0x" + "ab" * 20),)
     assert one.conflict_keys[0].startswith(to_address(PAYER))
 
 
@@ -139,7 +139,7 @@ def test_case_017_equal_transfers_in_one_transaction_are_told_apart() -> None:
     rows.add(transfer(5), transfer(5, to=PAYER), transfer(5), value=5)
     rows.add(transfer(5))
     to_shop = [one for one in transfers_of(rows) if one.recipient == to_address(SHOP)]
-    assert [(one.tx_index, one.kind, one.n) for one in to_shop] == [
+    assert [(int(one.position[:6]), one.kind, one.n) for one in to_shop] == [
         (0, TransferKind.NATIVE, 0),
         (0, TransferKind.TOKEN, 0),
         (0, TransferKind.TOKEN, 1),
@@ -187,7 +187,7 @@ def test_case_031_a_bridge_mint_arrives_even_when_the_execution_fails(status: st
     rows = BlockRows()
     rows.add(value=4, status=status, type="0x7e", mint=hex(10))
     minted = transfers_of(rows)[0]
-    assert (minted.sender, minted.recipient, minted.amount_base_units) == (None, to_address(PAYER), 10)
+    assert (minted.senders, minted.recipient, minted.amount_base_units) == ((), to_address(PAYER), 10)
     assert len(transfers_of(rows)) == (2 if status == "0x1" else 1)
     assert minted.conflict_keys == ()
 
@@ -195,7 +195,7 @@ def test_case_031_a_bridge_mint_arrives_even_when_the_execution_fails(status: st
 def test_case_031_a_bridge_deposit_to_oneself_counts_its_mint_and_its_move_apart() -> None:
     rows = BlockRows()
     rows.add(value=10, type="0x7e", mint=hex(10), to=PAYER)
-    assert [(one.n, one.sender) for one in transfers_of(rows)] == [(0, None), (1, to_address(PAYER))]
+    assert [(one.n, one.senders) for one in transfers_of(rows)] == [(0, ()), (1, (to_address(PAYER),))]
 
 
 def test_case_031_only_deposit_transactions_can_mint() -> None:
@@ -221,7 +221,7 @@ def test_case_032_arbitrum_types_are_judged_by_the_value_they_moved(
     rows.add(value=3, type=kind)
     found = transfers_of(rows)
     assert len(found) == credited
-    assert all(one.sender == (to_address(sender) if sender else None) for one in found)
+    assert all(one.senders == ((to_address(sender),) if sender else ()) for one in found)
     assert all(one.conflict_keys == () for one in found)
 
 
@@ -231,7 +231,7 @@ def test_case_033_a_state_sync_receipt_beyond_the_transactions_is_read() -> None
     rows.add(transfer(5, sender=ZERO))
     del rows.transactions[1]
     (one,) = transfers_of(rows)
-    assert (one.tx_index, one.conflict_keys) == (1, ())
+    assert (one.position, one.conflict_keys) == ("000001.000000", ())
 
 
 def test_case_034_an_emitter_that_mirrors_the_native_coin_is_never_a_token() -> None:
@@ -260,7 +260,7 @@ def test_case_039_a_bundle_pays_for_each_operation_and_its_bundler_is_not_the_pa
     rows = BlockRows()
     payers = ("0x" + "a1" * 20, "0x" + "a2" * 20)
     rows.add(*(transfer(5, sender=payer) for payer in payers), to="0x" + "e4" * 20)
-    assert [one.sender for one in transfers_of(rows)] == [to_address(payer) for payer in payers]
+    assert [one.senders for one in transfers_of(rows)] == [(to_address(payer),) for payer in payers]
 
 
 def test_case_013_a_zero_however_it_is_written_is_nothing() -> None:

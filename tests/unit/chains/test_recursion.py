@@ -11,7 +11,7 @@ import msgspec
 import gateway.compose, chains.evm.tokens
 from gateway.http.edge.decoding import decode_body
 from gateway.http.edge.problem import Problem
-from gateway.http.shapes.common import NewMerchant
+from gateway.http.shapes.merchants import NewMerchant
 from chains.rpc.jsonrpc import decode_nested
 
 print(sys.getrecursionlimit())

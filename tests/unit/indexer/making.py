@@ -20,6 +20,7 @@ from chains.model import (
     Transfer,
     TransferKind,
     TxHash,
+    format_position,
 )
 from indexer.rules.deposits import Change, Deposit, Sighting, decide_found
 from indexer.rules.identity import AddressId, DepositId, MerchantId
@@ -85,14 +86,13 @@ def transfer(
     keys = () if sender is None else (ConflictKey(sender + nonce.to_bytes(8, "big")),)
     return Transfer(
         tx_hash=TxHash(tx.encode().ljust(32, b".")),
-        tx_index=tx_index,
         kind=TransferKind.NATIVE if asset is COIN else TransferKind.TOKEN,
         asset=asset.asset_id,
         recipient=recipient,
-        sender=sender,
+        senders=() if sender is None else (sender,),
         n=n,
         amount_base_units=amount,
-        log_index=None if asset is COIN else 4,
+        position=format_position(tx_index) if asset is COIN else format_position(tx_index, 4),
         conflict_keys=keys,
     )
 

@@ -23,7 +23,7 @@ OTHER = Address(b"somebody-else-altogether")
     [
         (sighting(), []),
         (sighting(moved=transfer(sender=OTHER)), ["sender"]),
-        (sighting(moved=replace(transfer(), sender=None)), ["sender"]),
+        (sighting(moved=replace(transfer(), senders=())), ["sender"]),
         (sighting(own=True), ["own transfer"]),
         (sighting(moved=transfer(7, sender=OTHER), own=True), ["amount", "sender", "own transfer"]),
         (sighting(block="another"), ["deposit's block"]),
@@ -37,7 +37,7 @@ def test_each_particular_that_differs_is_told(seen: Any, what: list[str]) -> Non
 
 
 def test_a_sender_is_told_with_both_sides() -> None:
-    (told,) = compare_deposits([recorded()], [sighting(moved=replace(transfer(), sender=None))])
+    (told,) = compare_deposits([recorded()], [sighting(moved=replace(transfer(), senders=()))])
     assert (told.ours, told.theirs) == (f"0x{PAYER.hex()}", "none")
 
 
@@ -46,7 +46,7 @@ def test_a_final_deposit_whose_sender_was_registered_later_is_as_it_was_told() -
     assert final.state is DepositState.FINAL
     assert compare_deposits([final], [sighting(own=True)]) == []
     to_itself = sighting(moved=transfer(sender=TILL), own=True)
-    flipped = replace(final, sender=TILL)
+    flipped = replace(final, senders=(TILL,))
     assert [one.what for one in compare_deposits([flipped], [to_itself])] == ["own transfer"]
     denied = replace(final, own_transfer=True)
     assert [one.what for one in compare_deposits([denied], [sighting()])] == ["own transfer"]

@@ -39,7 +39,7 @@ class Ledger:
 
 
 def hit(recipient: Address, kind: TransferKind) -> Hit:
-    transfer = Transfer(TxHash(b"\x01" * 32), 0, kind, AssetId("a"), recipient, None, 0, 5, None, ())
+    transfer = Transfer(TxHash(b"\x01" * 32), kind, AssetId("a"), recipient, (), 0, 5, "", ())
     return Hit(HEADER, transfer)
 
 

@@ -142,7 +142,7 @@ async def test_when_an_accepted_reorganisation_takes_the_place_the_lower_occurre
     # Final above, as if its lower place had been found by history.
     place = replace(lowest.occurrence, height=tip.height, block_hash=tip.hash)
     rows.deposits[lowest.id] = replace(lowest, occurrence=place, state=DepositState.FINAL)
-    below = Repeat(lowest.id, lowest.occurrence, lowest.sender, lowest.amount_base_units)
+    below = Repeat(lowest.id, lowest.occurrence, lowest.senders, lowest.amount_base_units)
     rows.repeats[lowest.id, lowest.occurrence.height] = below
     rows.record = replace(rows.record, final_height=tip.height)
     other = chain.mine(tip.path[-2])

@@ -36,7 +36,7 @@ def known(tip: int, agreed: int, *, disputed_above: int | None = None) -> Knowle
         lease_epoch=1,
         moved_at=NOW,
     )
-    naming = Naming(CHAIN, "local", {TOKEN.asset_id: TOKEN}, encode_id, repr, repr)
+    naming = Naming(CHAIN, "local", {TOKEN.asset_id: TOKEN}, encode_id, repr, repr, repr)
     return Knowledge(record, naming, {}, None, (), {}, None)
 
 

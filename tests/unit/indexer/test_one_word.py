@@ -99,7 +99,7 @@ def test_what_was_lifted_stays_so_while_it_is_the_same_deposit_at_the_same_place
     assert found(vouched, DOUBTFUL, view(12)) == []
     for seen in (
         replace(DOUBTFUL, transfer=transfer(10**9)),
-        replace(DOUBTFUL, transfer=replace(transfer(), sender=None)),
+        replace(DOUBTFUL, transfer=replace(transfer(), senders=())),
         replace(sighting(10, block="other"), on_one_word=True),
     ):
         (change,) = found(vouched, seen, view(30))

@@ -84,7 +84,7 @@ def test_a_block_read_again_is_no_repeat() -> None:
 
 def test_whether_it_is_an_own_transfer_is_asked_anew_where_it_stands_then() -> None:
     deposit = recorded(sighting(25, own=True), view(40))
-    repeat = Repeat(deposit.id, occurrence_of(sighting(10)), SENDER, deposit.amount_base_units)
+    repeat = Repeat(deposit.id, occurrence_of(sighting(10)), (SENDER,), deposit.amount_base_units)
     rules = MatchRules(
         chain=CHAIN,
         assets={asset.asset_id: ListedAsset(asset, 0) for asset in (COIN, TOKEN)},

@@ -70,7 +70,7 @@ def read(reading: Reading, block: Rows, receipts: list[Rows]) -> Told:
 
 def plain(transfers: list[Transfer]) -> set[tuple[object, ...]]:
     """What could be credited, in full."""
-    return {(t.tx_hash, t.kind, t.asset, t.recipient, t.sender, t.n, t.amount_base_units) for t in transfers}
+    return {(t.tx_hash, t.kind, t.asset, t.recipient, t.senders, t.n, t.amount_base_units) for t in transfers}
 
 
 def fate_of(reading: Reading, honest: Honest, block: Rows, receipts: list[Rows]) -> Fate:

@@ -30,6 +30,7 @@ from chains.model import (
     TxHash,
     Unprovable,
     UnprovableReason,
+    format_position,
 )
 from indexer.rules.identity import compute_deposit_id
 from migrations.ids import encode_id
@@ -117,7 +118,15 @@ def list_transfers(block: RawBlock, receipts: list[RawReceipt]) -> Iterator[Tran
                 seen[asset, recipient] += 1
                 tx_hash, to = (bytes.fromhex(text[2:]) for text in (transaction.hash, recipient))
                 yield Transfer(
-                    TxHash(tx_hash), place, kind, AssetId(asset), Address(to), None, n, amount, None, ()
+                    TxHash(tx_hash),
+                    kind,
+                    AssetId(asset),
+                    Address(to),
+                    (),
+                    n,
+                    amount,
+                    format_position(place),
+                    (),
                 )
 
 
@@ -186,14 +195,14 @@ def prove_all(profile: Profile, block: RawBlock, receipts: list[RawReceipt]) -> 
     committed = encode_block(profile, block, receipts)
     assert isinstance(committed, CommittedBlock)
     transfers = list(list_transfers(block, receipts))
-    proofs = {transfer.tx_hash: committed.prove(transfer.tx_index) for transfer in transfers}
+    proofs = {transfer.tx_hash: committed.prove(int(transfer.position)) for transfer in transfers}
     others = build_by_others(committed)
     for proof in proofs.values():
         others.agree(proof)
     texts = []
     for transfer in transfers:
         given = compose(block, transfer, proofs[transfer.tx_hash])
-        if block.transactions[transfer.tx_index].to is None and transfer.kind is TransferKind.NATIVE:
+        if block.transactions[int(transfer.position)].to is None and transfer.kind is TransferKind.NATIVE:
             with pytest.raises(ProofInvalid):
                 verify_deposit(given, block.hash)
             continue
