@@ -134,8 +134,8 @@ lock: $(VENV)/.ready ## resolve everything that is declared again into the lock 
 	cd $(PEERS) && npm install --package-lock-only --ignore-scripts --silent
 
 .PHONY: schema
-schema: $(VENV)/.ready ## write migrations/schema.sql, the golden schema, from the migrations
-	$(RUN) -m migrations.golden --write
+schema: $(VENV)/.ready ## write tests/database/schema.sql, the golden schema, from the migrations
+	$(RUN) -m tests.database.golden --write
 
 .PHONY: openapi
 openapi: $(VENV)/.ready ## write gateway/http/openapi.json, the golden description of the API

@@ -8,20 +8,24 @@ handed in, and runs in the same transaction.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from zipfile import ZipFile
 
 import asyncpg
+import msgspec
 
 from migrations.archive import (
     FORMAT,
-    PART_BYTES,
-    ArchiveWriter,
+    KEYS_FOLDER,
+    MANIFEST,
     Manifest,
     MigrationEntry,
     TableEntry,
-    read_members,
+    create_archive,
+    explained,
+    read_keys,
     verify_archive,
 )
 from migrations.connect import connect
@@ -34,11 +38,13 @@ from migrations.runner import load_applied
 QUERIES = load_queries("migrations", "backup.sql")
 
 COPY_TIMEOUT_S = 86_400.0
+PIECE_BYTES = 1 << 20
+"""What a restore holds in memory of a table, whatever its size."""
 SEEDED_BY_MIGRATIONS = ("relay_shards",)
 """Tables that hold rows in a database nobody has used yet; a restore replaces them."""
 
 Report = Callable[[str, int], None]
-"""Told a table's name and its bytes so far, once for each part."""
+"""Told a table's name and its bytes so far, now and then."""
 Hook = Callable[[Connection], Awaitable[None]]
 Prepare = Callable[[Connection, Sequence[str]], Awaitable[None]]
 
@@ -54,11 +60,10 @@ async def write_backup(
     """
     conn = await _connect_without_limits(dsn)
     try:
-        writer = await asyncio.to_thread(ArchiveWriter, file)
-        with writer:
+        with create_archive(file) as archive:
             async with conn.transaction(isolation="repeatable_read", readonly=True):
                 await conn.execute(QUERIES.hold_tables)
-                await _write_members(conn, writer, keys, report)
+                await _write_members(conn, archive, keys, report)
     except OSError as error:
         raise BackupProblem(f"{file} could not be written: {error}") from error
     except asyncpg.UndefinedTableError as error:
@@ -68,52 +73,40 @@ async def write_backup(
 
 
 async def _write_members(
-    conn: Connection, writer: ArchiveWriter, keys: Mapping[str, bytes], report: Report
+    conn: Connection, archive: ZipFile, keys: Mapping[str, bytes], report: Report
 ) -> None:
     moment = await conn.fetchrow(QUERIES.load_moment)
     assert moment is not None
     for name, content in keys.items():
         assert "/" not in name, "a key is named, not placed"
-        writer.add(f"keys/{name}", content)
-    tables = [await _copy_out(conn, writer, table, report) for table in await _tables_in_order(conn)]
-    sequences = {row["name"]: row["last_value"] for row in await conn.fetch(QUERIES.load_sequences)}
+        archive.writestr(KEYS_FOLDER + name, content)
+    tables = [await _copy_out(conn, archive, table, report) for table in await _tables_in_order(conn)]
     manifest = Manifest(
         format=FORMAT,
         taken_at=moment["taken_at"],
         server_version=moment["server_version"],
         migrations=await _migrations(conn),
         tables=tuple(tables),
-        sequences=sequences,
+        sequences={row["name"]: row["last_value"] for row in await conn.fetch(QUERIES.load_sequences)},
         keys=tuple(keys),
-        members=writer.members,
     )
-    await asyncio.to_thread(writer.finish, manifest)
+    archive.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
 
 
-async def _copy_out(conn: Connection, writer: ArchiveWriter, table: TableEntry, report: Report) -> TableEntry:
-    buffer = bytearray()
-    parts = bytes_written = 0
+async def _copy_out(conn: Connection, archive: ZipFile, table: TableEntry, report: Report) -> TableEntry:
+    with archive.open(table.member, "w", force_zip64=True) as member:
+        bytes_written = 0
 
-    async def write_part() -> None:
-        nonlocal parts, bytes_written
-        content = bytes(buffer[:PART_BYTES])
-        del buffer[:PART_BYTES]
-        parts += 1
-        bytes_written += len(content)
-        await asyncio.to_thread(writer.add, table.member(parts), content)
-        report(table.leaf, bytes_written)
+        async def take(data: bytes) -> None:
+            nonlocal bytes_written
+            bytes_written += len(data)
+            await asyncio.to_thread(member.write, data)
+            report(table.leaf, bytes_written)
 
-    async def take(data: bytes) -> None:
-        buffer.extend(data)
-        while len(buffer) >= PART_BYTES:
-            await write_part()
-
-    status = await conn.copy_from_table(
-        table.leaf, columns=table.columns, output=take, format="binary", timeout=COPY_TIMEOUT_S
-    )
-    if buffer:
-        await write_part()
-    return TableEntry(table.table, table.leaf, table.columns, _rows_of(status), parts)
+        status = await conn.copy_from_table(
+            table.leaf, columns=table.columns, output=take, format="binary", timeout=COPY_TIMEOUT_S
+        )
+    return msgspec.structs.replace(table, rows=_rows_of(status))
 
 
 async def read_backup(
@@ -132,13 +125,14 @@ async def read_backup(
     BackupProblem when the file is damaged, the schema another, or the database not empty.
     """
     manifest = await asyncio.to_thread(verify_archive, file)
+    keys = await asyncio.to_thread(read_keys, file)
     conn = await _connect_without_limits(dsn)
     try:
         if before_restore is not None:
             await before_restore(conn, [table.leaf for table in manifest.tables])
         async with conn.transaction():
             await _take_over(conn, manifest, file)
-            keys = await _restore_members(conn, manifest, file, report)
+            await _copy_all_in(conn, manifest, file, report)
             for name, last_value in manifest.sequences.items():
                 if last_value is not None:
                     await conn.fetchval(QUERIES.set_sequence, name, last_value)
@@ -169,51 +163,38 @@ async def _take_over(conn: Connection, manifest: Manifest, file: Path) -> None:
         ) from error
 
 
-async def _restore_members(
-    conn: Connection, manifest: Manifest, file: Path, report: Report
-) -> dict[str, bytes]:
-    members = read_members(file)
-    keys = {name: await _next_member(members, f"keys/{name}") for name in manifest.keys}
-    for table in manifest.tables:
-        if table.parts == 0:
-            continue
-        status = await conn.copy_to_table(
-            table.table,
-            columns=table.columns,
-            source=_parts_of(table, members, report),
-            format="binary",
-            timeout=COPY_TIMEOUT_S,
-        )
-        if _rows_of(status) != table.rows:
-            raise BackupProblem(
-                f"{file} holds {_rows_of(status)} rows of {table.leaf}, its manifest {table.rows}"
+async def _copy_all_in(conn: Connection, manifest: Manifest, file: Path, report: Report) -> None:
+    with ZipFile(file) as archive:
+        for table in manifest.tables:
+            status = await conn.copy_to_table(
+                table.table,
+                columns=table.columns,
+                source=_read_pieces(archive, file, table, report),
+                format="binary",
+                timeout=COPY_TIMEOUT_S,
             )
-    return keys
+            if _rows_of(status) != table.rows:
+                raise BackupProblem(
+                    f"{file} holds {_rows_of(status)} rows of {table.leaf}, its manifest {table.rows}"
+                )
 
 
-async def _parts_of(
-    table: TableEntry, members: Iterator[tuple[str, bytes]], report: Report
+async def _read_pieces(
+    archive: ZipFile, file: Path, table: TableEntry, report: Report
 ) -> AsyncIterator[bytes]:
     bytes_read = 0
-    for part in range(1, table.parts + 1):
-        content = await _next_member(members, table.member(part))
-        bytes_read += len(content)
-        report(table.leaf, bytes_read)
-        yield content
-
-
-async def _next_member(members: Iterator[tuple[str, bytes]], expected: str) -> bytes:
-    name, content = await asyncio.to_thread(next, members, ("", b""))
-    if name != expected:
-        raise BackupProblem(f"the archive has {name or 'nothing'} where {expected} belongs")
-    return content
+    with explained(file), archive.open(table.member) as member:
+        while piece := await asyncio.to_thread(member.read, PIECE_BYTES):
+            bytes_read += len(piece)
+            report(table.leaf, bytes_read)
+            yield piece
 
 
 async def _tables_in_order(conn: Connection) -> list[TableEntry]:
     """Every table and partition, a table after those its foreign keys point to."""
     found: dict[str, list[TableEntry]] = {}
     for row in await conn.fetch(QUERIES.load_tables):
-        entry = TableEntry(row["name"], row["leaf"], tuple(row["columns"]), rows=0, parts=0)
+        entry = TableEntry(row["name"], row["leaf"], tuple(row["columns"]))
         found.setdefault(row["name"], []).append(entry)
     order = TopologicalSorter[str](dict.fromkeys(found, ()))
     for row in await conn.fetch(QUERIES.load_references):

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 
 _HEADER = re.compile(r"^-- name:(?P<rest>.*)$")
-_NAME_AND_KIND = re.compile(r"^\s+(?P<name>[a-z][a-z0-9_]*)\s+:(?P<kind>one|many|exec|copy)\s*$")
+_NAME_AND_KIND = re.compile(r"^\s+(?P<name>[a-z][a-z0-9_]*)\s+:(one|many|exec|copy)\s*$")
 
 
 class QueryFileMalformed(Exception):
@@ -24,12 +24,11 @@ class QueryFileMalformed(Exception):
 class Queries(Mapping[str, str]):
     """The statements of one file, by name: `queries["load_cursor"]` or `queries.load_cursor`."""
 
-    __slots__ = ("_kinds", "_statements", "source")
+    __slots__ = ("_statements", "source")
 
-    def __init__(self, source: str, statements: dict[str, str], kinds: dict[str, str]) -> None:
+    def __init__(self, source: str, statements: dict[str, str]) -> None:
         self.source = source
         self._statements = statements
-        self._kinds = kinds
 
     def __getitem__(self, name: str) -> str:
         return self._statements[name]
@@ -46,10 +45,6 @@ class Queries(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._statements)
 
-    def kind_of(self, name: str) -> str:
-        """`one`, `many`, `exec` or `copy`, as the block says."""
-        return self._kinds[name]
-
 
 @functools.cache
 def load_queries(package: str, filename: str) -> Queries:
@@ -64,7 +59,6 @@ def load_queries(package: str, filename: str) -> Queries:
 def parse_queries(text: str, *, source: str) -> Queries:
     """Split a file into its named statements; `source` is how errors call it."""
     blocks: dict[str, list[str]] = {}
-    kinds: dict[str, str] = {}
     lines: list[str] | None = None
     for number, line in enumerate(text.splitlines(), start=1):
         header = _HEADER.match(line)
@@ -78,7 +72,6 @@ def parse_queries(text: str, *, source: str) -> Queries:
             if name in blocks or hasattr(Queries, name):
                 raise QueryFileMalformed(f"{source}:{number}: the name {name} is taken")
             lines = blocks[name] = []
-            kinds[name] = named["kind"]
         elif lines is None and _is_sql(line):
             raise QueryFileMalformed(f"{source}:{number}: SQL before the first '-- name:' line")
         if lines is not None:
@@ -87,7 +80,7 @@ def parse_queries(text: str, *, source: str) -> Queries:
         if not any(_is_sql(line) for line in block):
             raise QueryFileMalformed(f"{source}: the query {name} is empty")
     statements = {name: "\n".join(block).rstrip().removesuffix(";") for name, block in blocks.items()}
-    return Queries(source, statements, kinds)
+    return Queries(source, statements)
 
 
 def _is_sql(line: str) -> bool:

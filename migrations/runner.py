@@ -2,8 +2,7 @@
 
 Lives here: which migrations exist, which are applied, applying the rest, and the refusals (another text than was
 applied, a schema newer than this program, a hole in the order). Does not live here: the SQL (`sql/`, where files
-named otherwise are query files), the pool that refuses to work on the wrong schema (`connect`), and what the whole
-must look like (`golden`).
+named otherwise are query files), the pool that refuses to work on the wrong schema (`connect`).
 """
 
 from __future__ import annotations

@@ -200,7 +200,7 @@ async def _fetch_rows(node: EvmNode, lane: Lane, reading: Reading, references: S
         block = decode_block(_expect(raw_block, describe_block(node, reference)), reading.rows)
         receipts: RawReceipts | ChainError | None = None
         if form is not ReceiptsForm.BY_TRANSACTION:
-            receipts = read_receipts(others.pop(0), block, reading.rules)
+            receipts = read_receipts(others.pop(0), block)
         drafts.append(_Draft(block, receipts, others[0] if others else None))
     await _complete_receipts(
         node, lane, reading, drafts, may_reshape=by_hash and form is ReceiptsForm.BY_HASH
@@ -229,7 +229,7 @@ async def _complete_receipts(
     if may_reshape and any(is_form_refused(refusal) for refusal in refusals):
         calls = [receipts_call(ReceiptsForm.BY_OBJECT, draft.block.hash, by_hash=True) for draft in lacking]
         for draft, outcome in zip(lacking, await node.ask(calls, lane, patient=True), strict=True):
-            draft.receipts = read_receipts(outcome, draft.block, reading.rules)
+            draft.receipts = read_receipts(outcome, draft.block)
         if all(isinstance(draft.receipts, list) for draft in lacking):
             way.form = ReceiptsForm.BY_OBJECT
             return

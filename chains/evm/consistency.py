@@ -9,7 +9,7 @@ and roots, which catches lies, is `chains.evm.verify`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -25,14 +25,12 @@ class ConsistencyRules:
     """What a chain's honest nodes are known to break.
 
     `receipts_beyond_max`: receipts that belong to no listed transaction
-    (Polygon's state sync).  `receipts_may_lack`: transactions that never ran
-    have none, and are not counted in the place of a log (Ethermint).
-    `log_indexes_may_skip`: hidden system transactions have logs.  `empty_root_is_empty`: the root is a trie's and covers exactly
+    (Polygon's state sync).  `log_indexes_may_skip`: hidden system transactions
+    have logs.  `empty_root_is_empty`: the root is a trie's and covers exactly
     the listed transactions.
     """
 
     receipts_beyond_max: int = 0
-    receipts_may_lack: bool = False
     log_indexes_may_skip: bool = False
     empty_root_is_empty: bool = True
 
@@ -45,9 +43,6 @@ RULES_BY_PROFILE: Mapping[str, ConsistencyRules] = MappingProxyType(
     {
         "polygon": _BOR,
         "polygon-amoy": _BOR,
-        "cronos": ConsistencyRules(
-            receipts_may_lack=True, log_indexes_may_skip=True, empty_root_is_empty=False
-        ),
         "hyperliquid": ConsistencyRules(log_indexes_may_skip=True, empty_root_is_empty=False),
         "zksync": ConsistencyRules(log_indexes_may_skip=True, empty_root_is_empty=False),
     }
@@ -73,7 +68,7 @@ def check_block(
         raise Inconsistent(f"receipts of block {receipts[0].block_hash[:66]!r} for {block.hash}")
     _check_counts(rules, block, receipts)
     log_index_next = 0
-    for receipt, position in zip(receipts, _find_positions(rules, block, receipts), strict=True):
+    for position, receipt in enumerate(receipts):
         _check_receipt(block, receipt, position)
         log_index_next = _check_logs(rules, block, receipt, position, log_index_next)
 
@@ -102,23 +97,12 @@ def _is_number(block: RawBlock, number: str | None) -> bool:
 def _check_counts(rules: ConsistencyRules, block: RawBlock, receipts: RawReceipts) -> None:
     transactions_count = len(block.transactions)
     beyond = len(receipts) - transactions_count
-    if beyond > rules.receipts_beyond_max or (beyond < 0 and not rules.receipts_may_lack):
+    if not 0 <= beyond <= rules.receipts_beyond_max:
         raise Inconsistent(f"{len(receipts)} receipts for {transactions_count} transactions of {block.hash}")
     root = block.transactions_root
     root_is_empty = root is not None and root.lower() == EMPTY_TRIE_ROOT
     if rules.empty_root_is_empty and root is not None and root_is_empty != (transactions_count == 0):
         raise Inconsistent(f"the root of {block.hash} does not fit {transactions_count} transactions")
-
-
-def _find_positions(rules: ConsistencyRules, block: RawBlock, receipts: RawReceipts) -> Sequence[int]:
-    """Which transaction each receipt must belong to, by its place in the list."""
-    if not rules.receipts_may_lack:
-        return range(len(receipts))
-    by_hash = {transaction.hash: position for position, transaction in enumerate(block.transactions)}
-    positions = [by_hash.get(receipt.transaction_hash, -1) for receipt in receipts]
-    if positions != sorted(set(positions)) or -1 in positions:
-        raise Inconsistent(f"receipts of {block.hash} are not in the order of its transactions")
-    return positions
 
 
 def _check_receipt(block: RawBlock, receipt: RawReceipt, position: int) -> None:
@@ -147,7 +131,7 @@ def _check_logs(
         if (
             log.block_hash != block_hash
             or log.transaction_hash != transaction_hash
-            or not (rules.receipts_may_lack or _is_in_place(log, receipt))
+            or not _is_in_place(log, receipt)
             or (log.block_number != number and not _is_number(block, log.block_number))
             or log.removed
         ):

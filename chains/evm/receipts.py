@@ -110,7 +110,7 @@ def is_without_receipts(rules: ConsistencyRules, block: RawBlock) -> bool:
     return not block.transactions and rules.receipts_beyond_max == 0
 
 
-def read_receipts(outcome: Outcome, block: RawBlock, rules: ConsistencyRules) -> RawReceipts | ChainError:
+def read_receipts(outcome: Outcome, block: RawBlock) -> RawReceipts | ChainError:
     """The receipts of a block in one answer, or why they must be asked for otherwise."""
     if isinstance(outcome, ChainError):
         return outcome
@@ -121,8 +121,7 @@ def read_receipts(outcome: Outcome, block: RawBlock, rules: ConsistencyRules) ->
     except Inconsistent as error:
         return error
     # A list that is cut somewhere is no lie: nothing of it is used, and each receipt is asked for.
-    is_cut = len(receipts) < len(block.transactions) and not rules.receipts_may_lack
-    if is_cut or (block.transactions and not receipts):
+    if len(receipts) < len(block.transactions):
         return Missing(f"{len(receipts)} receipts for {len(block.transactions)} transactions of {block.hash}")
     block.receipts_raw = (outcome,)
     return receipts

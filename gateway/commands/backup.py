@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gateway.commands.frame import Command, CommandFailed, Frame
 from gateway.config.file import decode_encryption_key
 from gateway.config.keyfiles import ENCRYPTION_KEY_FILE, keep_restored, load_keys, read_configured
 from gateway.config.settings import Settings
-from gateway.process.database import migrate_database, open_dsn
-from migrations.archive import read_members, verify_archive
+from gateway.process.database import open_dsn
+from migrations.archive import KEYS_FOLDER, read_keys
 from migrations.backup import read_backup, write_backup
+from migrations.handles import Connection
+from migrations.runner import migrate
 from relay.log.eventlog import make_partitions_named, raise_epochs
-
-APPLICATION = "chainbell-backup"
-KEYS_FOLDER = "keys/"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,16 +53,13 @@ async def _backup(frame: Frame) -> int:
 async def _restore(frame: Frame) -> int:
     settings = frame.settings()
     file: Path = frame.arguments.file
-    verify_archive(file)
-    keys = _read_keys(file)
-    _check_keys(settings, keys)
+    _check_keys(settings, await asyncio.to_thread(read_keys, file))
     async with open_dsn(settings) as dsn:
-        await migrate_database(dsn, application_name=APPLICATION)
         with frame.terminal.progress(f"restore of {file}") as progress:
-            await read_backup(
+            keys = await read_backup(
                 dsn,
                 file,
-                before_restore=make_partitions_named,
+                before_restore=_prepare,
                 after_restore=raise_epochs,
                 report=lambda table, count: progress.count(count, f"bytes of {table}"),
             )
@@ -76,13 +72,9 @@ async def _restore(frame: Frame) -> int:
     return 0
 
 
-def _read_keys(file: Path) -> dict[str, bytes]:
-    """The keys of an archive; they stand at its beginning."""
-    return {
-        name.removeprefix(KEYS_FOLDER): content
-        for name, content in read_members(file)
-        if name.startswith(KEYS_FOLDER)
-    }
+async def _prepare(conn: Connection, tables: Sequence[str]) -> None:
+    await migrate(conn)
+    await make_partitions_named(conn, tables)
 
 
 def _check_keys(settings: Settings, keys: Mapping[str, bytes]) -> None:

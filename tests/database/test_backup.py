@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import gzip
-import io
 import random
 import stat
-import tarfile
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from zipfile import ZIP_LZMA, ZipFile
 
 import asyncpg
+import msgspec
 import pytest
 
 from migrations import archive, backup
@@ -204,18 +204,16 @@ async def test_a_backup_is_of_one_moment_whatever_is_written_meanwhile(
     assert await content(target_url) == before
 
 
-async def test_large_tables_are_cut_into_parts_that_fit_together(
+async def test_a_large_table_is_read_and_told_piece_by_piece(
     source_url: str, target_url: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backup, "PART_BYTES", 1000)
+    monkeypatch.setattr(backup, "PIECE_BYTES", 1000)
+    written: dict[str, int] = {}
+    await write_backup(source_url, file, {}, report=written.__setitem__)
     seen: list[tuple[str, int]] = []
-    await write_backup(source_url, file, {}, report=lambda table, size: seen.append((table, size)))
-    parts = {table.leaf: table.parts for table in verify_archive(file).tables}
-    assert parts["z_parent"] > 20
-    assert len([table for table, _ in seen if table == "z_parent"]) == parts["z_parent"]
-    again: list[tuple[str, int]] = []
-    await read_backup(target_url, file, report=lambda table, size: again.append((table, size)))
-    assert again == seen
+    await read_backup(target_url, file, report=lambda table, size: seen.append((table, size)))
+    assert len([table for table, _ in seen if table == "z_parent"]) > 20
+    assert dict(seen) == written
     assert await content(target_url) == await content(source_url)
 
 
@@ -254,7 +252,7 @@ async def test_what_follows_a_restore_is_part_of_it(source_url: str, target_url:
 
 
 @pytest.mark.parametrize(
-    "damage", ["cut", "flipped bit", "member changed", "member missing", "no archive", "absent"]
+    "damage", ["cut", "member changed", "member missing", "packed otherwise", "no archive", "absent"]
 )
 async def test_a_damaged_file_is_refused_before_anything_is_written(
     source_url: str, target_url: str, file: Path, damage: str
@@ -272,35 +270,82 @@ def harm(file: Path, damage: str) -> None:
     match damage:
         case "cut":
             file.write_bytes(whole[: len(whole) // 2])
-        case "flipped bit":
+        case "member changed":
             middle = len(whole) // 2
             file.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
-        case "member changed":
-            file.write_bytes(gzip.compress(gzip.decompress(whole).replace(b"first", b"FIRST")))
         case "member missing":
-            file.write_bytes(without_member(whole, "keys/admin-token"))
+            pack(file, {name: text for name, text in unpack(file).items() if name != "keys/admin-token"})
+        case "packed otherwise":
+            members = unpack(file)
+            with ZipFile(file, "w", ZIP_LZMA) as repacked:
+                for name, text in members.items():
+                    repacked.writestr(name, text)
         case "no archive":
             file.write_text("hello")
         case _:
             file.unlink()
 
 
-def without_member(whole: bytes, name: str) -> bytes:
-    result = io.BytesIO()
-    with tarfile.open(fileobj=io.BytesIO(whole)) as old, tarfile.open(fileobj=result, mode="w:gz") as new:
-        for info in old:
-            if info.name != name:
-                new.addfile(info, old.extractfile(info))
-    return result.getvalue()
+def unpack(file: Path) -> dict[str, bytes]:
+    with ZipFile(file) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def pack(file: Path, members: dict[str, bytes]) -> None:
+    with archive.create_archive(file) as made:
+        for name, text in members.items():
+            made.writestr(name, text)
+
+
+def test_a_byte_changed_anywhere_is_a_problem_in_words_or_changes_nothing(file: Path) -> None:
+    table = archive.TableEntry("log", "log_2026", ("n",), rows=3)
+    manifest = archive.Manifest(
+        archive.FORMAT, dt.datetime.now(dt.UTC), "18.4", (), (table,), {"counter": 41}, tuple(KEYS)
+    )
+    members = {archive.KEYS_FOLDER + name: text for name, text in KEYS.items()}
+    members |= {table.member: b"three rows", archive.MANIFEST: msgspec.json.encode(manifest)}
+    pack(file, members)
+    whole, refused = file.read_bytes(), 0
+    for at, byte in enumerate(whole):
+        file.write_bytes(whole[:at] + bytes([byte ^ 0x06]) + whole[at + 1 :])  # 8, deflate, becomes 14, LZMA
+        try:
+            assert (verify_archive(file), archive.read_keys(file)) == (manifest, KEYS), at
+        except BackupProblem:
+            refused += 1
+        else:
+            assert unpack(file) == members, at
+    assert refused > len(whole) / 2
+
+
+def test_a_file_of_the_older_form_is_told_from_a_damaged_one(file: Path) -> None:
+    file.write_bytes(gzip.compress(b"a tar"))
+    with pytest.raises(BackupProblem, match="has the format 1, this release reads 2: use the one that wrote"):
+        verify_archive(file)
+
+
+async def test_rows_that_do_not_come_are_missed_and_nothing_is_restored(
+    source_url: str, target_url: str, file: Path
+) -> None:
+    await write_backup(source_url, file, {})
+    manifest = verify_archive(file)
+    tables = tuple(msgspec.structs.replace(table, rows=table.rows + 1) for table in manifest.tables)
+    told = msgspec.json.encode(msgspec.structs.replace(manifest, tables=tables))
+    await asyncio.to_thread(lambda: pack(file, unpack(file) | {archive.MANIFEST: told}))
+    before = await content(target_url)
+    with pytest.raises(
+        BackupProblem, match=r"holds 0 rows of .*, its manifest 1|holds 2 rows of .*, its manifest 3"
+    ):
+        await read_backup(target_url, file)
+    assert await content(target_url) == before
 
 
 async def test_a_backup_that_fails_leaves_the_older_one_and_nothing_else(
     source_url: str, older_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(_descriptor: int) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(archive.ArchiveWriter, "finish", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(BackupProblem, match="could not be written: No space left"):
         await write_backup(source_url, older_file, {})
     assert texts_beside(older_file) == {older_file.name: "the older one"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from migrations.golden import GOLDEN_FILE, dump_schema, normalise_dump
 from migrations.queries import parse_queries
 from migrations.runner import load_migrations
+from tests.database.golden import GOLDEN_FILE, dump_schema, normalise_dump
 
 
 async def test_the_migrations_make_the_golden_schema(database_url: str) -> None:

@@ -23,7 +23,6 @@ def test_a_file_is_split_into_its_named_statements() -> None:
     assert list(queries) == ["load_one", "delete_all"]
     assert queries["load_one"] == "-- name: load_one :one\n-- Why it is written like this.\nselect 1"
     assert queries.delete_all == "-- name: delete_all :exec\ndelete\nfrom t"
-    assert queries.kind_of("delete_all") == "exec"
 
 
 def test_an_unknown_name_is_an_attribute_error_that_names_the_file() -> None:

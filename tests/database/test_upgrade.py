@@ -21,11 +21,11 @@ import pytest
 import pytest_asyncio
 
 from migrations.connect import connect
-from migrations.golden import dump_schema
 from migrations.ids import decode_id, encode_id
 from migrations.runner import migrate
 from relay.log.audit import verify_logs
 from relay.log.eventlog import append
+from tests.database.golden import dump_schema
 from tests.database.releases import (
     NEXT_VERSION,
     THIS_RELEASE,

@@ -21,6 +21,7 @@ from tests.mutants.edits import (
     Planted,
 )
 from tests.mutants.planted_api import PLANTED_API
+from tests.mutants.planted_backup import PLANTED_BACKUP
 from tests.mutants.planted_bill import PLANTED_BILL
 from tests.mutants.planted_delivery import PLANTED_DELIVERY
 from tests.mutants.planted_deposit_proofs import PLANTED_DEPOSIT_PROOFS
@@ -326,6 +327,7 @@ PLANTED = (
     *PLANTED_DIALECTS,
     *PLANTED_NODES,
     *PLANTED_API,
+    *PLANTED_BACKUP,
     *PLANTED_BILL,
     *PLANTED_DEPOSIT_PROOFS,
     *PLANTED_EVIDENCE,

@@ -68,7 +68,7 @@ def python_files(*folders: str) -> list[str]:
 
 
 def query_files() -> list[str]:
-    """The files of named queries: `<room>/…/sql/*.sql`, without the numbered migrations and the golden schema."""
+    """The files of named queries: `<room>/…/sql/*.sql`, without the numbered migrations."""
     return [
         path
         for path in files()

@@ -269,12 +269,6 @@ SCROLL: Final = Profile(
     trial_types=frozenset({"0x7e"}),
 )
 
-CRONOS: Final = Profile(
-    name="cronos",
-    summary="Ethermint: the block hash is CometBFT's and roots are no tries; transaction hashes hold",
-    modes=_modes(Mode.ABSENT, transaction_hashes=Mode.ENFORCED),
-)
-
 HYPERLIQUID: Final = Profile(
     name="hyperliquid",
     summary="Ethereum's header; system transactions are hidden, so roots hold in some blocks only",
@@ -298,7 +292,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
         profile.name: profile
         for profile in (
             FULL, AUTO, BSC, OP_STACK, OPTIMISM, CELO, ARBITRUM, ARBITRUM_ONE, POLYGON, POLYGON_AMOY, AVALANCHE, SCROLL,
-            CRONOS, HYPERLIQUID, ZKSYNC, AGREEMENT,
+            HYPERLIQUID, ZKSYNC, AGREEMENT,
         )
     }
 )  # fmt: skip

@@ -209,8 +209,3 @@ class Operation:
     def methods(self) -> tuple[str, ...]:
         """How it is asked: every GET also by HEAD."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
-
-    @property
-    def tag(self) -> str:
-        """The resource it belongs to."""
-        return self.path.removeprefix("/v1/").split("/")[0]

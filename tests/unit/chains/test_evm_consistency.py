@@ -112,16 +112,6 @@ def test_case_033_the_logs_of_a_state_sync_may_be_counted_apart() -> None:
         check(rows, "polygon")
 
 
-def test_ethermint_may_lack_the_receipt_of_a_transaction_that_never_ran() -> None:
-    rows = sound()
-    del rows.receipts[1]
-    rows.receipts[1]["logs"][0]["transactionIndex"] = "0x1"
-    check(rows, "cronos")
-    rows.receipts.reverse()
-    with pytest.raises(Inconsistent, match="order"):
-        check(rows, "cronos")
-
-
 def test_hidden_transactions_may_leave_gaps_between_logs_but_never_repeat_one() -> None:
     rows = sound()
     rows.receipts[2]["logs"][0]["logIndex"] = "0x9"

@@ -266,7 +266,7 @@ def reason_of(answer: TrieProof | Unprovable | None) -> UnprovableReason | None:
 def test_chains_whose_hash_covers_nothing_are_known_before_anybody_is_asked() -> None:
     reasons = {name: find_obstacle(profile, 10**9) for name, profile in PROFILES.items()}
     without = {name for name, why_not in reasons.items() if why_not is not None}
-    assert without == {"agreement", "zksync", "cronos"}
+    assert without == {"agreement", "zksync"}
     older = find_obstacle(PROFILES["optimism"], 5)
     assert reason_of(older) is UnprovableReason.OLDER_RULES
     assert all(PROFILES[name].modes[Check.RECEIPTS_ROOT] is Mode.ABSENT for name in without)

@@ -215,17 +215,6 @@ def test_an_op_stack_block_gives_its_hash_and_transactions_root(number: int) -> 
 
 
 @pytest.mark.parametrize("number", [68216, 131465])
-def test_a_cronos_block_proves_its_transactions_and_claims_no_more(number: int) -> None:
-    block, receipts = (
-        read_json(f"cronos/{number}.block.json"),
-        read_json(f"cronos/{number}.receipts.json"),
-    )
-    examination = examine_block(PROFILES["cronos"], *build(block, receipts))
-    assert examination.level is VerificationLevel.CONSISTENT
-    assert examination.proven == {Check.TRANSACTION_HASHES}
-
-
-@pytest.mark.parametrize("number", [68216, 131465])
 def test_a_chain_with_other_rules_raises_no_alarm_when_nobody_described_it(number: int) -> None:
     block, receipts = (
         read_json(f"cronos/{number}.block.json"),

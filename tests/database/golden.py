@@ -1,8 +1,8 @@
 """The golden schema: what a fully migrated database looks like, written to `schema.sql` and compared by a test.
 
 Lives here: dumping the structure of a database with the embedded server's own pg_dump, and removing what differs from
-run to run. `python -m migrations.golden --write` (make schema) renews the file; review its diff like code.
-Does not live here: the migrations that lead there (`sql/`), and data (`backup`).
+run to run. `python -m tests.database.golden --write` (make schema) renews the file; review its diff like code.
+Does not live here: the migrations that lead there (`migrations/sql`), and data (`migrations.backup`).
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ async def dump_migrated_schema() -> str:
 
 def main() -> int:
     """Write or print the golden schema; without `--write`, 1 when the file on disk is another."""
-    parser = argparse.ArgumentParser(prog="python -m migrations.golden", description=main.__doc__)
-    parser.add_argument("--write", action="store_true", help="write migrations/schema.sql")
+    parser = argparse.ArgumentParser(prog="python -m tests.database.golden", description=main.__doc__)
+    parser.add_argument("--write", action="store_true", help="write tests/database/schema.sql")
     arguments = parser.parse_args()
     schema = asyncio.run(dump_migrated_schema())
     if arguments.write:
