@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gateway.commands.frame import Command, CommandFailed, Frame
-from gateway.config.file import decode_encryption_key
 from gateway.config.keyfiles import ENCRYPTION_KEY_FILE, keep_restored, load_keys, read_configured
 from gateway.config.settings import Settings
+from gateway.config.shapes import decode_encryption_key
 from gateway.process.database import open_dsn
 from migrations.archive import KEYS_FOLDER, read_keys
 from migrations.backup import read_backup, write_backup

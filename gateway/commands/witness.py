@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
-from gateway.config.file import parse_bind
+from gateway.config.shapes import parse_bind
 from gateway.http.edge.server import BindFailed, serve
 from gateway.witness import Memory, Witness
 from relay.keys import signing

@@ -1,120 +1,98 @@
 """The `[chains.*]` tables: facts of the catalogue, facts and policy of the operator, and whom to ask.
 
 Lives here, pure: one table to `ChainSettings`. A known alias brings its facts and any of them may be overridden, except
-which chain it is; an unknown alias says what it is. Does not live here: reading single values (`table`), the facts
-themselves (`chains.catalog`).
+which chain it is; an unknown alias says what it is. Does not live here: which keys there are (`shapes`), the facts
+themselves (`chains.catalog`), what a held deposit waits for (indexer.rules.deposits).
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
-from yarl import URL
-
-from chains.catalog import CatalogueEntry, DefaultConfirmed, aliases
+from chains.catalog import CatalogueEntry, aliases
 from chains.families import rules_of
 from chains.model import Asset, AssetId, BlockRef, ChainId
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
-from gateway.config.holds import KEY as HOLD_KEY
-from gateway.config.holds import Limits, read_asset_limit, read_chain_limits
 from gateway.config.settings import ChainSettings
-from gateway.config.table import MISSING, Table, describe, meant
+from gateway.config.shapes import NEVER, Chain, Rule, Token
+from gateway.config.table import Table, meant
 from indexer.follow.pace import BATCH_FROM_S
 from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from indexer.settings import FollowSettings
 
-ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-AMOUNT_MAX = 2**256 - 1
-CONFIRMATIONS_MAX = 1_000_000
 REORG_WINDOW_BLOCKS = 1_024
 """How deep a rewind may go on a chain of which we know nothing, while nothing is known to be final."""
 
 BLOCK_TIME_S = 12.0
 FINALITY_DELAYED_AFTER_S = 1_800.0
-SCHEMES = ("http", "https", "ws", "wss")
-VERIFICATIONS = ("auto", "agreement")
 
 Known = Callable[[str], CatalogueEntry | None]
 """The catalogue: an entry by alias, or None."""
 
+Limits = dict[AssetId, int | None]
+"""Above so many base units of an asset no deposit rests on one operator's word; None is no limit."""
 
-def read_chain(alias: str, table: Table, known: Known) -> ChainSettings | None:
+
+def build_chain(alias: str, table: Chain, known: Known) -> ChainSettings | None:
     """One chain's settings; None, with flaws added, where they can not be made."""
-    if not ALIAS.fullmatch(alias):
-        table.flaws.add(
-            table.key, "an alias is lower-case letters, digits, - and _, and starts with a letter"
-        )
-        return None
     entry = known(alias)
+    endpoints = _build_endpoints(table)
+    basis = _identify(alias, table, None if entry is None else entry.traits)
+    if basis is None:
+        return None
     limits: Limits = {}
-    facts = _read_facts(alias, table, None if entry is None else entry.traits, limits)
-    endpoints = _read_endpoints(table)
-    settings = None if facts is None else _read_following(table, facts, entry, limits)
-    table.refuse_the_rest()
-    if settings is None:
-        return None
-    return ChainSettings(settings, endpoints)
-
-
-def _read_facts(alias: str, table: Table, known: ChainTraits | None, limits: Limits) -> ChainTraits | None:
-    traits = _read_identity(alias, table, known)
-    if traits is None:
-        for name in (
-            "native",
-            "block_time_s",
-            "traces",
-            "verification",
-            "final",
-            "assets",
-            "identity",
-            HOLD_KEY,
-        ):
-            table.take(name)
-        return None
-    traits = replace(
-        traits,
-        native=_read_native(table, traits, limits),
-        block_time_s=table.take_number("block_time_s", traits.block_time_s, above=0, most=86_400),
-        traces=table.take_flag("traces", traits.traces),
-        finality=_read_final(table, traits.finality),
-        identity=_read_identity_block(table, traits.family),
+    traits = _override(table, basis, limits)
+    interval_s = traits.block_time_s
+    late_after_s = None if entry is None else entry.final_late_after_s
+    follow = FollowSettings(
+        traits=traits,
+        confirm_rules=_build_rules(table, traits, entry),
+        finality=traits.finality,
+        start_height=None if table.start == "head" else table.start,
+        poll_interval_s=table.poll_interval_s or _compute_poll_interval(interval_s),
+        stalled_after_s=table.stalled_after_s or max(60.0, 10 * interval_s),
+        ready_lag_blocks=max(3, math.ceil(6 / interval_s))
+        if table.ready_lag_blocks is None
+        else table.ready_lag_blocks,
+        hold_limits=_build_holds(table, traits) | limits,
+        finality_delayed_after_s=FINALITY_DELAYED_AFTER_S if late_after_s is None else late_after_s,
     )
-    if table.take_choice("verification", "auto", VERIFICATIONS) == "agreement":
-        traits = replace(traits, verification_profile="agreement")
-    return replace(traits, assets=_read_assets(table, traits, limits))
+    return ChainSettings(follow, endpoints)
 
 
-def _read_identity(alias: str, table: Table, known: ChainTraits | None) -> ChainTraits | None:
-    families = [family.value for family in Family]
+def _compute_poll_interval(block_time_s: float) -> float:
+    """A quarter of a block time, in bounds; where several blocks come in a second, one look for two or more of them."""
+    return min(max(block_time_s / 4, 0.5 if block_time_s <= BATCH_FROM_S else 0.2), 5.0)
+
+
+def _identify(alias: str, table: Chain, known: ChainTraits | None) -> ChainTraits | None:
     if known is not None:
-        family = table.take_choice("family", known.family.value, families)
-        if family != known.family.value:
-            table.complain("family", f"{alias} is of the family {known.family.value}; choose another alias")
-        if table.take_count("chain_id", known.chain_number, least=1) != known.chain_number:
-            table.complain(
-                "chain_id", f"{alias} is chain {known.chain_number}; choose another alias for another chain"
-            )
+        for name, fact, said in (
+            ("family", known.family, "of the family"),
+            ("chain_id", known.chain_number, "chain"),
+        ):
+            if getattr(table, name) not in {None, fact}:
+                table.complain(name, f"{alias} is {said} {fact}; choose another alias for another chain")
         return known
-    missing = [name for name in ("family", "chain_id", "native") if name not in table]
-    for name in missing:
-        table.complain(
-            name, f"must be given, because the catalogue does not know {alias}{meant(alias, aliases())}"
-        )
-    family = Family(table.take_choice("family", families[0], families))
-    number = table.take_count("chain_id", 1, least=1)
-    if missing:
+    for name in ("family", "chain_id", "native"):
+        if getattr(table, name) is None:
+            table.complain(
+                name, f"must be given, because the catalogue does not know {alias}{meant(alias, aliases())}"
+            )
+    if table.family is None or table.chain_id is None:
         return None
-    chain = ChainId(f"{rules_of(family).namespace}:{number}")
+    chain = ChainId(f"{rules_of(table.family).namespace}:{table.chain_id}")
     return ChainTraits(
         chain=chain,
         alias=alias,
-        family=family,
-        chain_number=number,
+        family=table.family,
+        chain_number=table.chain_id,
         native=Asset(AssetId(f"{chain}/slip44:60"), "ETH", 18, None),
         assets=(),
         block_time_s=BLOCK_TIME_S,
@@ -126,262 +104,141 @@ def _read_identity(alias: str, table: Table, known: ChainTraits | None) -> Chain
     )
 
 
-def _read_identity_block(table: Table, family: Family) -> BlockRef | None:
+def _override(table: Chain, known: ChainTraits, limits: Limits) -> ChainTraits:
+    """The facts, as the operator changes them."""
+    is_agreement = table.verification == "agreement"
+    return replace(
+        known,
+        native=_build_native(table, known, limits),
+        assets=_build_assets(table, known, limits),
+        identity=_build_identity(table, known.family),
+        finality=_build_finality(table, known.finality),
+        verification_profile="agreement" if is_agreement else known.verification_profile,
+        **_said(table, "block_time_s", "traces"),
+    )
+
+
+def _said(table: Table, *names: str) -> dict[str, Any]:
+    """Of these keys those that are said."""
+    return {name: value for name in names if (value := getattr(table, name)) is not None}
+
+
+def _build_identity(table: Chain, family: Family) -> BlockRef | None:
     """The block that tells the network where nodes do not serve block 0."""
-    block = table.take_table("identity")
-    if block is None:
-        return None
-    height = block.take_count("height", 0)
-    text = block.take_text("hash")
-    block.refuse_the_rest()
-    for name in ("height", "hash"):
-        if name not in block:
-            block.complain(name, "must be given")
-    if "height" not in block or not text:
-        return None
-    try:
-        return BlockRef(height, rules_of(family).parse_block_hash(text))
-    except ValueError as error:
-        block.complain("hash", str(error))
-        return None
+    block = table.identity
+    found = block and block.parse("hash", rules_of(family).parse_block_hash)
+    return BlockRef(block.height, found) if block and found else None
 
 
-def _read_native(table: Table, traits: ChainTraits, limits: Limits) -> Asset:
-    native = table.take_table("native")
+def _build_finality(table: Chain, default: FinalityRule) -> FinalityRule:
+    rule = table.final
+    if rule is None:
+        return default
+    if (rule.confirmations is None) == (rule.tag is None):
+        rule.complain("", 'either { confirmations = 12 } or { tag = "finalized" } is wanted')
+    return FinalByTag() if rule.confirmations is None else FinalAtDepth(rule.confirmations)
+
+
+def _build_native(table: Chain, traits: ChainTraits, limits: Limits) -> Asset:
+    native = table.native
     if native is None:
         return traits.native
-    coin = traits.native.asset_id.rpartition(":")[2]
-    asset = Asset(
-        asset_id=AssetId(
-            f"{traits.chain}/slip44:{native.take_count('slip44', int(coin) if coin.isdigit() else 60, most=2**31)}"
-        ),
-        symbol=_read_symbol(native, traits.native.symbol),
-        decimals=native.take_count("decimals", traits.native.decimals, most=77),
-        contract=None,
-        min_base_units=_read_amount(native, "min_base_units", traits.native.min_base_units, least=1),
-    )
-    read_asset_limit(native, asset, limits)
-    native.refuse_the_rest()
+    asset = replace(traits.native, **_said(native, "symbol", "decimals", "min_base_units"))
+    if native.slip44 is not None:
+        asset = replace(asset, asset_id=AssetId(f"{traits.chain}/slip44:{native.slip44}"))
+    _limit(native, "hold_unverified_above", [asset], limits)
     return asset
 
 
-def _read_assets(table: Table, traits: ChainTraits, limits: Limits) -> tuple[Asset, ...]:
+def _build_assets(table: Chain, traits: ChainTraits, limits: Limits) -> tuple[Asset, ...]:
     """The tokens that count; a list in the file replaces the catalogue's."""
-    items = table.take_list("assets")
-    if items is None:
+    if table.assets is None:
         return traits.assets
     assets: dict[AssetId, Asset] = {}
-    for index, item in enumerate(items):
-        one = table.open_item("assets", index, item)
-        asset = None if one is None else _read_asset(one, traits, limits)
-        if one is not None and asset is not None:
-            if asset.asset_id in assets:
-                one.complain("contract", "this contract is listed twice")
-            assets[asset.asset_id] = asset
+    for token in table.assets:
+        asset = _build_asset(token, traits)
+        if asset is None:
+            continue
+        if asset.asset_id in assets:
+            token.complain("contract", "this contract is listed twice")
+        assets[asset.asset_id] = asset
+        _limit(token, "hold_unverified_above", [asset], limits)
     return tuple(assets.values())
 
 
-def _read_asset(table: Table, traits: ChainTraits, limits: Limits) -> Asset | None:
-    text = table.take_text("contract")
-    symbol = _read_symbol(table, "")
-    decimals = table.take_count("decimals", -1, most=77)
-    least = _read_amount(table, "min_base_units", 1, least=1)
-    is_trusted = table.take_flag("trust_decimals", default=False)
-    table.take(HOLD_KEY)
-    table.refuse_the_rest()
-    for name in ("symbol", "contract", "decimals"):
-        if name not in table:
-            table.complain(name, "must be given")
-    if not text:
-        return None
+def _build_asset(token: Token, traits: ChainTraits) -> Asset | None:
     rules = rules_of(traits.family)
-    try:
-        contract = rules.parse_address(text)
-    except ValueError as error:
-        table.complain("contract", str(error))
+    contract = token.parse("contract", rules.parse_address)
+    if contract is None:
         return None
-    asset_id = AssetId(f"{traits.chain}/{rules.contract_namespace}:{rules.encode_identity(contract)}")
-    asset = Asset(asset_id, symbol, decimals, contract, least, decimals_are_trusted=is_trusted)
-    read_asset_limit(table, asset, limits)
-    return asset
-
-
-def _read_symbol(table: Table, default: str) -> str:
-    symbol = table.take_text("symbol", default)
-    if len(symbol) > 32 or not symbol.isprintable():
-        table.complain("symbol", "at most 32 printable characters are wanted")
-    return symbol
-
-
-def _read_amount(table: Table, name: str, default: int, *, least: int = 0) -> int:
-    value = table.take(name)
-    if value is MISSING:
-        return default
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 78:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= AMOUNT_MAX:
-        table.complain(
-            name, f'an amount in base units is wanted, as digits in quotes ("1000000"), at least {least}'
-        )
-        return default
-    return value
-
-
-def _read_final(table: Table, default: FinalityRule) -> FinalityRule:
-    rule = table.take_table("final")
-    if rule is None:
-        return default
-    confirmations = rule.take_count("confirmations", 0, least=1, most=CONFIRMATIONS_MAX)
-    tag = rule.take_choice("tag", "finalized", ("finalized",))
-    rule.refuse_the_rest()
-    if ("confirmations" in rule) == ("tag" in rule):
-        table.complain("final", 'either { confirmations = 12 } or { tag = "finalized" } is wanted')
-        return default
-    return FinalAtDepth(confirmations) if "confirmations" in rule else FinalByTag() if tag else default
-
-
-def _read_following(
-    table: Table, traits: ChainTraits, entry: CatalogueEntry | None, limits: Limits
-) -> FollowSettings:
-    block_time_s = traits.block_time_s
-    late_after_s = None if entry is None else entry.final_late_after_s
-    return FollowSettings(
-        traits=traits,
-        confirm_rules=_read_confirmed(table, traits, entry),
-        finality=traits.finality,
-        start_height=_read_start(table),
-        poll_interval_s=table.take_number(
-            "poll_interval_s", _compute_poll_interval(block_time_s), above=0.01, most=3_600
-        ),
-        stalled_after_s=table.take_number(
-            "stalled_after_s", max(60.0, 10 * block_time_s), above=0, most=10**6
-        ),
-        ready_lag_blocks=table.take_count("ready_lag_blocks", max(3, math.ceil(6 / block_time_s)), least=0),
-        hold_limits=read_chain_limits(table, traits, limits),
-        finality_delayed_after_s=FINALITY_DELAYED_AFTER_S if late_after_s is None else late_after_s,
+    return Asset(
+        AssetId(f"{traits.chain}/{rules.contract_namespace}:{rules.encode_identity(contract)}"),
+        token.symbol,
+        token.decimals,
+        contract,
+        token.min_base_units,
+        decimals_are_trusted=token.trust_decimals,
     )
 
 
-def _compute_poll_interval(block_time_s: float) -> float:
-    """A quarter of a block time, in bounds; where several blocks come in a second, one look for two or more of them."""
-    return min(max(block_time_s / 4, 0.5 if block_time_s <= BATCH_FROM_S else 0.2), 5.0)
+def _build_holds(table: Chain, traits: ChainTraits) -> Limits:
+    limits: Limits = {}
+    if table.hold_unverified_above is not None:
+        _limit(table.hold_unverified_above, "native", (traits.native,), limits)
+        _limit(table.hold_unverified_above, "tokens", traits.assets, limits)
+    return limits
 
 
-def _read_start(table: Table) -> int | None:
-    value = table.take("start")
-    if value is MISSING or value == "head":
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
-        table.complain("start", f'"head" or a height is wanted, not {describe(value)}')
-        return None
-    return value
+def _limit(table: Table, name: str, assets: Iterable[Asset], limits: Limits) -> None:
+    """Put what a key says in whole coins among the limits of these assets."""
+    coins: Decimal | None = getattr(table, name)
+    if coins is None:
+        return
+    for asset in assets:
+        units = None if coins == NEVER else Fraction(coins) * 10**asset.decimals
+        if units is not None and units.denominator > 1:
+            shown = f"at most {asset.decimals} decimals for {asset.symbol or 'this asset'}"
+            table.complain(name, f"an amount in whole coins is wanted, {shown}")
+            return
+        limits[asset.asset_id] = None if units is None else int(units)
 
 
-def _read_confirmed(
-    table: Table, traits: ChainTraits, entry: CatalogueEntry | None
-) -> tuple[ConfirmRule, ...]:
-    value = table.take("confirmed")
-    if value is MISSING:
-        return () if entry is None else (_rule_of(entry.confirmed),)
-    listed = isinstance(value, list)
-    items: list[Any] = value if listed else [value]
-    if not items:
+def _build_rules(table: Chain, traits: ChainTraits, entry: CatalogueEntry | None) -> tuple[ConfirmRule, ...]:
+    rules = table.confirmed
+    if rules is None:
+        default = entry and entry.confirmed
+        return (ConfirmRule(_require(default.confirmations, default.finality)),) if default else ()
+    if rules == ():
         table.complain("confirmed", "at least one rule is wanted")
-    rules = []
-    for index, item in enumerate(items):
-        one = table.open_item("confirmed", index, item) if listed else table.open("confirmed", item)
-        rule = None if one is None else _read_rule(one, traits)
-        if rule is not None:
-            rules.append(rule)
-    return tuple(rules)
+    return tuple(_build_rule(rule, traits) for rule in (rules if isinstance(rules, tuple) else [rules]))
 
 
-def _rule_of(default: DefaultConfirmed) -> ConfirmRule:
-    if default.confirmations is not None:
-        return ConfirmRule(Requirement(ConfirmedBy.DEPTH, default.confirmations))
-    return ConfirmRule(Requirement(ConfirmedBy(default.finality or "final")))
+def _require(confirmations: int | None, finality: str | None) -> Requirement:
+    if confirmations is not None:
+        return Requirement(ConfirmedBy.DEPTH, confirmations)
+    return Requirement(ConfirmedBy(finality or "final"))
 
 
-def _read_rule(table: Table, traits: ChainTraits) -> ConfirmRule | None:
-    confirmations = table.take_count("confirmations", 1, least=1, most=CONFIRMATIONS_MAX)
-    finality = table.take_choice("finality", "final", ("safe", "final"))
-    up_to = _read_amount(table, "up_to_base_units", 0) if "up_to_base_units" in table else None
-    asset = table.take_text("asset")
-    table.refuse_the_rest()
-    if ("confirmations" in table) == ("finality" in table):
-        table.flaws.add(table.key, 'either confirmations = 12 or finality = "safe" or "final" is wanted')
-        return None
-    if finality == "safe" and "finality" in table and not traits.safe_tag:
-        table.complain("finality", f"{traits.alias} has no safe blocks; use confirmations or final")
-    known = {one.asset_id for one in (*traits.assets, traits.native)}
-    if asset and asset.lower() not in known:
-        table.complain("asset", f"not the native coin or a listed token of {traits.alias}, as CAIP-19")
-    requirement = (
-        Requirement(ConfirmedBy.DEPTH, confirmations)
-        if "confirmations" in table
-        else Requirement(ConfirmedBy(finality))
+def _build_rule(rule: Rule, traits: ChainTraits) -> ConfirmRule:
+    if (rule.confirmations is None) == (rule.finality is None):
+        rule.complain("", 'either confirmations = 12 or finality = "safe" or "final" is wanted')
+    if rule.finality == "safe" and not traits.safe_tag:
+        rule.complain("finality", f"{traits.alias} has no safe blocks; use confirmations or final")
+    asset = AssetId(rule.asset.lower()) or None
+    if asset not in {None, traits.native.asset_id, *(one.asset_id for one in traits.assets)}:
+        rule.complain("asset", f"not the native coin or a listed token of {traits.alias}, as CAIP-19")
+    return ConfirmRule(_require(rule.confirmations, rule.finality), asset, rule.up_to_base_units)
+
+
+def _build_endpoints(table: Chain) -> tuple[Endpoint, ...]:
+    endpoints = tuple(
+        Endpoint(one)
+        if isinstance(one, str)
+        else Endpoint(one.url, one.operator, one.requests_per_s, one.headers)
+        for one in table.endpoints
     )
-    return ConfirmRule(requirement, AssetId(asset.lower()) if asset else None, up_to)
-
-
-def _read_endpoints(table: Table) -> tuple[Endpoint, ...]:
-    items = table.take_list("endpoints")
-    if not items:
+    if not endpoints:
         table.complain("endpoints", "at least one URL of a node is wanted")
-        return ()
-    endpoints = []
-    for index, item in enumerate(items):
-        endpoint = _read_endpoint(table, index, item)
-        if endpoint is not None:
-            endpoints.append(endpoint)
-    if len(endpoints) == len(items) and all(endpoint.is_websocket for endpoint in endpoints):
+    elif all(one.is_websocket for one in endpoints):
         table.complain("endpoints", "at least one http:// or https:// URL is wanted; ws:// only gives hints")
-    return tuple(endpoints)
-
-
-def _read_endpoint(table: Table, index: int, item: Any) -> Endpoint | None:
-    if item is MISSING:
-        return None
-    key = f"{table.key_of('endpoints')}[{index}]"
-    if isinstance(item, str):
-        return Endpoint(item) if _is_node_url(item, key, table) else None
-    one = table.open_item("endpoints", index, item)
-    if one is None:
-        return None
-    url = one.take_text("url")
-    rate = one.take_number("requests_per_s", math.inf, above=0, most=1e6)
-    endpoint = Endpoint(
-        url,
-        operator=one.take_text("operator"),
-        requests_per_s=None if math.isinf(rate) else rate,
-        headers=_read_headers(one),
-    )
-    one.refuse_the_rest()
-    if "url" not in one:
-        one.complain("url", "must be given")
-        return None
-    return endpoint if _is_node_url(url, one.key_of("url"), table) else None
-
-
-def _is_node_url(url: str, key: str, table: Table) -> bool:
-    try:
-        parsed = URL(url)
-        usable = parsed.scheme in SCHEMES and bool(parsed.host)
-    except ValueError:
-        usable = False
-    if not usable:
-        table.flaws.add(key, "a URL that starts with http://, https://, ws:// or wss:// is wanted")
-    return usable
-
-
-def _read_headers(table: Table) -> dict[str, str]:
-    headers = table.take_table("headers")
-    if headers is None:
-        return {}
-    found = {name: headers.take_text(name) for name in headers.names()}
-    for name, value in found.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or any(
-            ord(c) < 32 or ord(c) == 127 for c in value
-        ):
-            headers.complain(name, "not a header that HTTP can carry")
-    return found
+    return endpoints

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.config.file import ENCRYPTION_KEY_BYTES, decode_encryption_key
 from gateway.config.settings import Secret, Settings
+from gateway.config.shapes import ENCRYPTION_KEY_BYTES, decode_encryption_key
 from gateway.config.table import ConfigInvalid
 
 ADMIN_TOKEN_FILE = "admin-token"

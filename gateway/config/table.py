@@ -1,20 +1,38 @@
-"""One TOML table, read key by key, so that every mistake is named where it stands.
+"""Reads a table of the file by its shape, and names every mistake where it stands.
 
-Lives here, pure: types, bounds, `"$NAME"` from the environment, and the complaint about a key nobody asked for, with the
-name that was probably meant. Does not live here: which keys there are (`file`, `chains`). Nothing here puts a
-value into a message: values may be secrets.
+Lives here, pure: `"$NAME"` from the environment, and types, bounds and required keys of a shape held against what stands
+there, each value by msgspec and each complaint in our words. Does not live here: which keys there are (`shapes`). Nothing
+here puts a value into a message: values may be secrets.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, structs
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Table")
+Empty = Literal[""]
+"""Beside another type: the key may be left empty."""
 
 _VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
-MISSING: Any = object()
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number with a fraction",
+    str: "a string",
+    list: "a list",
+    dict: "a table",
+}
 
 
 class ConfigInvalid(Exception):
@@ -26,181 +44,156 @@ class ConfigInvalid(Exception):
         self.flaws = tuple(flaws)
 
 
-class Flaws(list[str]):
-    """Complaints collected while reading, so that one run shows them all."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One run over a file: the environment that `"$NAME"` means, and all complaints."""
 
-    def add(self, key: str, sentence: str) -> None:
+    environment: Mapping[str, str]
+    flaws: list[str] = field(default_factory=list)
+
+    def complain(self, key: str, sentence: str) -> None:
         """One complaint about one key."""
-        line = f"{key}: {sentence}"
-        if line not in self:
-            self.append(line)
+        self.flaws.append(f"{key}: {sentence}")
+
+    def is_wrong(self, key: str) -> bool:
+        """Whether there is a complaint about this key or about a part of what stands there."""
+        return any(flaw.startswith((f"{key}:", f"{key}.", f"{key}[")) for flaw in self.flaws)
 
 
-class Table:
-    """One table of the file; `key` is its own name, "" at the top. Each `take_` accounts for its key.
-
-    A value that is wrong adds a flaw and gives the default, so that reading goes on to the next mistake.
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """In an annotation: how a value of the type `taken` becomes the field's. None and ValueError refuse it; what is wanted
+    stands here, else in the error.
     """
 
-    def __init__(
-        self, key: str, values: Mapping[str, Any], environment: Mapping[str, str], flaws: Flaws
-    ) -> None:
-        self.key = key
-        self.environment = environment
-        self.flaws = flaws
-        self._values = values
-        self._asked: set[str] = set()
+    parse: Callable[[Any], Any]
+    said: str = ""
+    taken: Any = str
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._values
 
-    def names(self) -> list[str]:
-        """The keys that stand in the file."""
-        return list(self._values)
+class Table(Struct, frozen=True, kw_only=True):
+    """What a shape is made of: its own fields are the keys, each with what holds where the file is silent or wrong; one
+    without has to be given. Beside them stand the name of the table and where complaints go.
+    """
 
-    def key_of(self, name: str) -> str:
-        """The whole name of one of its keys."""
-        part = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
-        return f"{self.key}.{part}" if self.key else part
+    key: str = ""
+    reading: Reading = Reading({})
 
     def complain(self, name: str, sentence: str) -> None:
-        """Add a flaw about one key."""
-        self.flaws.add(self.key_of(name), sentence)
+        """Add a flaw about one key, or about the table where `name` is empty; what is wrong by itself is let be."""
+        key = _join(self.key, name) if name else self.key
+        if not self.reading.is_wrong(key):
+            self.reading.complain(key, sentence)
 
-    def take(self, name: str) -> Any:
-        """The value as TOML has it, strings from the environment already; MISSING where there is none."""
-        self._asked.add(name)
-        return resolve(self._values.get(name, MISSING), self.key_of(name), self.environment, self.flaws)
-
-    def take_text(self, name: str, default: str = "") -> str:
-        """A string."""
-        value = self.take(name)
-        if value is MISSING:
-            return default
-        if not isinstance(value, str):
-            self.complain(name, f"a string is wanted, not {describe(value)}")
-            return default
-        return value
-
-    def take_flag(self, name: str, default: bool) -> bool:  # noqa: FBT001  (a default like any other)
-        """true or false."""
-        value = self.take(name)
-        if value is MISSING:
-            return default
-        if not isinstance(value, bool):
-            self.complain(name, f"true or false is wanted, not {describe(value)}")
-            return default
-        return value
-
-    def take_count(self, name: str, default: int, *, least: int = 0, most: int = 2**53) -> int:
-        """A whole number within bounds."""
-        value = self.take(name)
-        if value is MISSING:
-            return default
-        if isinstance(value, bool) or not isinstance(value, int):
-            self.complain(name, f"a whole number is wanted, not {describe(value)}")
-            return default
-        if not least <= value <= most:
-            self.complain(name, f"a number from {least} to {most} is wanted")
-            return default
-        return value
-
-    def take_number(self, name: str, default: float, *, above: float = 0.0, most: float = 1e9) -> float:
-        """A number above a bound."""
-        value = self.take(name)
-        if value is MISSING:
-            return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            self.complain(name, f"a number is wanted, not {describe(value)}")
-            return default
-        if not above < value <= most:
-            self.complain(name, f"a number above {above:g} and up to {most:g} is wanted")
-            return default
-        return float(value)
-
-    def take_choice(self, name: str, default: str, choices: Sequence[str]) -> str:
-        """One of a few words."""
-        value = self.take_text(name, default)
-        if value not in choices:
-            self.complain(name, f"one of {', '.join(choices)} is wanted{meant(value, choices)}")
-            return default
-        return value
-
-    def take_list(self, name: str) -> list[Any] | None:
-        """An array, or None where there is none."""
-        value = self.take(name)
-        if value is MISSING:
+    def parse(self, name: str, parse: Callable[[str], T]) -> T | None:
+        """A key that is read by what other keys say; None, with a flaw, where that is not possible."""
+        try:
+            return parse(getattr(self, name))
+        except ValueError as error:
+            self.complain(name, str(error))
             return None
-        if not isinstance(value, list):
-            self.complain(name, f"a list is wanted, not {describe(value)}")
-            return None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+
+@cache
+def fields_of(shape: type[Table]) -> dict[str, structs.FieldInfo]:
+    """The keys of a shape."""
+    return {one.name: one for one in structs.fields(shape) if one.name not in Table.__struct_fields__}
+
+
+def read_table(shape: type[S], values: Mapping[str, Any], key: str, reading: Reading) -> S:
+    """What stands in a table; what is wrong is complained of, and a key that has to be given is empty for reading on."""
+    found: dict[str, Any] = {}
+    fields = fields_of(shape)
+    for name, one in fields.items():
+        own_key = _join(key, name)
+        value = _read(one.type, values.get(name, UNSET), own_key, reading)
+        if value is UNSET and _is_table(one.type):
+            value = read_table(one.type, {}, own_key, reading)
+        elif value is UNSET and one.required:
+            value = get_args(one.type)[0]() if get_origin(one.type) is Annotated else one.type()
+            if name not in values:
+                reading.complain(own_key, "must be given")
+        if value is not UNSET:
+            found[name] = value
+    for name in values:
+        if name not in fields:
+            reading.complain(_join(key, name), f"unknown key{meant(name, sorted(fields))}")
+    return shape(key=key, reading=reading, **found)
+
+
+def _read(kind: Any, value: Any, key: str, reading: Reading) -> Any:
+    """A value as one of the types that `kind` allows, the first of which is told as wanted; UNSET where it is none."""
+    arms = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
+    if isinstance(value, str) and (named := _VARIABLE.fullmatch(value)):
+        value = reading.environment.get(named[1], UNSET)
+        if value is UNSET:
+            reading.complain(key, f"the environment variable {named[1]} is not set")
+    if value is UNSET or (value == "" and Empty in arms):
         return value
-
-    def take_table(self, name: str) -> Table | None:
-        """A table of its own, or None where there is none."""
-        self._asked.add(name)
-        if name not in self._values:
-            return None
-        return self.open(name, self._values[name])
-
-    def open(self, name: str, value: Any) -> Table | None:
-        """Read a value of this table as a table; a flaw and None if it is something else."""
-        if not isinstance(value, Mapping):
-            self.complain(name, f"a table is wanted, not {describe(value)}")
-            return None
-        return Table(self.key_of(name), value, self.environment, self.flaws)
-
-    def open_item(self, name: str, index: int, value: Any) -> Table | None:
-        """Read one item of an array as a table."""
-        key = f"{self.key_of(name)}[{index}]"
-        if not isinstance(value, Mapping):
-            self.flaws.add(key, f"a table is wanted, not {describe(value)}")
-            return None
-        return Table(key, value, self.environment, self.flaws)
-
-    def refuse_the_rest(self) -> None:
-        """Every key that nobody asked for is a flaw."""
-        for name in self._values:
-            if name not in self._asked:
-                self.complain(name, f"unknown key{meant(name, sorted(self._asked))}")
+    for arm in arms:
+        origin, of = get_origin(arm), get_args(arm)
+        if isinstance(value, dict) and _is_table(arm):
+            return read_table(arm, value, key, reading)
+        if isinstance(value, dict) and origin is dict:
+            names = [_read_single(of[0], name, _join(key, name), reading) for name in value]
+            items = [_read(of[1], item, _join(key, name), reading) for name, item in value.items()]
+            return {name: item for name, item in zip(names, items, strict=True) if UNSET not in (name, item)}
+        if isinstance(value, list) and origin is tuple:
+            items = [_read(of[0], item, f"{key}[{at}]", reading) for at, item in enumerate(value)]
+            return tuple(item for item in items if item is not UNSET)
+    if _is_table(arms[0]) or get_origin(arms[0]) in {dict, tuple}:
+        wanted = "a list" if get_origin(arms[0]) is tuple else "a table"
+        reading.complain(key, f"{wanted} is wanted, not {_describe(value)}")
+        return UNSET
+    return _read_single(arms[0], value, key, reading)
 
 
-def resolve(value: Any, key: str, environment: Mapping[str, str], flaws: Flaws) -> Any:
-    """A value with every `"$NAME"` in it replaced from the environment; a flaw where one is not set."""
-    if isinstance(value, list):
-        return [resolve(item, f"{key}[{index}]", environment, flaws) for index, item in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-    named = _VARIABLE.fullmatch(value)
-    if named is None:
-        return value
-    found = environment.get(named[1])
-    if found is None:
-        flaws.add(key, f"the environment variable {named[1]} is not set")
-        return MISSING
-    return found
+def _read_single(kind: Any, value: Any, key: str, reading: Reading) -> Any:
+    parsed = next((one for one in getattr(kind, "__metadata__", ()) if isinstance(one, Parsed)), None)
+    taken, said = (kind, "") if parsed is None else (parsed.taken, parsed.said)
+    try:
+        found = msgspec.convert(value, taken)
+        found = found if parsed is None else parsed.parse(found)
+        if found is not None:
+            return found
+    except msgspec.ValidationError as error:
+        said = _say_wanted(taken, value, is_other_type=", got `" in str(error))
+    except ValueError as error:
+        said = said or str(error)
+    reading.complain(key, said)
+    return UNSET
 
 
-def describe(value: Any) -> str:
-    """What kind of value stands there, without showing it."""
-    match value:
-        case bool():
-            return "true or false"
-        case int():
-            return "a whole number"
-        case float():
-            return "a number with a fraction"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-        case Mapping():
-            return "a table"
-        case _:
-            return "a date"
+def _say_wanted(kind: Any, value: Any, *, is_other_type: bool) -> str:
+    """The sentence of a type's description, else one made of the type."""
+    base, *marks = get_args(kind) if get_origin(kind) is Annotated else [kind]
+    said = next((one.description for one in marks if isinstance(one, Meta) and one.description), "")
+    if base in {str, bool} and is_other_type:
+        said = f"{_KINDS[base]} is wanted"
+    elif not said:
+        choices = list(get_args(base) or base)
+        return f"one of {', '.join(choices)} is wanted{meant(str(value), choices)}"
+    return f"{said}, not {_describe(value)}" if is_other_type and base in _KINDS else said
 
 
 def meant(name: str, known: Sequence[str]) -> str:
     """The name that was probably meant, as the end of a complaint; nothing where none is close."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _describe(value: Any) -> str:
+    return _KINDS.get(type(value), "a date")
+
+
+def _is_table(kind: Any) -> TypeGuard[type[Table]]:
+    return isinstance(kind, type) and issubclass(kind, Table)
+
+
+def _join(key: str, name: str) -> str:
+    """The whole name of a key; what is not plain is written as in the file, on one line."""
+    part = name if _BARE.fullmatch(name) else msgspec.json.encode(name).decode()
+    return f"{key}.{part}" if key else part

@@ -11,7 +11,7 @@ HISTORY, WITNESS = "indexer/history/chunk.py", "indexer/rules/witness.py"
 HALTS, RECONCILE = "indexer/move/halts.py", "indexer/move/reconcile.py"
 AUDIT, AUDITORS = "indexer/history/audit.py", "indexer/history/auditors.py"
 CHAINS_HTTP, DOCTOR = "gateway/http/resources/chains.py", "gateway/doctor/chains.py"
-VERIFIER, CONFIG_HOLDS = "chains/evm/verify/verifier.py", "gateway/config/holds.py"
+VERIFIER, CONFIG = "chains/evm/verify/verifier.py", "gateway/config/chains.py"
 
 ONE_WORD = ("tests/unit/indexer/test_one_word.py",)
 LIVE = ("tests/live/test_one_word.py",)
@@ -183,9 +183,9 @@ PLANTED_HOLDS = (
         5,
         (
             Edit(
-                CONFIG_HOLDS,
-                'int(found[1] + fraction.ljust(max(asset.decimals, 0), "0"))',
-                "int(found[1] + fraction) * 10**max(asset.decimals, 0)",
+                CONFIG,
+                "Fraction(coins) * 10**asset.decimals",
+                'Fraction(str(coins).replace(".", "")) * 10**asset.decimals',
             ),
         ),
         asks=("tests/unit/gateway/test_config.py",),

@@ -28,7 +28,7 @@ from chains.families import rules_of
 from chains.rpc import jsonrpc, refusals, transport
 from chains.traits import Family
 from gateway import apikeys, pull
-from gateway.config import file as config
+from gateway.config import shapes as config
 from gateway.http.edge import auth, clients, cursors, decoding, idempotency
 from gateway.http.edge.problem import Problem
 from gateway.http.resources import events

@@ -36,6 +36,7 @@ def load(tmp_path: Path, text: str, **environment: str) -> Settings:
 
 def test_without_a_file_the_defaults_hold() -> None:
     settings = load_settings(None, environment={})
+    assert settings == Settings()
     assert settings.http.bind == Bind("127.0.0.1", 8480)
     assert settings.relay.retry.schedule_s == RETRY_SCHEDULE_S
     assert settings.chains == {}
