@@ -35,4 +35,7 @@ def play(
     proxy.bend("eth_getBlockByNumber", said, when=is_asked(height))
     by_any_name = is_asked(block_hash, height, {"blockHash": block_hash})
     proxy.bend("eth_getBlockReceipts", said_receipts, when=by_any_name)
+    for receipt in receipts:
+        by_transaction = is_asked(receipt["transactionHash"])
+        proxy.bend("eth_getTransactionReceipt", saying("receipt", receipt), when=by_transaction)
     return heard

@@ -21,7 +21,8 @@ from indexer.move.registration import RegistrationRequest, WatchedAddress, regis
 from indexer.rows.work_store import PostgresBackfillStore
 from migrations.ids import new_id
 from tests.devnet.anvil import ACCOUNTS
-from tests.live.world import SHOP, World, mint_data, open_world
+from tests.live.followed import SHOP
+from tests.live.world import World, mint_data, open_world
 
 pytestmark = pytest.mark.live
 

@@ -13,7 +13,8 @@ from indexer.explain import Finding, Knowledge, Reason, explain_transaction
 from indexer.move.registration import delete_address
 from indexer.rules.matching import ListedAsset, Registration
 from tests.devnet.anvil import ACCOUNTS
-from tests.live.world import CHAIN, SHOP, World, deploy_token, mint_data, open_world, transfer_data
+from tests.live.followed import SHOP
+from tests.live.world import CHAIN, World, deploy_token, mint_data, open_world, transfer_data
 
 TILL = "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"
 OTHER = "0x6Fac4D18c912343BF86fa7049364Dd4E424Ab9C0"

@@ -21,7 +21,8 @@ from migrations.ids import encode_id
 from tests.devnet.anvil import ACCOUNTS
 from tests.faultproxy import faults
 from tests.faultproxy.proxy import FaultProxy
-from tests.live.world import SHOP, World, mint_data, open_world, transfer_data
+from tests.live.followed import SHOP
+from tests.live.world import World, mint_data, open_world, transfer_data
 from tests.processes.recount import recount
 
 TILL = "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"

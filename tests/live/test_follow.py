@@ -5,7 +5,8 @@ from __future__ import annotations
 from chains.traits import FinalByTag
 from indexer.follow.outcomes import Advanced, Halted, Rewound, Suspecting
 from tests.devnet.anvil import ACCOUNTS
-from tests.live.world import OTHER_SHOP, SHOP, mint_data, open_world, transfer_data
+from tests.live.followed import SHOP
+from tests.live.world import OTHER_SHOP, mint_data, open_world, transfer_data
 
 TILL = "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"
 SECOND_TILL = "0x6Fac4D18c912343BF86fa7049364Dd4E424Ab9C0"

@@ -8,7 +8,8 @@ from chains.errors import Inconsistent
 from indexer.follow.outcomes import Idle
 from indexer.move.halts import commit_trust
 from tests.faultproxy.faults import Answer
-from tests.live.world import SHOP, World, mint_data, open_world
+from tests.live.followed import SHOP
+from tests.live.world import World, mint_data, open_world
 
 TILL = "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"
 FORGED = 10**12

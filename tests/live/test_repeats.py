@@ -13,8 +13,9 @@ from indexer import views
 from indexer.follow.outcomes import Advanced
 from indexer.history.audit import audit_range
 from tests.devnet.anvil import ACCOUNTS
+from tests.live.followed import SHOP
 from tests.live.test_cases_reorganisations import ONE, TILL, newest, pay_natively, told_briefly
-from tests.live.world import SHOP, World, open_world
+from tests.live.world import World, open_world
 
 pytestmark = pytest.mark.live
 

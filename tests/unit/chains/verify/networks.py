@@ -2,14 +2,13 @@
 Of each network of the catalogue a made block in the form of its family, under the traits the network has.
 
 Transaction types and header fields are those of each family's newest rules, from the sources that the profiles name.
-How rows become a block is `made`; recorded blocks beside these are `samples`.
+How rows become a block is `made`, where it stands `chained`; recorded blocks beside these are `samples`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -20,17 +19,13 @@ from chains.model import Hold
 from chains.traits import ChainTraits
 from tests.devnet.local import token
 from tests.unit.chains.verify.made import (
-    NOWHERE,
     PAYEE,
     PLACE,
     VALIDATOR,
     Part,
     address_of,
-    append,
     log,
     part,
-    place,
-    seal,
     signed,
     unsigned,
 )
@@ -40,6 +35,12 @@ TRAITS = {entry.traits.alias: entry.traits for entry in entries()}
 OF_RECEIPTS = (Check.RECEIPTS_ROOT, Check.LOGS_BLOOM, Check.GAS_USED, Check.CREATED_ADDRESSES)
 FOREIGN = "0x" + "f0" * 20
 """A token that nobody listed."""
+
+NONCES_EACH = 64
+"""More than one block's transactions use."""
+
+NAMING = frozenset({"sourceHash", "requestId", "ticketId", "queueIndex", "input", "nonce"})
+"""What makes transactions of the protocol's own different from each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +119,30 @@ SETTLING = {
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Makes the transactions of one network."""
+    """Makes the transactions of one network; `batch` tells those of one block of a chain from another's."""
 
     traits: ChainTraits
+    batch: int = 0
 
     @property
     def profile(self) -> Profile:
         return PROFILES[self.traits.verification_profile]
 
-    def signed(self, kind: str, *logs: Rows, status: str = "0x1", **fields: Any) -> Part:
-        return part(
-            self.profile, signed(self.profile, self.traits.chain_number, kind, **fields), *logs, status=status
-        )
+    def signed(
+        self, kind: str, *logs: Rows, status: str = "0x1", receipt: Rows | None = None, **fields: Any
+    ) -> Part:
+        nonce = hex(int(fields.pop("nonce", "0x7"), 16) + NONCES_EACH * self.batch)
+        row = signed(self.profile, self.traits.chain_number, kind, nonce=nonce, **fields)
+        return part(self.profile, row, *logs, status=status, **(receipt or {}))
 
     def unsigned(self, kind: str, status: str = "0x1", receipt: Rows | None = None, **fields: Any) -> Part:
+        fields |= {name: self.told_apart(fields[name]) for name in NAMING & fields.keys()}
         row = unsigned(self.profile, kind, **fields)
         return part(self.profile, row, status=status, **(receipt or {}))
+
+    def told_apart(self, text: str) -> str:
+        """The same number of digits for each batch another."""
+        return f"0x{int(text, 16) + self.batch:0{len(text) - 2}x}"
 
     def token_log(self, amount: int) -> Rows:
         asset = self.traits.assets[0]
@@ -159,10 +168,8 @@ class Maker:
         }
         for at, kind in enumerate(kinds):
             receipt = {"baseFee": "0x5"} if kind == "0x7b" else {}
-            row = signed(
-                self.profile, self.traits.chain_number, kind, value="0x6", nonce=hex(32 + at), **extra[kind]
-            )
-            parts.append(part(self.profile, row, self.token_log(3 + at), **receipt))
+            paid = {"value": "0x6", "nonce": hex(32 + at), **extra[kind]}
+            parts.append(self.signed(kind, self.token_log(3 + at), receipt=receipt, **paid))
         return parts
 
     def _authorization(self) -> Rows:
@@ -269,7 +276,7 @@ def settling(make: Maker) -> tuple[Rows, list[Part]]:
 def bsc(make: Maker) -> tuple[Rows, list[Part]]:
     """Last, the validator hands on the fees of the block, unpaid (consensus "parlia")."""
     validator = address_of(VALIDATOR)
-    reward = {
+    reward: Rows = {
         "to": "0x0000000000000000000000000000000000001000",
         "value": "0x2386f26fc10000",
         "gasPrice": "0x0",
@@ -290,7 +297,7 @@ def polygon(make: Maker) -> tuple[Rows, list[Part]]:
 def bridging(make: Maker) -> tuple[Rows, list[Part]]:
     """A bridge transaction in the body, whose events no row holds (PIP-74)."""
     header, parts = polygon(make)
-    envelope = b"\x7f" + bytes.fromhex("c3820102")
+    envelope = b"\x7f" + bytes.fromhex(make.told_apart("0xc3820102")[2:])
     row = {
         **PLACE,
         "type": "0x7f",
@@ -321,64 +328,4 @@ FAMILIES: dict[str, Family] = {
     "polygon": polygon, "polygon-amoy": polygon,
     "linea": linea, "scroll": scroll,
 }  # fmt: skip
-"""Every network that is hashed; zkSync, which is not, is made below."""
-
-
-@cache
-def make_sample(alias: str, *, bridges: bool = False) -> Sample:
-    """The network's block, made."""
-    traits = traits_of(alias)
-    family = bridging if bridges else FAMILIES[alias]
-    header, parts = family(Maker(traits))
-    settles = "settledHeight" in header
-    block, receipts = seal(
-        PROFILES[traits.verification_profile], {**LEGACY_HEADER, **header}, parts, settles=settles
-    )
-    hold = Hold.HITS if settles or bridges else Hold.NONE
-    return _sample(f"{alias}, bridging" if bridges else alias, traits, block, receipts, hold)
-
-
-@cache
-def make_hidden(alias: str, *, is_listed: bool = True, is_alone: bool = False) -> Sample:
-    """Before Madhugiri: a bridge transaction that no root covers, listed or by its receipt only, or alone in its block."""
-    traits = traits_of(alias)
-    header, parts = polygon(Maker(traits))
-    below = {**LEGACY_HEADER, **header, "number": "0x2faf080"}
-    block, receipts = seal(
-        PROFILES[traits.verification_profile], below, [] if is_alone else parts, settles=False
-    )
-    name = keccak(
-        b"matic-bor-receipt-" + int(below["number"], 16).to_bytes(8, "big") + bytes.fromhex(block["hash"][2:])
-    )
-    row = unsigned(
-        PROFILES["full"], "0x0", **{"from": "0x" + "00" * 20, "to": "0x" + "00" * 20, "gas": "0x0"}
-    )
-    synced = Part({**row, "hash": hex_data(name)}, b"", (Maker(traits).token_log(45),))
-    append(block, receipts, synced, is_listed=is_listed)
-    shape = "alone" if is_alone else "hidden" if is_listed else "unlisted"
-    return _sample(f"{alias}, {shape} bridging", traits, block, receipts, Hold.HITS)
-
-
-@cache
-def make_zksync() -> Sample:
-    """Hashes and roots are not Ethereum's, 0x71 and 0xff are types of its own, and fees log of 0x…800A."""
-    traits = traits_of("zksync")
-    donor = replace(traits, verification_profile="full")
-    make = Maker(donor)
-    fee = log("0x000000000000000000000000000000000000800a", PAYEE, 3)
-    parts = [*make.plain(), make.signed("0x2", fee, value="0x5", nonce="0x10")]
-    block, receipts = seal(PROFILES["full"], LEGACY_HEADER, parts, settles=False)
-    for at, kind in ((0, "0xff"), (5, "0x71")):
-        block["transactions"][at]["type"] = receipts[at]["type"] = kind
-    block |= {
-        "hash": "0x" + "32" * 32,
-        "transactionsRoot": NOWHERE,
-        "receiptsRoot": NOWHERE,
-        "l1BatchNumber": "0x1",
-    }
-    place(block, receipts)
-    return _sample("zksync", traits, block, receipts, Hold.NONE)
-
-
-def _sample(name: str, traits: ChainTraits, block: Rows, receipts: Sequence[Rows], hold: Hold) -> Sample:
-    return Sample(name, traits, msgspec.json.encode(block), msgspec.json.encode(receipts), hold)
+"""Every network that is hashed; zkSync, which is not, is made by `chained`."""

@@ -15,10 +15,12 @@ from pathlib import Path
 import msgspec
 
 from chains.evm.signers import recover_sender
+from chains.model import Hold
 from chains.traits import ChainTraits
 from tests.devnet.local import local_traits, token
+from tests.unit.chains.verify.chained import SHAPES, chain_of
 from tests.unit.chains.verify.made import GAS_EACH
-from tests.unit.chains.verify.networks import FAMILIES, TRAITS, Sample, make_hidden, make_sample, make_zksync
+from tests.unit.chains.verify.networks import TRAITS, Maker, Sample
 from tests.unit.chains.verify.recorded import (
     IS_RECORDED,
     Rows,
@@ -97,6 +99,14 @@ def bsc() -> Sample:
     return body("bsc", "bsc body", rows_of_rlp_block(next(iterate_rlp(list_payload(message)))))
 
 
+def make_sample(name: str) -> Sample:
+    """A block of this kind alone, made."""
+    chain = chain_of(name)
+    block, receipts = chain.shape(Maker(chain.traits))
+    hold = Hold.HITS if "settledHeight" in block or "bridging" in name else Hold.NONE
+    return Sample(name, chain.traits, msgspec.json.encode(block), msgspec.json.encode(receipts), hold)
+
+
 BODIES: dict[str, tuple[str, Callable[[], Sample]]] = {
     "arbitrum body": ("arbitrum", arbitrum),
     "optimism-sepolia body": ("optimism-sepolia", op_sepolia),
@@ -127,16 +137,7 @@ RECORDED = {
 }
 """What is at hand here."""
 
-BOR = ("polygon", "polygon-amoy")
-
-MADE: dict[str, Callable[[], Sample]] = {
-    **{alias: partial(make_sample, alias) for alias in FAMILIES},
-    **{f"{alias}, bridging": partial(make_sample, alias, bridges=True) for alias in BOR},
-    **{f"{alias}, hidden bridging": partial(make_hidden, alias) for alias in BOR},
-    **{f"{alias}, unlisted bridging": partial(make_hidden, alias, is_listed=False) for alias in BOR},
-    **{f"{alias}, bridging alone": partial(make_hidden, alias, is_alone=True) for alias in BOR},
-    "zksync": make_zksync,
-}
+MADE: dict[str, Callable[[], Sample]] = {name: partial(make_sample, name) for name in SHAPES}
 
 
 def compute_table() -> list[str]:
