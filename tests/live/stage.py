@@ -103,13 +103,13 @@ class Stage:
     async def credited(self) -> set[Payment]:
         """What the shop may count on."""
         rows = await self.followed.pool.fetch(
-            "select tx_hash, recipient, amount_base_units, sender from deposits"
+            "select tx_hash, recipient, amount_base_units, senders from deposits"
             " where state in ('confirmed', 'final') and height <> all($1)",
             self.heights_on_one_word,
         )
         return {
             ("0x" + row["tx_hash"].hex(), "0x" + row["recipient"].hex(), int(row["amount_base_units"]),
-             "0x" + (row["sender"] or bytes(20)).hex())
+             "0x" + (row["senders"][1:] or bytes(20)).hex())
             for row in rows
         }  # fmt: skip
 
