@@ -219,7 +219,7 @@ async def test_the_command_asks_another_operator_and_tells_senders_apart(
             None,
             "operator-1",
         )
-        await world.pool.execute("update deposits set sender = $1, own_transfer = true", bytes(20))
+        await world.pool.execute("update deposits set senders = $1, own_transfer = true", b"\x14" + bytes(20))
         status, said = await run(tmp_path, database_url, *arguments, "--json")
         told = json.loads(said)
         assert (status, [one["what"] for one in told["differences"]]) == (1, ["sender", "own transfer"])
