@@ -13,7 +13,7 @@ HINTS, NODE, PACE, TAGS = (
     "indexer/follow/pace.py",
     "indexer/follow/tags.py",
 )
-LOOKS, SOURCE = "indexer/follow/looks.py", "chains/evm/source.py"
+LOOKS, SOURCE = "indexer/follow/looks.py", "chains/source.py"
 
 ASKS_HINTS = ("tests/unit/chains/test_hints.py",)
 ASKS_PACE = ("tests/unit/indexer/test_pace.py",)
