@@ -183,6 +183,10 @@ class OpenedSource(ChainSource, Protocol):
         """What is known of each provider, for `/v1/chains` and metrics."""
         ...
 
+    def calls_per_day(self, host: str) -> int | None:
+        """What this provider is asked in a day, at the pace of the last one; None where that cannot be said yet."""
+        ...
+
     def describe_checks(self) -> Sequence[CheckState]:
         """Each check of blocks as it has been learnt so far; empty where none is made."""
         ...

@@ -151,6 +151,7 @@ def describe_providers(source: OpenedSource) -> list[Mapping[str, Any]]:
             "failures": health.failures,
             "distrusted": health.distrusts > 0,
             "last_error": health.last_error or None,
+            "calls_per_day": source.calls_per_day(health.name),
         }
         for health in source.healths
     ]

@@ -97,6 +97,10 @@ class EvmSource(SharedSource[EvmProvider]):
     async def run_hints(self) -> None:
         await self.heads.run()
 
+    def calls_per_day(self, host: str) -> int | None:
+        provider = self._providers.get(host)
+        return None if provider is None else provider.node.batches.meter.per_day(self._clock())
+
     def describe_checks(self) -> Sequence[CheckState]:
         if not isinstance(self.verifier, BlockVerifier):
             return []

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from chains.errors import ChainError, Refused, Throttled, Unreachable
 from chains.rpc.jsonrpc import Call, Outcome, decode_batch, encode_batch
+from chains.rpc.meter import CallMeter
 from chains.rpc.refusals import NoBatches, TooLarge, Unanswered
 from chains.rpc.throttle import Budget, Lane
 from chains.rpc.transport import HttpTransport
@@ -91,6 +92,7 @@ class Batches:
     ) -> None:
         self.size = BatchSize()
         self.budget = budget
+        self.meter = CallMeter(clock())
         self._transport = transport
         self._clock = clock
         self._id_next = 1
@@ -117,6 +119,7 @@ class Batches:
         body = encode_batch(calls, id_first)
         async with self.budget.admit(lane, len(calls)):
             began = self._clock()
+            self.meter.note(len(calls), began)
             try:
                 answer = await self._transport.post(body, deadline_s=deadline_s)
                 outcomes = decode_batch(answer, calls, id_first)

@@ -87,6 +87,12 @@ class ChainMetrics:
             ["chain", "condition"],
             registry=registry,
         )
+        self._calls = Gauge(
+            "chainbell_provider_calls_per_day",
+            "Calls at the pace of the last 24 hours, retries included",
+            ["chain", "provider"],
+            registry=registry,
+        )
 
     def follow_step(self, alias: str, outcome: str, seconds: float) -> None:
         """One step of following ended with this outcome."""
@@ -112,6 +118,10 @@ class ChainMetrics:
         """What holds of the chain now."""
         for condition in CONDITIONS:
             self._conditions.labels(alias, condition).set(condition in in_force)
+
+    def calls_per_day(self, alias: str, provider: str, count: int) -> None:
+        """What a provider is asked."""
+        self._calls.labels(alias, provider).set(count)
 
     def stood_aside(self, alias: str) -> None:
         """Another process follows the chain: a gauge that stood still here would contradict its own."""

@@ -246,6 +246,9 @@ class FollowLoop:
                     self._around.alert(
                         f"chain.{notice.event}", {"chain": self._alias, "condition": notice.condition}
                     )
+        for one in self._chain.describe_providers():
+            if (calls := one.get("calls_per_day")) is not None:
+                self._around.observer.calls_per_day(self._alias, str(one["host"]), calls)
         await write_status(
             self._around.pool,
             ChainStatus(

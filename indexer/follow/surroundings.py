@@ -56,6 +56,10 @@ class Observer(Protocol):
         """What holds of the chain now: the words of `notices`, and "halted"."""
         ...
 
+    def calls_per_day(self, alias: str, provider: str, count: int) -> None:
+        """What a provider, by host, is asked in a day at the pace of the last one."""
+        ...
+
     def stood_aside(self, alias: str) -> None:
         """Another process follows the chain: what was measured here says nothing any more."""
         ...

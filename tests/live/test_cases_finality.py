@@ -141,6 +141,9 @@ class Silent:
     def conditions(self, alias: str, in_force: Collection[str]) -> None:
         self.looks += 1
 
+    def calls_per_day(self, alias: str, provider: str, count: int) -> None:
+        """Nobody counts."""
+
     def stood_aside(self, alias: str) -> None:
         """Nobody counts."""
 

@@ -13,6 +13,8 @@ import pytest
 
 from chains.errors import Missing, Throttled, Unreachable, WrongNetwork
 from chains.evm import node
+from chains.evm.source import EvmSource
+from chains.rpc.transport import Endpoint
 from tests.devnet.anvil import start_anvil
 from tests.faultproxy import faults
 from tests.faultproxy.faults import Delay, Reset, Status
@@ -160,3 +162,17 @@ async def test_case_103_an_upstream_swapped_in_the_middle_of_a_step_gives_no_blo
         faulty.proxy.after("eth_getBlockByHash", swap)
         with pytest.raises(Missing):
             await faulty.fetch_newest()
+
+
+async def test_what_a_provider_is_asked_in_a_day_is_what_it_was_sent(faulty: Faulty) -> None:
+    now_s = 0.0
+    endpoint = Endpoint(faulty.proxy.url)
+    async with EvmSource(faulty.chain.traits(), [endpoint], clock=lambda: now_s) as source:
+        provider = source.choose_provider()
+        faulty.proxy.calls.clear()
+        await provider.fetch_head_report()
+        await provider.fetch_blocks(0, 1)
+        assert source.calls_per_day(provider.name) is None
+        now_s = 3_600.0
+        assert source.calls_per_day(provider.name) == 24 * sum(faulty.proxy.calls.values())
+        assert source.calls_per_day("another.test") is None

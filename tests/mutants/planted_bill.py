@@ -13,7 +13,7 @@ HINTS, NODE, PACE, TAGS = (
     "indexer/follow/pace.py",
     "indexer/follow/tags.py",
 )
-LOOKS, SOURCE = "indexer/follow/looks.py", "chains/evm/source.py"
+LOOKS, SOURCE = "indexer/follow/looks.py", "chains/source.py"
 
 ASKS_HINTS = ("tests/unit/chains/test_hints.py",)
 ASKS_PACE = ("tests/unit/indexer/test_pace.py",)
@@ -22,6 +22,18 @@ ASKS_OCCASIONS = ("tests/unit/indexer/test_occasions.py",)
 ASKS_BILL = ("tests/live/test_bill.py",)
 
 PLANTED_BILL = (
+    Planted(
+        "a batch counts as one call of the day's",
+        8,
+        (Edit("chains/rpc/batches.py", "self.meter.note(len(calls), began)", "self.meter.note(1, began)"),),
+        asks=("tests/live_evm/test_providers.py",),
+    ),
+    Planted(
+        "what was asked a day ago counts for ever",
+        8,
+        (Edit("chains/rpc/meter.py", "max(0, this_hour - HOURS_KEPT + 1)", "0"),),
+        asks=("tests/unit/chains/test_meter.py",),
+    ),
     Planted(
         "a websocket that names nothing is relied on",
         8,

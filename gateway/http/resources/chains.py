@@ -185,4 +185,5 @@ def _provider(one: Mapping[str, Any]) -> ChainProvider:
         failures=one.get("failures", 0),
         distrusted=bool(one.get("distrusted")),
         last_error=one.get("last_error"),
+        calls_per_day=one.get("calls_per_day"),
     )

@@ -26,7 +26,7 @@ Trust = Literal["single", "agreed", "disputed"]
 
 
 class ChainProvider(Given, frozen=True):
-    """One provider, by host; URLs are never shown."""
+    """One provider, by host; URLs are never shown. `calls_per_day`: at the pace of the last one, retries included."""
 
     host: str
     operator: str
@@ -35,6 +35,7 @@ class ChainProvider(Given, frozen=True):
     failures: int
     distrusted: bool
     last_error: str | None
+    calls_per_day: int | None = None
 
 
 class ChainCheck(Given, frozen=True):

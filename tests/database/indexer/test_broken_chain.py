@@ -43,6 +43,9 @@ class Bell:
     def conditions(self, alias: str, in_force: Collection[str]) -> None:
         """Nobody counts."""
 
+    def calls_per_day(self, alias: str, provider: str, count: int) -> None:
+        """Nobody counts."""
+
     def stood_aside(self, alias: str) -> None:
         """Nobody counts."""
 

@@ -58,6 +58,9 @@ class Operator:
     def conditions(self, alias: str, in_force: Collection[str]) -> None:
         self._meet("conditions", alias)
 
+    def calls_per_day(self, alias: str, provider: str, count: int) -> None:
+        """Nobody counts."""
+
     def stood_aside(self, alias: str) -> None:
         """Nobody counts."""
 
