@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
+from chains.evm.source import HedgeDelay
 from indexer.follow.outcomes import Advanced, Idle
 from indexer.history.backfill import step_doubts
 from indexer.rows.storage import ChainRecord
@@ -39,6 +40,13 @@ class Paid:
     @property
     def height(self) -> int:
         return int(self.block["number"], 16)
+
+
+class NeverHedged(HedgeDelay):
+    """Who is asked must be known, or the liar is not: on a busy machine a head may take long."""
+
+    def record(self, duration_s: float) -> None:
+        """Any delay is usual."""
 
 
 class Ground(Protocol):
@@ -70,6 +78,9 @@ class Stage:
     heard_count: int = 0
     held_count: int = 0
     differed: bool = False
+
+    def __post_init__(self) -> None:
+        self.followed.source._hedge = NeverHedged()
 
     async def rest(self) -> None:
         """Let distrust pass, and stand at the head."""

@@ -36,7 +36,7 @@ NOT_HERE = (
 OF_ALL = tuple(name for name in LIES if not any(word in name for word in NOT_HERE))
 OF_SOME = (
     "an altered amount", "a log left out", "a log invented", "payment #0 of a fortune", "payment #0 by another",
-    "a payment too many", "a failure shown as success",
+    "a payment too many", "a payment replaced", "a failure shown as success",
     "a creation elsewhere", "a made-up state sync", "a made-up state sync with value", "a payment as type 0x55",
     "both rows as type 0x7f", "a forged payment behind type 0x7f",
 )  # fmt: skip

@@ -38,8 +38,8 @@ WATCHED = (PAYEE, VICTIM, BRIDGED)
 
 WAYS = (
     "an altered amount", "a log left out", "a log invented", "logs under another transaction",
-    "payment #0 of a fortune", "payment #1 by another", "a payment too many", "payments in each other's place",
-    "a failure shown as success", "a creation elsewhere", "a made-up state sync", "a made-up state sync with value",
+    "payment #0 of a fortune", "payment #1 by another", "a payment too many", "a payment replaced",
+    "payments in each other's place", "a failure shown as success", "a creation elsewhere", "a made-up state sync", "a made-up state sync with value",
     "a payment as type 0x55", "a forged payment behind type 0x55", "both rows as type 0x55",
 )  # fmt: skip
 """One of each way to an amount that every network has."""

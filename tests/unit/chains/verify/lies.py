@@ -240,23 +240,27 @@ def retype(kind: str, *, receipt_too: bool = False) -> Lie:
     return lie
 
 
+def replace_payment(block: Rows, receipts: list[Rows]) -> bool:
+    """A payment of our own making, true to its own hash, where another of its type stood."""
+    found = [at for at, one in positions(block, receipts) if one.get("type") == "0x2" and one["to"]]
+    if not found:
+        return False
+    donor = block["transactions"][found[0]]
+    donor |= forge_payment(donor)
+    receipts[found[0]]["transactionHash"] = donor["hash"]
+    place(block, receipts)
+    return True
+
+
 def hide_behind(kind: str) -> Lie:
-    """A payment of our own making, true to its own hash, beside one whose type leaves the root open."""
+    """The same beside a payment whose type leaves the root open."""
 
     def lie(block: Rows, receipts: list[Rows]) -> bool:
         found = [one for _, one in positions(block, receipts) if one.get("type") == "0x2" and one["to"]]
         if len(found) < 2:
             return False
-        donor, victim = found[0], found[1]
-        at = block["transactions"].index(donor)
-        other = block["transactions"].index(victim)
-        forged = forge_payment(donor)
-        donor |= forged
-        receipts[at] |= {"transactionHash": forged["hash"]}
-        victim["type"] = kind
-        receipts[other]["transactionHash"] = victim["hash"]
-        place(block, receipts)
-        return True
+        found[1]["type"] = kind
+        return replace_payment(block, receipts)
 
     return lie
 
@@ -384,6 +388,7 @@ LIES: dict[str, Lie] = {
     **{f"payment #{which} to the victim": of_signed(which, to=VICTIM) for which in range(SIGNED_COUNT_MAX)},
     **{f"payment #{which} by another": of_signed(which, **{"from": VICTIM}) for which in range(SIGNED_COUNT_MAX)},
     "a payment too many": add_payment,
+    "a payment replaced": replace_payment,
     "a payment twice": repeat_payment,
     "payments in each other's place": swap_payments,
     "a failure shown as success": status_up,
