@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
-from chains.evm.source import HedgeDelay
+from chains.source import HedgeDelay
 from indexer.follow.outcomes import Advanced, Idle
 from indexer.history.backfill import step_doubts
 from indexer.rows.storage import ChainRecord
