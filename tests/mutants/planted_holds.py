@@ -153,7 +153,7 @@ PLANTED_HOLDS = (
                 "    settled = compute_settled(witness, ())\n",
             ),
         ),
-        asks=LIVE,
+        asks=("tests/unit/indexer/test_hearing.py",),
     ),
     Planted(
         "an operator's word confirms nothing before the next block",
