@@ -51,7 +51,7 @@ from relay.keys.secretbox import SecretBox
 from relay.log import eventlog as log
 from relay.out.targets import Target
 from relay.service import RelayService
-from relay.work.fresh import FreshEvents
+from relay.workers.fresh import FreshEvents
 
 SCENES = ("publishing", "bare", "apart", "together")
 WARMING_S = 3.0

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from chains.errors import ChainError, Unreachable
 from chains.hints import HintTrust
@@ -24,12 +24,6 @@ from chains.traits import ChainTraits
 HEDGE_SAMPLES = 64
 HEDGE_MIN_S = 0.1
 HEDGE_MAX_S = 2.0
-
-
-class NoteHead(Protocol):
-    """Told of every head a provider claims, by the provider's name."""
-
-    def __call__(self, name: str, head: Header) -> None: ...
 
 
 class HedgeDelay:

@@ -53,7 +53,7 @@ from relay.keys.reseal import reseal_all
 from relay.keys.secretbox import SecretBox
 from relay.log import eventlog as event_log
 from relay.service import RelayService
-from relay.work.fresh import FreshEvents
+from relay.workers.fresh import FreshEvents
 
 STOP_TIMEOUT_S = 9.0
 """A clean stop ends by itself within this, of the ten seconds it may take."""

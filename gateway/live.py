@@ -15,7 +15,7 @@ import structlog
 from gateway.store import DatabaseAway, listen
 from migrations.handles import Pool
 from relay.log.eventlog import CHANNEL, decode_notice
-from relay.work.storage import HeadSequences
+from relay.workers.storage import HeadSequences
 
 LISTEN_AGAIN_S = 1.0
 LOOK_AGAIN_S = 1.0

@@ -12,8 +12,8 @@ from typing import Protocol
 from uuid import UUID
 
 from relay.log.bodies import Published
-from relay.work.fresh import FreshEvents
-from relay.work.storage import HeadSequences
+from relay.workers.fresh import FreshEvents
+from relay.workers.storage import HeadSequences
 
 Listener = Callable[[HeadSequences], None]
 """Is told which logs may have grown; empty means that any may have grown. Must return at once and raise nothing."""

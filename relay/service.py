@@ -38,13 +38,13 @@ from relay.out.egress import Egress
 from relay.proof import checkpoints
 from relay.proof.cosigners import ask_witness
 from relay.settings import RelaySettings, WitnessSettings
-from relay.work.dispatch import Dispatcher
-from relay.work.fresh import FreshEvents
-from relay.work.roster import Attempt, Roster
-from relay.work.shards import Shards
-from relay.work.storage import HeadSequences, StoreUnavailable
-from relay.work.store import ENDPOINTS_CHANNEL, SHARDS_CHANNEL, PostgresRelayStore
-from relay.work.worker import Worker
+from relay.workers.dispatch import Dispatcher
+from relay.workers.fresh import FreshEvents
+from relay.workers.roster import Attempt, Roster
+from relay.workers.shards import Shards
+from relay.workers.storage import HeadSequences, StoreUnavailable
+from relay.workers.store import ENDPOINTS_CHANNEL, SHARDS_CHANNEL, PostgresRelayStore
+from relay.workers.worker import Worker
 
 HOUSEKEEPING_INTERVAL_S = 3600.0
 SIGNING_INTERVAL_S = 60.0

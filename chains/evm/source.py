@@ -19,7 +19,7 @@ from chains.evm.node import EvmNode, NetworkPin
 from chains.evm.provider import EvmProvider
 from chains.evm.rows import HASH_TEXT_LENGTH, Verifier
 from chains.evm.verify.verifier import BlockVerifier
-from chains.model import AssetId, BlockHash, Header
+from chains.model import AssetId, BlockHash
 from chains.port import CheckState
 from chains.rpc.throttle import Budget, SharedBudget
 from chains.rpc.transport import Endpoint, HttpTransport
@@ -58,7 +58,7 @@ class EvmSource(SharedSource[EvmProvider]):
                 name, endpoint.operator_name, HttpTransport(endpoint), budget, self._pin, clock=clock
             )
             book.add(name, node.operator)
-            providers[name] = EvmProvider(node, reading, self._note_head)
+            providers[name] = EvmProvider(node, reading, self.note_head)
         if not providers:
             raise ValueError(f"{traits.alias}: at least one http(s) endpoint is needed")
         super().__init__(traits, providers, book, clock=clock)
@@ -113,6 +113,3 @@ class EvmSource(SharedSource[EvmProvider]):
         from chains.evm.tokens import fetch_decimals  # noqa: PLC0415
 
         return await fetch_decimals(self.choose_provider().node, self.traits.assets)
-
-    def _note_head(self, name: str, head: Header) -> None:
-        self.note_head(name, head)

@@ -15,7 +15,7 @@ from gateway.redis.connection import ANSWER_S, RedisAway, RedisConnection, Subsc
 from gateway.redis.metrics import Use
 from gateway.wakes import Forget, Listener, LocalWakes
 from relay.log.eventlog import decode_notice, encode_notice
-from relay.work.storage import HeadSequences
+from relay.workers.storage import HeadSequences
 
 GATHERED_S = 0.002
 """A commit tells several merchants; those of a few milliseconds travel together."""

@@ -28,7 +28,7 @@ from relay.log.bodies import endpoint_fact
 from relay.log.losses import Loss, read_losses
 from relay.model import Drain, shard_of
 from relay.out.targets import open_headers, seal_headers
-from relay.work import drain
+from relay.workers import drain
 
 QUERIES = load_queries("relay", "endpoints.sql")
 

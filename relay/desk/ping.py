@@ -18,7 +18,7 @@ from relay.log.bodies import compute_body
 from relay.model import Outcome
 from relay.out.egress import Egress
 from relay.out.targets import Target, open_target
-from relay.work.store import load_endpoint_records
+from relay.workers.store import load_endpoint_records
 
 PING = "test.ping"
 

@@ -19,7 +19,7 @@ from relay.desk.endpoints import lock_endpoint
 from relay.desk.views import Delivery, DeliveryState, find_delivery
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
 from relay.log import eventlog as log
-from relay.work.replays import load_matched_before, measure_object
+from relay.workers.replays import load_matched_before, measure_object
 
 ENDPOINTS = load_queries("relay", "endpoints.sql")
 DELIVERIES = load_queries("relay", "deliveries.sql")

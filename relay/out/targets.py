@@ -23,7 +23,7 @@ from relay.keys.secretbox import Column, Place, SecretBox
 from relay.lanes.hosts import ANY_HOST
 from relay.model import Covers, delivery_id_of
 from relay.out.addresses import host_of, names_this_machine
-from relay.work.storage import EndpointRecord
+from relay.workers.storage import EndpointRecord
 
 USER_AGENT = "chainbell-webhooks/1"
 HEADERS_MAX = 16

@@ -17,7 +17,7 @@ from relay.errors import SecretUnreadable
 from relay.keys.reseal import Resealed, reseal_all
 from relay.keys.secretbox import Column, Place, SecretBox, _key_id
 from relay.out.targets import open_target
-from relay.work.store import load_endpoint_records
+from relay.workers.store import load_endpoint_records
 from tests.api.world import ADMIN_TOKEN, World
 
 KEY = bytes(32)

@@ -17,7 +17,7 @@ from uuid import UUID
 from migrations.ids import decode_id
 from relay.keys import signing
 from relay.out.targets import open_target
-from relay.work.store import load_endpoint_records
+from relay.workers.store import load_endpoint_records
 from tests.api.world import World
 from tests.java_program import ask_java, b64
 

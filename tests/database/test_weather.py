@@ -10,8 +10,8 @@ from indexer.rows.storage import Retryable
 from indexer.rows.store import storage_weather
 from migrations.connect import open_pool
 from migrations.handles import Connection
-from relay.work.storage import StoreUnavailable
-from relay.work.store import PostgresRelayStore
+from relay.workers.storage import StoreUnavailable
+from relay.workers.store import PostgresRelayStore
 
 WRITE = "insert into relay_workers (worker_id, seen_at) values (gen_random_uuid(), now())"
 FAIL_AT_READING = "do $$ begin raise exception 'could not read block 7' using errcode = '58030'; end $$"

@@ -71,7 +71,7 @@ PLANTED_DOORS = (
         8,
         (
             Edit(
-                "relay/work/dispatch.py",
+                "relay/workers/dispatch.py",
                 "                if asked == LANES_ASKED_MAX:\n",
                 "                if False:\n",
             ),

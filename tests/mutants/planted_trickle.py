@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from tests.mutants.edits import Edit, Planted
 
-DISPATCH, WORKER = "relay/work/dispatch.py", "relay/work/worker.py"
-FRESH, ROSTER, LANE = "relay/work/fresh.py", "relay/work/roster.py", "relay/lanes/lane.py"
+DISPATCH, WORKER = "relay/workers/dispatch.py", "relay/workers/worker.py"
+FRESH, ROSTER, LANE = "relay/workers/fresh.py", "relay/workers/roster.py", "relay/lanes/lane.py"
 AT_HAND, HANDED = ("tests/unit/relay/test_fresh.py",), ("tests/properties/relay/test_hand_over.py",)
 PUBLISHER, APPEND = "relay/log/publisher.py", "migrations/sql/0011_append.sql"
 TOGETHER, LOG = ("tests/database/relay/test_publisher.py",), ("tests/database/relay/test_log.py",)

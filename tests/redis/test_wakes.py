@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from relay.work.storage import HeadSequences
+from relay.workers.storage import HeadSequences
 from tests.redis.conftest import Member, open_member, until
 from tests.redis.server import RedisServer
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
-from relay.work.store import PostgresRelayStore
+from relay.workers.store import PostgresRelayStore
 from tests.relay_live.receiver import Received, Receiver
 from tests.relay_live.shop import Shop
 

@@ -18,8 +18,8 @@ import asyncpg
 from chains.model import ChainId
 from indexer.rows.store import PostgresFollowStore, PostgresMove, Publish
 from migrations.handles import Connection, Pool
-from relay.work.storage import StoreUnavailable
-from relay.work.store import PostgresRelayStore
+from relay.workers.storage import StoreUnavailable
+from relay.workers.store import PostgresRelayStore
 from tests.simulation.troubles import Tally, Trouble
 
 

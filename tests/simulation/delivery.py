@@ -1,6 +1,6 @@
 """The relay's worker in a schedule: its real dispatcher, roster, shards and lanes, on a store and with receivers of ours.
 
-Lives here: one round of a worker as `relay.work.worker` makes it, attempts in flight over virtual seconds, the death of a
+Lives here: one round of a worker as `relay.workers.worker` makes it, attempts in flight over virtual seconds, the death of a
 worker, and the laws of delivery. Does not live here: what the receivers do (`receivers.py`), the store in memory (which
 the relay's own properties bring, with the joint log of this schedule behind it).
 """
@@ -21,10 +21,10 @@ from relay.model import Covers
 from relay.out.addresses import host_of
 from relay.out.targets import Target
 from relay.settings import LaneSettings, RelaySettings, RetrySettings
-from relay.work.dispatch import Dispatcher
-from relay.work.roster import Attempt, Roster
-from relay.work.shards import Shards
-from relay.work.storage import EndpointRecord, RelayStore
+from relay.workers.dispatch import Dispatcher
+from relay.workers.roster import Attempt, Roster
+from relay.workers.shards import Shards
+from relay.workers.storage import EndpointRecord, RelayStore
 from tests.simulation.receivers import ATTEMPT_TIMEOUT_S, MOOD_TROUBLES, Answer, Receiver, ReceiverMood
 from tests.simulation.troubles import Tally, Trouble
 
@@ -124,7 +124,7 @@ class Delivery:
             self._tally.count(MOOD_TROUBLES[receiver.mood])
 
     async def round(self, now: datetime) -> None:
-        """What `relay.work.worker` does when everything is due at once; leases are renewed three times before they end."""
+        """What `relay.workers.worker` does when everything is due at once; leases are renewed three times before they end."""
         if now >= self._renew_at:
             await self.roster.step_leases(now)
             self._renew_at = now + timedelta(seconds=LEASE_S / 3)

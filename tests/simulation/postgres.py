@@ -33,7 +33,7 @@ from migrations.ids import new_id
 from relay.desk.endpoints import create_endpoint, delete_endpoint, resume_endpoint
 from relay.desk.terms import EndpointTerms, Rules
 from relay.log import eventlog as relay_log
-from relay.work.storage import StoreUnavailable
+from relay.workers.storage import StoreUnavailable
 from tests.simulation.chaos import Chaos, ChaoticRelayStore, ChaoticStore, Crash, refuse_deadlock
 from tests.simulation.deeds import Deeds, name_of
 from tests.simulation.delivery import BOX, Delivery

@@ -15,7 +15,7 @@ from indexer.rules.events import Fact
 from indexer.rules.identity import MerchantId
 from relay.log.bodies import CREDITED, LogHead, RelayFact, compute_events
 from relay.model import EndpointState, RowState, Settlement, shard_of
-from relay.work.storage import SealedSecret, SettleResult
+from relay.workers.storage import SealedSecret, SettleResult
 from tests.properties.relay.constraints import check_heads
 from tests.properties.relay.memory import MemoryStore, StoredShard, move_state, write_rows
 from tests.simulation.log import MerchantLogs

@@ -24,7 +24,7 @@ from indexer.move.reconcile import reconcile_policy
 from indexer.rows.storage import ChainRecord, LeaseLost, Retryable
 from indexer.rules.watchset import WatchSet
 from relay.model import EndpointState
-from relay.work.storage import StoreUnavailable
+from relay.workers.storage import StoreUnavailable
 from tests.simulation.deeds import Deeds, name_of
 from tests.simulation.delivery import Delivery
 from tests.simulation.history import MemoryBackfillStore

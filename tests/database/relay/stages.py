@@ -18,8 +18,8 @@ from relay.keys.secretbox import SecretBox
 from relay.log import eventlog as log
 from relay.log.bodies import Published, RelayFact
 from relay.model import Drain, ExceptionRow, RowState
-from relay.work.storage import RelayStore, SealedSecret
-from relay.work.store import PostgresRelayStore
+from relay.workers.storage import RelayStore, SealedSecret
+from relay.workers.store import PostgresRelayStore
 from tests.properties.relay.memory import MemoryStore, StoredReplay
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)

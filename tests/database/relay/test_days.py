@@ -22,9 +22,9 @@ from relay.log import eventlog as log
 from relay.log.bodies import Published, RelayFact
 from relay.model import delivery_id_of
 from relay.proof import tree
-from relay.work import replays
-from relay.work.storage import ReadBehind
-from relay.work.store import PostgresRelayStore
+from relay.workers import replays
+from relay.workers.storage import ReadBehind
+from relay.workers.store import PostgresRelayStore
 from tests.database.relay.stages import MERCHANT
 
 DELIVERIES = load_queries("relay", "deliveries.sql")

@@ -21,8 +21,8 @@ from relay.log.bodies import Published
 from relay.log.prune import QUERIES, Pruned, load_needs
 from relay.model import Covers, Drain, LogEvent, RowState, Settlement, delivery_id_of, shard_of
 from relay.settings import RelaySettings
-from relay.work.storage import ReadBehind
-from relay.work.store import PostgresRelayStore
+from relay.workers.storage import ReadBehind
+from relay.workers.store import PostgresRelayStore
 from tests.database.relay.stages import BOX, MERCHANT, RULES, facts_of
 from tests.database.relay.test_drain_conformance import row
 from tests.pruning import prune

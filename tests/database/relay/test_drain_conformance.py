@@ -27,7 +27,7 @@ from relay.model import (
     Transition,
     shard_of,
 )
-from relay.work.storage import ReadBehind, SettleResult
+from relay.workers.storage import ReadBehind, SettleResult
 from tests.database.relay.stages import MERCHANT, NOW, MemoryStage, PostgresStage, Stage, facts_of
 
 LATER = NOW + timedelta(minutes=5)

@@ -26,7 +26,7 @@ from relay.log import eventlog as log
 from relay.log.bodies import Published
 from relay.model import delivery_id_of
 from relay.out.targets import open_target
-from relay.work.store import load_endpoint_records
+from relay.workers.store import load_endpoint_records
 from tests.database.relay.stages import MERCHANT, NOW, facts_of
 
 BOX = SecretBox([b"k" * 32])

@@ -15,8 +15,8 @@ from migrations.handles import Connection, Pool
 from relay.log import eventlog as log
 from relay.log.bodies import RelayFact
 from relay.model import Health, Settlement, shard_of
-from relay.work.storage import ReadBehind
-from relay.work.store import PostgresRelayStore
+from relay.workers.storage import ReadBehind
+from relay.workers.store import PostgresRelayStore
 from tests.database.relay.stages import MERCHANT, PostgresStage
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -18,8 +18,8 @@ from relay.log.bodies import Published
 from relay.log.prune import Pruned
 from relay.model import RowState
 from relay.settings import RelaySettings
-from relay.work import replays
-from relay.work.settle import write_settlements
+from relay.workers import replays
+from relay.workers.settle import write_settlements
 from tests.database.relay.stages import MERCHANT, NOW, facts_of
 from tests.database.relay.test_store_conformance import row, settlement
 from tests.pruning import prune

@@ -26,7 +26,7 @@ from relay.model import (
     Transition,
     shard_of,
 )
-from relay.work.storage import ReadBehind, SettlementRefused
+from relay.workers.storage import ReadBehind, SettlementRefused
 from tests.database.relay.stages import MERCHANT, NOW, MemoryStage, PostgresStage, Stage, facts_of
 
 LATER = NOW + timedelta(minutes=5)

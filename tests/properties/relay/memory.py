@@ -1,6 +1,6 @@
 """A `RelayStore` in memory whose coroutines never wait, with faults before and after every call.
 
-Lives here: the same questions and the same settle as `relay.work.store`, told in Python; the conformance suite in
+Lives here: the same questions and the same settle as `relay.workers.store`, told in Python; the conformance suite in
 tests/database/relay holds both to one behaviour. Every change checks the constraints the tables have. Does not live
 here: time and chance (the test brings them), endpoints' API (tests set what they need by `add_endpoint` and friends).
 """
@@ -29,7 +29,7 @@ from relay.model import (
     Settlement,
     shard_of,
 )
-from relay.work.storage import (
+from relay.workers.storage import (
     DueRows,
     EndpointRecord,
     ReadBehind,

@@ -14,10 +14,10 @@ from relay.log.bodies import RelayFact
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind, RowState
 from relay.settings import RelaySettings, RetrySettings
-from relay.work.dispatch import Dispatcher
-from relay.work.roster import Attempt, Roster
-from relay.work.shards import Shards
-from relay.work.storage import SealedSecret, StoreUnavailable
+from relay.workers.dispatch import Dispatcher
+from relay.workers.roster import Attempt, Roster
+from relay.workers.shards import Shards
+from relay.workers.storage import SealedSecret, StoreUnavailable
 from tests.properties.relay.memory import MemoryStore, StoredReplay, drive
 
 START = datetime(2026, 11, 20, tzinfo=UTC)

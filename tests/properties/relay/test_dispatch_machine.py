@@ -23,11 +23,11 @@ from relay.log.bodies import LogHead, Published, RelayFact, compute_events
 from relay.metrics import RelayMetrics
 from relay.model import Drain, EndpointState, Outcome, OutcomeKind, RowState
 from relay.settings import LaneSettings, RelaySettings, RetrySettings
-from relay.work.dispatch import Dispatcher
-from relay.work.fresh import FreshEvents
-from relay.work.roster import Attempt, Roster
-from relay.work.shards import Shards
-from relay.work.storage import SealedSecret, StoreUnavailable
+from relay.workers.dispatch import Dispatcher
+from relay.workers.fresh import FreshEvents
+from relay.workers.roster import Attempt, Roster
+from relay.workers.shards import Shards
+from relay.workers.storage import SealedSecret, StoreUnavailable
 from tests.properties.relay.covering import OVER, TAKES_BACK
 from tests.properties.relay.memory import MemoryStore, StoredReplay, drive, promote
 
@@ -116,7 +116,7 @@ class RelayMachine(RuleBasedStateMachine):
             raise StoreUnavailable("planted")
 
     def _work(self) -> None:
-        """One round of the worker's loop, as `relay.work.worker` makes it; a planted fault ends it early."""
+        """One round of the worker's loop, as `relay.workers.worker` makes it; a planted fault ends it early."""
         try:
             drive(self.roster.step_leases(self.now))
             drive(self.roster.step_revisions())

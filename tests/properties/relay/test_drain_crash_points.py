@@ -6,7 +6,7 @@ import pytest
 
 from relay.log.bodies import RelayFact
 from relay.model import Drain, EndpointState, Outcome, OutcomeKind
-from relay.work.roster import Attempt
+from relay.workers.roster import Attempt
 from tests.properties.relay.covering import OVER, TAKES_BACK, find_covering
 from tests.properties.relay.test_crash_points import ENDPOINT, MERCHANT, Story
 

@@ -14,10 +14,10 @@ from relay.log.bodies import RelayFact
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind
 from relay.settings import LaneSettings, RelaySettings
-from relay.work.dispatch import LANES_ASKED_MAX, QUANTUM, Dispatcher
-from relay.work.roster import Attempt, Roster
-from relay.work.shards import Shards
-from relay.work.storage import SealedSecret
+from relay.workers.dispatch import LANES_ASKED_MAX, QUANTUM, Dispatcher
+from relay.workers.roster import Attempt, Roster
+from relay.workers.shards import Shards
+from relay.workers.storage import SealedSecret
 from tests.properties.relay.memory import MemoryStore, drive
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

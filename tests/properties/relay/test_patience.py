@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.model import Outcome, OutcomeKind
-from relay.work.dispatch import UNWRITTEN_MAX
+from relay.workers.dispatch import UNWRITTEN_MAX
 from tests.properties.relay.memory import drive
 from tests.properties.relay.test_roster import MERCHANT, NOW, OK, Bench
 

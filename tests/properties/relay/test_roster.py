@@ -14,12 +14,12 @@ from relay.log.bodies import RelayFact
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind
 from relay.settings import RelaySettings
-from relay.work import dispatch
-from relay.work.dispatch import Dispatcher
-from relay.work.fresh import FreshEvents
-from relay.work.roster import Attempt, Roster
-from relay.work.shards import Shards, decide_share
-from relay.work.storage import SealedSecret, ShardCensus, ShardLease
+from relay.workers import dispatch
+from relay.workers.dispatch import Dispatcher
+from relay.workers.fresh import FreshEvents
+from relay.workers.roster import Attempt, Roster
+from relay.workers.shards import Shards, decide_share
+from relay.workers.storage import SealedSecret, ShardCensus, ShardLease
 from tests.properties.relay.memory import MemoryStore, drive
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from relay.work.dispatch import ROUND
+from relay.workers.dispatch import ROUND
 from tests.properties.relay.test_roster import NOW, OK, Bench
 
 ENDPOINTS = 40

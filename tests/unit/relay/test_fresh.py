@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from relay.log.bodies import LogHead, Published, RelayFact, compute_events
-from relay.work import fresh
-from relay.work.fresh import FreshEvents
+from relay.workers import fresh
+from relay.workers.fresh import FreshEvents
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 MERCHANT, OTHER = UUID(int=1), UUID(int=2)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay.work.storage import ROWS_GATHERED, DueRows
+from relay.workers.storage import ROWS_GATHERED, DueRows
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 

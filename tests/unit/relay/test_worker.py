@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from relay.settings import RelaySettings
-from relay.work.worker import Worker
+from relay.workers.worker import Worker
 
 
 class BusyDispatcher:

@@ -21,10 +21,10 @@ from relay.lanes.timers import Timers
 from relay.metrics import RelayMetrics
 from relay.model import DueRow, Outcome, RowState, Send, Settlement
 from relay.settings import RelaySettings
-from relay.work.fresh import FreshEvents
-from relay.work.heads import Heads
-from relay.work.roster import Attempt, Roster, Seat
-from relay.work.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefused
+from relay.workers.fresh import FreshEvents
+from relay.workers.heads import Heads
+from relay.workers.roster import Attempt, Roster, Seat
+from relay.workers.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefused
 
 QUANTUM = 4
 """Attempts one lane may start before the next one has its turn."""

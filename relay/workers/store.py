@@ -30,9 +30,9 @@ from relay.model import (
     RowState,
     Settlement,
 )
-from relay.work.replays import advance
-from relay.work.settle import write_settlements
-from relay.work.storage import (
+from relay.workers.replays import advance
+from relay.workers.settle import write_settlements
+from relay.workers.storage import (
     DueRows,
     EndpointRecord,
     ReadBehind,

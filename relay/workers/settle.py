@@ -17,8 +17,8 @@ from relay.lanes.condition import RECOVERED
 from relay.log import eventlog as log
 from relay.log.bodies import RelayFact, endpoint_fact
 from relay.model import EndpointState, Settlement, Transition
-from relay.work import drain
-from relay.work.storage import SettleResult
+from relay.workers import drain
+from relay.workers.storage import SettleResult
 
 QUERIES = load_queries("relay", "deliveries.sql")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
-from relay.work.storage import HeadSequences, RelayStore
+from relay.workers.storage import HeadSequences, RelayStore
 
 FORGOTTEN_FROM = 4_000
 """Logs of merchants who are not ours any more are not worth a look before there are so many."""

@@ -15,9 +15,9 @@ from datetime import datetime
 import structlog
 
 from relay.settings import RelaySettings
-from relay.work.dispatch import Dispatcher
-from relay.work.roster import Attempt, Roster
-from relay.work.storage import StoreUnavailable
+from relay.workers.dispatch import Dispatcher
+from relay.workers.roster import Attempt, Roster
+from relay.workers.storage import StoreUnavailable
 
 RENEWALS_PER_LEASE = 3
 BACKOFF_S = 0.5

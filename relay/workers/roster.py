@@ -23,8 +23,8 @@ from relay.log.bodies import Published
 from relay.model import LaneConfig, LogEvent, Send
 from relay.out.targets import Target, open_target
 from relay.settings import RelaySettings
-from relay.work.shards import Shards
-from relay.work.storage import EndpointRecord, RelayStore
+from relay.workers.shards import Shards
+from relay.workers.storage import EndpointRecord, RelayStore
 
 _log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from relay.model import SHARDS
-from relay.work.storage import RelayStore, ShardCensus
+from relay.workers.storage import RelayStore, ShardCensus
 
 LEASE_MARGIN = 0.2
 """Of a lease: how much earlier than the store a worker counts it as over."""
