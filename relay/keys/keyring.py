@@ -25,7 +25,7 @@ QUERIES = load_queries("relay", "endpoints.sql")
 OVERLAP_MAX_S = 7 * 86_400
 """How long a former secret or key may sign along."""
 KEYS_CHANGED = "endpoint.keys_changed"
-"""The event type; published only for merchants of whom an endpoint names it."""
+"""The event type. A new endpoint's first key is told only where an endpoint of the merchant names it."""
 KEYS_MAX = 10
 """Listed per endpoint, ended ones included: with 100 endpoints a list has at most 1,000."""
 
@@ -41,9 +41,7 @@ class PublicKey:
 
 
 async def tell_keys(conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, now: datetime) -> None:
-    """Tell the log which keys an endpoint has since now, where one of the merchant's endpoints asks for that by name."""
-    if not await conn.fetchval(QUERIES.names_event_type, merchant_id, KEYS_CHANGED):
-        return
+    """Tell the log which keys an endpoint has since now."""
     row = await conn.fetchrow(QUERIES.raise_version, endpoint_id)
     assert row is not None, "an endpoint's row outlives it"
     fact = endpoint_fact(
@@ -66,6 +64,12 @@ async def tell_keys(conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, n
         },
     )
     await log.append(conn, [fact], now=now)
+
+
+async def tell_first_key(conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, now: datetime) -> None:
+    """Tell of a new endpoint's key where one of the merchant's endpoints asks for that by name: nothing changed for the others."""
+    if await conn.fetchval(QUERIES.names_event_type, merchant_id, KEYS_CHANGED):
+        await tell_keys(conn, merchant_id, endpoint_id, now=now)
 
 
 async def insert_key(conn: Connection, box: SecretBox, endpoint_id: UUID, *, now: datetime) -> PublicKey:

@@ -145,7 +145,7 @@ update endpoint_cursors
 set filter_revision = filter_revision + 1
 where endpoint_id = $1;
 
--- Whether an endpoint of this merchant asks for a type by name: what is told of the log and its keys is told to such only.
+-- Whether an endpoint of this merchant asks for a type by name: checkpoints and first keys are told to such only.
 -- name: names_event_type :one
 select exists (
   select

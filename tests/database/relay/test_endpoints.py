@@ -479,12 +479,13 @@ async def test_a_merchant_has_so_many_endpoints_at_most(desk: Desk, monkeypatch:
         await desk.create()
 
 
-async def test_changes_of_keys_are_told_where_an_endpoint_asks_for_them_by_name(desk: Desk) -> None:
+async def test_changes_of_keys_are_told_whoever_listens_and_first_keys_where_an_endpoint_names_them(desk: Desk) -> None:
     rules = Rules({KEYS_CHANGED}, allow_private_networks=False)
     quiet, _ = await desk.create()
+    assert (await log.load_head(desk.conn, MERCHANT)).sequence == 0
     async with desk.conn.transaction():
         await rotate_key(desk.conn, BOX, MERCHANT, quiet.endpoint_id, overlap_s=60, now=NOW)
-    assert (await log.load_head(desk.conn, MERCHANT)).sequence == 0
+    assert (await log.load_head(desk.conn, MERCHANT)).sequence == 1
     async with desk.conn.transaction():
         terms = EndpointTerms(url=URL, event_types=(KEYS_CHANGED,))
         asking, _ = await endpoints.create_endpoint(desk.conn, BOX, MERCHANT, terms, rules=rules, now=NOW)
@@ -493,8 +494,8 @@ async def test_changes_of_keys_are_told_where_an_endpoint_asks_for_them_by_name(
         await endpoints.delete_endpoint(desk.conn, MERCHANT, quiet.endpoint_id, now=NOW)
     bodies = [row["body"] for row in await desk.conn.fetch("select body from events order by sequence")]
     told = [verify.read_event(body) for body in bodies]
-    ids = [encode_id("end", one.endpoint_id) for one in (asking, quiet, quiet)]
+    ids = [encode_id("end", one.endpoint_id) for one in (quiet, asking, quiet, quiet)]
     assert [(one.type, one.object_id) for one in told] == [(KEYS_CHANGED, one) for one in ids]
-    assert [len(one.data["keys"]) for one in told] == [1, 3, 0]
-    assert told[1].data["keys"][0]["public_key"] == new.public_key
-    assert [one.version for one in told] == [1, 1, 2]
+    assert [len(one.data["keys"]) for one in told] == [2, 1, 3, 0]
+    assert told[2].data["keys"][0]["public_key"] == new.public_key
+    assert [one.version for one in told] == [1, 1, 2, 3]
