@@ -62,6 +62,8 @@ POOL_SIZE = 20
 API_POOL_SIZE = 12
 API_ACQUIRE_TIMEOUT_S = 5.0
 """A caller hears 503 and Retry-After after this; it is far above what a pool at work takes."""
+API_STATEMENT_TIMEOUT_S = 8.0
+"""A server that stands still is given up five seconds later by ourselves; pages and keyed look-ups take milliseconds."""
 HOUSEKEEPING_INTERVAL_S = 3_600.0
 DISK_INTERVAL_S = 60.0
 DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
@@ -289,6 +291,7 @@ async def _serve(house: House) -> None:
             size=API_POOL_SIZE,
             application_name="chainbell-api",
             acquire_timeout_s=API_ACQUIRE_TIMEOUT_S,
+            statement_timeout_s=API_STATEMENT_TIMEOUT_S,
         )
     try:
         async with _open_askers(house) as sources:

@@ -27,14 +27,14 @@ from migrations.pooler import check_sessions, refused_start
 from migrations.runner import pending
 
 SERVER_MAJOR_MIN = 14
-STATEMENT_TIMEOUT_MS = 60_000
+STATEMENT_TIMEOUT_S = 60.0
 """Far above any step (write transactions stay under 250 ms); audits read in bounded batches."""
 LOCK_TIMEOUT_MS = 10_000
 """Locks are held for one commit; who waits longer is behind a mistake or a dead machine, and tries again."""
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 """A process that stopped inside a transaction must not hold a chain's or a merchant's lock for ever."""
-COMMAND_TIMEOUT_S = 65.0
-"""The client gives up after the server should have: this one only catches a server that is gone."""
+GIVING_UP_LATER_S = 5.0
+"""The client gives up so long after the server should have: this only catches a server that is gone."""
 CONNECT_TIMEOUT_S = 10.0
 ACQUIRE_TIMEOUT_S = 15.0
 """Whoever waits for a connection of a pool waits no longer: above a connection's own making, so that a slow server is told
@@ -62,6 +62,7 @@ async def open_pool(
     patience_s: float = FIRST_CONNECTION_PATIENCE_S,
     resets: bool = True,
     acquire_timeout_s: float = ACQUIRE_TIMEOUT_S,
+    statement_timeout_s: float = STATEMENT_TIMEOUT_S,
 ) -> Pool:
     """A pool of at most `size` connections to a server and a schema this program can work with; the caller closes it.
 
@@ -69,7 +70,8 @@ async def open_pool(
     or another SchemaMismatch; what the server refuses for good (a wrong password) is asyncpg's own error. A connection
     that is given back is reset, by a statement of its own; without `resets` only an open transaction is rolled back, for
     borrowers who leave nothing else behind (settings or locks of the session) and come many times a second. Whoever waits
-    for a connection is told ConnectionsBusy after `acquire_timeout_s`.
+    for a connection is told ConnectionsBusy after `acquire_timeout_s`; a statement ends after `statement_timeout_s`, and five
+    seconds later also where the server does not say so any more.
     """
     conn = await connect(dsn, application_name=application_name, patience_s=patience_s)
     try:
@@ -91,7 +93,7 @@ async def open_pool(
         max_size=size,
         init=set_codecs,
         reset=reset,
-        **_options(application_name),
+        **_options(application_name, statement_timeout_s),
     )
     return pool
 
@@ -181,17 +183,17 @@ def _decode_jsonb(data: bytes) -> Any:
     return msgspec.json.decode(data[1:])  # the first byte is the version of the binary form
 
 
-def _options(application_name: str) -> dict[str, Any]:
+def _options(application_name: str, statement_timeout_s: float = STATEMENT_TIMEOUT_S) -> dict[str, Any]:
     return {
         "timeout": CONNECT_TIMEOUT_S,
-        "command_timeout": COMMAND_TIMEOUT_S,
+        "command_timeout": statement_timeout_s + GIVING_UP_LATER_S,
         "statement_cache_size": STATEMENTS_CACHED_MAX,
         "max_cached_statement_lifetime": STATEMENT_CACHED_S,
         "server_settings": {
             "application_name": application_name,
             "timezone": "UTC",
             "jit": "off",  # our statements are short; compiling one costs more than running it
-            "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+            "statement_timeout": str(int(statement_timeout_s * 1000)),
             "lock_timeout": str(LOCK_TIMEOUT_MS),
             "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
         },

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+
 import asyncpg
 import pytest
 
@@ -70,3 +74,26 @@ async def test_a_server_older_than_the_oldest_we_are_written_for_is_refused(
     monkeypatch.setattr("migrations.connect.SERVER_MAJOR_MIN", 99)
     with pytest.raises(ServerTooOld, match="the server is PostgreSQL 18; at least 99 is needed"):
         await connect(database_url, application_name="test")
+
+
+async def test_a_statement_of_a_server_that_stands_still_is_given_up_and_its_connection_with_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migrations.connect.GIVING_UP_LATER_S", 0.2)
+    async with await open_pool(
+        database_url, size=2, application_name="test", statement_timeout_s=0.2
+    ) as pool:
+        with pytest.raises(asyncpg.QueryCanceledError):
+            await pool.execute("select pg_sleep(5)")
+        server = None
+        try:
+            async with asyncio.timeout(5):
+                async with pool.acquire() as conn:
+                    server = await conn.fetchval("select pg_backend_pid()")
+                    os.kill(server, signal.SIGSTOP)
+                    with pytest.raises(TimeoutError):
+                        await conn.fetchval("select 1")
+                assert await pool.fetchval("select pg_backend_pid()") != server
+        finally:
+            if server is not None:
+                os.kill(server, signal.SIGCONT)

@@ -479,7 +479,9 @@ async def test_a_merchant_has_so_many_endpoints_at_most(desk: Desk, monkeypatch:
         await desk.create()
 
 
-async def test_changes_of_keys_are_told_whoever_listens_and_first_keys_where_an_endpoint_names_them(desk: Desk) -> None:
+async def test_changes_of_keys_are_told_whoever_listens_and_first_keys_where_an_endpoint_names_them(
+    desk: Desk,
+) -> None:
     rules = Rules({KEYS_CHANGED}, allow_private_networks=False)
     quiet, _ = await desk.create()
     assert (await log.load_head(desk.conn, MERCHANT)).sequence == 0
