@@ -67,7 +67,7 @@ async def tell_keys(conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, n
 
 
 async def tell_first_key(conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, now: datetime) -> None:
-    """Tell of a new endpoint's key where one of the merchant's endpoints asks for that by name: nothing changed for the others."""
+    """Tell of a new endpoint's key where one of the merchant's endpoints names the type: nothing changed for others."""
     if await conn.fetchval(QUERIES.names_event_type, merchant_id, KEYS_CHANGED):
         await tell_keys(conn, merchant_id, endpoint_id, now=now)
 

@@ -2,7 +2,7 @@
 
 Lives here: the plan of each statement over tables that hold nothing, where reading a table from end to end is made so dear
 that the planner does it only for want of anything else. Does not live here: which of several indexes the planner takes once
-the tables are large (`relay/test_plans.py`).
+the tables are large (`tests/database/relay/test_plans.py`).
 """
 
 from __future__ import annotations

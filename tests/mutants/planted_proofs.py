@@ -57,6 +57,18 @@ PLANTED_PROOFS = (
         (Edit(STRICT, " or is_unsound(signature[:32]):", ":"),),
     ),
     Planted(
+        "a key that was changed is told to those only who ask",
+        10,
+        (
+            Edit(
+                "relay/keys/keyring.py",
+                "    await tell_keys(conn, merchant_id, endpoint_id, now=now)\n    return made\n",
+                "    await tell_first_key(conn, merchant_id, endpoint_id, now=now)\n    return made\n",
+            ),
+        ),
+        asks=("tests/database/relay/test_endpoints.py", "-k", "change_of_keys"),
+    ),
+    Planted(
         "an empty secret is believed",
         10,
         (

@@ -1,4 +1,4 @@
-"""Ten thousand schedules in eight parts, and the proof that trouble really came.
+"""Two thousand schedules in eight parts, and the proof that trouble really came.
 
 Each part is one test, so that workers share them evenly. A failing seed is printed with the command that replays it.
 """
@@ -12,7 +12,7 @@ import pytest
 from tests.simulation.runner import rare_collections, replay_command, run_schedule
 from tests.simulation.troubles import Tally, Trouble
 
-SCHEDULES = int(os.environ.get("CHAINBELL_SCHEDULES", "10000"))
+SCHEDULES = int(os.environ.get("CHAINBELL_SCHEDULES", "2000"))
 """Fewer for a quick look; each kind of trouble is then asked for in proportion."""
 
 STEPS = 60

@@ -30,7 +30,7 @@ from relay.workers.store import load_endpoint_records
 from tests.database.relay.stages import MERCHANT, NOW, facts_of
 
 BOX = SecretBox([b"k" * 32])
-RULES = Rules({"deposit.included", "deposit.final"}, allow_private_networks=False)
+RULES = Rules({"deposit.included", "deposit.final", KEYS_CHANGED}, allow_private_networks=False)
 STRANGER = UUID(int=404)
 URL = "https://shop.example/hook"
 
@@ -479,25 +479,21 @@ async def test_a_merchant_has_so_many_endpoints_at_most(desk: Desk, monkeypatch:
         await desk.create()
 
 
-async def test_changes_of_keys_are_told_whoever_listens_and_first_keys_where_an_endpoint_names_them(
+async def test_every_change_of_keys_is_told_and_a_first_key_where_an_endpoint_names_the_type(
     desk: Desk,
 ) -> None:
-    rules = Rules({KEYS_CHANGED}, allow_private_networks=False)
     quiet, _ = await desk.create()
     assert (await log.load_head(desk.conn, MERCHANT)).sequence == 0
     async with desk.conn.transaction():
         await rotate_key(desk.conn, BOX, MERCHANT, quiet.endpoint_id, overlap_s=60, now=NOW)
-    assert (await log.load_head(desk.conn, MERCHANT)).sequence == 1
-    async with desk.conn.transaction():
-        terms = EndpointTerms(url=URL, event_types=(KEYS_CHANGED,))
-        asking, _ = await endpoints.create_endpoint(desk.conn, BOX, MERCHANT, terms, rules=rules, now=NOW)
+    asking, _ = await desk.create(event_types=(KEYS_CHANGED,))
     async with desk.conn.transaction():
         new = await rotate_key(desk.conn, BOX, MERCHANT, quiet.endpoint_id, overlap_s=60, now=NOW)
         await endpoints.delete_endpoint(desk.conn, MERCHANT, quiet.endpoint_id, now=NOW)
-    bodies = [row["body"] for row in await desk.conn.fetch("select body from events order by sequence")]
-    told = [verify.read_event(body) for body in bodies]
+    bodies = await desk.conn.fetch("select body from events order by sequence")
+    told = [verify.read_event(row["body"]) for row in bodies]
     ids = [encode_id("end", one.endpoint_id) for one in (quiet, asking, quiet, quiet)]
-    assert [(one.type, one.object_id) for one in told] == [(KEYS_CHANGED, one) for one in ids]
+    assert [(one.type, one.version) for one in told] == [(KEYS_CHANGED, version) for version in (1, 1, 2, 3)]
+    assert [one.object_id for one in told] == ids
     assert [len(one.data["keys"]) for one in told] == [2, 1, 3, 0]
     assert told[2].data["keys"][0]["public_key"] == new.public_key
-    assert [one.version for one in told] == [1, 1, 2, 3]
