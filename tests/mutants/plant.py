@@ -29,7 +29,7 @@ COPIED = ("chains", "indexer", "relay", "gateway", "migrations", "tests", "docs"
 ANVIL = [path.parent for path in ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")]
 SECONDS_MAX = 600
 POSTGRES_SCHEDULES = "40"
-PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=native")
 TESTS_FAILED = 1
 """How pytest ends when a test failed. When it could not collect, or was asked for what is not there, no law has spoken."""
 
