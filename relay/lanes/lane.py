@@ -53,7 +53,7 @@ class Lane:
     def __init__(self, config: LaneConfig, position: LanePosition, settings: RelaySettings) -> None:
         self.config = config
         self.condition = Condition(config.state, settings.retry)
-        self.closing = False
+        self.closing = self.well = False  # well: the last attempt that says anything was delivered
         self.window = Window(position.cursor, position.matched, position.rowed)
         self.troubles = Troubles(position.blocked, position.next_retry_at, settings.retry)
         self._settings = settings
@@ -316,8 +316,10 @@ class Lane:
     def _feel(self, flight: _Flight, outcome: Outcome, now: datetime) -> None:
         self._pace.feel(outcome, flight.started_at, now, self._settings.lane)
         if outcome.kind is OutcomeKind.DELIVERED:
+            self.well = True
             self.troubles.pending.note_success(now)
         elif outcome.kind not in SAYS_NOTHING:
+            self.well = False
             self.troubles.pending.note_failure(now, outcome.kind)
 
     def _finish_entry(

@@ -18,6 +18,7 @@ from relay.alerting import OnAlert
 from relay.lanes.hosts import Hosts
 from relay.lanes.lane import Lane
 from relay.lanes.timers import Timers
+from relay.lanes.turns import Turns
 from relay.metrics import RelayMetrics
 from relay.model import DueRow, Outcome, RowState, Send, Settlement
 from relay.settings import RelaySettings
@@ -26,8 +27,6 @@ from relay.workers.heads import Heads
 from relay.workers.roster import Attempt, Roster, Seat
 from relay.workers.storage import HeadSequences, ReadBehind, RelayStore, SettlementRefused
 
-QUANTUM = 4
-"""Attempts one lane may start before the next one has its turn."""
 ROUND = 64
 """Attempts one round may start before answers are read: the fewer are under way at once, the less each of them costs."""
 READ_EVENTS_MAX = 4_000
@@ -66,7 +65,7 @@ class Dispatcher:
         self._heads = Heads(roster.merchants)
         self._touched: dict[UUID, None] = {}
         self._unread: dict[UUID, None] = {}
-        self._runnable: dict[UUID, None] = {}
+        self._turns = Turns(settings.in_flight_max)
         self._dirty: dict[UUID, None] = {}
         self._timers = Timers(roster.seats)
         self._hosts = Hosts(settings.host_in_flight_max)
@@ -172,7 +171,7 @@ class Dispatcher:
                 asked_for.append(ReadBehind(endpoint_id, seat.merchant_id, lane.window.position, limit))
             elif limit:
                 self._touched[endpoint_id] = None
-            self._runnable[endpoint_id] = None
+            self._turns.line_up(endpoint_id, well=lane.well)
             self._mark(lane)
         await self._read(asked_for, now)
         attempts = [  # nothing may fail from here on: a lane counts what it starts as in flight
@@ -225,9 +224,7 @@ class Dispatcher:
         attempts: list[Attempt] = []
         allowed = self._settings.in_flight_max - self.in_flight
         budget = min(allowed, ROUND)
-        while budget > 0 and self._runnable:
-            endpoint_id = next(iter(self._runnable))
-            del self._runnable[endpoint_id]
+        while budget > 0 and (endpoint_id := self._turns.take()) is not None:
             seat = self._roster.seats.get(endpoint_id)
             if seat is None:
                 self._call_next(self._hosts.leave(endpoint_id))
@@ -238,29 +235,31 @@ class Dispatcher:
                 self._hosts.wait(host, seat.merchant_id, endpoint_id)
                 self._call_next(host)
                 continue
-            room = min(QUANTUM, budget, self._share - seat.lane.in_flight, free)
+            well = seat.lane.well
+            room = min(self._turns.room(well=well), budget, self._share - seat.lane.in_flight, free)
             sends = seat.lane.start(now, room) if room > 0 else []
             if len(sends) == room > 0:
-                self._runnable[endpoint_id] = None
+                self._turns.line_up(endpoint_id, well=well)
             else:
                 self._set_timer(seat, now)
             budget -= len(sends)
             attempts += self._attempts(seat, sends, now)
             self._call_next(self._hosts.leave(endpoint_id))
-        self.cut_short = bool(self._runnable) and len(attempts) < allowed
+        self.cut_short = self._turns.may_start and len(attempts) < allowed
         return attempts
 
     def _call_next(self, host: str | None) -> None:
         """Let the first who waits for this host have its turn; who is not ours any more does not keep the line."""
         while host is not None and (first := self._hosts.next_at(host)) is not None:
             if first in self._roster.seats:
-                self._runnable[first] = None
+                self._turns.line_up(first, well=self._roster.seats[first].lane.well)
                 return
             self._hosts.leave(first)
 
     def _attempts(self, seat: Seat, sends: Iterable[Send], now: datetime) -> list[Attempt]:
         attempts = [seat.attempt(send, now) for send in sends]
         self.in_flight += len(attempts)
+        self._turns.started(len(attempts), well=seat.lane.well)
         self._hosts.started(seat.target.host, len(attempts))
         return attempts
 
@@ -286,6 +285,7 @@ class Dispatcher:
     def finish(self, attempt: Attempt, outcome: Outcome, now: datetime) -> None:
         """Take the outcome of an attempt. A lane that is not ours any more only forgets it."""
         self.in_flight -= 1
+        self._turns.ended(well=attempt.well)
         self._hosts.ended(attempt.host)
         self._call_next(attempt.host)
         self._metrics.note_attempt(outcome)

@@ -39,6 +39,8 @@ class Attempt:
     headers: Mapping[str, str]
     body: bytes
     host: str
+    well: bool
+    """The endpoint took what it was sent last."""
 
 
 @dataclass(slots=True)
@@ -73,7 +75,8 @@ class Seat:
         headers = self.target.headers_for(
             send.event_id, send.body, prev_sequence=send.prev_sequence, covers=send.covers, now=now
         )
-        return Attempt(self.lane, send.sequence, self.target.url, headers, send.body, self.target.host)
+        target, lane = self.target, self.lane
+        return Attempt(lane, send.sequence, target.url, headers, send.body, target.host, lane.well)
 
 
 class Roster:

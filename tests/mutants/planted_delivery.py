@@ -25,6 +25,8 @@ WHOSE, ODD, URLS = (
     ("tests/relay_live/test_urls.py",),
 )
 
+FAIRNESS = ("tests/properties/relay/test_fairness.py",)
+
 PLANTED_DELIVERY = (
     Planted(
         "an idle connection that said something is used again",
@@ -194,5 +196,29 @@ PLANTED_DELIVERY = (
         7,
         (Edit(TLS, "        tls.asked_for_ours = True  #", "        tls.asked_for_ours = False  #"),),
         asks=("tests/relay_live/test_tls.py",),
+    ),
+    Planted(
+        "endpoints that are gone come before those that answer",
+        8,
+        (
+            Edit(
+                "relay/lanes/turns.py",
+                "return self._well if self._well and self._well_in_a_row < WELL_FIRST else self._others",
+                "return self._others",
+            ),
+        ),
+        asks=FAIRNESS,
+    ),
+    Planted(
+        "who is not known to answer never has a turn",
+        8,
+        (Edit("relay/lanes/turns.py", " and self._well_in_a_row < WELL_FIRST else", " else"),),
+        asks=FAIRNESS,
+    ),
+    Planted(
+        "endpoints that never answer may be all that is in flight",
+        8,
+        (Edit("relay/lanes/turns.py", "self._others_in_flight >= self._others_max or ", ""),),
+        asks=FAIRNESS,
     ),
 )

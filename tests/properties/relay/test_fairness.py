@@ -10,11 +10,12 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry
 
 from relay.keys.secretbox import Column, Place, SecretBox
+from relay.lanes.turns import QUANTUM, SHARE_OF_OTHERS, WELL_FIRST
 from relay.log.bodies import RelayFact
 from relay.metrics import RelayMetrics
 from relay.model import Outcome, OutcomeKind
 from relay.settings import LaneSettings, RelaySettings
-from relay.workers.dispatch import LANES_ASKED_MAX, QUANTUM, Dispatcher
+from relay.workers.dispatch import LANES_ASKED_MAX, Dispatcher
 from relay.workers.roster import Attempt, Roster
 from relay.workers.shards import Shards
 from relay.workers.storage import SealedSecret
@@ -24,7 +25,7 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 BOX = SecretBox([bytes(32)])
 BUSY, OTHERS = UUID(int=(3 << 70) + 1), [UUID(int=(n << 70) + n) for n in range(4, 8)]
 SETTINGS = RelaySettings(
-    lane=LaneSettings(in_flight_start=100, read_ahead_min=64), in_flight_max=40, endpoint_share=0.5
+    lane=LaneSettings(in_flight_start=100, read_ahead_min=64), in_flight_max=60, endpoint_share=1 / 3
 )
 
 
@@ -110,3 +111,45 @@ def test_what_is_new_does_not_wait_for_all_that_is_tried_again() -> None:
     drive(desk.dispatcher.step_feed(later))
     drive(desk.dispatcher.step_feed(later))
     assert len(asked) == len(many)
+
+
+def drive_until_known(desk: Desk) -> None:
+    """Everybody had something sent: `BUSY` took it, the others never answered."""
+    desk.store.publish(
+        [
+            RelayFact(one, f"dep_more_{n}", 1, "deposit.included", {}, NOW)
+            for one in OTHERS
+            for n in range(60)
+        ],
+        NOW,
+    )
+    for attempt in desk.start():
+        kind = OutcomeKind.DELIVERED if endpoint_of(attempt) == BUSY else OutcomeKind.REFUSED
+        desk.dispatcher.finish(attempt, Outcome(kind, 1), NOW)
+    desk.store.publish(
+        [RelayFact(BUSY, f"dep_more_{n}", 1, "deposit.included", {}, NOW) for n in range(60)], NOW
+    )
+    desk.dispatcher.touch_all()
+    drive(desk.dispatcher.step_feed(NOW))
+
+
+def test_who_took_its_last_event_goes_before_all_who_did_not_and_those_keep_a_turn() -> None:
+    desk = Desk()
+    drive_until_known(desk)
+    order = [endpoint_of(one) for one in desk.start()]
+    assert set(order[:WELL_FIRST]) == {BUSY}
+    assert BUSY not in order[WELL_FIRST : WELL_FIRST + QUANTUM]
+    assert order[WELL_FIRST + QUANTUM] == BUSY
+
+
+def test_endpoints_that_never_answer_leave_room_in_flight_however_many_they_are() -> None:
+    many = [UUID(int=(n << 70) + n) for n in range(4, 104)]
+    desk = Desk(many)
+    started = desk.start()
+    assert len(started) == int(SETTINGS.in_flight_max * SHARE_OF_OTHERS)
+    assert not desk.dispatcher.cut_short, "who may not start is not asked again and again"
+    answered = next(one for one in started if endpoint_of(one) == BUSY)
+    desk.dispatcher.finish(answered, Outcome(OutcomeKind.DELIVERED, 1, 200), NOW)
+    drive(desk.dispatcher.step_feed(NOW))
+    order = [endpoint_of(one) for one in desk.start()]
+    assert Counter(order)[BUSY] == SETTINGS.in_flight_max - len(started)
