@@ -34,6 +34,7 @@ from bench.busy_chain import WATCHED_COUNT, Shape, address_of, build_chain
 from bench.report import write_result
 from chains.evm.address import parse_address
 from chains.evm.blocks import believe_consistent
+from chains.evm.facts import EvmFacts, facts_of
 from chains.evm.rows import RawBlock, RawReceipts, decode_receipts
 from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
@@ -127,15 +128,12 @@ def bench_traits(token: str) -> ChainTraits:
         chain=CHAIN,
         alias="bench",
         family=Family.EVM,
-        chain_number=31337,
         native=Asset(AssetId(f"{CHAIN}/slip44:60"), "ETH", 18, None),
         assets=(Asset(AssetId(f"{CHAIN}/erc20:{token}"), "SPRAY", 6, parse_address(token)),),
         block_time_s=1.0,
         finality=FinalAtDepth(64),
         reorg_window_blocks=128,
-        safe_tag=False,
-        excluded_emitters=(),
-        verification_profile="full",
+        facts=EvmFacts(safe_tag=False),
     )
 
 
@@ -159,7 +157,9 @@ async def open_desk(
     )
     store = PostgresFollowStore(pool, publish)
     desk = build_desk(settings, store)
-    verifier = BlockVerifier(PROFILES[traits.verification_profile]) if verified else believe_consistent
+    verifier = (
+        BlockVerifier(PROFILES[facts_of(traits).verification_profile]) if verified else believe_consistent
+    )
     try:
         async with EvmSource(traits, [Endpoint(url)], verifier=verifier) as source:
             yield desk, source

@@ -1,9 +1,10 @@
 """The one list of networks that are known by name: a page of data each.
 
-A page is a TOML file in `chains/evm/networks`; this module reads it strictly and
-makes `ChainTraits` of it, with the defaults and the caveats that stand beside
-them.  Overriding facts is configuration, in the gateway; what a profile checks
-is `chains.evm.verify.profiles`; the table people read is `docs/chains.md`.
+A page is a TOML file in `chains/<family>/networks`; this module reads it strictly
+and makes `ChainTraits` of it, with the defaults and the caveats that stand
+beside them.  Keys that one family has are read by it (`FamilyRules.facts`).
+Overriding facts is configuration, in the gateway; the table people read is
+`docs/chains.md`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from chains.evm.address import encode_identity, format_address, parse_address
-from chains.evm.verify.profiles import PROFILES
+from chains.families import rules_of
+from chains.family import FamilyRules
 from chains.model import Address, Asset, AssetId, ChainId
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
 
@@ -109,23 +110,18 @@ class _Token(Struct, forbid_unknown_fields=True):
     flags: list[str] = []
 
 
-class _Page(Struct, forbid_unknown_fields=True):
-    """The keys of one file, all of them required but the three with a default."""
+class _Page(Struct):
+    """The keys of one file that every family has, all of them required but the three with a default."""
 
     name: str
     alias: str
     other_aliases: list[str]
-    chain_id: int
     testnet: bool
     native: _Native
     block_time_s: float
     final: Literal["finalized"] | _Depth
-    safe_tag: bool
     reorg_window_blocks: int
     confirmed: _Confirmed
-    verification: str
-    traces: bool
-    excluded_emitters: list[str]
     notes: list[str]
     sources: list[str]
     final_after_s: float | None = None
@@ -147,81 +143,91 @@ def aliases() -> tuple[str, ...]:
 
 
 def entries() -> tuple[CatalogueEntry, ...]:
-    """Each network once, main networks first, then by chain number."""
+    """Each network once, main networks first, then by chain; numbers ascend."""
     once = {found.traits.alias: found for found in _load().values()}.values()
-    return tuple(sorted(once, key=lambda found: (found.testnet, found.traits.chain_number)))
+    return tuple(sorted(once, key=lambda found: (found.testnet, *_place(found.traits.chain))))
+
+
+def _place(chain: ChainId) -> tuple[str, int, str]:
+    """Sorts by namespace, and references that are numbers by their value."""
+    namespace, _, reference = chain.partition(":")
+    return namespace, len(reference), reference
 
 
 @cache
 def _load() -> Mapping[str, CatalogueEntry]:
-    folder = files("chains.evm").joinpath("networks")
-    pages = sorted(
-        (page for page in folder.iterdir() if page.name.endswith(".toml")), key=lambda page: page.name
+    pages = [
+        (family, page)
+        for family in Family
+        for page in files(f"chains.{family}").joinpath("networks").iterdir()
+        if page.name.endswith(".toml")
+    ]
+    pages.sort(key=lambda found: (found[0], found[1].name))
+    return index_entries(
+        parse_page(family, page.name, page.read_text(encoding="utf-8")) for family, page in pages
     )
-    return index_entries(parse_page(page.name, page.read_text(encoding="utf-8")) for page in pages)
 
 
 def index_entries(found: Iterable[CatalogueEntry]) -> Mapping[str, CatalogueEntry]:
-    """By every alias; raises `CatalogueInvalid` when two networks share a name or a number."""
+    """By every alias; raises `CatalogueInvalid` when two networks share a name or are one chain."""
     by_alias: dict[str, CatalogueEntry] = {}
-    numbers: dict[int, str] = {}
+    names: dict[ChainId, str] = {}
     for item in found:
         for alias in item.aliases:
             if alias in by_alias:
                 raise CatalogueInvalid(f"{alias} names both {by_alias[alias].name} and {item.name}")
             by_alias[alias] = item
-        number = item.traits.chain_number
-        if number in numbers:
-            raise CatalogueInvalid(f"{numbers[number]} and {item.name} are both chain {number}")
-        numbers[number] = item.name
+        chain = item.traits.chain
+        if chain in names:
+            raise CatalogueInvalid(f"{names[chain]} and {item.name} are both {chain}")
+        names[chain] = item.name
     return by_alias
 
 
-def parse_page(file_name: str, text: str) -> CatalogueEntry:
+def parse_page(family: Family, file_name: str, text: str) -> CatalogueEntry:
     """One page; raises `CatalogueInvalid` naming the file and the key."""
     try:
-        page = msgspec.convert(tomllib.loads(text), _Page)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise CatalogueInvalid(f"{file_name}: {error}") from None
-    try:
-        return _build_entry(page, file_name)
-    except ValueError as error:
+        values = tomllib.loads(text)
+        page = msgspec.convert(values, _Page)
+        own = {name: value for name, value in values.items() if name not in _Page.__struct_fields__}
+        return _build_entry(family, page, own, file_name)
+    except (ValueError, msgspec.ValidationError) as error:
         raise CatalogueInvalid(f"{file_name}: {error}") from None
 
 
-def _build_entry(page: _Page, file_name: str) -> CatalogueEntry:
-    chain = ChainId(f"eip155:{page.chain_id}")
+def _build_entry(family: Family, page: _Page, own: Mapping[str, object], file_name: str) -> CatalogueEntry:
+    rules = rules_of(family)
     names = (page.alias, *page.other_aliases)
     for name in names:
         _require(_ALIAS.fullmatch(name) is not None, f"aliases: {name!r} is no alias")
-    _require(page.chain_id > 0, "chain_id: not positive")
-    expected = f"{page.chain_id}-{page.alias}.toml"
+    contracts = [_parse_contract(rules, token.contract) for token in page.tokens]
+    _require(len(set(contracts)) == len(contracts), "tokens: a contract is listed twice")
+    chain, facts = rules.facts.parse_page(own, contracts)
+    expected = f"{chain.partition(':')[2]}-{page.alias}.toml"
     _require(file_name == expected, f"alias: the file is not called {expected}")
     _require(0 < page.block_time_s <= 86_400, "block_time_s: not a block time")
     _require(page.reorg_window_blocks >= 1, "reorg_window_blocks: not positive")
-    _require(page.verification in PROFILES, f"verification: there is no profile {page.verification!r}")
     _require(bool(page.sources), "sources: facts need a source")
     _require(page.native.slip44 >= 0 and 0 <= page.native.decimals <= 77, "native: out of range")
-    tokens = tuple(_build_token(chain, token) for token in page.tokens)
-    contracts = [token.asset.contract for token in tokens]
-    _require(len(set(contracts)) == len(contracts), "tokens: a contract is listed twice")
-    excluded = tuple(_parse_checked("excluded_emitters", text) for text in page.excluded_emitters)
-    _require(not set(contracts) & set(excluded), "excluded_emitters: a listed token cannot be excluded")
+    tokens = tuple(
+        _build_token(f"{chain}/{rules.contract_namespace}:{rules.encode_identity(contract)}", token, contract)
+        for token, contract in zip(page.tokens, contracts, strict=True)
+    )
     native = AssetId(f"{chain}/slip44:{page.native.slip44}")
     traits = ChainTraits(
         chain=chain,
         alias=page.alias,
-        family=Family.EVM,
-        chain_number=page.chain_id,
+        family=family,
         native=Asset(native, page.native.symbol, page.native.decimals, None),
         assets=tuple(token.asset for token in tokens if token.status is TokenStatus.ACTIVE),
         block_time_s=page.block_time_s,
         finality=_build_finality(page.final),
         reorg_window_blocks=page.reorg_window_blocks,
-        safe_tag=page.safe_tag,
-        excluded_emitters=excluded,
-        verification_profile=page.verification,
-        traces=page.traces,
+        facts=facts,
+    )
+    _require(
+        page.confirmed.finality != "safe" or rules.facts.tells_safe(traits),
+        "confirmed.finality: `safe` means nothing on this chain",
     )
     return CatalogueEntry(
         name=page.name,
@@ -248,30 +254,27 @@ def _build_confirmed(page: _Page) -> DefaultConfirmed:
     rule = page.confirmed
     _require((rule.confirmations is None) != (rule.finality is None), "confirmed: exactly one key is wanted")
     _require(rule.confirmations is None or rule.confirmations >= 1, "confirmed.confirmations: not positive")
-    _require(
-        rule.finality != "safe" or page.safe_tag, "confirmed.finality: `safe` means nothing on this chain"
-    )
     return DefaultConfirmed(rule.confirmations, rule.finality)
 
 
-def _build_token(chain: ChainId, token: _Token) -> CatalogueToken:
-    contract = _parse_checked("tokens.contract", token.contract)
+def _build_token(asset_id: str, token: _Token, contract: Address) -> CatalogueToken:
     _require(0 <= token.decimals <= 77, f"tokens.decimals: {token.decimals} is out of range")
     _require(0 < len(token.symbol) <= 32 and token.symbol.isprintable(), "tokens.symbol: not printable")
     for word in (token.issuance, *token.flags):
         _require(_WORD.fullmatch(word) is not None, f"tokens: {word!r} is not a word of a-z, 0-9, _ and .")
-    asset_id = AssetId(f"{chain}/erc20:{encode_identity(contract)}")
-    asset = Asset(asset_id, token.symbol, token.decimals, contract)
+    asset = Asset(AssetId(asset_id), token.symbol, token.decimals, contract)
     return CatalogueToken(asset, token.name, token.issuance, token.status, tuple(token.flags))
 
 
-def _parse_checked(key: str, text: str) -> Address:
-    """An address written with its EIP-55 checksum; the catalogue accepts no other spelling."""
+def _parse_contract(rules: FamilyRules, text: str) -> Address:
+    """An address as the family shows it, checksum and all; the catalogue accepts no other spelling."""
     try:
-        address = parse_address(text)
+        address = rules.parse_address(text)
     except ValueError as error:
-        raise CatalogueInvalid(f"{key}: {text}: {error}") from None
-    _require(format_address(address) == text, f"{key}: {text} is not written with its checksum")
+        raise CatalogueInvalid(f"tokens.contract: {text}: {error}") from None
+    _require(
+        rules.format_address(address) == text, f"tokens.contract: {text} is not written with its checksum"
+    )
     return address
 
 

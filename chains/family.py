@@ -1,4 +1,5 @@
-"""What one family of chains brings, as one value: how it spells what the model keeps as bytes, and how its nodes are asked.
+"""What one family of chains brings, as one value: how it spells what the model keeps as bytes, which facts a chain of
+it has, and how its nodes are asked.
 
 The families' own values are in their folders (`evm.family`); which there are is
 `chains.families`.  What is true of one chain only is `chains.traits`.
@@ -6,15 +7,18 @@ The families' own values are in their folders (`evm.family`); which there are is
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from chains.model import Address, BlockHash, ChainId, TxHash
-from chains.port import OpenedSource
+from chains.port import CheckState, OpenedSource
 from chains.rpc.throttle import SharedBudget
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits
+from chains.trial import TrialRules
 
 ShareBudget = Callable[[Endpoint], SharedBudget]
 """Gives the budget that an endpoint has in common with other processes."""
@@ -32,17 +36,54 @@ class OpenSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BlockSeen:
-    """What a node says of a height: its block there, and how deep that is; None for what it does not know."""
+    """What a node says of a height: its block there, as the family spells it, and how deep that is; None for what it
+    does not know.
+    """
 
     node: str
-    block_hash: BlockHash | None
+    block_hash: str | None
     head_height: int | None
     final_height: int | None
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """How a chain's blocks are checked before anything was learnt: the name of the whole, and each check.
+
+    `may_prove`: every check that a block needs to count as fully verified is tried.
+    """
+
+    profile: str
+    checks: tuple[CheckState, ...]
+    may_prove: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FactsRules:
+    """What only a family knows of a chain (`ChainTraits.facts`), and how pages and operators say it.
+
+    `keys` is the shape of the keys in `[chains.*]` that only this family has,
+    each with a default.  `parse_chain` takes what an operator wrote as
+    `chain_id`; raises `ValueError` saying what is wanted.  `suppose` gives the
+    traits of a chain that nobody described, `override` those an operator
+    changed by `keys`.  `parse_page` takes what is left of a catalogue page
+    when the keys of every family are read, and the contracts it lists; raises
+    `ValueError` and msgspec's naming the key.  `tells_safe`: the chain has
+    `safe` blocks below its head.
+    """
+
+    keys: type[Struct]
+    parse_chain: Callable[[object], ChainId]
+    suppose: Callable[[ChainId, str], ChainTraits]
+    override: Callable[[ChainTraits, Struct], ChainTraits]
+    parse_page: Callable[[Mapping[str, object], Collection[Address | None]], tuple[ChainId, object]]
+    tells_safe: Callable[[ChainTraits], bool]
+    describe_verification: Callable[[ChainTraits], Verification]
+
+
+@dataclass(frozen=True, slots=True)
 class FamilyRules:
-    """One family's spelling, and its ways to nodes.
+    """One family's spelling, its facts, and its ways to nodes.
 
     `namespace` is CAIP-2's, `contract_namespace` that of its tokens in CAIP-19.
     `shares_addresses`: an address is its owner's on every chain of the family.
@@ -63,5 +104,7 @@ class FamilyRules:
     format_tx_hash: Callable[[TxHash], str]
     parse_block_hash: Callable[[str], BlockHash]
     format_block_hash: Callable[[BlockHash], str]
+    facts: FactsRules
     open_source: OpenSource
+    load_trial: Callable[[], TrialRules]
     fetch_block_seen: Callable[[ChainId, str, int], Awaitable[BlockSeen]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chains.model import Address, Asset, BlockRef, ChainId
+from chains.model import Asset, BlockRef, ChainId
 
 
 class Family(StrEnum):
@@ -38,27 +38,20 @@ FinalityRule = FinalAtDepth | FinalByTag
 class ChainTraits:
     """What is true of a chain whoever follows it.
 
-    `chain_number` is the EVM chain id (EIP-155).  `block_time_s` is the usual
-    interval and is used for pacing only, never for truth.
-    `reorg_window_blocks` bounds a rewind while nothing is known to be final.
-    `safe_tag` says whether `safe` means something on this chain.
-    `excluded_emitters` are contracts whose `Transfer` logs mirror native moves
-    and must not be counted as tokens.  `verification_profile` names the checks
-    that hold there.  `identity` is the block that tells the network, where it
-    is not block 0: a node without old blocks can show it.
+    `block_time_s` is the usual interval and is used for pacing only, never for
+    truth.  `reorg_window_blocks` bounds a rewind while nothing is known to be
+    final.  `identity` is the block that tells the network, where it is not
+    block 0: a node without old blocks can show it.  `facts` is what only the
+    chain's family knows, and reads (`FamilyRules.facts`).
     """
 
     chain: ChainId
     alias: str
     family: Family
-    chain_number: int
     native: Asset
     assets: tuple[Asset, ...]
     block_time_s: float
     finality: FinalityRule
     reorg_window_blocks: int
-    safe_tag: bool
-    excluded_emitters: tuple[Address, ...]
-    verification_profile: str
-    traces: bool = False
     identity: BlockRef | None = None
+    facts: object = None

@@ -19,6 +19,7 @@ from pathlib import Path
 from chains import catalog
 from chains.catalog import CatalogueEntry, TokenStatus
 from chains.evm.address import format_address
+from chains.evm.facts import facts_of
 from chains.evm.verify import PROFILES, Check, Mode
 from chains.traits import FinalAtDepth
 
@@ -79,10 +80,10 @@ def render_networks() -> str:
                 f"{found.traits.block_time_s:g} s",
                 describe_final(found),
                 describe_seconds(found.final_after_s),
-                "yes" if found.traits.safe_tag else "no",
+                "yes" if facts_of(found.traits).safe_tag else "no",
                 describe_confirmed(found),
                 f"{found.traits.reorg_window_blocks:,}",
-                f"`{found.traits.verification_profile}`",
+                f"`{facts_of(found.traits).verification_profile}`",
             )
             for found in catalog.entries()
         ),
@@ -93,7 +94,7 @@ def render_profiles() -> str:
     """One row a profile, one column a check."""
     used: dict[str, list[str]] = {}
     for found in catalog.entries():
-        used.setdefault(found.traits.verification_profile, []).append(found.traits.alias)
+        used.setdefault(facts_of(found.traits).verification_profile, []).append(found.traits.alias)
     rows = [
         (f"`{name}`", *(SIGNS[profile.modes[check]] for check in Check), ", ".join(used.get(name, ["–"])))
         for name, profile in PROFILES.items()
@@ -127,7 +128,9 @@ def render_notes() -> str:
     """What to know about each network, and where its facts are from."""
     parts = []
     for found in catalog.entries():
-        emitters = ", ".join(f"`{format_address(emitter)}`" for emitter in found.traits.excluded_emitters)
+        emitters = ", ".join(
+            f"`{format_address(emitter)}`" for emitter in facts_of(found.traits).excluded_emitters
+        )
         notes = [note[0].upper() + note[1:] for note in found.notes]
         if emitters:
             notes.append(f"Not counted as tokens: {emitters}")

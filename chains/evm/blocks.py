@@ -18,6 +18,7 @@ from msgspec import Raw
 from chains.errors import ChainError, Inconsistent, Missing, Throttled, Unreachable
 from chains.evm.consistency import ConsistencyRules, check_block, rules_of_profile
 from chains.evm.decode import AssetIndex, compute_asset_index, decode_transfers
+from chains.evm.facts import change_facts, facts_of
 from chains.evm.ledger import Completeness, compute_completeness, open_ledger
 from chains.evm.natives import BELIEVED_TYPES, TypeRules
 from chains.evm.node import Abilities, EvmNode
@@ -101,11 +102,11 @@ def believe_consistent(_block: RawBlock, _receipts: RawReceipts) -> Verdict:
 
 def compute_reading(traits: ChainTraits, verifier: Verifier = believe_consistent) -> Reading:
     """How a chain's answers are read, from its traits."""
-    profile = PROFILES[traits.verification_profile]
+    profile = PROFILES[facts_of(traits).verification_profile]
     return Reading(
         traits=traits,
         assets=compute_asset_index(traits),
-        rules=rules_of_profile(traits.verification_profile),
+        rules=rules_of_profile(profile.name),
         verifier=verifier,
         completeness=compute_completeness(traits),
         rows=profile.decoder,
@@ -170,7 +171,7 @@ async def fetch_checked_rows(
     """One block's rows with their JSON, after the checks that every block goes through."""
     text = encode_word(block_hash)
     (rows,) = await _fetch_rows(
-        node, lane, replace(reading, traits=replace(reading.traits, traces=False)), [text]
+        node, lane, replace(reading, traits=change_facts(reading.traits, traces=False)), [text]
     )
     _check_rows(reading, text, rows)
     return rows.block, rows.receipts
@@ -185,7 +186,7 @@ async def _fetch_rows(node: EvmNode, lane: Lane, reading: Reading, references: S
         calls.append(_block_call(reference))
         if form is not ReceiptsForm.BY_TRANSACTION:
             calls.append(receipts_call(form, reference, by_hash=by_hash))
-        if reading.traits.traces and by_hash:
+        if facts_of(reading.traits).traces and by_hash:
             calls.append(_trace_call(reference))
     try:
         outcomes = await node.ask(calls, lane, patient=True)
@@ -246,7 +247,7 @@ async def _complete_receipts(
 
 async def _complete_traces(node: EvmNode, lane: Lane, reading: Reading, drafts: Sequence[_Draft]) -> None:
     """The traces of blocks in which something ran; nothing moved in the others, whether traced or not."""
-    if not reading.traits.traces:
+    if not facts_of(reading.traits).traces:
         return
     for draft in drafts:
         if not draft.block.transactions and not _is_answered(draft.trace):

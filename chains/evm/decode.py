@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chains.errors import Inconsistent
+from chains.evm.facts import facts_of, number_of
 from chains.evm.natives import (
     BELIEVED_TYPES,
     SIGNED_TYPES,
@@ -197,12 +198,12 @@ class EvmTransfers:
 
 def compute_asset_index(traits: ChainTraits) -> AssetIndex:
     """The look-up table of a chain's listed assets."""
-    excluded = frozenset("0x" + emitter.hex() for emitter in traits.excluded_emitters)
+    excluded = frozenset("0x" + emitter.hex() for emitter in facts_of(traits).excluded_emitters)
     contracts = {
         "0x" + asset.contract.hex(): asset.asset_id for asset in traits.assets if asset.contract is not None
     }
     return AssetIndex(
-        chain_number=traits.chain_number,
+        chain_number=number_of(traits.chain),
         native=traits.native.asset_id,
         tokens={text: asset for text, asset in contracts.items() if text not in excluded},
         excluded=excluded,

@@ -1,6 +1,6 @@
-"""What the EVM family brings: spelling (EIP-55, 0x), and its ways to nodes.
+"""What the EVM family brings: spelling (EIP-55, 0x), its facts, and its ways to nodes.
 
-Pure but for the two doors at the end, which load clients only when they are
+Pure but for the doors at the end, which load clients only when they are
 opened: reading a configuration needs none of them.
 """
 
@@ -10,11 +10,13 @@ import re
 from collections.abc import Sequence
 
 from chains.evm.address import encode_identity, format_address, parse_address
+from chains.evm.facts import FACTS, NAMESPACE, facts_of, number_of
 from chains.family import BlockSeen, FamilyRules, ShareBudget
 from chains.model import BlockHash, ChainId, TxHash
 from chains.port import OpenedSource
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits
+from chains.trial import TrialRules
 
 _HASH = re.compile(r"0[xX][0-9a-fA-F]{64}")
 
@@ -43,18 +45,24 @@ def _open_source(
     from chains.evm.source import EvmSource  # noqa: PLC0415
     from chains.evm.verify import PROFILES, BlockVerifier  # noqa: PLC0415
 
-    verifier = BlockVerifier(PROFILES[traits.verification_profile])
+    verifier = BlockVerifier(PROFILES[facts_of(traits).verification_profile])
     return EvmSource(traits, endpoints, verifier=verifier, share_budget=share_budget)
+
+
+def _load_trial() -> TrialRules:
+    from chains.evm.trial import TRIAL  # noqa: PLC0415
+
+    return TRIAL
 
 
 async def _fetch_block_seen(chain: ChainId, url: str, height: int) -> BlockSeen:
     from chains.evm.stranger import fetch_block_seen  # noqa: PLC0415
 
-    return await fetch_block_seen(url, int(chain.rpartition(":")[2]), height)
+    return await fetch_block_seen(url, number_of(chain), height)
 
 
 EVM = FamilyRules(
-    namespace="eip155",
+    namespace=NAMESPACE,
     contract_namespace="erc20",
     shares_addresses=True,
     parse_address=parse_address,
@@ -64,6 +72,8 @@ EVM = FamilyRules(
     format_tx_hash=_format_hash,
     parse_block_hash=_parse_block_hash,
     format_block_hash=_format_hash,
+    facts=FACTS,
     open_source=_open_source,
+    load_trial=_load_trial,
     fetch_block_seen=_fetch_block_seen,
 )

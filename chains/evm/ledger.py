@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
+from chains.evm.facts import facts_of, number_of
 from chains.evm.natives import SIGNED_TYPES, NativeMove, pair_receipts
 from chains.evm.rows import (
     LEGACY_TYPE,
@@ -55,9 +56,9 @@ class Completeness(Enum):
 
 def compute_completeness(traits: ChainTraits) -> Completeness:
     """Which terms are known on a chain; a network nobody described is not trusted to be like Ethereum."""
-    if traits.chain_number in ETHEREUM_NUMBERS:
+    if number_of(traits.chain) in ETHEREUM_NUMBERS:
         return Completeness.ALL
-    if traits.verification_profile in OP_STACK_PROFILES:
+    if facts_of(traits).verification_profile in OP_STACK_PROFILES:
         return Completeness.ALL_BUT_FEES
     return Completeness.SOME
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from chains.errors import Missing
 from chains.evm.blocks import Reading, fetch_checked_rows
+from chains.evm.facts import facts_of
 from chains.evm.node import EvmNode
 from chains.evm.rows import (
     RawBlock,
@@ -57,7 +58,7 @@ async def fetch_deposit_proof(
     node: EvmNode, lane: Lane, reading: Reading, block: BlockRef, tx_hash: TxHash
 ) -> DepositProof | Unprovable:
     """The proof of one transaction of a canonical block; raises `Missing` where the node calls another canonical."""
-    profile = PROFILES[reading.traits.verification_profile]
+    profile = PROFILES[facts_of(reading.traits).verification_profile]
     why_not = find_obstacle(profile, block.height)
     if why_not is not None:
         return why_not

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from chains.errors import ChainError, Inconsistent, Missing
 from chains.evm.balances import fetch_balances
 from chains.evm.blocks import Reading, describe_block, fetch_by_hash, fetch_by_height
+from chains.evm.facts import facts_of
 from chains.evm.node import EvmNode, name_provider
 from chains.evm.proof import fetch_deposit_proof
 from chains.evm.rows import decode_header
@@ -67,7 +68,7 @@ class EvmProvider:
     async def fetch_head_report(self, *, safe: bool = True, final: bool = True) -> HeadReport:
         traits = self.reading.traits
         tags = ["latest"]
-        if safe and traits.safe_tag:
+        if safe and facts_of(traits).safe_tag:
             tags.append("safe")
         if final and isinstance(traits.finality, FinalByTag):
             tags.append("finalized")

@@ -14,6 +14,7 @@ from typing import Self
 import structlog
 
 from chains.evm.blocks import believe_consistent, compute_reading
+from chains.evm.facts import number_of
 from chains.evm.heads import HeadWatch
 from chains.evm.node import EvmNode, NetworkPin
 from chains.evm.provider import EvmProvider
@@ -47,7 +48,7 @@ class EvmSource(SharedSource[EvmProvider]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.verifier = verifier
-        self._pin = NetworkPin(traits.chain_number, traits.identity)
+        self._pin = NetworkPin(number_of(traits.chain), traits.identity)
         reading = compute_reading(traits, verifier)
         book = open_book(traits)
         providers: dict[str, EvmProvider] = {}

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from chains.errors import ChainError, Inconsistent, Missing, Throttled
 from chains.evm.blocks import Reading
 from chains.evm.decode import TRANSFER_TOPIC, WORD_TEXT_LENGTH
+from chains.evm.facts import facts_of
 from chains.evm.natives import is_success
 from chains.evm.node import EvmNode
 from chains.evm.rows import (
@@ -64,7 +65,7 @@ async def fetch_story(
     """The transaction's story; None where the node does not know it."""
     text = encode_word(tx_hash)
     calls = [Call("eth_getTransactionByHash", (text,)), Call("eth_getTransactionReceipt", (text,))]
-    if reading.traits.traces:
+    if facts_of(reading.traits).traces:
         calls.append(Call("debug_traceTransaction", (text, {"tracer": "callTracer"})))
     told, receipt_outcome, *trace = await node.ask(calls, lane)
     raw, raw_receipt = expect_result(told), expect_result(receipt_outcome)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from chains.errors import ChainError, Inconsistent, WrongNetwork
-from chains.evm.rows import decode_header, parse_quantity
+from chains.evm.rows import decode_header, encode_word, parse_quantity
 from chains.family import BlockSeen
 from chains.rpc.jsonrpc import Call, decode_batch, encode_batch, expect_result, is_null
 from chains.rpc.transport import Endpoint, HttpTransport
@@ -34,7 +34,7 @@ async def fetch_block_seen(url: str, chain_number: int, height: int) -> BlockSee
                 raise Inconsistent(
                     f"answered height {height} with block {header.height}", provider=transport.name
                 )
-            block_hash = header.hash
+            block_hash = encode_word(header.hash)
         heights = [await _ask_height(transport, tag) for tag in ("latest", "finalized")]
     return BlockSeen(transport.name, block_hash, heights[0], heights[1])
 

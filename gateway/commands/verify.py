@@ -61,10 +61,9 @@ async def _ask(url: str, proven: ProvenDeposit) -> dict[str, Any]:
         raise BadUse(f"--rpc: {error}") from error
     if seen.block_hash is None:
         raise CommandFailed(f"not proven: {seen.node} knows no block at height {proven.height}")
-    shown = "0x" + seen.block_hash.hex()
-    if shown != proven.block_hash:
+    if seen.block_hash != proven.block_hash:
         raise CommandFailed(
-            f"not proven: {seen.node} has another block at height {proven.height} ({shown}): "
+            f"not proven: {seen.node} has another block at height {proven.height} ({seen.block_hash}): "
             "the proof's block left the chain, or never was in it"
         )
     head, final = seen.head_height, seen.final_height

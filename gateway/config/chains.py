@@ -14,6 +14,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from msgspec import Struct
+
 from chains.catalog import CatalogueEntry, aliases
 from chains.families import rules_of
 from chains.model import Asset, AssetId, BlockRef, ChainId
@@ -26,10 +28,6 @@ from indexer.follow.pace import BATCH_FROM_S
 from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from indexer.settings import FollowSettings
 
-REORG_WINDOW_BLOCKS = 1_024
-"""How deep a rewind may go on a chain of which we know nothing, while nothing is known to be final."""
-
-BLOCK_TIME_S = 12.0
 FINALITY_DELAYED_AFTER_S = 1_800.0
 
 Known = Callable[[str], CatalogueEntry | None]
@@ -43,11 +41,13 @@ def build_chain(alias: str, table: Chain, known: Known) -> ChainSettings | None:
     """One chain's settings; None, with flaws added, where they can not be made."""
     entry = known(alias)
     endpoints = _build_endpoints(table)
+    family = table.family if entry is None else entry.traits.family
+    said = None if family is None else table.read_rest(rules_of(family).facts.keys)
     basis = _identify(alias, table, None if entry is None else entry.traits)
-    if basis is None:
+    if basis is None or said is None:
         return None
     limits: Limits = {}
-    traits = _override(table, basis, limits)
+    traits = _override(table, basis, said, limits)
     interval_s = traits.block_time_s
     late_after_s = None if entry is None else entry.final_late_after_s
     follow = FollowSettings(
@@ -73,12 +73,14 @@ def _compute_poll_interval(block_time_s: float) -> float:
 
 def _identify(alias: str, table: Chain, known: ChainTraits | None) -> ChainTraits | None:
     if known is not None:
-        for name, fact, said in (
-            ("family", known.family, "of the family"),
-            ("chain_id", known.chain_number, "chain"),
+        chain = None if table.chain_id is None else _parse_chain(table, known.family)
+        reference = known.chain.partition(":")[2]
+        for name, given, fact, said in (
+            ("family", table.family, known.family, f"of the family {known.family}"),
+            ("chain_id", chain, known.chain, f"chain {reference}"),
         ):
-            if getattr(table, name) not in {None, fact}:
-                table.complain(name, f"{alias} is {said} {fact}; choose another alias for another chain")
+            if given not in {None, fact}:
+                table.complain(name, f"{alias} is {said}; choose another alias for another chain")
         return known
     for name in ("family", "chain_id", "native"):
         if getattr(table, name) is None:
@@ -87,34 +89,23 @@ def _identify(alias: str, table: Chain, known: ChainTraits | None) -> ChainTrait
             )
     if table.family is None or table.chain_id is None:
         return None
-    chain = ChainId(f"{rules_of(table.family).namespace}:{table.chain_id}")
-    return ChainTraits(
-        chain=chain,
-        alias=alias,
-        family=table.family,
-        chain_number=table.chain_id,
-        native=Asset(AssetId(f"{chain}/slip44:60"), "ETH", 18, None),
-        assets=(),
-        block_time_s=BLOCK_TIME_S,
-        finality=FinalByTag(),
-        reorg_window_blocks=REORG_WINDOW_BLOCKS,
-        safe_tag=True,
-        excluded_emitters=(),
-        verification_profile="full",
-    )
+    chain = _parse_chain(table, table.family)
+    return None if chain is None else rules_of(table.family).facts.suppose(chain, alias)
 
 
-def _override(table: Chain, known: ChainTraits, limits: Limits) -> ChainTraits:
+def _parse_chain(table: Chain, family: Family) -> ChainId | None:
+    return table.parse("chain_id", rules_of(family).facts.parse_chain)
+
+
+def _override(table: Chain, known: ChainTraits, said: Struct, limits: Limits) -> ChainTraits:
     """The facts, as the operator changes them."""
-    is_agreement = table.verification == "agreement"
     return replace(
-        known,
+        rules_of(known.family).facts.override(known, said),
         native=_build_native(table, known, limits),
         assets=_build_assets(table, known, limits),
         identity=_build_identity(table, known.family),
         finality=_build_finality(table, known.finality),
-        verification_profile="agreement" if is_agreement else known.verification_profile,
-        **_said(table, "block_time_s", "traces"),
+        **_said(table, "block_time_s"),
     )
 
 
@@ -222,7 +213,7 @@ def _require(confirmations: int | None, finality: str | None) -> Requirement:
 def _build_rule(rule: Rule, traits: ChainTraits) -> ConfirmRule:
     if (rule.confirmations is None) == (rule.finality is None):
         rule.complain("", 'either confirmations = 12 or finality = "safe" or "final" is wanted')
-    if rule.finality == "safe" and not traits.safe_tag:
+    if rule.finality == "safe" and not rules_of(traits.family).facts.tells_safe(traits):
         rule.complain("finality", f"{traits.alias} has no safe blocks; use confirmations or final")
     asset = AssetId(rule.asset.lower()) or None
     if asset not in {None, traits.native.asset_id, *(one.asset_id for one in traits.assets)}:

@@ -14,14 +14,15 @@ import re
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, field
 from yarl import URL
 
+from chains.families import rules_of
 from chains.traits import Family
 from gateway.config.settings import Bind, Network, ReadyWhen, Secret
-from gateway.config.table import Empty, Parsed, Table
+from gateway.config.table import Empty, Parsed, Table, fields_of
 from relay.out.tunnel import parse_proxy_url
 from relay.proof.notes import COSIGNATURE
 from relay.proof.witnessing import parse_verifier_key
@@ -146,6 +147,14 @@ Alias = Annotated[
 ]
 HeaderName = Annotated[str, _texts(r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", "not a header that HTTP can carry")]
 HeaderValue = Annotated[str, _texts(r"\A[^\x00-\x1f\x7f]*\Z", "not a header that HTTP can carry")]
+Reference = Annotated[
+    int | str,
+    Parsed(
+        lambda value: value if type(value) in {int, str} else None,
+        "which chain of its family is wanted, as a number or a name",
+        taken=Any,
+    ),
+]
 Symbol = Annotated[
     str,
     Parsed(
@@ -257,18 +266,22 @@ class Node(Table, frozen=True):
 
 
 class Chain(Table, frozen=True):
+    """Keys of every family; `leaves` are those that one family has, `chain_id` is spelt as its family spells it."""
+
+    leaves: ClassVar[frozenset[str]] = frozenset(
+        name for family in Family for name in fields_of(rules_of(family).facts.keys)
+    )
+
     endpoints: tuple[NodeUrl | Node, ...] = ()
     start: Annotated[Height | Literal["head"], Meta(description='"head" or a height is wanted')] = "head"
     confirmed: Rule | tuple[Rule, ...] | None = None
     family: Family | None = None
-    chain_id: Annotated[int, _whole(1, 2**53)] | None = None
+    chain_id: Reference | None = None
     identity: Identity | None = None
     native: Native | None = None
     block_time_s: Annotated[float, _number(most=86_400)] | None = None
     poll_interval_s: Annotated[float, _number(above=0.01, most=3_600)] | None = None
     final: Final | None = None
-    traces: bool | None = None
-    verification: Literal["auto", "agreement"] = "auto"
     hold_unverified_above: Annotated[Holds, HoldAll] | Holds | None = None
     stalled_after_s: Annotated[float, _number(most=1e6)] | None = None
     ready_lag_blocks: Count | None = None

@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeGuard, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, structs
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Table")
+K = TypeVar("K", bound=Struct)
 Empty = Literal[""]
 """Beside another type: the key may be left empty."""
 
@@ -73,11 +74,15 @@ class Parsed:
 
 class Table(Struct, frozen=True, kw_only=True):
     """What a shape is made of: its own fields are the keys, each with what holds where the file is silent or wrong; one
-    without has to be given. Beside them stand the name of the table and where complaints go.
+    without has to be given. Beside them stand the name of the table, where complaints go, and what the file says of the
+    keys in `leaves`: who reads those shows in the others (`read_rest`).
     """
+
+    leaves: ClassVar[frozenset[str]] = frozenset()
 
     key: str = ""
     reading: Reading = Reading({})
+    rest: Mapping[str, Any] = {}
 
     def complain(self, name: str, sentence: str) -> None:
         """Add a flaw about one key, or about the table where `name` is empty; what is wrong by itself is let be."""
@@ -93,21 +98,37 @@ class Table(Struct, frozen=True, kw_only=True):
             self.complain(name, str(error))
             return None
 
+    def read_rest(self, shape: type[K]) -> K:
+        """The keys that were left, by the shape that turned out to be theirs."""
+        fields = fields_of(shape)
+        for name in self.rest:
+            if name not in fields:
+                self.complain(name, "unknown key")
+        return shape(**_read_keys(shape, self.rest, self.key, self.reading))
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
 
 
 @cache
-def fields_of(shape: type[Table]) -> dict[str, structs.FieldInfo]:
+def fields_of(shape: type[Struct]) -> dict[str, structs.FieldInfo]:
     """The keys of a shape."""
     return {one.name: one for one in structs.fields(shape) if one.name not in Table.__struct_fields__}
 
 
 def read_table(shape: type[S], values: Mapping[str, Any], key: str, reading: Reading) -> S:
     """What stands in a table; what is wrong is complained of, and a key that has to be given is empty for reading on."""
+    names = fields_of(shape).keys() | shape.leaves
+    for name in values:
+        if name not in names:
+            reading.complain(_join(key, name), f"unknown key{meant(name, sorted(names))}")
+    rest = {name: value for name, value in values.items() if name in shape.leaves}
+    return shape(key=key, reading=reading, rest=rest, **_read_keys(shape, values, key, reading))
+
+
+def _read_keys(shape: type[Struct], values: Mapping[str, Any], key: str, reading: Reading) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    fields = fields_of(shape)
-    for name, one in fields.items():
+    for name, one in fields_of(shape).items():
         own_key = _join(key, name)
         value = _read(one.type, values.get(name, UNSET), own_key, reading)
         if value is UNSET and _is_table(one.type):
@@ -118,10 +139,7 @@ def read_table(shape: type[S], values: Mapping[str, Any], key: str, reading: Rea
                 reading.complain(own_key, "must be given")
         if value is not UNSET:
             found[name] = value
-    for name in values:
-        if name not in fields:
-            reading.complain(_join(key, name), f"unknown key{meant(name, sorted(fields))}")
-    return shape(key=key, reading=reading, **found)
+    return found
 
 
 def _read(kind: Any, value: Any, key: str, reading: Reading) -> Any:

@@ -13,10 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from chains.errors import ChainError
-from chains.evm.heads import HeadWatch
-from chains.evm.provider import EvmProvider
-from chains.evm.verify import PROFILES, Mode
-from chains.evm.verify.profiles import FULL_CHECKS
+from chains.families import rules_of
 from chains.model import HeadReport
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, FinalByTag
@@ -39,10 +36,6 @@ ADVICE_UNVERIFIED = (
     "and smaller ones are credited on one operator's word"
 )
 ADVICE_AGREE = "add a provider of another operator: one operator alone is trusted blindly"
-
-
-class _Heard(Exception):
-    """A head was heard; ends the waiting."""
 
 
 async def check_chain(settings: ChainSettings, pool: Pool | None, *, now: datetime) -> list[Finding]:
@@ -80,12 +73,11 @@ def _judge_verification(
     if operators_count > 1:
         return []
     traits = settings.follow.traits
-    modes = PROFILES[traits.verification_profile].modes
-    untried = [check for check in FULL_CHECKS if modes[check] in (Mode.ABSENT, Mode.BEST_EFFORT)]
+    verification = rules_of(traits.family).facts.describe_verification(traits)
     if unverified_count:
         found = f"unverified: {unverified_count} of its newest {views.RECENT_BLOCKS} blocks not in full, one operator"
-    elif unverified_count is None and untried:
-        found = f"unverified: the profile {traits.verification_profile} cannot prove a block, one operator"
+    elif unverified_count is None and not verification.may_prove:
+        found = f"unverified: the profile {verification.profile} cannot prove a block, one operator"
     else:
         return []
     return [Finding(f"{settings.alias} verification", Grade.WARN, found, ADVICE_UNVERIFIED)]
@@ -112,11 +104,10 @@ async def _check_provider(
             if record is not None:
                 source.pin_network(record.network_id)
             provider = source.choose_provider()
-            assert isinstance(provider, EvmProvider), "what is asked below are this family's abilities"
             ways = Ways(name, settings, provider, findings)
             await _ask(ways, record, now)
     except ChainError as error:
-        findings.append(Finding(name, Grade.FAIL, error.detail, advise(error, settings.alias)))
+        findings.append(Finding(name, Grade.FAIL, error.detail, advise(error, settings)))
     except TimeoutError:
         found = f"no answers within {PROVIDER_TIMEOUT_S:g} s" + (" to the rest" if findings else "")
         findings.append(Finding(name, Grade.FAIL, found, "choose a faster provider"))
@@ -159,21 +150,14 @@ def _judge_tags(name: str, settings: ChainSettings, report: HeadReport) -> list[
 
 
 async def _check_hints(name: str, traits: ChainTraits, endpoint: Endpoint) -> Finding:
-    def heard(_head: str) -> None:
-        raise _Heard
-
-    watch = HeadWatch(traits.alias, [endpoint], traits.block_time_s, heard)
-    try:
-        async with asyncio.timeout(HINT_TIMEOUT_S):
-            await watch.run()
-    except _Heard:
+    trouble = await rules_of(traits.family).load_trial().hear_head(traits, endpoint, HINT_TIMEOUT_S)
+    if trouble is None:
         return Finding(name, Grade.OK, "tells new heads")
-    except TimeoutError:
-        if traits.block_time_s > HINT_TIMEOUT_S / 2:
-            return Finding(name, Grade.OK, f"no head within {HINT_TIMEOUT_S:g} s, which may be chance")
+    if not trouble and traits.block_time_s > HINT_TIMEOUT_S / 2:
+        return Finding(name, Grade.OK, f"no head within {HINT_TIMEOUT_S:g} s, which may be chance")
     return Finding(
         name,
         Grade.WARN,
-        f"no head within {HINT_TIMEOUT_S:g} s" + (f": {watch.last_trouble}" if watch.last_trouble else ""),
+        f"no head within {HINT_TIMEOUT_S:g} s" + (f": {trouble}" if trouble else ""),
         "check the URL and what its plan allows; without hints the timer finds blocks, up to poll_interval_s later",
     )

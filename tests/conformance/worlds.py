@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from chains.evm.facts import facts_of
 from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier
 from chains.model import Address
@@ -75,7 +76,7 @@ class AnvilWorld:
         self.source = EvmSource(
             self.traits,
             [Endpoint(node.url, operator="a"), Endpoint(node.url, operator="b"), Endpoint(node.ws_url)],
-            verifier=BlockVerifier(PROFILES[self.traits.verification_profile]),
+            verifier=BlockVerifier(PROFILES[facts_of(self.traits).verification_profile]),
         )
 
     async def mine(self, *payments: Payment) -> None:

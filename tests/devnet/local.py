@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chains.evm.facts import EvmFacts
 from chains.model import Address, Asset, AssetId, ChainId
 from chains.traits import ChainTraits, Family, FinalByTag, FinalityRule
 
@@ -22,24 +23,24 @@ def local_traits(
     profile: str = "agreement",
     finality: FinalityRule | None = None,
     excluded_emitters: Sequence[str] = (),
-    chain_number: int = 31337,
+    number: int = 31337,
     block_time_s: float = 1.0,
 ) -> ChainTraits:
     """The local chain with these listed tokens."""
     return ChainTraits(
-        chain=CHAIN,
+        chain=ChainId(f"eip155:{number}"),
         alias="local",
         family=Family.EVM,
-        chain_number=chain_number,
         native=NATIVE,
         assets=tuple(tokens),
         block_time_s=block_time_s,
         finality=FinalByTag() if finality is None else finality,
         reorg_window_blocks=64,
-        safe_tag=True,
-        excluded_emitters=tuple(to_address(one) for one in excluded_emitters),
-        verification_profile=profile,
-        traces=traces,
+        facts=EvmFacts(
+            excluded_emitters=tuple(to_address(one) for one in excluded_emitters),
+            verification_profile=profile,
+            traces=traces,
+        ),
     )
 
 

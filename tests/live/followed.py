@@ -17,6 +17,7 @@ import msgspec
 
 from chains.errors import ChainError
 from chains.evm.address import parse_address
+from chains.evm.facts import facts_of
 from chains.evm.rows import Verifier
 from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
@@ -133,7 +134,7 @@ async def following(
     followed.source = EvmSource(
         traits,
         endpoints,
-        verifier=verifier or BlockVerifier(PROFILES[traits.verification_profile]),
+        verifier=verifier or BlockVerifier(PROFILES[facts_of(traits).verification_profile]),
         clock=lambda: followed.clock_s[0],
     )
 

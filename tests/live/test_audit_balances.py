@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 
 from chains.errors import Pruned
 from chains.evm.address import parse_address
+from chains.evm.facts import change_facts
 from chains.traits import ChainTraits
 from indexer.history.audit import Difference, audit_range, settle_balances
 from indexer.history.balance_audit import NOT_TRACED, AuditedBalances, BalanceTally
@@ -37,7 +37,7 @@ TILL = f"0x{0x7111:040x}"
 
 def traced(traits: ChainTraits) -> ChainTraits:
     """The local chain with its calls traced."""
-    return replace(traits, traces=True)
+    return change_facts(traits, traces=True)
 
 
 async def audit(

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from chains.evm.facts import facts_of
 from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier
@@ -84,7 +85,7 @@ async def open_followed(
             Endpoint(proxy.url, operator=f"operator-{number}") for number, proxy in enumerate(world.proxies)
         ]
         endpoints += [Endpoint(world.proxies[0].ws_url)] if has_websocket else []
-        verifier = BlockVerifier(PROFILES[traits.verification_profile])
+        verifier = BlockVerifier(PROFILES[facts_of(traits).verification_profile])
         async with EvmSource(traits, endpoints, verifier=verifier) as source:
             bell = Bell()
             around = Surroundings(world.pool, "test", bell, bell.ring, lambda: datetime.now(UTC))

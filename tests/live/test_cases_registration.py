@@ -119,7 +119,6 @@ def second_chain(traits: ChainTraits) -> ChainTraits:
         traits,
         chain=OTHER_CHAIN,
         alias="other",
-        chain_number=31338,
         native=renamed(traits.native),
         assets=tuple(renamed(asset) for asset in traits.assets),
     )

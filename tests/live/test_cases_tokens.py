@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from chains.evm.address import parse_address
+from chains.evm.facts import EvmFacts
 from chains.traits import ChainTraits
 from gateway.compose_chains import DecimalsMismatch, check_token_decimals
 from gateway.config.settings import ChainSettings
@@ -227,7 +228,9 @@ async def test_case_034_a_mirror_of_the_native_coin_credits_once(database_url: s
 
     def exclude(traits: ChainTraits) -> ChainTraits:
         """Listed by mistake as well: excluding wins."""
-        return replace(list_tokens(traits, [mirror]), excluded_emitters=(parse_address(mirror),))
+        return replace(
+            list_tokens(traits, [mirror]), facts=EvmFacts(excluded_emitters=(parse_address(mirror),))
+        )
 
     async with open_world(database_url, adapt=exclude, confirmations=1) as world:
         await world.watch(TILL)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from chains.errors import ChainError
+from chains.evm.facts import facts_of
 from chains.evm.node import NoIdentity
 from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier
@@ -131,7 +132,7 @@ async def test_a_node_that_lost_its_genesis_is_followed_by_an_identity_block(
         assert record is not None
         identity = BlockRef(1, BlockHash(bytes.fromhex((await world.node.block_hash(1))[2:])))
         traits = replace(world.source.traits, identity=identity)
-        verifier = BlockVerifier(PROFILES[traits.verification_profile])
+        verifier = BlockVerifier(PROFILES[facts_of(traits).verification_profile])
         async with EvmSource(traits, [Endpoint(world.proxies[0].url)], verifier=verifier) as source:
             source.pin_network(record.network_id)
             world.source = source

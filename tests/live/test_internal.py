@@ -6,12 +6,12 @@ sees what no block tells, is in `test_audit_balances.py`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chains.errors import ChainError, Inconsistent, Refused
+from chains.evm.facts import change_facts
 from chains.evm.provider import EvmProvider
 from chains.model import VerificationLevel
 from chains.traits import ChainTraits
@@ -30,7 +30,7 @@ TRACE = "debug_traceBlockByHash"
 
 def traced(traits: ChainTraits) -> ChainTraits:
     """The local chain with its calls traced."""
-    return replace(traits, traces=True)
+    return change_facts(traits, traces=True)
 
 
 async def deploy_multi(world: World) -> str:

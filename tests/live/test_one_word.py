@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chains.evm.facts import change_facts
 from chains.evm.source import EvmSource
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits
@@ -34,7 +35,7 @@ ETHER = 10**18
 
 def unverified(traits: ChainTraits) -> ChainTraits:
     """Nothing is recomputed, as on a chain whose hashes are not Ethereum's."""
-    return replace(traits, verification_profile="agreement")
+    return change_facts(traits, verification_profile="agreement")
 
 
 @asynccontextmanager

@@ -54,7 +54,7 @@ def as_network(alias: str) -> Callable[[ChainTraits], ChainTraits]:
     """The local chain under the rules of a network of the catalogue."""
     found = entry(alias)
     assert found is not None
-    return lambda traits: replace(traits, verification_profile=found.traits.verification_profile)
+    return lambda traits: replace(traits, facts=found.traits.facts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from chains.evm.facts import facts_of, number_of
 from chains.evm.rows import RawBlock, RawReceipts, Verdict
 from chains.evm.verify.profiles import PROFILES, Profile
 from chains.evm.verify.transactions import ETHEREUM_CODECS
@@ -133,10 +134,10 @@ def list_payments(traits: ChainTraits, block: Rows, receipts: Sequence[Rows]) ->
 async def open_stage(database_url: str, name: str, *, operators: int) -> AsyncIterator[Stage]:
     chain = chain_of(name)
     traits = chain.traits
-    profile = PROFILES[traits.verification_profile]
+    profile = PROFILES[facts_of(traits).verification_profile]
     verifier = Forgetful(profile, BlockVerifier(profile))
     async with AsyncExitStack() as stack:
-        node = await stack.enter_async_context(start_made_node(traits.chain_number, chain.genesis()))
+        node = await stack.enter_async_context(start_made_node(number_of(traits.chain), chain.genesis()))
         node.append(*chain.first())
         proxies = [await stack.enter_async_context(start_proxy(node.url)) for _ in range(operators)]
         settings = FollowSettings(
@@ -156,7 +157,7 @@ async def open_stage(database_url: str, name: str, *, operators: int) -> AsyncIt
 def list_lies(name: str, *, is_asked: bool = True) -> list[tuple[str, str]]:
     """Which lies are told beside which excuse: what this network's block has to bend, under types that it has."""
     chain = chain_of(name)
-    profile = PROFILES[chain.traits.verification_profile]
+    profile = PROFILES[facts_of(chain.traits).verification_profile]
     kinds = {*profile.transaction_codecs, *profile.opaque_types} - ETHEREUM_CODECS.keys()
     is_short = name in TWINS or not is_asked
 

@@ -17,6 +17,7 @@ from uuid import UUID
 from web3 import Web3
 
 from chains.evm.address import parse_address
+from chains.evm.facts import EvmFacts
 from chains.model import Asset, AssetId, ChainId
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalityRule
@@ -42,15 +43,12 @@ def local_traits(token: str | None = None, *, finality: FinalityRule = TWELVE_DE
         chain=CHAIN,
         alias="local",
         family=Family.EVM,
-        chain_number=31337,
         native=Asset(ETHER, "ETH", 18, None),
         assets=assets,
         block_time_s=1.0,
         finality=finality,
         reorg_window_blocks=128,
-        safe_tag=True,
-        excluded_emitters=(),
-        verification_profile="full",
+        facts=EvmFacts(),
     )
 
 

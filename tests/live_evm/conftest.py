@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from chains.evm.facts import facts_of
 from chains.evm.provider import EvmProvider
 from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier
@@ -69,7 +70,7 @@ async def make_source() -> AsyncIterator[MakeSource]:
 
     def make(traits: ChainTraits, *urls: str | Endpoint) -> EvmSource:
         endpoints = [url if isinstance(url, Endpoint) else Endpoint(url) for url in urls]
-        verifier = BlockVerifier(PROFILES[traits.verification_profile])
+        verifier = BlockVerifier(PROFILES[facts_of(traits).verification_profile])
         made.append(EvmSource(traits, endpoints, verifier=verifier))
         return made[-1]
 

@@ -7,11 +7,14 @@ check on, with and without traces.  The same rules on built rows are in
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chains.errors import Inconsistent, Missing, Refused
+from chains.evm.facts import facts_of
 from chains.evm.provider import EvmProvider
-from chains.model import Block, TransferKind, VerificationLevel
+from chains.model import Address, Block, TransferKind, VerificationLevel
 from tests.devnet.anvil import ACCOUNTS
 from tests.devnet.compiled import load_contract
 from tests.devnet.local import payee
@@ -142,9 +145,8 @@ async def test_case_034_a_mirror_of_the_native_coin_pays_once(
     await chain.node.call("anvil_setCode", mirror, await chain.node.call("eth_getCode", sprayer, "latest"))
     traits = chain.traits(mirror)
     excluding = make_source(
-        type(traits)(
-            **{f: getattr(traits, f) for f in traits.__slots__}
-            | {"excluded_emitters": (bytes.fromhex(mirror[2:]),)}
+        replace(
+            traits, facts=replace(facts_of(traits), excluded_emitters=(Address(bytes.fromhex(mirror[2:])),))
         ),
         chain.node.url,
     ).choose_provider()

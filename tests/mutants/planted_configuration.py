@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.mutants.edits import Edit, Planted
 
 FILE, TABLE, SHAPES = "gateway/config/file.py", "gateway/config/table.py", "gateway/config/shapes.py"
+CHAINS, FACTS = "gateway/config/chains.py", "chains/evm/facts.py"
 ASKS = ("tests/unit/gateway/test_config.py", "tests/unit/gateway/test_config_hostile.py")
 
 PLANTED_CONFIGURATION = (
@@ -26,7 +27,31 @@ PLANTED_CONFIGURATION = (
     Planted(
         "an unknown key is passed over",
         12,
-        (Edit(TABLE, "        if name not in fields:\n", "        if name not in fields and not fields:\n"),),
+        (Edit(TABLE, "        if name not in names:\n", "        if name not in names and not names:\n"),),
+        asks=ASKS,
+    ),
+    Planted(
+        "a key of another family is passed over",
+        12,
+        (Edit(TABLE, "            if name not in fields:\n", "            if name not in self.rest:\n"),),
+        asks=ASKS,
+    ),
+    Planted(
+        "what its family refuses as a chain's number is taken",
+        12,
+        (Edit(FACTS, "    if type(said) is not int or ", "    if "),),
+        asks=ASKS,
+    ),
+    Planted(
+        "a known alias may be put on another chain",
+        12,
+        (Edit(CHAINS, "            if given not in {None, fact}:\n", "            if given is fact:\n"),),
+        asks=ASKS,
+    ),
+    Planted(
+        "what an operator says of a family's facts changes nothing",
+        12,
+        (Edit(CHAINS, "        rules_of(known.family).facts.override(known, said),\n", "        known,\n"),),
         asks=ASKS,
     ),
     Planted(

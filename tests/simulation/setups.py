@@ -79,15 +79,11 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
         chain=chain,
         alias=f"chain{number}",
         family=Family.EVM,
-        chain_number=1000 + number,
         native=native,
         assets=(plain, choosy),
         block_time_s=2.0,
         finality=finality,
         reorg_window_blocks=24,
-        safe_tag=True,
-        excluded_emitters=(),
-        verification_profile="full",
     )
     # Chance of its own, of the same seed: worlds in which every block is verified stay the worlds they were.
     is_doubtful = len(set(operators)) == 1 and random.Random(repr(rng.getstate())).random() < 0.6

@@ -296,4 +296,4 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
         )
     }
 )  # fmt: skip
-"""Every profile by the name that `ChainTraits.verification_profile` gives."""
+"""Every profile by the name that `EvmFacts.verification_profile` gives."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from chains.evm.verify import PROFILES
 from chains.families import rules_of
+from chains.family import Verification
 from gateway.faces import Face
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.problem import not_found
@@ -76,6 +76,9 @@ def _view(
     providers = detail.get("providers", [])
     conditions = sorted(record.conditions) if record is not None else []
     silent = status is None or (now - status.reported_at).total_seconds() > SILENT_AFTER_S
+    configured = (
+        None if face.follow is None else rules_of(face.family).facts.describe_verification(face.follow.traits)
+    )
     return ChainObject(
         chain=face.chain,
         alias=face.alias,
@@ -90,9 +93,11 @@ def _view(
         agreed_height=None if record is None else record.agreed_height,
         lag_blocks=None if head is None or tip is None else max(0, head - tip.height),
         trust=decide_trust(record, providers),
-        verification=None if face.follow is None else face.follow.traits.verification_profile,
+        verification=None if configured is None else configured.profile,
         unverified=decide_unverified(providers, unverified_count),
-        checks=_list_checks(face, detail.get("doubts", []), () if status is None else status.checks),
+        checks=[]
+        if configured is None
+        else _list_checks(configured, detail.get("doubts", []), () if status is None else status.checks),
         doubts=[_doubt(one) for one in detail.get("doubts", [])],
         held_height=None if record is None else record.held_height,
         trusted_height=None if record is None or record.trusted_height < 0 else record.trusted_height,
@@ -110,25 +115,22 @@ def _view(
 
 
 def _list_checks(
-    face: Face, doubts: Sequence[Mapping[str, Any]], learnt: Sequence[Mapping[str, Any]]
+    configured: Verification, doubts: Sequence[Mapping[str, Any]], learnt: Sequence[Mapping[str, Any]]
 ) -> list[ChainCheck]:
-    """Every check of the chain's profile as its follower knows it, with the last reason that it could not be made.
+    """Every check of the chain as its follower knows it, with the last reason that it could not be made.
 
     Before a follower has said anything, they are as configured.
     """
-    if face.follow is None:
-        return []
     reasons = {one["check"]: one["reason"] for one in doubts}
-    modes = PROFILES[face.follow.traits.verification_profile].modes
     known = {one["check"]: one for one in learnt}
     return [
         ChainCheck(
-            check=check.value,
-            state=known.get(check.value, {}).get("state", mode.value),
-            reason=reasons.get(check.value),
-            enforced_since_height=known.get(check.value, {}).get("enforced_since_height"),
+            check=one.check,
+            state=known.get(one.check, {}).get("state", one.state),
+            reason=reasons.get(one.check),
+            enforced_since_height=known.get(one.check, {}).get("enforced_since_height"),
         )
-        for check, mode in modes.items()
+        for one in configured.checks
     ]
 
 

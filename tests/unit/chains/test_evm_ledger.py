@@ -150,4 +150,4 @@ def test_a_contract_that_destroyed_itself_may_have_burnt_what_came_later() -> No
 def test_only_chains_that_are_known_to_be_like_ethereum_are_reckoned_like_it(
     number: int, profile: str, expected: Completeness
 ) -> None:
-    assert compute_completeness(local_traits(chain_number=number, profile=profile)) is expected
+    assert compute_completeness(local_traits(number=number, profile=profile)) is expected

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chains.evm.facts import facts_of
 from chains.model import AssetId, BlockHash, BlockRef
 from chains.traits import FinalAtDepth, FinalByTag
 from gateway.config.file import find_config, load_settings
@@ -157,6 +158,14 @@ WRONG = [
     ),
     (LOCAL + "final = 12", "chains.local.final: a table is wanted"),
     (LOCAL + 'verification = "none"', "chains.local.verification: one of auto, agreement is wanted"),
+    *(
+        (
+            LOCAL.replace("31337", wrong),
+            "chains.local.chain_id: a number from 1 to 9007199254740992 is wanted",
+        )
+        for wrong in ("0", '"31337"', "9007199254740993", '"eip155:1"')
+    ),
+    (LOCAL.replace("31337", "true"), "chains.local.chain_id: which chain of its family is wanted"),
     (LOCAL + "block_time_s = 0", "chains.local.block_time_s: a number above 0"),
     (LOCAL + "polling = 1", "chains.local.polling: unknown key"),
     (LOCAL + 'assets = [{ symbol = "X", decimals = 6 }]', "chains.local.assets[0].contract: must be given"),
@@ -227,7 +236,7 @@ def test_a_known_alias_needs_only_an_endpoint_and_may_be_overridden(tmp_path: Pa
     assert changed.follow.finality == FinalAtDepth(64)
     assert (changed.follow.traits.block_time_s, changed.follow.start_height) == (3, 7)
     assert changed.follow.traits.assets == ()
-    assert changed.follow.traits.verification_profile == "agreement"
+    assert facts_of(changed.follow.traits).verification_profile == "agreement"
     assert changed.follow.confirm_rules[0].requirement == Requirement(ConfirmedBy.SAFE)
 
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 
+import msgspec
 import pytest
 
+from chains.families import rules_of
+from chains.traits import Family
 from gateway.config.file import load_settings
-from gateway.config.shapes import File
-from gateway.config.table import ConfigInvalid, Table, fields_of
+from gateway.config.shapes import Chain, File
+from gateway.config.table import ConfigInvalid, Reading, Table, fields_of, read_table
 
 SECRET = "s3cr3t-value"
 JUNK = (
@@ -32,6 +35,10 @@ def places(kind: Any) -> Iterator[tuple[str, str]]:
         for name, one in fields_of(kind).items():
             for key, text in places(one.type):
                 yield f".{name}{key}", f"{{ {name} = {text} }}"
+        for family in Family if kind is Chain else ():
+            for name, one in fields_of(rules_of(family).facts.keys).items():
+                for key, text in places(one.type):
+                    yield f".{name}{key}", f'{{ family = "{family}", {name} = {text} }}'
     elif origin is tuple:
         yield from ((f"[0]{key}", f"[{text}]") for key, text in places(parts[0]))
     elif origin is dict:
@@ -168,4 +175,35 @@ def test_a_wrong_key_hides_no_other(tmp_path: Path) -> None:
         "relay.witnesses[1]",
         "secrets.admin_token",
         "secrets.encryption_key",
+    ]
+
+
+class Left(Table, frozen=True):
+    """A table that leaves keys to whoever turns out to read them."""
+
+    leaves: ClassVar[frozenset[str]] = frozenset({"gas", "energy"})
+
+    kind: str = ""
+
+
+class Burning(msgspec.Struct):
+    gas: Annotated[int, msgspec.Meta(description="gas is wanted")] = 7
+
+
+def test_keys_that_are_left_are_read_by_one_shape_and_foreign_to_another() -> None:
+    reading = Reading({"GAS": "x"})
+    table = read_table(Left, {"kind": "a", "gas": "$GAS", "energy": 1, "gos": 2}, "t", reading)
+    assert reading.flaws == ["t.gos: unknown key; did you mean gas?"]
+    assert table.read_rest(Burning).gas == 7
+    assert [flaw.split(": ")[0] for flaw in reading.flaws] == ["t.gos", "t.energy", "t.gas"]
+
+
+def test_a_familys_keys_are_told_beside_what_else_is_wrong(tmp_path: Path) -> None:
+    text = '[chains.local]\nfamily = "evm"\nchain_id = "31337"\nverification = "x"\ntraces = 1\n'
+    assert [flaw.split(": ")[0] for flaw in load_flaws(tmp_path / "c.toml", text)] == [
+        "chains.local.endpoints",
+        "chains.local.traces",
+        "chains.local.verification",
+        "chains.local.native",
+        "chains.local.chain_id",
     ]

@@ -11,8 +11,9 @@ import pytest
 from chains import catalog
 from chains.catalog import CatalogueInvalid, DefaultConfirmed, TokenStatus, parse_page
 from chains.evm.address import encode_identity, format_address, parse_address
+from chains.evm.facts import facts_of, number_of
 from chains.evm.verify import PROFILES
-from chains.traits import FinalAtDepth, FinalByTag
+from chains.traits import Family, FinalAtDepth, FinalByTag
 
 MAIN_NETWORKS = {
     "ethereum": 1, "optimism": 10, "bsc": 56, "polygon": 137, "zksync": 324, "base": 8453, "arbitrum": 42161,
@@ -57,7 +58,7 @@ def test_a_network_is_known_by_its_alias_and_number(alias: str, number: int) -> 
     traits = look_up(alias).traits
     assert traits.alias == alias
     assert traits.chain == f"eip155:{number}"
-    assert traits.chain_number == number
+    assert number_of(traits.chain) == number
     assert traits.native.asset_id.startswith(f"eip155:{number}/slip44:")
 
 
@@ -111,7 +112,7 @@ def test_case_008_a_token_has_the_decimals_of_its_chain() -> None:
 
 def test_case_034_emitters_that_mirror_native_moves_are_excluded() -> None:
     def excluded(alias: str) -> set[str]:
-        return {encode_identity(emitter) for emitter in look_up(alias).traits.excluded_emitters}
+        return {encode_identity(emitter) for emitter in facts_of(look_up(alias).traits).excluded_emitters}
 
     assert excluded("polygon") == {"0x0000000000000000000000000000000000001010"}
     assert excluded("zksync") == {"0x000000000000000000000000000000000000800a"}
@@ -134,14 +135,14 @@ def test_case_007_two_contracts_of_one_brand_are_two_assets() -> None:
 def test_case_056_safe_confirms_only_where_it_means_something() -> None:
     for found in catalog.entries():
         if found.confirmed.finality == "safe":
-            assert found.traits.safe_tag, found.name
-    assert not look_up("polygon").traits.safe_tag
+            assert facts_of(found.traits).safe_tag, found.name
+    assert not facts_of(look_up("polygon").traits).safe_tag
 
 
 def test_every_entry_is_complete_and_consistent() -> None:
     for found in catalog.entries():
         traits = found.traits
-        assert traits.verification_profile in PROFILES
+        assert facts_of(traits).verification_profile in PROFILES
         assert traits.assets == tuple(t.asset for t in found.tokens if t.status is TokenStatus.ACTIVE)
         assert found.sources, found.name
         for token in found.tokens:
@@ -172,7 +173,7 @@ def test_every_page_writes_its_addresses_with_their_checksum() -> None:
 
 
 def test_the_example_page_is_read() -> None:
-    found = parse_page("7-example.toml", PAGE)
+    found = parse_page(Family.EVM, "7-example.toml", PAGE)
     assert found.aliases == ("example", "example-chain")
     assert [asset.symbol for asset in found.traits.assets] == ["USDT"]
 
@@ -218,28 +219,28 @@ def test_the_example_page_is_read() -> None:
 def test_a_wrong_page_says_which_key_is_wrong(line: str, wrong: str, complaint: str) -> None:
     assert line in PAGE
     with pytest.raises(CatalogueInvalid, match=complaint) as raised:
-        parse_page("7-example.toml", PAGE.replace(line, wrong, 1))
+        parse_page(Family.EVM, "7-example.toml", PAGE.replace(line, wrong, 1))
     assert str(raised.value).startswith("7-example.toml: ")
 
 
 def test_a_page_that_is_not_toml_is_refused_by_name() -> None:
     with pytest.raises(CatalogueInvalid, match=r"7-example\.toml"):
-        parse_page("7-example.toml", "name = ")
+        parse_page(Family.EVM, "7-example.toml", "name = ")
 
 
 def test_a_contract_listed_twice_is_refused() -> None:
     token = PAGE[PAGE.index("[[tokens]]") :]
     with pytest.raises(CatalogueInvalid, match="twice"):
-        parse_page("7-example.toml", PAGE + token)
+        parse_page(Family.EVM, "7-example.toml", PAGE + token)
 
 
 def test_two_networks_may_not_share_a_name_or_a_number() -> None:
-    first = parse_page("7-example.toml", PAGE)
+    first = parse_page(Family.EVM, "7-example.toml", PAGE)
     same_number = PAGE.replace('alias = "example"', 'alias = "other"').replace('["example-chain"]', "[]")
-    with pytest.raises(CatalogueInvalid, match="both chain 7"):
-        catalog.index_entries([first, parse_page("7-other.toml", same_number)])
+    with pytest.raises(CatalogueInvalid, match="both eip155:7"):
+        catalog.index_entries([first, parse_page(Family.EVM, "7-other.toml", same_number)])
     same_name = same_number.replace("chain_id = 7", "chain_id = 8").replace(
         "= []\nchain_id", '= ["example"]\nchain_id'
     )
     with pytest.raises(CatalogueInvalid, match="example names both"):
-        catalog.index_entries([first, parse_page("8-other.toml", same_name)])
+        catalog.index_entries([first, parse_page(Family.EVM, "8-other.toml", same_name)])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from chains.evm.facts import change_facts
 from chains.evm.verify import PROFILES
 from chains.traits import ChainTraits
 from tests.unit.chains.verify.made import NOWHERE, PAYEE, Part, append, log, place, seal, unsigned
@@ -69,7 +70,7 @@ def seal_hidden(
 
 def seal_zksync(make: Maker, where: Place = ALONE, *, is_quiet: bool = False) -> Sealed:
     """Hashes and roots are not Ethereum's, 0x71 and 0xff are types of its own, and fees log of 0x…800A."""
-    donor = replace(make, traits=replace(make.traits, verification_profile="full"))
+    donor = replace(make, traits=change_facts(make.traits, verification_profile="full"))
     fee = log("0x000000000000000000000000000000000000800a", PAYEE, 3)
     parts = [*donor.plain(), donor.signed("0x2", fee, value="0x5", nonce="0x10")]
     block, receipts = seal(

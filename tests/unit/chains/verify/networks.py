@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from chains.catalog import entries
+from chains.evm.facts import facts_of, number_of
 from chains.evm.verify import PROFILES, Check, Mode, Profile
 from chains.model import Hold
 from chains.traits import ChainTraits
@@ -61,7 +62,7 @@ class Sample:
     @property
     def profile(self) -> Profile:
         """The network's profile, without the checks that nothing was recorded for."""
-        rules = PROFILES[self.traits.verification_profile]
+        rules = PROFILES[facts_of(self.traits).verification_profile]
         if self.has_receipts:
             return rules
         return replace(rules, modes={**rules.modes, **dict.fromkeys(OF_RECEIPTS, Mode.ABSENT)})
@@ -126,13 +127,13 @@ class Maker:
 
     @property
     def profile(self) -> Profile:
-        return PROFILES[self.traits.verification_profile]
+        return PROFILES[facts_of(self.traits).verification_profile]
 
     def signed(
         self, kind: str, *logs: Rows, status: str = "0x1", receipt: Rows | None = None, **fields: Any
     ) -> Part:
         nonce = hex(int(fields.pop("nonce", "0x7"), 16) + NONCES_EACH * self.batch)
-        row = signed(self.profile, self.traits.chain_number, kind, nonce=nonce, **fields)
+        row = signed(self.profile, number_of(self.traits.chain), kind, nonce=nonce, **fields)
         return part(self.profile, row, *logs, status=status, **(receipt or {}))
 
     def unsigned(self, kind: str, status: str = "0x1", receipt: Rows | None = None, **fields: Any) -> Part:
@@ -235,7 +236,7 @@ def _op_deposits(make: Maker) -> list[Part]:
 
 
 def arbitrum(make: Maker) -> tuple[Rows, list[Part]]:
-    alias, chain = "0x" + "b3" * 20, hex(make.traits.chain_number)
+    alias, chain = "0x" + "b3" * 20, hex(number_of(make.traits.chain))
     arb_os = "0x00000000000000000000000000000000000a4b05"
     common: Rows = {"from": alias, "chainId": chain, "maxFeePerGas": "0x989680"}
     request: Rows = {"requestId": "0x" + "31" * 32}

@@ -75,8 +75,7 @@ def test_every_network_of_the_catalogue_has_a_sample_under_its_own_traits() -> N
     assert {sample_of(name).traits.alias for name in MADE} == set(TRAITS)
     for name in MADE:
         traits = sample_of(name).traits
-        assert traits.verification_profile == TRAITS[traits.alias].verification_profile
-        assert traits.excluded_emitters == TRAITS[traits.alias].excluded_emitters
+        assert traits.facts == TRAITS[traits.alias].facts
 
 
 def test_the_docs_say_what_each_network_rests_on() -> None:
