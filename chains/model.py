@@ -34,7 +34,7 @@ EVM: sender (20 bytes) and nonce (8 bytes, big-endian).  Bitcoin: an outpoint.
 
 
 class TransferKind(StrEnum):
-    """How value moved; part of a deposit's identity (CONTRACT 2)."""
+    """How value moved; part of a deposit's identity."""
 
     TOKEN = "token"
     NATIVE = "native"

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from chains.errors import ChainError, Unreachable
+from chains.model import BlockRef
 from chains.traits import FinalByTag
 from indexer.follow.damping import Damper
 from indexer.follow.outcomes import (
@@ -73,7 +74,7 @@ class FollowLoop:
         self._damper = Damper()
         self._status_at_s = 0.0
         self._at_head = False
-        self._statements: dict[str, str] = {}
+        self._statements: dict[str, BlockRef] = {}
         self._pace = HeadPace(self._settings.traits.block_time_s, self._settings.poll_interval_s)
         self._is_hinted = False
 
@@ -240,7 +241,12 @@ class FollowLoop:
             if not record.is_halted and self._turn.taken.is_set():
                 detail: dict[str, object] = {"head_height": self._vitals.head_height}
                 if record.disputed_fork_height is not None:
-                    detail |= {"fork_height": record.disputed_fork_height, "statements": self._statements}
+                    spell = self._desk.naming.block_hash_text
+                    statements = {
+                        name: f"height {said.height}: {spell(said.hash)}"
+                        for name, said in self._statements.items()
+                    }
+                    detail |= {"fork_height": record.disputed_fork_height, "statements": statements}
                 for notice in await commit_conditions(self._desk, record, conditions, detail, now=now):
                     self._log.warning("chain-condition", notice=notice.event, condition=notice.condition)
                     self._around.alert(

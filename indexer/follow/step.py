@@ -92,7 +92,7 @@ class Follower:
         return self._source
 
     @property
-    def statements(self) -> dict[str, str]:
+    def statements(self) -> dict[str, BlockRef]:
         """What each operator last said where they disagree with us, by host."""
         return self._voices.statements
 

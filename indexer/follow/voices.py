@@ -87,7 +87,7 @@ class Voices:
         self._questions: dict[str, _Question] = {}
         self._errands: dict[str, _Errand] = {}
         self._looked_at = NOWHERE
-        self.statements: dict[str, str] = {}
+        self.statements: dict[str, BlockRef] = {}
 
     @property
     def are_several(self) -> bool:
@@ -267,7 +267,7 @@ class Voices:
                 continue  # it was asked before this fork was seen, or of who shows it now
             if not isinstance(answer, BlockRef) or answer.height != height:
                 continue
-            self.statements[other.name] = f"height {height}: 0x{answer.hash.hex()}"
+            self.statements[other.name] = answer
             # Two providers of one operator are one voice.
             if answer.hash == branch_hash:
                 for_branch.add(other.operator)

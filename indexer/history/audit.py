@@ -19,6 +19,7 @@ from indexer.move.commit import ChainDesk
 from indexer.rows.store import PostgresFollowStore
 from indexer.rows.work_store import BlockRow, load_block_rows, load_recorded, load_repeats_in
 from indexer.rules.deposits import Deposit, DepositState, Sighting, senders_of
+from indexer.rules.events import Naming
 from indexer.rules.identity import AddressId, DepositId
 from indexer.rules.matching import Registration, find_hits, group_by_address, match_hits, parties
 from migrations.handles import Pool
@@ -46,18 +47,19 @@ class AuditedChunk:
     asked: tuple[Asked, ...]
 
 
-def compare_blocks(rows: Sequence[BlockRow], blocks: Sequence[Block]) -> list[Difference]:
+def compare_blocks(naming: Naming, rows: Sequence[BlockRow], blocks: Sequence[Block]) -> list[Difference]:
     """Every height where hash, parent or counts differ, or one side has no block."""
     ours = {row.height: row for row in rows}
+    spell = naming.block_hash_text
     differences: list[Difference] = []
     for block in blocks:
         header, row = block.header, ours.pop(block.header.height, None)
         if row is None:
-            differences.append(Difference(header.height, "block", "no row", header.hash.hex()))
+            differences.append(Difference(header.height, "block", "no row", spell(header.hash)))
             continue
         pairs = (
-            ("hash", row.hash.hex(), header.hash.hex()),
-            ("parent hash", row.parent_hash.hex(), header.parent_hash.hex()),
+            ("hash", spell(row.hash), spell(header.hash)),
+            ("parent hash", spell(row.parent_hash), spell(header.parent_hash)),
             ("transactions", str(row.tx_count), str(block.tx_count)),
             ("logs", str(row.log_count), str(block.log_count)),
             ("transfers", str(row.transfer_count), str(len(block.transfers.recipients))),
@@ -65,11 +67,12 @@ def compare_blocks(rows: Sequence[BlockRow], blocks: Sequence[Block]) -> list[Di
         differences += [
             Difference(header.height, what, mine, theirs) for what, mine, theirs in pairs if mine != theirs
         ]
-    differences += [Difference(row.height, "block", row.hash.hex(), "no block") for row in ours.values()]
+    differences += [Difference(row.height, "block", spell(row.hash), "no block") for row in ours.values()]
     return differences
 
 
 def compare_deposits(
+    naming: Naming,
     recorded: Sequence[Deposit],
     sightings: Sequence[Sighting],
     repeated: Collection[tuple[DepositId, BlockHash]] = (),
@@ -78,6 +81,11 @@ def compare_deposits(
 
     `repeated` are the blocks in which we know a deposit to stand a second time.
     """
+    spell = naming.block_hash_text
+
+    def say(addresses: Sequence[Address]) -> str:
+        return ", ".join(map(naming.address_text, addresses)) or "none"
+
     ours: dict[DepositId, Deposit] = {deposit.id: deposit for deposit in recorded}
     differences: list[Difference] = []
     for sighting in sightings:
@@ -85,15 +93,15 @@ def compare_deposits(
             continue
         deposit = ours.pop(sighting.deposit_id, None)
         transfer = sighting.transfer
-        place = f"{transfer.amount_base_units} of {transfer.asset} in 0x{transfer.tx_hash.hex()}"
+        place = f"{transfer.amount_base_units} of {transfer.asset} in {naming.tx_hash_text(transfer.tx_hash)}"
         if deposit is None:
             differences.append(Difference(sighting.header.height, "deposit", "not recorded", place))
             continue
         assert deposit.occurrence is not None, "only what stands in a block is compared"
         pairs = (
             ("amount", str(deposit.amount_base_units), str(transfer.amount_base_units)),
-            ("deposit's block", deposit.occurrence.block_hash.hex(), sighting.header.hash.hex()),
-            ("sender", _say_addresses(deposit.senders), _say_addresses(senders_of(transfer))),
+            ("deposit's block", spell(deposit.occurrence.block_hash), spell(sighting.header.hash)),
+            ("sender", say(deposit.senders), say(senders_of(transfer))),
             ("own transfer", _say_flag(deposit.own_transfer), _say_flag(_is_own_now(deposit, sighting))),
         )
         differences += [
@@ -103,7 +111,7 @@ def compare_deposits(
         ]
     for deposit in ours.values():
         assert deposit.occurrence is not None
-        place = f"{deposit.amount_base_units} of {deposit.asset} in 0x{deposit.tx_hash.hex()}"
+        place = f"{deposit.amount_base_units} of {deposit.asset} in {naming.tx_hash_text(deposit.tx_hash)}"
         differences.append(Difference(deposit.occurrence.height, "deposit", place, "not on the chain"))
     return differences
 
@@ -117,10 +125,6 @@ def _is_own_now(deposit: Deposit, sighting: Sighting) -> bool:
     if deposit.state is DepositState.FINAL and not deposit.own_transfer:
         return transfer.recipient in transfer.senders
     return sighting.own_transfer
-
-
-def _say_addresses(addresses: Sequence[Address]) -> str:
-    return ", ".join(f"0x{address.hex()}" for address in addresses) or "none"
 
 
 def _say_flag(is_so: bool) -> str:  # noqa: FBT001  (a value to be written)
@@ -157,7 +161,8 @@ async def audit_range(
         recorded = await load_recorded(pool, desk.settings.traits.chain, height_first=first, height_last=last)
         sightings = await _sight(desk, store, blocks, recorded)
         repeated = await load_repeats_in(pool, desk.settings.traits.chain, first, last) if sightings else ()
-        differences = compare_blocks(rows, blocks) + compare_deposits(recorded, sightings, repeated)
+        differences = compare_blocks(desk.naming, rows, blocks)
+        differences += compare_deposits(desk.naming, recorded, sightings, repeated)
         yield AuditedChunk(first, last, len(blocks), len(sightings), tuple(differences), tuple(asked))
 
 

@@ -24,6 +24,7 @@ from indexer.rules.balances import (
     judge_change,
     native_recipients,
 )
+from indexer.rules.events import Naming
 from indexer.rules.matching import find_hits
 from indexer.rules.watchset import WatchSet
 
@@ -47,8 +48,8 @@ class HeldBlocks:
 class BalanceCheck:
     """One chain's check; it remembers which providers keep no old balances, and what was logged."""
 
-    def __init__(self, alias: str) -> None:
-        self._alias = alias
+    def __init__(self, naming: Naming) -> None:
+        self._naming = naming
         self._pruned_to: dict[str, int] = {}
         self._told: set[str] = set()
 
@@ -90,7 +91,8 @@ class BalanceCheck:
                     reason = change.doubt
                 case Verdict.CONTRADICTS:
                     raise Inconsistent(
-                        f"block {header.height} moves {change.amount_base_units} for 0x{address.hex()}, "
+                        f"block {header.height} moves {change.amount_base_units} for "
+                        f"{self._naming.address_text(address)}, "
                         f"whose balance moved by {became - was}",
                         provider=provider.name,
                     )
@@ -102,7 +104,7 @@ class BalanceCheck:
         self._told.add(reason)
         log.warning(
             "check-unavailable",
-            chain=self._alias,
+            chain=self._naming.alias,
             check="native-balances",
             reason=reason,
             provider=provider.name,

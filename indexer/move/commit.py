@@ -69,7 +69,7 @@ class ChainDesk:
     balances: BalanceCheck = field(init=False)
 
     def __post_init__(self) -> None:
-        self.balances = BalanceCheck(self.settings.traits.alias)
+        self.balances = BalanceCheck(self.naming)
 
     def rules(self, starts: Mapping[AssetId, int], *, doubted_above: int | None = None) -> MatchRules:
         """Matching rules with the asset starts that the database holds now.

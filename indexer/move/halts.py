@@ -28,7 +28,7 @@ async def commit_halt(
     """Stop the chain at its tip and tell every merchant who watches it; returns the reason."""
     reason = (
         f"{provider_name} serves a branch that leaves our chain at or below height {fork.height} "
-        f"(0x{fork.hash.hex()}), "
+        f"({desk.naming.block_hash_text(fork.hash)}), "
         f"while height {record.final_height if record.final_height is not None else record.tip.height} counted as final"
     )
     async with desk.store.open_move(record.chain, lease_epoch=desk.lease_epoch) as move:

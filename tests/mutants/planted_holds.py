@@ -244,7 +244,7 @@ PLANTED_HOLDS = (
         (
             Edit(
                 AUDIT,
-                '            ("sender", _say_addresses(deposit.senders), _say_addresses(senders_of(transfer))),\n',
+                '            ("sender", say(deposit.senders), say(senders_of(transfer))),\n',
                 "",
             ),
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from chains.model import TransferKind
 from tests.tidy import rules, tree
 
 # Cards live in the rooms, the benches, and in test modules that other tests import.
@@ -30,6 +31,31 @@ def pure_modules() -> list[str]:
         for path in ours
         if any(path == f"{place}.py" or path.startswith(f"{place}/") for place in places)
     ]
+
+
+# What a proof's bytes, an anchor's call data and a memo without words are written as, whatever the family.
+WRITES_HEX = {
+    "indexer/rules/events.py", "gateway/http/resources/deposit_proofs.py", "gateway/commands/anchors.py",
+}  # fmt: skip
+SPELLS_HEX = re.compile(r"0x\{[^}]*\.hex\(\)\}|\"0x\" \+")
+SPELLS_KIND = re.compile(r"[\"'](internal|utxo|trc10)[\"']")
+
+
+def test_how_a_family_spells_its_values_is_known_to_the_family_alone() -> None:
+    others = [
+        path
+        for path in tree.python_files(*tree.ROOMS)
+        if not path.startswith(("chains/", "relay/kit/", "gateway/demo/"))
+        and SPELLS_HEX.search(tree.text(path))
+    ]
+    assert sorted(others) == sorted(WRITES_HEX)
+
+
+def test_kinds_of_transfers_are_spelt_in_one_list() -> None:
+    (listed,) = re.findall(r"check \(kind in \(([^)]*)\)\)", tree.text("migrations/sql/0001_indexer.sql"))
+    assert re.findall(r"'(\w+)'", listed) == [kind.value for kind in TransferKind]
+    spelling = [path for path in tree.python_files(*tree.ROOMS) if SPELLS_KIND.search(tree.text(path))]
+    assert spelling == ["chains/model.py"]
 
 
 def test_every_module_opens_with_a_card() -> None:

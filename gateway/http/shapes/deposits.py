@@ -6,10 +6,11 @@ Lives here, pure: the query and the objects of `/v1/deposits`. Does not live her
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
+from chains.model import TransferKind
 from gateway.http.shapes.addresses import Reference
 from gateway.http.shapes.forms import AddressText, Chain, Given, PageQuery, Time
 from indexer.rules.deposits import DepositState
@@ -61,7 +62,7 @@ class DepositObject(Given, frozen=True, rename={"from_": "from"}):
     decimals: int
     amount_base_units: Amount
     amount: str
-    kind: Literal["token", "native", "internal", "utxo", "trc10"]
+    kind: TransferKind
     own_transfer: bool
     to: str
     from_: str | None

@@ -13,8 +13,11 @@ from chains.model import Address
 from indexer.history.audit import compare_deposits
 from indexer.history.auditors import Asked, ask_auditor, join_asked, list_runs
 from indexer.rules.deposits import DepositState
-from tests.unit.indexer.making import PAYER, TILL, recorded, sighting, transfer, view
+from indexer.rules.events import Naming
+from migrations.ids import encode_id
+from tests.unit.indexer.making import CHAIN, PAYER, TILL, recorded, sighting, transfer, view
 
+NAMING = Naming(CHAIN, "local", {}, encode_id, repr, repr, repr)
 OTHER = Address(b"somebody-else-altogether")
 
 
@@ -31,25 +34,25 @@ OTHER = Address(b"somebody-else-altogether")
 )
 def test_each_particular_that_differs_is_told(seen: Any, what: list[str]) -> None:
     deposit = recorded(sighting())
-    told = compare_deposits([deposit], [seen])
+    told = compare_deposits(NAMING, [deposit], [seen])
     assert [one.what for one in told] == what
     assert all(one.ours != one.theirs for one in told)
 
 
 def test_a_sender_is_told_with_both_sides() -> None:
-    (told,) = compare_deposits([recorded()], [sighting(moved=replace(transfer(), senders=()))])
-    assert (told.ours, told.theirs) == (f"0x{PAYER.hex()}", "none")
+    (told,) = compare_deposits(NAMING, [recorded()], [sighting(moved=replace(transfer(), senders=()))])
+    assert (told.ours, told.theirs) == (repr(PAYER), "none")
 
 
 def test_a_final_deposit_whose_sender_was_registered_later_is_as_it_was_told() -> None:
     final = recorded(at=view(30, final=30))
     assert final.state is DepositState.FINAL
-    assert compare_deposits([final], [sighting(own=True)]) == []
+    assert compare_deposits(NAMING, [final], [sighting(own=True)]) == []
     to_itself = sighting(moved=transfer(sender=TILL), own=True)
     flipped = replace(final, senders=(TILL,))
-    assert [one.what for one in compare_deposits([flipped], [to_itself])] == ["own transfer"]
+    assert [one.what for one in compare_deposits(NAMING, [flipped], [to_itself])] == ["own transfer"]
     denied = replace(final, own_transfer=True)
-    assert [one.what for one in compare_deposits([denied], [sighting()])] == ["own transfer"]
+    assert [one.what for one in compare_deposits(NAMING, [denied], [sighting()])] == ["own transfer"]
 
 
 @dataclass(slots=True)
