@@ -13,8 +13,8 @@ from msgspec import Raw
 from chains.errors import ChainError, Inconsistent, WrongNetwork
 from chains.evm.rows import decode_header, encode_word, parse_quantity
 from chains.family import BlockSeen
-from chains.rpc.jsonrpc import Call, decode_batch, encode_batch, expect_result, is_null
-from chains.rpc.transport import Endpoint, HttpTransport
+from chains.rpc.jsonrpc import Call, decode_batch, encode_batch, expect_result, is_null, read_status
+from chains.rpc.transport import Endpoint, HttpTransport, Request
 
 DEADLINE_S = 15.0
 """For each call: whoever waits sits before a terminal."""
@@ -41,7 +41,9 @@ async def fetch_block_seen(url: str, chain_number: int, height: int) -> BlockSee
 
 async def _ask(transport: HttpTransport, method: str, *params: object) -> Raw:
     call = Call(method, params)
-    (outcome,) = decode_batch(await transport.post(encode_batch([call])), [call])
+    (outcome,) = decode_batch(
+        await transport.send(Request(encode_batch([call]), read_status=read_status)), [call]
+    )
     return expect_result(outcome)
 
 

@@ -1,6 +1,7 @@
-"""Asking nodes over JSON-RPC, whatever the family of the chain.
+"""Asking nodes over HTTP, whatever the family of the chain and the protocol of its nodes.
 
-Here live the wire format (`jsonrpc`), its bytes over HTTP (`transport`), the
-request budget (`throttle`) and who is asked next (`endpoints`).  What the
+Here live one endpoint's `client` with its bytes over HTTP (`transport`), its
+request budget (`throttle`) and its bill (`meter`), the protocol that many
+speak (`jsonrpc`, in `batches`), and who is asked next (`endpoints`).  What the
 answers mean is the family's business (`chains.evm`).
 """

@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chains.errors import ChainError, Refused, Throttled, Unreachable
-from chains.rpc.jsonrpc import Call, Outcome, decode_batch, encode_batch
-from chains.rpc.meter import CallMeter
+from chains.rpc.client import Client
+from chains.rpc.jsonrpc import Call, Outcome, decode_batch, encode_batch, read_status
 from chains.rpc.refusals import NoBatches, TooLarge, Unanswered
 from chains.rpc.throttle import Budget, Lane
-from chains.rpc.transport import HttpTransport
+from chains.rpc.transport import HttpTransport, Request
 
 BATCH_CALLS_MAX = 100
 """Geth's own default limit is 1,000; hosted nodes allow 100 or fewer."""
@@ -92,9 +92,8 @@ class Batches:
     ) -> None:
         self.size = BatchSize()
         self.budget = budget
-        self.meter = CallMeter(clock())
-        self._transport = transport
-        self._clock = clock
+        self._client = Client(transport, budget, clock=clock)
+        self.meter = self._client.meter
         self._id_next = 1
         self._failed_in_a_row = self._failed_calls = 0
         self._own_words: set[str] = set()
@@ -116,21 +115,14 @@ class Batches:
     async def exchange(self, calls: Sequence[Call], lane: Lane, deadline_s: float | None) -> list[Outcome]:
         """One request and its answer; a batch that can not be taken raises."""
         id_first, self._id_next = self._id_next, (self._id_next + len(calls)) % ID_MAX
-        body = encode_batch(calls, id_first)
-        async with self.budget.admit(lane, len(calls)):
-            began = self._clock()
-            self.meter.note(len(calls), began)
-            try:
-                answer = await self._transport.post(body, deadline_s=deadline_s)
-                outcomes = decode_batch(answer, calls, id_first)
-            except Throttled:
-                self.budget.record_throttled()
-                raise
-            duration_s = self._clock() - began
-        if any(isinstance(one, Throttled) for one in outcomes):
-            self.budget.record_throttled()
-        else:
-            self.budget.record_success(duration_s, len(calls))
+        outcomes = await self._client.exchange(
+            Request(encode_batch(calls, id_first), read_status=read_status),
+            lambda answer: decode_batch(answer, calls, id_first),
+            lane,
+            calls_count=len(calls),
+            deadline_s=deadline_s,
+            refuses_rate=lambda found: any(isinstance(one, Throttled) for one in found),
+        )
         if len(calls) >= self._failed_calls:
             self._failed_in_a_row = self._failed_calls = 0
         return outcomes

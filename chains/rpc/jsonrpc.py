@@ -25,6 +25,7 @@ from chains.rpc.refusals import (
     UnknownMethod,
     classify_error,
     classify_text,
+    read_http_status,
 )
 
 Params = Sequence[object]
@@ -91,6 +92,15 @@ def encode_batch(calls: Sequence[Call], id_first: int = 1) -> bytes:
         for number, call in enumerate(calls, id_first)
     ]
     return _ENCODER.encode(requests[0] if len(requests) == 1 else requests)
+
+
+def read_status(status: int, content: bytes) -> ChainError | None:
+    """Many nodes answer 400, 403 or 500 beside a JSON-RPC error that says more."""
+    start = content[:4096].lstrip()
+    is_rpc_error = start[:1] in (b"{", b"[") and (
+        b'"jsonrpc"' in start or (b'"error"' in start and b'"code"' in start and b'"message"' in start)
+    )
+    return None if is_rpc_error else read_http_status(status, content)
 
 
 def decode_batch(body: bytes, calls: Sequence[Call], id_first: int = 1) -> list[Outcome]:

@@ -2,7 +2,8 @@
 
 Codes are few and used loosely, so the message decides first and the code only
 where no wording is known.  New wordings are a line in `_WORDINGS` and one in
-its test.  Pairing answers with calls is `chains.rpc.jsonrpc`.
+its test.  What HTTP itself says is read here too.  Pairing answers with calls
+is `chains.rpc.jsonrpc`.
 """
 
 from __future__ import annotations
@@ -97,6 +98,21 @@ def classify_error(method: str, code: int, message: str) -> ChainError:
         if form.search(text) is not None:
             return kind(detail)
     return _KIND_BY_CODE.get(code, Refused)(detail)
+
+
+def read_http_status(status: int, content: bytes) -> ChainError | None:
+    """What a status means by itself, with the words beside it; None where the exchange went well.
+
+    For protocols whose answers say no more under an error; one that does reads
+    them first.
+    """
+    if 200 <= status < 300:
+        return None
+    if status == 413:
+        return TooLarge("HTTP 413")
+    kind = Unreachable if status >= 500 or status in (408, 425) else Refused
+    words = b"" if content.lstrip()[:1] == b"<" else content[: 4 * DETAIL_LENGTH_MAX]
+    return classify_text(f"HTTP {status}", words, kind)
 
 
 def classify_text(detail: str, body: bytes, otherwise: _Kind) -> ChainError:

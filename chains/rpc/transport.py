@@ -1,18 +1,19 @@
 """Bytes to a node and back over HTTP, with a bound on everything.
 
-One POST, one deadline over the whole exchange, a streaming cut on the answer,
-no redirects to other hosts, and every network exception mapped to
+One request, one deadline over the whole exchange, a streaming cut on the
+answer, no redirects to other hosts, and every network exception mapped to
 `chains.errors`.  URLs carry keys, so only the host ever leaves this module.
-What the bytes mean is `chains.rpc.jsonrpc`; how often we may ask is
-`chains.rpc.throttle`.
+Paths, what a status means and what the bytes mean are the protocol's
+(`chains.rpc.jsonrpc`); how often we may ask is `chains.rpc.throttle`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import email.utils
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +22,7 @@ import aiohttp
 from yarl import URL
 
 from chains.errors import ChainError, Refused, Throttled, Unreachable
-from chains.rpc.refusals import DETAIL_LENGTH_MAX, TooLarge, classify_text
+from chains.rpc.refusals import TooLarge, read_http_status
 
 RESPONSE_BYTES_MAX = 64 * 1024 * 1024
 """A bound on memory a provider can cost us: the fullest EVM blocks stay below."""
@@ -79,6 +80,28 @@ class Endpoint:
         return ".".join(host.split(".")[-2:])
 
 
+_PATH = re.compile(r"(?:/(?!(?:\.|%2[eE]){1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a protocol asks: a path beneath the endpoint's own, and a body; without one it is a GET.
+
+    `path` is empty or begins with a slash, and is encoded: a segment made of
+    somebody's words is the protocol's to quote.  `query` is added to the
+    endpoint's own.  `read_status` says what a status means, given the answer:
+    None where the answer is to be read.  429 is HTTP's own and means the rate.
+    """
+
+    body: bytes | None = None
+    path: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    read_status: Callable[[int, bytes], ChainError | None] = read_http_status
+
+    def __post_init__(self) -> None:
+        assert _PATH.fullmatch(self.path), "a path stays beneath the endpoint's"
+
+
 class _QuietConnector(aiohttp.TCPConnector):
     """Never reuses a connection that received bytes while nothing was asked on it.
 
@@ -111,7 +134,7 @@ class HttpTransport:
         self.name = endpoint.host
         self.connections_opened = 0
         self._url = URL(endpoint.url)
-        self._headers = {"content-type": "application/json", **endpoint.headers}
+        self._headers = dict(endpoint.headers)
         self._deadline_s = deadline_s
         self._response_bytes_max = response_bytes_max
         self._session: aiohttp.ClientSession | None = None
@@ -128,21 +151,21 @@ class HttpTransport:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; a later `post` would open new ones."""
+        """Close the connections; a later `send` would open new ones."""
         if self._session is not None:
             await self._session.close()
             self._session = None
 
-    async def post(self, body: bytes, *, deadline_s: float | None = None) -> bytes:
-        """Send one request body and return the whole answer.
+    async def send(self, request: Request, *, deadline_s: float | None = None) -> bytes:
+        """Send one request and return the whole answer.
 
-        Raises `Unreachable`, `Throttled`, `Refused` or `TooLarge`; an HTTP
-        error that carries a JSON-RPC object is returned like any answer.
+        Raises `Unreachable`, `Throttled`, `Refused` or `TooLarge`, and what the
+        protocol makes of a status.
         """
         seconds = self._deadline_s if deadline_s is None else deadline_s
         try:
             async with asyncio.timeout(seconds):
-                return await self._exchange(self._url, body, REDIRECTS_MAX)
+                return await self._exchange(self._url_of(request), request, REDIRECTS_MAX)
         except aiohttp.ClientError as error:
             raise self._map(error) from None
         except TimeoutError:
@@ -150,18 +173,26 @@ class HttpTransport:
         except (OSError, ssl.SSLError, ValueError, EOFError) as error:
             raise self._map(error) from None
 
-    async def _exchange(self, url: URL, body: bytes, redirects_left: int) -> bytes:
-        async with self._open_session().post(
-            url, data=body, headers=self._headers, allow_redirects=False
+    def _url_of(self, request: Request) -> URL:
+        url = self._url
+        if request.path:
+            url = url.with_path(url.raw_path.rstrip("/") + request.path, encoded=True, keep_query=True)
+        return url.extend_query(request.query) if request.query else url
+
+    async def _exchange(self, url: URL, request: Request, redirects_left: int) -> bytes:
+        method = "GET" if request.body is None else "POST"
+        typed = {} if request.body is None else {"content-type": "application/json"}
+        async with self._open_session().request(
+            method, url, data=request.body, headers={**typed, **self._headers}, allow_redirects=False
         ) as response:
             if response.status in (301, 302, 303, 307, 308):
                 target = self._allow_redirect(url, response, redirects_left)
             else:
                 content = await self._read(response)
-                self._check_status(response, content)
+                self._check_status(response, content, request)
                 self._check_content(content)
                 return content
-        return await self._exchange(target, body, redirects_left - 1)
+        return await self._exchange(target, request, redirects_left - 1)
 
     def _allow_redirect(self, url: URL, response: aiohttp.ClientResponse, left: int) -> URL:
         try:
@@ -189,9 +220,8 @@ class HttpTransport:
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _check_status(self, response: aiohttp.ClientResponse, content: bytes) -> None:
-        status = response.status
-        if status == 429:
+    def _check_status(self, response: aiohttp.ClientResponse, content: bytes, request: Request) -> None:
+        if response.status == 429:
             raise Throttled(
                 "HTTP 429",
                 provider=self.name,
@@ -199,14 +229,9 @@ class HttpTransport:
                     response.headers.get("retry-after"), response.headers.get("date")
                 ),
             )
-        # Many nodes answer 400, 403 or 500 beside a JSON-RPC error that says more.
-        if 200 <= status < 300 or _is_rpc_error(content):
-            return
-        if status == 413:
-            raise TooLarge("HTTP 413", provider=self.name)
-        kind = Unreachable if status >= 500 or status in (408, 425) else Refused
-        words = b"" if content.lstrip()[:1] == b"<" else content[: 4 * DETAIL_LENGTH_MAX]
-        raise classify_text(f"HTTP {status}", words, kind)
+        error = request.read_status(response.status, content)
+        if error is not None:
+            raise error
 
     def redact(self, text: str) -> str:
         """A stranger's words without what they may repeat of our URL and headers."""
@@ -279,14 +304,6 @@ def parse_retry_after(text: str | None, date: str | None) -> float | None:
     except (ValueError, OverflowError, IndexError, TypeError):  # a date beyond time
         return None
     return float(min(max(waits_s, 0), RETRY_AFTER_S_MAX))
-
-
-def _is_rpc_error(content: bytes) -> bool:
-    """Whether an answer under an HTTP error is JSON-RPC all the same."""
-    start = content[:4096].lstrip()
-    return start[:1] in (b"{", b"[") and (
-        b'"jsonrpc"' in start or (b'"error"' in start and b'"code"' in start and b'"message"' in start)
-    )
 
 
 def _describe(error: Exception) -> str:

@@ -150,8 +150,9 @@ async def test_a_rate_too_small_for_the_chain_is_told(faulty: Faulty, tmp_path: 
     assert "about 40 calls a second; this chain takes 75.0" in told.found
 
 
+@pytest.mark.parametrize("block_time_s", ["0.1", "12"])
 async def test_a_websocket_that_is_forbidden_is_told_with_its_status(
-    faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_time_s: str
 ) -> None:
     monkeypatch.setattr(checks_chains, "HINT_TIMEOUT_S", 0.5)
 
@@ -162,7 +163,7 @@ async def test_a_websocket_that_is_forbidden_is_told_with_its_status(
         port = next(iter(server.sockets)).getsockname()[1]
         more = CHAIN.format(url=f'{faulty.proxy.url}", "ws://127.0.0.1:{port}', more="", chain_id=31337)
         file = tmp_path / "chainbell.toml"
-        file.write_text(more.replace("block_time_s = 86400", "block_time_s = 0.1"))
+        file.write_text(more.replace("block_time_s = 86400", f"block_time_s = {block_time_s}"))
         findings = await check_chain(
             load_settings(file, environment={}).chains["local"], None, now=datetime.now(UTC)
         )

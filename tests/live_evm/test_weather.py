@@ -13,7 +13,7 @@ import pytest
 
 from chains.errors import Inconsistent, Refused, Throttled, Unreachable
 from chains.rpc.refusals import TooLarge
-from chains.rpc.transport import Endpoint
+from chains.rpc.transport import Endpoint, Request
 from tests.faultproxy import faults
 from tests.faultproxy.faults import Delay, Exchange, Flood, Raw, Reset, Shuffled, Status, Truncate, WebPage
 from tests.live_evm.conftest import Faulty, MakeSource, paid_to
@@ -89,7 +89,7 @@ async def test_an_endless_answer_is_cut_and_its_memory_bounded(faulty: Faulty, b
     faulty.proxy.next_exchange(Flood(64 * 1024 * 1024, bomb=bomb))
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(TooLarge):
-        await transport.post(CHAIN_ID_CALL)
+        await transport.send(Request(CHAIN_ID_CALL))
     # The proxy of this same process holds what it sends; the client must add little to it.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 160 * 1024
 

@@ -25,7 +25,7 @@ PLANTED_BILL = (
     Planted(
         "a batch counts as one call of the day's",
         8,
-        (Edit("chains/rpc/batches.py", "self.meter.note(len(calls), began)", "self.meter.note(1, began)"),),
+        (Edit("chains/rpc/client.py", "self.meter.note(calls_count, began)", "self.meter.note(1, began)"),),
         asks=("tests/live_evm/test_providers.py",),
     ),
     Planted(

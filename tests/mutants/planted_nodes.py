@@ -8,6 +8,8 @@ from __future__ import annotations
 from tests.mutants.edits import Edit, Planted
 
 BREAKS = ("-n0", "tests/live_evm/test_breaks.py")
+ASKS_CLIENT = ("tests/unit/chains/test_client.py",)
+TRANSPORT, CLIENT = "chains/rpc/transport.py", "chains/rpc/client.py"
 
 PLANTED_NODES = (
     Planted(
@@ -69,5 +71,47 @@ PLANTED_NODES = (
             ),
         ),
         asks=("-n0", "tests/database/indexer/test_broken_chain.py"),
+    ),
+    Planted(
+        "a protocol's path takes the place of the endpoint's own, and its key is lost",
+        5,
+        (Edit(TRANSPORT, 'url.raw_path.rstrip("/") + request.path', "request.path"),),
+        asks=ASKS_CLIENT,
+    ),
+    Planted(
+        "a path loses the key in the endpoint's query",
+        5,
+        (Edit(TRANSPORT, "keep_query=True", "keep_query=False"),),
+        asks=ASKS_CLIENT,
+    ),
+    Planted(
+        "a path made of a stranger's words climbs out of the endpoint's",
+        5,
+        (Edit(TRANSPORT, "assert _PATH.fullmatch(self.path)", "assert _PATH.match(self.path)"),),
+        asks=ASKS_CLIENT,
+    ),
+    Planted(
+        "a status is read as HTTP's, whatever the protocol says",
+        5,
+        (Edit(TRANSPORT, "request.read_status(response.status", "read_http_status(response.status"),),
+        asks=ASKS_CLIENT,
+    ),
+    Planted(
+        "what a node says of our keys is told",
+        5,
+        (Edit(CLIENT, "                error.detail = self._transport.redact(error.detail)\n", ""),),
+        asks=ASKS_CLIENT,
+    ),
+    Planted(
+        "a refused rate shrinks no budget",
+        5,
+        (Edit(CLIENT, "if isinstance(error, Throttled):", "if isinstance(error, AssertionError):"),),
+        asks=ASKS_CLIENT,
+    ),
+    Planted(
+        "a websocket that was refused is called chance where blocks are slow",
+        5,
+        (Edit("gateway/doctor/chains.py", "    if not trouble and traits.block", "    if traits.block"),),
+        asks=("-n0", "tests/live_evm/test_doctor.py"),
     ),
 )
