@@ -9,7 +9,7 @@ family's business (`chains.families`); what a transfer means for a merchant is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from itertools import pairwise
@@ -46,7 +46,8 @@ class TransferKind(StrEnum):
 class VerificationLevel(StrEnum):
     """How far a block was checked before it was believed.
 
-    `FULL`: header hash, transactions root, receipts root and bloom recomputed.
+    `FULL`: header hash, transactions root, receipts root and bloom recomputed;
+    of a block that is spared its receipts, what proves that they cannot matter.
     `PARTIAL`: the checks the chain's profile allows, at least one of them
     unavailable.  `CONSISTENT`: counts, hashes in every row and contiguity
     only; trust then rests on agreement between providers.
@@ -179,6 +180,36 @@ class NativeLedger(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Whose transfers alone are looked for, so that a block may be spared what provably holds none of theirs.
+
+    `addresses` are all that the watch list holds at `version`; few, since each
+    is held against every block.
+    """
+
+    addresses: frozenset[Address]
+    version: int
+
+
+class Spared(Protocol):
+    """What stands in for the part of a block that was not fetched: the proof that it cannot matter to anybody sought."""
+
+    @property
+    def version(self) -> int:
+        """Of the watch list whose addresses it was proven for."""
+        ...
+
+    @property
+    def assets(self) -> bytes:
+        """A digest of the assets it was proven for: others may have moved."""
+        ...
+
+    def may_concern(self, addresses: Iterable[Address]) -> bool:
+        """Whether what was not fetched may hold a transfer to any of these; False is proven."""
+        ...
+
+
 class Hold(IntEnum):
     """What the doubts about a block do to credit, from nothing to everything.
 
@@ -210,6 +241,11 @@ class Block:
     the asset list.  `served_by` names the provider by host.  `ledger` is None
     where a family keeps none.  `doubts` are for people: what was skipped here
     is said there.  `hold` is what they do to credit.
+
+    `spared`: only a part was fetched, and the rest provably holds no transfer
+    to anybody sought; then the counts that need it are 0 and say nothing.
+    `unspares_blocks`: this block shows that what spares blocks may hold no
+    more, so spared ones among that many below it are to be read again.
     """
 
     header: Header
@@ -222,6 +258,8 @@ class Block:
     ledger: NativeLedger | None = None
     doubts: tuple[Doubt, ...] = ()
     hold: Hold = Hold.NONE
+    spared: Spared | None = None
+    unspares_blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from chains.model import (
     DepositProof,
     Header,
     HeadReport,
+    Sought,
     TransactionStory,
     TxHash,
     Unprovable,
@@ -62,17 +63,20 @@ class Provider(Protocol):
         """
         ...
 
-    async def fetch_blocks_at(self, refs: Sequence[BlockRef]) -> list[Block]:
+    async def fetch_blocks_at(self, refs: Sequence[BlockRef], *, sought: Sought | None = None) -> list[Block]:
         """Exactly these blocks with their transfers, verified, in the order asked, whatever branch they are on.
 
         By which of height and hash its nodes find a block is the family's
-        business; that it is this one is proven.  Raises `Missing` for a block
-        the provider does not hold.
+        business; that it is this one is proven.  Where only some addresses are
+        `sought`, a block may be `spared` what provably does not concern them.
+        Raises `Missing` for a block the provider does not hold.
         """
         ...
 
-    async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
-        """Blocks it calls canonical at these heights, verified and parent-linked."""
+    async def fetch_blocks(
+        self, height_first: int, height_last: int, *, sought: Sought | None = None
+    ) -> list[Block]:
+        """Blocks it calls canonical at these heights, verified and parent-linked; `sought` as above."""
         ...
 
     async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:

@@ -63,12 +63,13 @@ class DepositRow:
 
 @dataclass(frozen=True, slots=True)
 class CoverageRange:
-    """A contiguous run of canonical blocks that were verified to one level."""
+    """A contiguous run of canonical blocks that were verified to one level; `spared_count` of them without receipts."""
 
     height_first: int
     height_last: int
     level: str
     blocks_count: int
+    spared_count: int = 0
 
 
 async def load_chain(pool: Pool, chain: ChainId) -> ChainRecord | None:
@@ -188,7 +189,9 @@ async def load_coverage(
     async with storage_weather():
         rows = await pool.fetch(_VIEWS["load_coverage_ranges"], chain, height_first, height_last)
     return [
-        CoverageRange(row["height_first"], row["height_last"], row["level"], row["blocks_count"])
+        CoverageRange(
+            row["height_first"], row["height_last"], row["level"], row["blocks_count"], row["spared_count"]
+        )
         for row in rows
     ]
 

@@ -61,16 +61,36 @@ def check_block(
 
     `asked_hash` is lower-case text, or None when the block was asked by height.
     """
-    if asked_hash is not None and block.hash != asked_hash and block.hash.lower() != asked_hash:
-        raise Inconsistent(f"asked for block {asked_hash}, told about {block.hash[:66]!r}")
+    _check_identity(asked_hash, block)
     _check_transactions(block)
     if receipts and receipts[0].block_hash != block.hash:
         raise Inconsistent(f"receipts of block {receipts[0].block_hash[:66]!r} for {block.hash}")
     _check_counts(rules, block, receipts)
+    _check_empty_root(rules, block)
     log_index_next = 0
     for position, receipt in enumerate(receipts):
         _check_receipt(block, receipt, position)
         log_index_next = _check_logs(rules, block, receipt, position, log_index_next)
+
+
+def check_without_receipts(rules: ConsistencyRules, asked_hash: str | None, block: RawBlock) -> None:
+    """The same of a block alone: it is the one asked for, and its transactions are its own."""
+    _check_identity(asked_hash, block)
+    _check_transactions(block)
+    _check_empty_root(rules, block)
+
+
+def _check_identity(asked_hash: str | None, block: RawBlock) -> None:
+    if asked_hash is not None and block.hash != asked_hash and block.hash.lower() != asked_hash:
+        raise Inconsistent(f"asked for block {asked_hash}, told about {block.hash[:66]!r}")
+
+
+def _check_empty_root(rules: ConsistencyRules, block: RawBlock) -> None:
+    transactions_count = len(block.transactions)
+    root = block.transactions_root
+    root_is_empty = root is not None and root.lower() == EMPTY_TRIE_ROOT
+    if rules.empty_root_is_empty and root is not None and root_is_empty != (transactions_count == 0):
+        raise Inconsistent(f"the root of {block.hash} does not fit {transactions_count} transactions")
 
 
 def _check_transactions(block: RawBlock) -> None:
@@ -99,10 +119,6 @@ def _check_counts(rules: ConsistencyRules, block: RawBlock, receipts: RawReceipt
     beyond = len(receipts) - transactions_count
     if not 0 <= beyond <= rules.receipts_beyond_max:
         raise Inconsistent(f"{len(receipts)} receipts for {transactions_count} transactions of {block.hash}")
-    root = block.transactions_root
-    root_is_empty = root is not None and root.lower() == EMPTY_TRIE_ROOT
-    if rules.empty_root_is_empty and root is not None and root_is_empty != (transactions_count == 0):
-        raise Inconsistent(f"the root of {block.hash} does not fit {transactions_count} transactions")
 
 
 def _check_receipt(block: RawBlock, receipt: RawReceipt, position: int) -> None:

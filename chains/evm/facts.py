@@ -34,13 +34,15 @@ class EvmFacts:
     """`safe_tag`: `safe` means something on this chain.  `verification_profile` names the checks that hold there.
 
     `excluded_emitters` are contracts whose `Transfer` logs mirror native moves and must not be counted as tokens.
-    `traces`: providers are asked for the calls inside transactions.
+    `traces`: providers are asked for the calls inside transactions.  `spare_receipts`: a block may go without receipts
+    that provably cannot matter.
     """
 
     safe_tag: bool = True
     excluded_emitters: tuple[Address, ...] = ()
     verification_profile: str = "full"
     traces: bool = False
+    spare_receipts: bool = True
 
 
 class PageKeys(Struct, forbid_unknown_fields=True):
@@ -57,6 +59,7 @@ class OperatorKeys(Struct, frozen=True):
     """The keys of `[chains.*]` that only this family has."""
 
     traces: bool | None = None
+    spare_receipts: bool | None = None
     verification: Literal["auto", "agreement"] = "auto"
 
 
@@ -72,7 +75,11 @@ def number_of(chain: ChainId) -> int:
 
 
 def change_facts(
-    traits: ChainTraits, *, verification_profile: str | None = None, traces: bool | None = None
+    traits: ChainTraits,
+    *,
+    verification_profile: str | None = None,
+    traces: bool | None = None,
+    spare_receipts: bool | None = None,
 ) -> ChainTraits:
     """The traits with these facts instead; None leaves one as it is."""
     facts = facts_of(traits)
@@ -80,6 +87,7 @@ def change_facts(
         facts,
         verification_profile=verification_profile or facts.verification_profile,
         traces=facts.traces if traces is None else traces,
+        spare_receipts=facts.spare_receipts if spare_receipts is None else spare_receipts,
     )
     return replace(traits, facts=changed)
 
@@ -107,7 +115,9 @@ def _suppose(chain: ChainId, alias: str) -> ChainTraits:
 def _override(traits: ChainTraits, said: Struct) -> ChainTraits:
     assert isinstance(said, OperatorKeys), "the keys were read by this family's shape"
     profile = "agreement" if said.verification == "agreement" else None
-    return change_facts(traits, verification_profile=profile, traces=said.traces)
+    return change_facts(
+        traits, verification_profile=profile, traces=said.traces, spare_receipts=said.spare_receipts
+    )
 
 
 def _parse_page(

@@ -30,14 +30,26 @@ IDENTITY_MAX_AGE_S = 120.0
 Who shows another branch is asked at once.
 """
 
+SHARE_WEIGHT = 1 / 16
+"""Of one block in the share of those that lately went without receipts."""
+
 
 @dataclass(slots=True)
 class Abilities:
-    """What a node turned out to be able to do; how much at once is `Batches`' to know."""
+    """What a node turned out to be able to do; how much at once is `Batches`' to know.
+
+    `spared_share` is that of the blocks of its chain that did not need their
+    receipts, lately.
+    """
 
     receipts: ReceiptsWay = field(default_factory=ReceiptsWay)
     state_by_hash: bool = True
     block_bytes_usual: float = 256 * 1024
+    spared_share: float = 1.0
+
+    def note_spared(self, *, is_spared: bool) -> None:
+        """One more block did, or did not, need its receipts."""
+        self.spared_share += SHARE_WEIGHT * (is_spared - self.spared_share)
 
 
 @dataclass(slots=True)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from chains.errors import Missing
-from chains.evm.blocks import Reading, fetch_checked_rows
+from chains.evm.blocks import fetch_checked_rows
 from chains.evm.facts import facts_of
 from chains.evm.node import EvmNode
+from chains.evm.reading import Reading
 from chains.evm.rows import (
     RawBlock,
     RawReceipt,

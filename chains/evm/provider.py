@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from chains.errors import ChainError, Inconsistent, Missing
 from chains.evm.balances import fetch_balances
-from chains.evm.blocks import Reading, describe_block, fetch_by_hash, fetch_by_height
+from chains.evm.blocks import fetch_by_hash, fetch_by_height
 from chains.evm.facts import facts_of
 from chains.evm.node import EvmNode, name_provider
 from chains.evm.proof import fetch_deposit_proof
+from chains.evm.reading import Reading
 from chains.evm.rows import decode_header
 from chains.evm.story import fetch_story
+from chains.evm.window import describe_block
 from chains.model import (
     Address,
     Block,
@@ -25,6 +27,7 @@ from chains.model import (
     DepositProof,
     Header,
     HeadReport,
+    Sought,
     TransactionStory,
     TxHash,
     Unprovable,
@@ -108,17 +111,22 @@ class EvmProvider:
         with self._blamed():
             return await fetch_deposit_proof(self.node, self.lane, self.reading, block, tx_hash)
 
-    async def fetch_blocks_at(self, refs: Sequence[BlockRef]) -> list[Block]:
+    async def fetch_blocks_at(self, refs: Sequence[BlockRef], *, sought: Sought | None = None) -> list[Block]:
         with self._blamed():
-            blocks = await fetch_by_hash(self.node, self.lane, self.reading, [one.hash for one in refs])
+            hashes = [one.hash for one in refs]
+            blocks = await fetch_by_hash(self.node, self.lane, self.reading, hashes, sought)
             for block, ref in zip(blocks, refs, strict=True):
                 if block.header.height != ref.height:
                     raise Inconsistent(f"shows a block of height {block.header.height} at {ref.height}")
             return blocks
 
-    async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
+    async def fetch_blocks(
+        self, height_first: int, height_last: int, *, sought: Sought | None = None
+    ) -> list[Block]:
         with self._blamed():
-            return await fetch_by_height(self.node, self.lane, self.reading, height_first, height_last)
+            return await fetch_by_height(
+                self.node, self.lane, self.reading, height_first, height_last, sought
+            )
 
     def _read_header(self, height: int, outcome: Outcome) -> Header:
         raw = expect_result(outcome)

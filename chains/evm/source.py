@@ -13,11 +13,11 @@ from typing import Self
 
 import structlog
 
-from chains.evm.blocks import believe_consistent, compute_reading
 from chains.evm.facts import number_of
 from chains.evm.heads import HeadWatch
 from chains.evm.node import EvmNode, NetworkPin
 from chains.evm.provider import EvmProvider
+from chains.evm.reading import believe_consistent, compute_reading
 from chains.evm.rows import HASH_TEXT_LENGTH, Verifier
 from chains.evm.verify.verifier import BlockVerifier
 from chains.model import AssetId, BlockHash

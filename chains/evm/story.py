@@ -13,11 +13,11 @@ import msgspec
 from msgspec import Struct, field
 
 from chains.errors import ChainError, Inconsistent, Missing, Throttled
-from chains.evm.blocks import Reading
 from chains.evm.decode import TRANSFER_TOPIC, WORD_TEXT_LENGTH
 from chains.evm.facts import facts_of
 from chains.evm.natives import is_success
 from chains.evm.node import EvmNode
+from chains.evm.reading import Reading
 from chains.evm.rows import (
     RawLog,
     RawReceipt,

@@ -7,7 +7,7 @@ turned between two calls.  The world it looks at is `chains.scripted.chain`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chains.errors import Missing
@@ -22,6 +22,7 @@ from chains.model import (
     HeadReport,
     ListedTransfers,
     Movement,
+    Sought,
     TransactionStory,
     TransferKind,
     TxHash,
@@ -38,13 +39,26 @@ from chains.scripted.chain import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class ScriptedSpared:
+    """The `Spared` of a scripted block: whom it pays is known, and nothing else of it was told."""
+
+    recipients: frozenset[Address]
+    version: int
+    assets: bytes = b""
+
+    def may_concern(self, addresses: Iterable[Address]) -> bool:
+        return not self.recipients.isdisjoint(addresses)
+
+
 @dataclass(slots=True)
 class ScriptedProvider:
     """One node's view of the chain, honest unless told otherwise.
 
     `lag_blocks`: how far its head is behind.  `stuck_on`: it follows the branch
     of this block whatever the others do.  `hides_finality`: its tags are null.
-    `delay_s`: how long each answer takes.
+    `delay_s`: how long each answer takes.  `spares`: a block is spared its
+    transfers where nobody sought is among their recipients.
     """
 
     chain: ScriptedChain
@@ -55,6 +69,7 @@ class ScriptedProvider:
     hides_finality: bool = False
     delay_s: float = 0.0
     level: VerificationLevel = VerificationLevel.CONSISTENT
+    spares: bool = False
     calls_count: int = 0
 
     def for_backfill(self) -> ScriptedProvider:
@@ -111,19 +126,21 @@ class ScriptedProvider:
         await self._begin()
         return [block.header for block in self._range(height_first, height_last)]
 
-    async def fetch_blocks_at(self, refs: Sequence[BlockRef]) -> list[Block]:
+    async def fetch_blocks_at(self, refs: Sequence[BlockRef], *, sought: Sought | None = None) -> list[Block]:
         await self._begin()
         blocks: list[Block] = []
         for ref in refs:
             block = self.chain.find(ref.hash)
             if block is None or block.header.height != ref.height:
                 raise Missing(f"does not hold the block {ref.hash.hex()}", provider=self.name)
-            blocks.append(self._tell(block))
+            blocks.append(self._tell(block, sought))
         return blocks
 
-    async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
+    async def fetch_blocks(
+        self, height_first: int, height_last: int, *, sought: Sought | None = None
+    ) -> list[Block]:
         await self._begin()
-        return [self._tell(block) for block in self._range(height_first, height_last)]
+        return [self._tell(block, sought) for block in self._range(height_first, height_last)]
 
     async def _begin(self) -> None:
         self.calls_count += 1
@@ -148,8 +165,15 @@ class ScriptedProvider:
             raise Missing(f"does not hold a block at {height_last}", provider=self.name)
         return view[height_first : height_last + 1]
 
-    def _tell(self, block: ScriptedBlock) -> Block:
+    def _tell(self, block: ScriptedBlock, sought: Sought | None = None) -> Block:
         transfers = compute_transfers(block)
+        spared = None
+        if self.spares and sought is not None and block.txs:
+            spared = ScriptedSpared(frozenset(one.recipient for one in transfers), sought.version)
+            if spared.may_concern(sought.addresses):
+                spared = None
+            else:
+                transfers = ()
         tokens_count = sum(transfer.kind is TransferKind.TOKEN for transfer in transfers)
         return Block(
             header=block.header,
@@ -162,6 +186,7 @@ class ScriptedProvider:
                 transfers,
                 {tx.conflict_key: tx.tx_hash for tx in block.txs if tx.conflict_key is not None},
             ),
+            spared=spared,
         )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chains.errors import Unreachable
-from chains.model import Block
+from chains.model import Block, Sought
 from chains.port import Provider
 
 Fetched = list[Block] | Exception
@@ -38,7 +38,13 @@ class Prefetch:
         self._ahead: deque[_Ahead] = deque()
 
     async def take(
-        self, provider: Provider, height_first: int, height_last: int, *, head_height: int
+        self,
+        provider: Provider,
+        height_first: int,
+        height_last: int,
+        *,
+        head_height: int,
+        sought: Sought | None = None,
     ) -> list[Block]:
         """The blocks of a range, from what was read ahead where it fits; then reads further ahead.
 
@@ -49,11 +55,11 @@ class Prefetch:
         if self._ahead and not self._fits(provider, height_first):
             self.forget()
         if not self._ahead:
-            self._request(provider, height_first, height_last)
+            self._request(provider, height_first, height_last, sought)
         length = height_last - height_first + 1
         next_first = self._ahead[-1].height_last + 1
         while len(self._ahead) < self._batches_max and next_first + length - 1 <= head_height:
-            self._request(provider, next_first, next_first + length - 1)
+            self._request(provider, next_first, next_first + length - 1, sought)
             next_first += length
         current = self._ahead.popleft()
         await asyncio.wait([current.task])
@@ -75,8 +81,10 @@ class Prefetch:
     def _fits(self, provider: Provider, height_first: int) -> bool:
         return self._ahead[0].provider is provider and self._ahead[0].height_first == height_first
 
-    def _request(self, provider: Provider, height_first: int, height_last: int) -> None:
-        task = self._spawn(_contained(provider.fetch_blocks(height_first, height_last)))
+    def _request(
+        self, provider: Provider, height_first: int, height_last: int, sought: Sought | None
+    ) -> None:
+        task = self._spawn(_contained(provider.fetch_blocks(height_first, height_last, sought=sought)))
         self._ahead.append(_Ahead(provider, height_first, height_last, task))
 
 

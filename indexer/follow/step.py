@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from chains.errors import ChainError, Inconsistent
-from chains.model import Block, BlockRef, Header, HeadReport
+from chains.model import Block, BlockHash, BlockRef, Header, HeadReport
 from chains.port import ChainSource, Provider
 from indexer.follow.forks import Branch, ForkSearch
 from indexer.follow.looks import Looks
@@ -152,7 +152,8 @@ class Follower:
                 self._source.report_lag(provider, head_height=head.height, tip_height=record.tip.height)
                 return Lagging(head.height)
             case Extend():
-                blocks = await provider.fetch_blocks_at([head.ref])
+                sought = self._desk.watched.list_sought()
+                blocks = await provider.fetch_blocks_at([head.ref], sought=sought)
                 return await self._extend(record, provider, report, blocks, now)
             case CatchUp(height_first=first, height_last=last):
                 blocks = await self._fetch_range(provider, first, last, head.height)
@@ -165,9 +166,10 @@ class Follower:
                 return await self._weigh_fork(record, provider, report, last, now)
 
     async def _fetch_range(self, provider: Provider, first: int, last: int, head_height: int) -> list[Block]:
+        sought = self._desk.watched.list_sought()
         if self._prefetch is None:
-            return await provider.fetch_blocks(first, last)
-        return await self._prefetch.take(provider, first, last, head_height=head_height)
+            return await provider.fetch_blocks(first, last, sought=sought)
+        return await self._prefetch.take(provider, first, last, head_height=head_height, sought=sought)
 
     async def _extend(
         self,
@@ -339,7 +341,7 @@ class Follower:
         step_blocks = self._desk.settings.batch_blocks_max
         for index in range(0, len(branch.headers), step_blocks):
             refs = [header.ref for header in branch.headers[index : index + step_blocks]]
-            blocks += await provider.fetch_blocks_at(refs)
+            blocks += await provider.fetch_blocks_at(refs, sought=self._desk.watched.list_sought())
         if [block.header for block in blocks] != list(branch.headers):
             raise Inconsistent("blocks differ from the headers they were asked by", provider=provider.name)
         agreed: int | None = None
@@ -365,14 +367,27 @@ class Follower:
         return Idle() if isinstance(moved, Superseded) else Rewound(moved, branch.fork)
 
     async def _hold_and_commit(self, provider: Provider, plan: MovePlan, now: datetime) -> Moved | Superseded:
-        """Write the move, after traced amounts held; again where the watch list grew by what it pays."""
+        """Write the move, after traced amounts held; again where the watch list grew by what it may pay."""
         moved: Moved | Superseded = Superseded()
         for _ in range(HOLD_TRIES):
             held = await self._desk.balances.hold(provider, plan.blocks, self._desk.watched)
             ready = replace(plan, blocks=held.blocks, held=held.recipients)
             moved = await commit_move(self._desk, ready, now=now)
-            if isinstance(moved, Moved) or not moved.unheld:
+            if isinstance(moved, Moved):
+                break
+            if moved.concerned:
+                plan = replace(plan, blocks=await _read_whole(provider, plan.blocks, moved.concerned))
+            elif not moved.unheld:
                 break
         if isinstance(moved, Moved):
             self._looks.note_changes(moved.changes)
         return moved
+
+
+async def _read_whole(
+    provider: Provider, blocks: Sequence[Block], concerned: frozenset[BlockHash]
+) -> list[Block]:
+    """The same blocks, of which these lack nothing any more."""
+    refs = [block.header.ref for block in blocks if block.header.hash in concerned]
+    whole = {block.header.hash: block for block in await provider.fetch_blocks_at(refs)}
+    return [whole.get(block.header.hash, block) for block in blocks]

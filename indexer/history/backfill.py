@@ -162,6 +162,7 @@ async def _record(
             return None
         if not reading.is_again:
             await move.cover(first, last, at=now)
+            await move.fill_spared(blocks)
         seen = await sight(desk, move, reading, blocks, hits)
         history = await decide_history(move, reading, blocks, seen, now=now)
         await mark_doubts(move, reading, blocks, history, now=now)
@@ -211,7 +212,7 @@ async def _write(
 ) -> list[Repeat]:
     lowest = blocks[0].header
     if lowest.height < record.start_height:
-        await move.insert_blocks(blocks, at=now)
+        await move.insert_blocks(blocks, at=now, watch_version=desk.watched.version)
         await move.write_chain(replace(record, start_height=lowest.height))
     if rows := decided.rows():
         await move.write_deposits(rows)

@@ -17,6 +17,7 @@ from chains.model import AssetId, BlockHash, BlockRef, Transfer
 from indexer.move.balance_check import BalanceCheck
 from indexer.move.hearing import doubt_differing, hear_witness
 from indexer.move.judging import deposits_in, load_view
+from indexer.move.sparing import find_concerned, reread_spared
 from indexer.rows.storage import ChainRecord, FollowStore, MoveTransaction, TouchQuery
 from indexer.rules.balances import are_covered
 from indexer.rules.deposits import Change, Deposit
@@ -105,11 +106,15 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
         _assert_linked(plan)
         if plan.fork is not None:
             _assert_may_leave(before, plan)
-            await move.lower_starts(plan.fork.height)
         if await refresh_watched(desk, move, searched_version):
             hits = find_hits(plan.blocks, desk.watched)
         if plan.held is not None and not are_covered(plan.held, hits):
             return Superseded(unheld=True)
+        if concerned := find_concerned(plan.blocks, desk.watched):
+            return Superseded(concerned=concerned)
+        # Only what is sure to be written moves starts: what was superseded up to here has changed nothing.
+        if plan.fork is not None:
+            await move.lower_starts(plan.fork.height)
         heard = await hear_witness(move, plan.witness, desk.watched, desk.rules)
         looked = await hear_witness(move, plan.second_look, desk.watched, desk.rules)
         for told, testimony in ((plan.witness, heard), (plan.second_look, looked)):
@@ -321,7 +326,8 @@ async def _write(
     if plan.fork is not None:
         await move.leave_blocks(plan.fork.height, left_for=plan.blocks[0].header.hash, at=now)
     if plan.blocks:
-        await move.insert_blocks(plan.blocks, at=now)
+        await move.insert_blocks(plan.blocks, at=now, watch_version=desk.watched.version)
+        await reread_spared(move, plan.blocks, now=now)
     if rows := decided.rows():
         await move.write_deposits(rows)
     unknown = await move.insert_repeats(decided.repeats, at=now) if decided.repeats else []

@@ -185,8 +185,12 @@ class MoveTransaction(Protocol):
         """Take everything above the fork out of the canonical chain; it is kept as evidence."""
         ...
 
-    async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime) -> None:
-        """Add canonical rows."""
+    async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime, watch_version: int) -> None:
+        """Add canonical rows; what spared ones were spared concerns nobody of the watch list at `watch_version`."""
+        ...
+
+    async def reread_spared(self, height_first: int, height_last: int, *, at: datetime) -> None:
+        """Have the spared blocks at these heights read again, as far as they are not about to be."""
         ...
 
     async def write_deposits(self, deposits: Sequence[Deposit]) -> None:
@@ -256,6 +260,10 @@ class BackfillTransaction(MoveTransaction, Protocol):
 
     async def cover(self, height_first: int, height_last: int, *, at: datetime) -> None:
         """Lower the starts of what waits for these heights, and mark rescans as far as they are done."""
+        ...
+
+    async def fill_spared(self, blocks: Sequence[Block]) -> None:
+        """These blocks were read whole: what is recorded of them lacks nothing any more."""
         ...
 
 

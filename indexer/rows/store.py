@@ -39,6 +39,7 @@ from indexer.rules.identity import AddressId, DepositId, MerchantId
 from indexer.rules.matching import Registration
 from indexer.rules.moves import Repeat, Touched
 from migrations.handles import Connection, Pool
+from migrations.ids import new_id
 from migrations.queries import load_queries
 from migrations.weather import PASSING
 
@@ -133,7 +134,7 @@ class PostgresFollowStore:
                 known = await conn.fetchrow(_CHAINS["load_chain"], chain)
                 assert known is not None, f"the alias {alias} belongs to another chain"
                 return
-            await insert_blocks(conn, chain, [first], at=at)
+            await insert_blocks(conn, chain, [first], at=at, watch_version=0)
             # Nothing was watched before: what is listed from the beginning counts wherever an address does.
             await insert_assets(conn, chain, assets, start_height=0)
 
@@ -333,9 +334,16 @@ class PostgresMove:
         await leave_repeats(self._conn, self._record.chain, fork_height)
         await self.doubts.leave(fork_height)
 
-    async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime) -> None:
-        """Add canonical rows."""
-        await insert_blocks(self._conn, self._record.chain, blocks, at=at)
+    async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime, watch_version: int) -> None:
+        """Add canonical rows; what spared ones were spared concerns nobody of the watch list at `watch_version`."""
+        await insert_blocks(self._conn, self._record.chain, blocks, at=at, watch_version=watch_version)
+
+    async def reread_spared(self, height_first: int, height_last: int, *, at: datetime) -> None:
+        """Have the spared blocks at these heights read again, as far as they are not about to be."""
+        rescan_id = new_id(int(at.timestamp() * 1000))
+        await self._conn.execute(
+            _CHAINS["reread_spared"], rescan_id, self._record.chain, height_first, height_last, at
+        )
 
     async def write_deposits(self, deposits: Sequence[Deposit]) -> None:
         """Insert new deposits and overwrite older versions."""

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chains.model import Address, BlockHash, ChainId
+from chains.model import Address, Block, BlockHash, ChainId
+from indexer.rows.block_store import fill_spared
 from indexer.rows.spelling import decode_deposit
 from indexer.rows.storage import ChainRecord
 from indexer.rows.store import (
@@ -54,6 +55,10 @@ class PostgresBackfillMove(PostgresMove):
         await self.connection.execute(_WORK["cover_addresses"], chain, height_first, height_last)
         await self.connection.execute(_WORK["cover_assets"], chain, height_first, height_last)
         await self.connection.execute(_WORK["cover_rescans"], chain, height_first, at)
+
+    async def fill_spared(self, blocks: Sequence[Block]) -> None:
+        """These blocks were read whole: what is recorded of them lacks nothing any more."""
+        await fill_spared(self.connection, self.record.chain, blocks)
 
 
 class PostgresBackfillStore:
@@ -248,14 +253,14 @@ async def load_unsettled_page(
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """One canonical row as the audit compares it."""
+    """One canonical row as the audit compares it; its counts are None where the block was spared what they need."""
 
     height: int
     hash: BlockHash
     parent_hash: BlockHash
     tx_count: int
-    log_count: int
-    transfer_count: int
+    log_count: int | None
+    transfer_count: int | None
     level: str
     served_by: str
 

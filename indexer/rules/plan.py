@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from chains.model import Block, BlockRef
+from chains.model import Block, BlockHash, BlockRef
 from indexer.rows.storage import ChainRecord
 from indexer.rules.balances import HeldRecipients
 from indexer.rules.deposits import Change, Deposit
@@ -86,7 +86,9 @@ class Superseded:
     """Our tip had moved, or the chain was halted, before the lock was ours: decide again.
 
     `unheld`: the watch list had grown by an address that these blocks pay
-    natively, and its balance has not been asked.
+    natively, and its balance has not been asked.  `concerned`: it had grown by
+    an address that what these blocks were spared may concern.
     """
 
     unheld: bool = False
+    concerned: frozenset[BlockHash] = frozenset()

@@ -17,6 +17,8 @@ from mmap import mmap
 import numpy as np
 from numpy.typing import NDArray
 
+from chains.model import Address, Sought
+
 COMPACT_ABOVE_ADDRESSES = 100_000
 MERGE_AFTER_ADDRESSES = 20_000
 EVM_ADDRESS = np.dtype([("first", np.uint64), ("middle", np.uint32), ("last", np.uint64)])
@@ -28,6 +30,9 @@ GLANCE = 8
 """Fingerprints looked at for every address; for the few whose prefix is wider, the rest too."""
 PREFIXES_AT_ONCE = 1 << 16
 DEFAULT_SPREAD = 0x9E3779B97F4A7C15
+SOUGHT_MAX = 1_000
+"""Addresses that are held against every block's summary one by one, in a fraction of a millisecond; with more of them
+nearly every summary says "maybe", and blocks are read whole."""
 
 Fingerprints = NDArray[np.uint64]
 
@@ -113,7 +118,7 @@ class WatchSet:
     `spread` is an odd number that nobody outside can guess.
     """
 
-    __slots__ = ("_compact", "_compact_above", "_exact", "_merge_after", "_spread", "version")
+    __slots__ = ("_compact", "_compact_above", "_exact", "_merge_after", "_sought", "_spread", "version")
 
     def __init__(
         self,
@@ -128,6 +133,7 @@ class WatchSet:
         self._compact_above = compact_above
         self._merge_after = merge_after
         self._spread = spread
+        self._sought: Sought | None = None
 
     def __len__(self) -> int:
         """How many addresses are held; one added twice may count twice until they are merged."""
@@ -152,8 +158,17 @@ class WatchSet:
         compact = self._compact.find(compute_fingerprints(recipients, self._spread))
         return sorted({*found, *compact}) if found else compact
 
+    def list_sought(self) -> Sought | None:
+        """Every address, for whoever can tell what concerns none of them; None where they are too many."""
+        if self.is_compact or len(self._exact) > SOUGHT_MAX:
+            return None
+        if self._sought is None:
+            self._sought = Sought(frozenset(map(Address, self._exact)), self.version)
+        return self._sought
+
     def add(self, addresses: Iterable[bytes], *, version: int) -> None:
         """Add addresses; the set is then complete up to `version`."""
+        self._sought = None
         self._exact.update(addresses)
         self.version = max(self.version, version)
         limit = self._merge_after if self.is_compact else self._compact_above

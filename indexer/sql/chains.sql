@@ -84,14 +84,46 @@ where chain = $1
 -- name: insert_blocks :exec
 insert into blocks
   (chain, height, hash, parent_hash, block_time, tx_count, log_count, transfer_count,
-   unlisted_transfer_count, level, served_by, applied_at, work)
+   unlisted_transfer_count, level, served_by, applied_at, work, spared_version, spared_assets)
 select $1, height, hash, parent_hash, to_timestamp(block_time_s), tx_count, log_count, transfer_count,
-  unlisted_transfer_count, level, served_by, $2, work::numeric
+  unlisted_transfer_count, level, served_by, $2, work::numeric, spared_version, spared_assets
 from unnest(
   $3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[], $7::integer[], $8::integer[], $9::integer[],
-  $10::integer[], $11::text[], $12::text[], $13::text[]
+  $10::integer[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::bytea[]
 ) as row (height, hash, parent_hash, block_time_s, tx_count, log_count, transfer_count,
-  unlisted_transfer_count, level, served_by, work);
+  unlisted_transfer_count, level, served_by, work, spared_version, spared_assets);
+
+-- name: fill_spared :exec
+update blocks
+set
+  log_count = row.log_count,
+  transfer_count = row.transfer_count,
+  unlisted_transfer_count = row.unlisted_transfer_count,
+  level = row.level,
+  served_by = row.served_by,
+  spared_version = null,
+  spared_assets = null
+from unnest($2::bigint[], $3::integer[], $4::integer[], $5::integer[], $6::text[], $7::text[])
+  as row (height, log_count, transfer_count, unlisted_transfer_count, level, served_by)
+where blocks.chain = $1
+  and blocks.height = row.height
+  and blocks.spared_version is not null;
+
+-- name: reread_spared :exec
+insert into rescans (id, chain, height_first, height_last, height_next, created_at)
+select $1::uuid, $2::text, min(height), max(height), max(height), $5::timestamptz
+from blocks
+where chain = $2
+  and height between $3 and $4
+  and spared_version is not null
+  and not exists (
+    select
+    from rescans
+    where rescans.chain = $2
+      and done_at is null
+      and blocks.height between rescans.height_first and rescans.height_next
+  )
+having count(*) > 0;
 
 -- name: load_work_above :one
 select case when count(*) = count(work) then sum(work)::text end as work

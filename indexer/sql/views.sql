@@ -42,12 +42,14 @@ group by chains.chain;
 
 -- name: load_coverage_ranges :many
 with marked as (
-  select height, level, height - row_number() over (partition by level order by height) as island
+  select height, level, spared_version, height - row_number() over (partition by level order by height) as island
   from blocks
   where chain = $1
     and height between $2 and $3
 )
-select level, min(height) as height_first, max(height) as height_last, count(*) as blocks_count
+select
+  level, min(height) as height_first, max(height) as height_last, count(*) as blocks_count,
+  count(spared_version) as spared_count
 from marked
 group by level, island
 order by min(height);

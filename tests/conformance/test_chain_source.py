@@ -16,6 +16,7 @@ from chains.model import (
     Address,
     BlockHash,
     BlockRef,
+    Sought,
     TransferKind,
     TrieProof,
     TxHash,
@@ -84,6 +85,27 @@ async def test_blocks_come_in_the_order_they_were_asked_for(world: World) -> Non
     refs = [header.ref for header in await provider.fetch_headers(0, 3)]
     blocks = await provider.fetch_blocks_at(refs[::-1])
     assert [block.header.ref for block in blocks] == refs[::-1]
+
+
+async def test_a_block_that_is_spared_something_lacks_nothing_that_was_sought(world: World) -> None:
+    await world.mine((OTHER, 5))
+    await world.mine((OTHER, 5), (SHOP, 6))
+    provider = world.source.choose_provider()
+    whole = await provider.fetch_blocks(0, 2)
+    assert [block.spared for block in whole] == [None] * 3
+    sought = Sought(frozenset({SHOP}), 4)
+    by_hash = await provider.fetch_blocks_at([block.header.ref for block in whole], sought=sought)
+    for blocks in (by_hash, await provider.fetch_blocks(0, 2, sought=sought)):
+        for told, full in zip(blocks, whole, strict=True):
+            assert (told.header, told.tx_count) == (full.header, full.tx_count)
+            assert set(told.transfers.spends) == set(full.transfers.spends)
+            if told.spared is None:
+                assert list(told.transfers.recipients) == list(full.transfers.recipients)
+                continue
+            assert (list(told.transfers.recipients), told.spared.version) == ([], 4)
+            assert SHOP not in full.transfers.recipients
+            assert all(told.spared.may_concern([Address(one)]) for one in full.transfers.recipients)
+            assert not told.spared.may_concern([])
 
 
 async def test_nothing_is_asked_for_where_nothing_is_wanted(world: World) -> None:

@@ -51,7 +51,8 @@ class ScriptedWorld:
         self.traits = local_traits()
         self.chain = ScriptedChain(self.traits)
         self.source = ScriptedSource(
-            ScriptedProvider(self.chain, "a.test", "a"), ScriptedProvider(self.chain, "b.test", "b")
+            ScriptedProvider(self.chain, "a.test", "a", spares=True),
+            ScriptedProvider(self.chain, "b.test", "b", spares=True),
         )
 
     async def mine(self, *payments: Payment) -> None:

@@ -750,15 +750,18 @@ CREATE TABLE public.blocks (
     parent_hash bytea NOT NULL,
     block_time timestamp with time zone NOT NULL,
     tx_count integer NOT NULL,
-    log_count integer NOT NULL,
-    transfer_count integer NOT NULL,
-    unlisted_transfer_count integer NOT NULL,
+    log_count integer,
+    transfer_count integer,
+    unlisted_transfer_count integer,
     level text NOT NULL,
     served_by text NOT NULL,
     applied_at timestamp with time zone NOT NULL,
     work numeric,
+    spared_version bigint,
+    spared_assets bytea,
     CONSTRAINT blocks_height_check CHECK ((height >= 0)),
     CONSTRAINT blocks_level_check CHECK ((level = ANY (ARRAY['full'::text, 'partial'::text, 'consistent'::text]))),
+    CONSTRAINT blocks_spared CHECK ((((spared_version IS NULL) = (spared_assets IS NULL)) AND ((spared_version IS NULL) = (log_count IS NOT NULL)) AND ((log_count IS NULL) = (transfer_count IS NULL)) AND ((log_count IS NULL) = (unlisted_transfer_count IS NULL)))),
     CONSTRAINT blocks_work_check CHECK ((work > (0)::numeric))
 );
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from tests.mutants.edits import Edit, Planted
 
-BATCHES, BLOCKS, HEADS, JSONRPC, NODE, RECEIPTS, TRANSPORT, THROTTLE = (
-    "chains/rpc/batches.py", "chains/evm/blocks.py", "chains/evm/heads.py", "chains/rpc/jsonrpc.py",
+BATCHES, WINDOW, HEADS, JSONRPC, NODE, RECEIPTS, TRANSPORT, THROTTLE = (
+    "chains/rpc/batches.py", "chains/evm/window.py", "chains/evm/heads.py", "chains/rpc/jsonrpc.py",
     "chains/evm/node.py", "chains/evm/receipts.py", "chains/rpc/transport.py", "chains/rpc/throttle.py",
 )  # fmt: skip
 DIALECTS = ("-n0", "tests/live_evm/test_dialects.py")
@@ -23,7 +23,7 @@ PLANTED_DIALECTS = (
     _dialect(
         "receipts refused are taken for lag",
         Edit(
-            BLOCKS,
+            WINDOW,
             "    if not lacking:\n        return\n",
             "    if refusals:\n        raise Missing(refusals[0].detail)\n    if not lacking:\n        return\n",
         ),
@@ -96,7 +96,7 @@ PLANTED_DIALECTS = (
             "    return False\n",
         ),
         Edit(
-            BLOCKS,
+            WINDOW,
             "        if not draft.block.transactions and not _is_answered(draft.trace):\n",
             "        if False:\n",
         ),
@@ -123,7 +123,7 @@ PLANTED_DIALECTS = (
     ),
     _dialect(
         "what a trace weighs is not counted",
-        Edit(BLOCKS, "        answers.append(rows.trace)\n", "        pass\n"),
+        Edit(WINDOW, "        answers.append(rows.trace)\n", "        pass\n"),
     ),
     _dialect(
         "a refused rate is climbed to again at once",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from chains.model import (
     Address,
@@ -20,6 +20,7 @@ from chains.model import (
     ConflictKey,
     Header,
     ListedTransfers,
+    Sought,
     Transfer,
     TransferKind,
     TxHash,
@@ -55,6 +56,19 @@ class Payment:
     legs: tuple[Leg, ...]
     mined_times: int = 0
     dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SimSpared:
+    """The `Spared` of a simulated block."""
+
+    recipients: frozenset[Address]
+    noise: int
+    version: int
+    assets: bytes = b""
+
+    def may_concern(self, addresses: Iterable[Address]) -> bool:
+        return any(one in self.recipients or one[-1] & 7 == self.noise for one in addresses)
 
 
 class SimBlock:
@@ -104,6 +118,21 @@ class SimBlock:
             transfers=ListedTransfers(transfers, {payment.key: payment.tx_hash for payment in payments}),
         )
 
+    def tell(self, sought: Sought | None) -> Block:
+        """The block as a provider tells it: spared its transfers where its hash proves that none pays anybody sought.
+
+        As with a bloom, one in eight strangers looks like somebody who is paid.
+        """
+        if sought is None or self.is_doubted or not self.payments:
+            return self.block
+        spared = SimSpared(
+            frozenset(one.recipient for one in self.transfers), self.hash[0] & 7, sought.version
+        )
+        if spared.may_concern(sought.addresses):
+            return self.block
+        spends = {payment.key: payment.tx_hash for payment in self.payments}
+        return replace(self.block, transfers=ListedTransfers((), spends), log_count=0, spared=spared)
+
     def descends_from(self, other: SimBlock) -> bool:
         """Whether `other` is this block or one of its ancestors."""
         return other.height <= self.height and self.path[other.height] is other
@@ -147,6 +176,13 @@ class SimChain:
         self.genesis = self._new_block(None, (), is_forged=False)
         self.tip = self.genesis
         self.final_height_ever = 0
+
+    def tell(self, block: SimBlock, sought: Sought | None) -> Block:
+        """A block as it is told to whoever seeks these."""
+        told = block.tell(sought)
+        if told.spared is not None:
+            self._tally.count(Trouble.SPARED)
+        return told
 
     def extend(self, blocks_count: int = 1) -> None:
         """The truth grows."""

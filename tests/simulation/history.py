@@ -6,9 +6,10 @@ the rows. Does not live here: when anybody reads history (`world.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from chains.model import BlockHash, ChainId
+from chains.model import Block, BlockHash, ChainId
 from indexer.rows.storage import ChainRecord
 from tests.simulation.memory import MemoryMove, MemoryStore
 
@@ -26,6 +27,9 @@ class MemoryBackfillMove(MemoryMove):
     async def cover(self, height_first: int, height_last: int, *, at: datetime) -> None:
         self.pause()
         self.covered = (height_first, height_last)
+
+    async def fill_spared(self, blocks: Sequence[Block]) -> None:
+        self.pause()
 
 
 class MemoryBackfillStore:

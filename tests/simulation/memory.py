@@ -371,9 +371,13 @@ class MemoryMove:
         self.pause()
         self._fork_height = fork_height
 
-    async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime) -> None:
+    async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime, watch_version: int) -> None:
         self.pause()
+        assert all(block.spared is None or block.spared.version <= watch_version for block in blocks)
         self._inserted = blocks
+
+    async def reread_spared(self, height_first: int, height_last: int, *, at: datetime) -> None:
+        raise AssertionError("no simulated block shows that others were spared wrongly")
 
     async def write_deposits(self, deposits: Sequence[Deposit]) -> None:
         self.pause()

@@ -21,6 +21,7 @@ from chains.model import (
     DepositProof,
     Header,
     HeadReport,
+    Sought,
     TransactionStory,
     TxHash,
     Unprovable,
@@ -192,18 +193,20 @@ class SimProvider:
         self._book.note_numbered(self, found)
         return [block.header for block in found]
 
-    async def fetch_blocks_at(self, refs: Sequence[BlockRef]) -> list[Block]:
+    async def fetch_blocks_at(self, refs: Sequence[BlockRef], *, sought: Sought | None = None) -> list[Block]:
         self._answer()
         found = [self._chain.blocks[ref.hash] for ref in refs]
-        return [block.block for block in found]
+        return [self._chain.tell(block, sought) for block in found]
 
-    async def fetch_blocks(self, height_first: int, height_last: int) -> list[Block]:
+    async def fetch_blocks(
+        self, height_first: int, height_last: int, *, sought: Sought | None = None
+    ) -> list[Block]:
         view = self._answer()
         if height_last > view.height:
             raise Missing(f"no block {height_last}", provider=self.name)
         found = view.path[height_first : height_last + 1]
         self._book.note_numbered(self, found)
-        return [block.block for block in found]
+        return [self._chain.tell(block, sought) for block in found]
 
     def _answer(self) -> SimBlock:
         """The view this answer comes from, after whatever weather the mood brings."""

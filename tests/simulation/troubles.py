@@ -36,6 +36,7 @@ class Trouble(StrEnum):
     FORGING = "provider: forges a branch"
     STALE_HEAD = "provider: its head is older than its blocks"
     FLAPPING = "provider: a load balancer between two branches"
+    SPARED = "provider: a block without what cannot matter"
     TAGS_NULL = "finality: unknown to the provider"
     TAGS_FROZEN = "finality: frozen"
     TAGS_BACKWARD = "finality: going backward"

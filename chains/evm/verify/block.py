@@ -9,7 +9,7 @@ and of other providers, in the indexer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
@@ -50,13 +50,19 @@ def verify_block(profile: Profile, block: RawBlock, receipts: Sequence[RawReceip
     return examine_block(profile, block, receipts).level
 
 
-def examine_block(profile: Profile, block: RawBlock, receipts: Sequence[RawReceipt]) -> Examination:
+def examine_block(
+    profile: Profile,
+    block: RawBlock,
+    receipts: Sequence[RawReceipt],
+    checks: Collection[Check] = tuple(Check),
+) -> Examination:
     """Recompute what `profile` allows; raises `Inconsistent` naming the check that failed.
 
-    `receipts` are in transaction order.  `block.raw` must be the JSON of
-    `block`, `block.receipts_raw` (or None) that of `receipts`.
+    `receipts` are in transaction order, and none where no check of `checks`
+    reads them.  `block.raw` must be the JSON of `block`, `block.receipts_raw`
+    (or None) that of `receipts`.
     """
-    tried = [check for check in Check if profile.modes[check] is not Mode.ABSENT]
+    tried = [check for check in checks if profile.modes[check] is not Mode.ABSENT]
     if not tried:
         return Examination(VerificationLevel.CONSISTENT, frozenset(), ())
     if profile.first_height and parse_quantity(block.number) < profile.first_height:
@@ -65,7 +71,7 @@ def examine_block(profile: Profile, block: RawBlock, receipts: Sequence[RawRecei
     assert isinstance(block, HashedBlock), "the profile's decoder reads what its checks need"
     step = _Step(profile, block, list(block.transactions), list(receipts))
     for check, action in _ACTIONS:
-        if profile.modes[check] is Mode.ABSENT:
+        if check not in tried:
             continue
         if check in _OF_RECEIPTS and step.settles_later():
             step.excuse(check, "settled-later", Hold.HITS)

@@ -51,16 +51,21 @@ class BloomMasks:
     def _add(self, word: str) -> int:
         if len(word) not in _WORD_LENGTHS or word[:2] != "0x":
             raise ValueError("neither an address nor a topic")
-        digest: bytes = keccak_256(to_bytes(word[2:])).digest()
-        mask = (
-            1 << ((digest[0] << 8 | digest[1]) & 2047)
-            | 1 << ((digest[2] << 8 | digest[3]) & 2047)
-            | 1 << ((digest[4] << 8 | digest[5]) & 2047)
-        )
+        mask = compute_mask(to_bytes(word[2:]))
         if len(self._masks) >= _CACHE_MAX:
             self._masks.clear()
         self._masks[word] = mask
         return mask
+
+
+def compute_mask(word: bytes) -> int:
+    """The bits that an address or a topic sets."""
+    digest: bytes = keccak_256(word).digest()
+    return (
+        1 << ((digest[0] << 8 | digest[1]) & 2047)
+        | 1 << ((digest[2] << 8 | digest[3]) & 2047)
+        | 1 << ((digest[4] << 8 | digest[5]) & 2047)
+    )
 
 
 def parse_bloom(text: str) -> int:

@@ -55,7 +55,11 @@ async def get_coverage(call: Call) -> Answer:
             effective_start=start,
             ranges=[
                 CoverageRangeObject(
-                    first=r.height_first, last=r.height_last, blocks=r.blocks_count, level=r.level
+                    first=r.height_first,
+                    last=r.height_last,
+                    blocks=r.blocks_count,
+                    level=r.level,
+                    without_receipts=r.spared_count,
                 )
                 for r in found
             ],

@@ -50,12 +50,18 @@ class CoverageQuery(Strict, frozen=True, rename={"height_first": "from", "height
 
 
 class CoverageRangeObject(Given, frozen=True):
-    """A contiguous run of canonical blocks, verified to one level."""
+    """A contiguous run of canonical blocks, verified to one level.
+
+    `without_receipts` of them were applied without their receipts: their own
+    transactions and bloom, under their hash, prove that nothing in them paid
+    an address that was watched.
+    """
 
     first: int
     last: int
     blocks: int
     level: str
+    without_receipts: int
 
 
 class HeightRange(Given, frozen=True):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from chains.errors import Unreachable
-from chains.model import Address, Block, Hold, ListedTransfers, Transfer, VerificationLevel
+from chains.model import Address, Block, Hold, ListedTransfers, Sought, Transfer, VerificationLevel
 from chains.scripted.chain import ScriptedBlock, ScriptedChain
 from chains.scripted.provider import ScriptedProvider
 from chains.scripted.source import ScriptedSource
@@ -49,11 +49,11 @@ class Node(ScriptedProvider):
     hold: Hold = Hold.NONE
     blocks_told: int = 0
 
-    def _tell(self, block: ScriptedBlock) -> Block:
+    def _tell(self, block: ScriptedBlock, sought: Sought | None = None) -> Block:
         if self.is_silent:
             raise Unreachable("is silent", provider=self.name)
         self.blocks_told += 1
-        told = ScriptedProvider._tell(self, block)
+        told = ScriptedProvider._tell(self, block, sought)
         assert isinstance(told.transfers, ListedTransfers)
         if self.tale is not None and told.header.height == self.lies_at:
             told = replace(told, transfers=ListedTransfers(tuple(self.tale(told.transfers.transfers))))

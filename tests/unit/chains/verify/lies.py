@@ -15,9 +15,9 @@ from enum import StrEnum
 import msgspec
 
 from chains.errors import Inconsistent
-from chains.evm.blocks import Reading, compute_reading
 from chains.evm.consistency import check_block
 from chains.evm.decode import decode_transfers
+from chains.evm.reading import Reading, compute_reading
 from chains.evm.rows import decode_block, decode_receipts
 from chains.evm.verify import PROFILES, BlockVerifier
 from chains.model import Hold, Transfer, VerificationLevel
