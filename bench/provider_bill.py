@@ -4,7 +4,10 @@ The real program follows a real anvil through fronts that count every JSON-RPC
 call by method, every byte either way and every head told over a websocket.  A
 front also gives `safe` and `finalized` as a proof-of-stake chain does: they
 stand still for an epoch of 32 blocks, then jump.  Blocks pay a watched
-address now and then, so that something always waits for finality.
+address now and then, so that something always waits for finality, and in
+every block strangers move a listed token, so that receipts are needed where
+nothing is known of them: each setup is followed with `spare_receipts` and
+without.
 
 Time is compressed for slow chains: the block time that is configured, and at
 which blocks are mined, is the chain's divided by a factor that the result
@@ -21,6 +24,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import secrets
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -36,9 +40,11 @@ from aiohttp import web
 
 from bench.report import print_table, write_result
 from tests.devnet.anvil import AnvilNode, start_anvil
+from tests.devnet.compiled import load_contract
 from tests.processes.program import Program, Settings
 
 TILL = "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"
+STRANGERS_EACH_BLOCK = 3
 EPOCH_BLOCKS = 32
 PAYS_EVERY_BLOCKS = 4
 BLOCKS_BEFORE = 3 * EPOCH_BLOCKS
@@ -163,10 +169,12 @@ async def open_front(node: AnvilNode) -> AsyncIterator[Front]:
 class Follower(Program):
     """The program with a chain whose finality is told by tags, and no pace but its block time."""
 
-    __slots__ = ("endpoints", "pace")
+    __slots__ = ("endpoints", "pace", "spares", "token")
 
     endpoints: str
     pace: Pace
+    spares: bool
+    token: str
 
     def write_config(self) -> None:
         """One chain and what it needs, everything else as shipped."""
@@ -189,6 +197,8 @@ block_time_s = {every_s}
 {poll}
 confirmed = {{ confirmations = 12 }}
 final = {{ tag = "finalized" }}
+spare_receipts = {str(self.spares).lower()}
+assets = [{{ symbol = "USDT", contract = "{self.token}", decimals = 6 }}]
 """
         )
 
@@ -199,16 +209,20 @@ class Setup:
 
     websocket: bool
     operators: int
+    spares: bool = False
 
     def __str__(self) -> str:
-        return f"{'websocket' if self.websocket else 'no websocket'}, {self.operators} operator(s)"
+        told = f"{'websocket' if self.websocket else 'no websocket'}, {self.operators} operator(s)"
+        return f"{told}, receipts {'where they can matter' if self.spares else 'always'}"
 
 
 @asynccontextmanager
-async def open_follower(pace: Pace, setup: Setup, fronts: list[Front], folder: Path) -> AsyncIterator[None]:
+async def open_follower(
+    pace: Pace, setup: Setup, fronts: list[Front], folder: Path, token: str
+) -> AsyncIterator[None]:
     """chainbell with one watched address, following through these fronts."""
     program = Follower(folder, Settings([]))
-    program.pace = pace
+    program.pace, program.spares, program.token = pace, setup.spares, token
     told = [f'{{ url = "http://{one.url}", operator = "op-{at}" }}' for at, one in enumerate(fronts)]
     if setup.websocket:
         told.append(f'"ws://{fronts[0].url}"')
@@ -224,11 +238,14 @@ async def open_follower(pace: Pace, setup: Setup, fronts: list[Front], folder: P
         await program.end_all()
 
 
-async def mine(node: AnvilNode, blocks: int, every_s: float) -> None:
-    """Blocks at a steady pace, one in four with a payment."""
+async def mine(node: AnvilNode, blocks: int, every_s: float, token: str) -> None:
+    """Blocks at a steady pace, all with payments of strangers, one in four with one that is watched for."""
     loop = asyncio.get_running_loop()
     due_s = loop.time()
+    mint = load_contract("DemoToken").call
     for number in range(blocks):
+        for _ in range(STRANGERS_EACH_BLOCK):
+            await node.send(to=token, data=mint("mint", "0x" + secrets.token_hex(20), 1_000))
         if number % PAYS_EVERY_BLOCKS == 0:
             await node.send(to=TILL, value=1_000_000)
         await node.mine()
@@ -240,6 +257,7 @@ async def measure(pace: Pace, setups: list[Setup], blocks: int) -> list[dict[str
     """Every setup beside the others on one chain: calls do not depend on who else is asked."""
     async with AsyncExitStack() as stack:
         node = await stack.enter_async_context(start_anvil())
+        token = await node.deploy(load_contract("DemoToken").creation("Tether", "USDT", 6))
         await node.call("anvil_mine", hex(BLOCKS_BEFORE))
         fronts = {
             setup: [await stack.enter_async_context(open_front(node)) for _ in range(setup.operators)]
@@ -247,11 +265,11 @@ async def measure(pace: Pace, setups: list[Setup], blocks: int) -> list[dict[str
         }
         for setup in setups:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chainbell-bench-")))
-            await stack.enter_async_context(open_follower(pace, setup, fronts[setup], folder))
-        await mine(node, WARM_UP_BLOCKS, pace.mined_every_s)
+            await stack.enter_async_context(open_follower(pace, setup, fronts[setup], folder, token))
+        await mine(node, WARM_UP_BLOCKS, pace.mined_every_s, token)
         for front in (one for several in fronts.values() for one in several):
             front.bill = Bill()
-        await mine(node, blocks, pace.mined_every_s)
+        await mine(node, blocks, pace.mined_every_s, token)
         return [tell(pace, setup, [front.bill for front in fronts[setup]], blocks) for setup in setups]
 
 
@@ -282,7 +300,10 @@ def tell(pace: Pace, setup: Setup, bills: list[Bill], blocks: int) -> dict[str, 
 
 async def run_all(arguments: argparse.Namespace) -> None:
     """Each chain in turn."""
-    setups = [Setup(websocket, operators) for operators, websocket in product((1, 2), (True, False))]
+    setups = [
+        Setup(websocket, operators, spares)
+        for operators, websocket, spares in product((1, 2), (True, False), (False, True))
+    ]
     found: list[dict[str, Any]] = []
     for pace in PACES:
         if arguments.chain in (None, pace.block_time_s):

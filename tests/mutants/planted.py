@@ -36,6 +36,7 @@ from tests.mutants.planted_holds import PLANTED_HOLDS
 from tests.mutants.planted_nodes import PLANTED_NODES
 from tests.mutants.planted_proofs import PLANTED_PROOFS
 from tests.mutants.planted_rows import PLANTED_ROWS
+from tests.mutants.planted_sparing import PLANTED_SPARING
 from tests.mutants.planted_storage import PLANTED_STORAGE
 from tests.mutants.planted_trickle import PLANTED_TRICKLE
 
@@ -335,6 +336,7 @@ PLANTED = (
     *PLANTED_CONFIGURATION,
     *PLANTED_HOLDS,
     *PLANTED_ROWS,
+    *PLANTED_SPARING,
     *PLANTED_FOLLOWING,
     *PLANTED_HISTORY,
     *PLANTED_PROOFS,
