@@ -24,6 +24,7 @@ import msgspec
 from bench.report import print_table, write_result
 from bench.verify_block import RECORDED
 from chains.catalog import entry
+from chains.evm.facts import facts_of
 from chains.evm.rows import RawBlock, decode_block
 from chains.evm.sparing import SparingRules, compute_sparing_rules, read_spared
 from chains.evm.verify import PROFILES
@@ -104,7 +105,7 @@ def make(alias: str, rows: dict[str, Any], receipts: Any) -> Recorded:
     known = entry(alias)
     assert known is not None
     body = json.dumps(rows, separators=(",", ":")).encode()
-    decoder = PROFILES[known.traits.verification_profile].decoder
+    decoder = PROFILES[facts_of(known.traits).verification_profile].decoder
     weight = None if receipts is None else len(json.dumps(receipts, separators=(",", ":")))
     return Recorded(
         f"{alias} {int(rows['number'], 16)}", decode_block(msgspec.Raw(body), decoder), len(body), weight

@@ -111,9 +111,9 @@ def run_child(size: int) -> None:
 
 
 def _as_block(transfers: Any) -> Block:
-    from chains.model import BlockHash, Header
+    from chains.model import BlockHash, BlockRef, Header
 
-    header = Header(1, BlockHash(b"\1" * 32), BlockHash(b"\0" * 32), 0)
+    header = Header(1, BlockHash(b"\1" * 32), BlockRef(0, BlockHash(b"\0" * 32)), 0)
     return Block(header, 5, 100, 0, VerificationLevel.CONSISTENT, "bench", transfers)
 
 

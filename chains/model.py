@@ -66,17 +66,23 @@ class BlockRef:
     hash: BlockHash
 
 
+BEFORE_FIRST = -1
+"""The height at which the parent of a chain's first block would stand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """One block's place in the chain; `time_s` is the block's own Unix time.
 
-    `work` is what the block adds where the chain with the most work is the
-    right one (Bitcoin); None where work decides nothing.
+    `parent` is the block it stands on, at a lower height: the next lower one
+    where every height has a block.  That of a first block lies at -1.  `work`
+    is what the block adds where the chain with the most work is the right one
+    (Bitcoin); None where work decides nothing.
     """
 
     height: int
     hash: BlockHash
-    parent_hash: BlockHash
+    parent: BlockRef
     time_s: int
     work: int | None = None
 
@@ -376,9 +382,17 @@ def format_position(*numbers: int) -> str:
     return ".".join(f"{number:06d}" for number in numbers)
 
 
-def is_linked(headers: Sequence[Header]) -> bool:
-    """Whether each header is the parent of the next, one height apart."""
-    return all(
-        later.parent_hash == earlier.hash and later.height == earlier.height + 1
-        for earlier, later in pairwise(headers)
+def is_placed(header: Header, *, skipped_heights_max: int = 0) -> bool:
+    """Whether its parent lies below it, with no more heights left out between than the chain may skip in a row."""
+    skipped = header.height - header.parent.height - 1
+    return header.parent.height >= BEFORE_FIRST and 0 <= skipped <= skipped_heights_max
+
+
+def is_linked(headers: Sequence[Header], *, skipped_heights_max: int = 0) -> bool:
+    """Whether each header is the parent of the next, and none leaves out more heights than the chain may skip.
+
+    What lies between two linked headers is known: no block of their chain.
+    """
+    return all(later.parent == earlier.ref for earlier, later in pairwise(headers)) and all(
+        is_placed(header, skipped_heights_max=skipped_heights_max) for header in headers
     )

@@ -58,8 +58,10 @@ class Provider(Protocol):
     async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
         """Headers it calls canonical at these heights, ascending, both ends included.
 
-        Raises `Missing` when it holds fewer.  Not necessarily linked: a load
-        balancer may answer from two forks, and the caller checks.
+        Raises `Missing` when it does not reach that far, and for a height
+        without a block where the chain skips none.  Not necessarily linked: a
+        load balancer may answer from two forks, and the caller checks; only
+        its parents tell that a height was skipped and not hidden.
         """
         ...
 
@@ -76,7 +78,7 @@ class Provider(Protocol):
     async def fetch_blocks(
         self, height_first: int, height_last: int, *, sought: Sought | None = None
     ) -> list[Block]:
-        """Blocks it calls canonical at these heights, verified and parent-linked; `sought` as above."""
+        """Blocks it calls canonical at these heights, verified and parent-linked; `Missing` as for headers, `sought` as above."""
         ...
 
     async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:

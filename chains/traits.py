@@ -43,6 +43,8 @@ class ChainTraits:
     final.  `identity` is the block that tells the network, where it is not
     block 0: a node without old blocks can show it.  `facts` is what only the
     chain's family knows, and reads (`FamilyRules.facts`).
+    `skipped_heights_max` is how many heights in a row may have no block, 0
+    where every height has one: more than that is no gap but an answer refused.
     """
 
     chain: ChainId
@@ -55,3 +57,4 @@ class ChainTraits:
     reorg_window_blocks: int
     identity: BlockRef | None = None
     facts: object = None
+    skipped_heights_max: int = 0

@@ -46,3 +46,8 @@ class FollowSettings:
     def reorg_window_blocks(self) -> int:
         """How deep a rewind may go while nothing is known to be final."""
         return self.traits.reorg_window_blocks
+
+    @property
+    def step_heights_max(self) -> int:
+        """How many heights one step reads: never so few that all of them may have been skipped."""
+        return max(self.batch_blocks_max, self.traits.skipped_heights_max + 1)

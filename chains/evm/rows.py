@@ -20,7 +20,7 @@ from msgspec import Raw, Struct, field
 
 from chains.errors import Inconsistent
 from chains.evm.quantities import read_quantity, spell_numbers
-from chains.model import BlockHash, Doubt, Header, Hold, VerificationLevel
+from chains.model import BlockHash, BlockRef, Doubt, Header, Hold, VerificationLevel
 
 HASH_TEXT_LENGTH = 66
 """Characters of a 32-byte word as text: "0x" and 64 hex digits."""
@@ -241,7 +241,7 @@ def compute_header(row: RawHeader | RawBlock) -> Header:
     return Header(
         height=height,
         hash=BlockHash(parse_word(row.hash)),
-        parent_hash=BlockHash(parse_word(row.parent_hash)),
+        parent=BlockRef(height - 1, BlockHash(parse_word(row.parent_hash))),
         time_s=time_s,
     )
 

@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chains.model import (
+    BEFORE_FIRST,
     Address,
     AssetId,
     BlockHash,
+    BlockRef,
     ConflictKey,
     Header,
     Transfer,
@@ -64,7 +66,8 @@ class ScriptedChain:
 
     `forgets_orphans`: blocks that left the chain are no longer answered by
     hash (as anvil does; geth keeps answering).  `block_work`: what the blocks
-    mined from now on weigh, on a chain that is chosen by work.
+    mined from now on weigh, on a chain that is chosen by work.  `first_height`
+    is where it begins.  `pool` is what waits in every mempool.
     """
 
     traits: ChainTraits
@@ -73,6 +76,8 @@ class ScriptedChain:
     final_height: int | None = None
     safe_height: int | None = None
     block_work: int | None = None
+    first_height: int = 0
+    pool: dict[TxHash, ScriptedTx] = field(default_factory=dict)
     _by_hash: dict[BlockHash, ScriptedBlock] = field(default_factory=dict)
     _blocks_mined: int = 0
     _txs_made: int = 0
@@ -117,9 +122,23 @@ class ScriptedChain:
             key = ConflictKey(sender + nonce.to_bytes(8, "big"))
         return ScriptedTx(TxHash(_digest("tx", self.traits.chain, self._txs_made)), tuple(moves), key)
 
-    def mine(self, *txs: ScriptedTx) -> Header:
-        """One block on top of the head."""
-        header = self._append(txs)
+    def broadcast(self, tx: ScriptedTx) -> None:
+        """It waits to be mined from now on, in the stead of what would use up the same; what a block used up stays so."""
+        canonical = [one for block in self.canonical for one in block.txs]
+        if any(one.tx_hash == tx.tx_hash or _are_rivals(one, tx) for one in canonical):
+            return
+        self._clear(tx)
+        self.pool[tx.tx_hash] = tx
+        self._tell()
+
+    def evict(self, tx: ScriptedTx) -> None:
+        """Every mempool forgets it."""
+        self.pool.pop(tx.tx_hash, None)
+        self._tell()
+
+    def mine(self, *txs: ScriptedTx, skipped: int = 0) -> Header:
+        """One block on top of the head, with so many heights between that have none."""
+        header = self._append(txs, skipped)
         self._tell()
         return header
 
@@ -130,10 +149,11 @@ class ScriptedChain:
         self._tell()
         return self.head
 
-    def reorg(self, depth: int, *blocks: Sequence[ScriptedTx]) -> Header:
+    def reorg(self, depth: int, *blocks: Sequence[ScriptedTx], skipped: int = 0) -> Header:
         """Take `depth` blocks off the head and mine these instead, one a sequence.
 
         Fewer than `depth` makes the chain shorter, as nodes briefly show.
+        `skipped`: how many heights right above the fork have no block now.
         """
         assert 0 < depth < len(self.canonical), "the genesis block cannot leave the chain"
         orphans = self.canonical[-depth:]
@@ -141,8 +161,11 @@ class ScriptedChain:
         if self.forgets_orphans:
             for orphan in orphans:
                 del self._by_hash[orphan.header.hash]
-        for txs in blocks:
-            self._append(txs)
+        for number, txs in enumerate(blocks):
+            self._append(txs, 0 if number else skipped)
+        for orphan in orphans:
+            for tx in orphan.txs:
+                self.broadcast(tx)
         self._tell()
         return self.head
 
@@ -161,36 +184,46 @@ class ScriptedChain:
         block = self._by_hash.get(block_hash)
         while block is not None:
             branch.append(block)
-            block = self._by_hash.get(block.header.parent_hash)
+            block = self._by_hash.get(block.header.parent.hash)
         return branch[::-1]
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every change of the head or of finality."""
         self._listeners.append(listener)
 
-    def _append(self, txs: Sequence[ScriptedTx]) -> Header:
-        parent = self.canonical[-1].header if self.canonical else None
-        height = 0 if parent is None else parent.height + 1
-        parent_hash = BlockHash(bytes(32)) if parent is None else parent.hash
+    def _append(self, txs: Sequence[ScriptedTx], skipped: int = 0) -> Header:
+        if self.canonical:
+            parent = self.canonical[-1].header.ref
+        else:
+            parent, skipped = BlockRef(BEFORE_FIRST, BlockHash(bytes(32))), self.first_height
+        height = parent.height + 1 + skipped
         self._blocks_mined += 1
         # The count makes two forks with equal content different blocks.
-        block_hash = BlockHash(_digest("block", self.traits.chain, parent_hash.hex(), self._blocks_mined))
+        block_hash = BlockHash(_digest("block", self.traits.chain, parent.hash.hex(), self._blocks_mined))
         time_s = GENESIS_TIME_S + int(height * self.traits.block_time_s)
-        block = ScriptedBlock(Header(height, block_hash, parent_hash, time_s, self.block_work), tuple(txs))
+        block = ScriptedBlock(Header(height, block_hash, parent, time_s, self.block_work), tuple(txs))
         self.canonical.append(block)
         self._by_hash[block_hash] = block
+        for tx in txs:
+            self._clear(tx)
         return block.header
+
+    def _clear(self, tx: ScriptedTx) -> None:
+        """It waits no more, and neither does what would use up the same."""
+        gone = [one for one in self.pool.values() if one.tx_hash == tx.tx_hash or _are_rivals(one, tx)]
+        for one in gone:
+            del self.pool[one.tx_hash]
 
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
 
 
-def compute_transfers(block: ScriptedBlock) -> tuple[Transfer, ...]:
-    """The transfers of a scripted block, numbered as a family's decoder would."""
+def compute_transfers(txs: Sequence[ScriptedTx]) -> tuple[Transfer, ...]:
+    """The transfers of the transactions of one block, numbered as a family's decoder would."""
     transfers: list[Transfer] = []
     log_index = 0
-    for tx_index, tx in enumerate(block.txs):
+    for tx_index, tx in enumerate(txs):
         keys = () if tx.conflict_key is None else (tx.conflict_key,)
         seen: dict[tuple[TransferKind, AssetId, Address], int] = {}
         for move in tx.moves:
@@ -207,6 +240,10 @@ def compute_transfers(block: ScriptedBlock) -> tuple[Transfer, ...]:
             transfers.append(transfer)
             log_index += is_token
     return tuple(transfers)
+
+
+def _are_rivals(one: ScriptedTx, other: ScriptedTx) -> bool:
+    return one.conflict_key is not None and one.conflict_key == other.conflict_key and one != other
 
 
 def _digest(*parts: object) -> bytes:

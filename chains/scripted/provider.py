@@ -7,8 +7,9 @@ turned between two calls.  The world it looks at is `chains.scripted.chain`.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chains.errors import Missing
 from chains.model import (
@@ -58,7 +59,10 @@ class ScriptedProvider:
     `lag_blocks`: how far its head is behind.  `stuck_on`: it follows the branch
     of this block whatever the others do.  `hides_finality`: its tags are null.
     `delay_s`: how long each answer takes.  `spares`: a block is spared its
-    transfers where nobody sought is among their recipients.
+    transfers where nobody sought is among their recipients.  `hides`: blocks
+    that it leaves out where it is asked by height, as if the chain had skipped
+    them; `relinks`: it says of what stands on such a block that it stands on
+    the one below.
     """
 
     chain: ScriptedChain
@@ -70,6 +74,8 @@ class ScriptedProvider:
     delay_s: float = 0.0
     level: VerificationLevel = VerificationLevel.CONSISTENT
     spares: bool = False
+    hides: frozenset[BlockHash] = frozenset()
+    relinks: bool = False
     calls_count: int = 0
 
     def for_backfill(self) -> ScriptedProvider:
@@ -83,7 +89,7 @@ class ScriptedProvider:
     async def fetch_head_report(self, *, safe: bool = True, final: bool = True) -> HeadReport:
         await self._begin()
         view = self._view()
-        head = view[-1].header
+        head = self._header(view[-1])
         if self.hides_finality:
             return HeadReport(head, None, None)
         return HeadReport(
@@ -124,7 +130,7 @@ class ScriptedProvider:
 
     async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
         await self._begin()
-        return [block.header for block in self._range(height_first, height_last)]
+        return [self._header(block) for block in self._range(height_first, height_last)]
 
     async def fetch_blocks_at(self, refs: Sequence[BlockRef], *, sought: Sought | None = None) -> list[Block]:
         await self._begin()
@@ -147,10 +153,14 @@ class ScriptedProvider:
         await asyncio.sleep(self.delay_s)
 
     def _view(self) -> Sequence[ScriptedBlock]:
+        blocks: Sequence[ScriptedBlock] = self.chain.canonical
         if self.stuck_on is not None:
-            return self.chain.branch_of(self.stuck_on)
-        canonical = self.chain.canonical
-        return canonical[: max(1, len(canonical) - self.lag_blocks)] if self.lag_blocks else canonical
+            blocks = self.chain.branch_of(self.stuck_on)
+        elif self.lag_blocks:
+            blocks = blocks[: max(1, len(blocks) - self.lag_blocks)]
+        if self.hides:
+            blocks = [block for block in blocks if block.header.hash not in self.hides]
+        return blocks
 
     def _expect_canonical(self, block: BlockRef) -> list[ScriptedBlock]:
         """The branch that ends in a block of this node's chain."""
@@ -161,12 +171,24 @@ class ScriptedProvider:
 
     def _range(self, height_first: int, height_last: int) -> Sequence[ScriptedBlock]:
         view = self._view()
-        if height_first <= height_last and height_last >= len(view):
+        if height_first <= height_last and height_last > view[-1].header.height:
             raise Missing(f"does not hold a block at {height_last}", provider=self.name)
-        return view[height_first : height_last + 1]
+        found = view[_index(view, height_first) : _index(view, height_last + 1)]
+        if not self.chain.traits.skipped_heights_max and len(found) <= height_last - height_first:
+            raise Missing(f"does not hold every block to {height_last}", provider=self.name)
+        return found
+
+    def _header(self, block: ScriptedBlock) -> Header:
+        """A block's header as this node tells it."""
+        header = block.header
+        while self.relinks and header.parent.hash in self.hides:
+            hidden = self.chain.find(header.parent.hash)
+            assert hidden is not None, "what is hidden is there"
+            header = replace(header, parent=hidden.header.parent)
+        return header
 
     def _tell(self, block: ScriptedBlock, sought: Sought | None = None) -> Block:
-        transfers = compute_transfers(block)
+        transfers = compute_transfers(block.txs)
         spared = None
         if self.spares and sought is not None and block.txs:
             spared = ScriptedSpared(frozenset(one.recipient for one in transfers), sought.version)
@@ -176,7 +198,7 @@ class ScriptedProvider:
                 transfers = ()
         tokens_count = sum(transfer.kind is TransferKind.TOKEN for transfer in transfers)
         return Block(
-            header=block.header,
+            header=self._header(block),
             tx_count=len(block.txs),
             log_count=tokens_count,
             unlisted_transfer_count=0,
@@ -204,7 +226,13 @@ def _story(tx: ScriptedTx, header: Header, served_by: str) -> TransactionStory:
 
 
 def _at(view: Sequence[ScriptedBlock], height: int | None) -> Header | None:
-    """The header at a height of one node's view; None where it has none."""
-    if height is None or height >= len(view):
+    """The header at a height of one node's view, or the next one below; None where it does not reach there."""
+    if height is None or height > view[-1].header.height:
         return None
-    return view[height].header
+    index = _index(view, height + 1)
+    return view[index - 1].header if index else None
+
+
+def _index(view: Sequence[ScriptedBlock], height: int) -> int:
+    """How many blocks stand below a height."""
+    return bisect_left(view, height, key=lambda block: block.header.height)

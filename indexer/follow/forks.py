@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chains.errors import Missing, WrongNetwork
-from chains.model import BlockRef, Header, is_linked
+from chains.model import BEFORE_FIRST, BlockRef, Header, is_linked
 from chains.port import Provider
 from indexer.rows.storage import ChainRecord, FollowStore
 from indexer.rules.canonical import find_common_ancestor, search_windows
@@ -24,7 +24,7 @@ class Branch:
 
     `below_final`: the branch leaves our chain below what counts as final, or
     deeper than is looked for, and no operator has accepted that.  A branch
-    that shares none of our blocks forks right under our start.  `is_lighter`:
+    that shares none of our blocks forks under our start.  `is_lighter`:
     it reaches its provider's head, and with all of it adds no more work than
     our blocks do.
     """
@@ -41,6 +41,7 @@ class ForkSearch:
     def __init__(self, store: FollowStore, settings: FollowSettings) -> None:
         self._store = store
         self._settings = settings
+        self._skipped_heights_max = settings.traits.skipped_heights_max
 
     async def find_branch(
         self, record: ChainRecord, provider: Provider, head: Header, height_last: int
@@ -51,23 +52,23 @@ class ForkSearch:
         common: BlockRef | None = None
         for low, high in search_windows(min(height_last, head.height), floor):
             theirs = await provider.fetch_headers(low, high)
-            ours = await self._store.load_hashes(record.chain, max(low - 1, record.start_height), high)
+            parents_from = max(low - 1 - self._skipped_heights_max, record.start_height)
+            ours = await self._store.load_hashes(record.chain, parents_from, high)
             collected = theirs + collected
             common = find_common_ancestor(ours, theirs)
             if common is not None:
                 break
         fork = common
         if fork is None and floor == record.start_height:
-            fork = await self._fork_below_start(provider, floor, collected)
+            fork = await self._fork_below_start(provider, floor, head, height_last, collected)
         below_final = record.final_height is not None and (fork is None or fork.height < record.final_height)
         if fork is None:
             # Deeper than is looked for: a halt names the floor, and nothing is applied on it.
-            hashes = await self._store.load_hashes(record.chain, floor, floor)
-            lowest = BlockRef(floor, hashes[floor])
+            lowest = await self._block_near(record, floor)
             headers = await self._complete_branch(provider, record, head, lowest, collected)
             return Branch(lowest, tuple(headers), below_final=True)
         headers = await self._complete_branch(provider, record, head, fork, collected)
-        if headers[0].parent_hash != fork.hash:
+        if headers[0].parent != fork:
             raise Missing("headers by number do not link to the fork", provider=provider.name)
         if fork.hash == record.accepted_fork_hash:
             return Branch(fork, tuple(headers), below_final=False)
@@ -83,15 +84,35 @@ class ForkSearch:
         ours = await self._store.load_work_above(record.chain, fork.height)
         return ours is not None and sum(works) <= ours
 
-    @staticmethod
+    async def _block_near(self, record: ChainRecord, height: int) -> BlockRef:
+        """Our highest block up to a height that may have none; where all of ours lie above it, the lowest."""
+        reach = self._skipped_heights_max
+        first = max(record.start_height, height - reach)
+        hashes = await self._store.load_hashes(record.chain, first, height + reach)
+        near = max((one for one in hashes if one <= height), default=None)
+        near = min(hashes) if near is None else near
+        return BlockRef(near, hashes[near])
+
     async def _fork_below_start(
-        provider: Provider, start_height: int, collected: Sequence[Header]
+        self,
+        provider: Provider,
+        start_height: int,
+        head: Header,
+        height_last: int,
+        collected: Sequence[Header],
     ) -> BlockRef:
-        """Right under the lowest block we hold: the branch shares none of ours, and we hold nothing to compare."""
-        lowest = collected[0] if collected else (await provider.fetch_headers(start_height, start_height))[0]
-        if lowest.height == 0:
+        """Under the lowest block we hold: the branch shares none of ours, and we hold nothing to compare."""
+        lowest = collected[0] if collected else head
+        if not collected and head.parent.height >= start_height:
+            # It skipped every height of ours that was looked at: its lowest block lies above them.
+            reach = min(head.height, height_last + 1 + self._skipped_heights_max)
+            found = await provider.fetch_headers(start_height, reach)
+            lowest = found[0] if found else head
+        if lowest.parent.height == BEFORE_FIRST:
             raise WrongNetwork("has another genesis block", provider=provider.name)
-        return BlockRef(lowest.height - 1, lowest.parent_hash)
+        if lowest.parent.height >= start_height:
+            raise Missing("leaves out a block that its headers name as their parent", provider=provider.name)
+        return lowest.parent
 
     def _search_floor(self, record: ChainRecord) -> int:
         """The lowest height at which a fork is looked for.
@@ -116,7 +137,8 @@ class ForkSearch:
     ) -> list[Header]:
         """The provider's headers from the fork to its head, bounded, and linked or refused."""
         reach = max(self._settings.batch_blocks_max, 2 * (record.tip.height - fork.height))
-        last = min(head.height, fork.height + min(reach, self._settings.rewind_blocks_max))
+        bounded = max(min(reach, self._settings.rewind_blocks_max), self._skipped_heights_max + 1)
+        last = min(head.height, fork.height + bounded)
         headers = [header for header in collected if fork.height < header.height <= last]
         held_up_to = headers[-1].height if headers else fork.height
         if held_up_to < last:
@@ -124,7 +146,7 @@ class ForkSearch:
         # Heights name forks: a node that changes its mind between two answers is no liar.
         if not headers:
             raise Missing("the head answers by one fork and the heights by another", provider=provider.name)
-        if not is_linked(headers):
+        if not is_linked(headers, skipped_heights_max=self._skipped_heights_max):
             raise Missing("headers by number do not link", provider=provider.name)
         if head.height == last and headers[-1].hash != head.hash:
             raise Missing("the head and its height name different blocks", provider=provider.name)

@@ -18,6 +18,10 @@ from chains.model import Block, Sought
 from chains.port import Provider
 
 Fetched = list[Block] | Exception
+
+NOTHING = -2
+"""No height goes on from there."""
+
 Spawn = Callable[[Coroutine[Any, Any, Fetched]], "asyncio.Task[Fetched]"]
 
 
@@ -36,6 +40,8 @@ class Prefetch:
         self._spawn = spawn
         self._batches_max = batches_max
         self._ahead: deque[_Ahead] = deque()
+        self._taken_to = NOTHING
+        """The height of the last block that was taken: what is under way goes on from there."""
 
     async def take(
         self,
@@ -48,9 +54,9 @@ class Prefetch:
     ) -> list[Block]:
         """The blocks of a range, from what was read ahead where it fits; then reads further ahead.
 
-        May return a range that starts at `height_first` and ends elsewhere
-        than asked, when one of another length was under way.  Raises what the
-        fetch raised.
+        May return a range that ends elsewhere than asked, when one of another
+        length was under way, and starts higher where the range before showed
+        that the heights between have no block.  Raises what the fetch raised.
         """
         if self._ahead and not self._fits(provider, height_first):
             self.forget()
@@ -71,15 +77,17 @@ class Prefetch:
         if isinstance(fetched, Exception):
             self.forget()
             raise fetched
+        self._taken_to = fetched[-1].header.height if fetched else NOTHING
         return fetched
 
     def forget(self) -> None:
         """Drop everything that is under way."""
+        self._taken_to = NOTHING
         while self._ahead:
             self._ahead.popleft().task.cancel()
 
     def _fits(self, provider: Provider, height_first: int) -> bool:
-        return self._ahead[0].provider is provider and self._ahead[0].height_first == height_first
+        return self._ahead[0].provider is provider and self._taken_to + 1 == height_first
 
     def _request(
         self, provider: Provider, height_first: int, height_last: int, sought: Sought | None

@@ -1,15 +1,16 @@
 """The first block of a chain: where following begins, once and for all.
 
 From the configured height, or from the head of the provider that is asked;
-the network's genesis is pinned with it.  What comes after is `step`.
+where that height has no block, from the one that its successor skipped to.
+The network's genesis is pinned with it.  What comes after is `step`.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from chains.errors import ChainError
-from chains.model import BlockRef
+from chains.errors import ChainError, Inconsistent
+from chains.model import is_placed
 from chains.port import ChainSource, Provider
 from indexer.follow.outcomes import NotYet, Outcome, Started
 from indexer.move.commit import ChainDesk
@@ -32,7 +33,14 @@ async def _start_from(provider: Provider, desk: ChainDesk, source: ChainSource, 
     height = report.head.height if settings.start_height is None else settings.start_height
     if height > report.head.height:
         return NotYet(report.head.height)
-    blocks = await provider.fetch_blocks(height, height)
+    skipped_heights_max = settings.traits.skipped_heights_max
+    blocks = await provider.fetch_blocks(height, min(report.head.height, height + skipped_heights_max))
+    if (
+        not blocks
+        or blocks[0].header.parent.height >= height
+        or not is_placed(blocks[0].header, skipped_heights_max=skipped_heights_max)
+    ):
+        raise Inconsistent(f"shows no block that covers height {height}", provider=provider.name)
     await desk.store.create_chain(
         settings.traits.chain,
         alias=settings.traits.alias,
@@ -42,4 +50,4 @@ async def _start_from(provider: Provider, desk: ChainDesk, source: ChainSource, 
         at=now,
     )
     source.pin_network(network_id)
-    return Started(BlockRef(height, blocks[0].header.hash))
+    return Started(blocks[0].header.ref)

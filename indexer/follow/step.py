@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from chains.errors import ChainError, Inconsistent
-from chains.model import Block, BlockHash, BlockRef, Header, HeadReport
+from chains.model import Block, BlockHash, BlockRef, Header, HeadReport, is_placed
 from chains.port import ChainSource, Provider
 from indexer.follow.forks import Branch, ForkSearch
 from indexer.follow.looks import Looks
@@ -73,8 +73,9 @@ class Follower:
         self._source = source
         self._prefetch = prefetch
         self._forks = ForkSearch(desk.store, desk.settings)
-        self._voices = Voices(desk.store, source, spawn)
+        self._voices = Voices(desk.store, source, desk.settings.traits.skipped_heights_max, spawn)
         self._patience_s = compute_patience_s(desk.settings.traits.block_time_s)
+        self._skipped_heights_max = desk.settings.traits.skipped_heights_max
         self._looks = Looks(desk.settings, source, None if spawn is None else self._patience_s)
         self._suspicion: Suspicion | None = None
         self._suspected_at: datetime | None = None
@@ -131,6 +132,10 @@ class Follower:
         self, record: ChainRecord, provider: Provider, report: HeadReport, now: datetime
     ) -> Outcome:
         head = report.head
+        if not is_placed(head, skipped_heights_max=self._skipped_heights_max):
+            raise Inconsistent(
+                f"the head {head.height} names a parent at {head.parent.height}", provider=provider.name
+            )
         ours = None
         if record.start_height <= head.height <= record.tip.height:
             at_height = await self._desk.store.load_hashes(record.chain, head.height, head.height)
@@ -140,7 +145,7 @@ class Follower:
             head,
             start_height=record.start_height,
             ours_at_head_height=ours,
-            batch_blocks_max=self._desk.settings.batch_blocks_max,
+            step_heights_max=self._desk.settings.step_heights_max,
         )
         match decision:
             case Known():
@@ -157,7 +162,7 @@ class Follower:
                 return await self._extend(record, provider, report, blocks, now)
             case CatchUp(height_first=first, height_last=last):
                 blocks = await self._fetch_range(provider, first, last, head.height)
-                if not extends_tip(record.tip, [block.header for block in blocks]):
+                if not self._extends(record.tip, blocks):
                     if self._prefetch is not None:
                         self._prefetch.forget()
                     return await self._weigh_fork(record, provider, report, record.tip.height, now)
@@ -171,6 +176,10 @@ class Follower:
             return await provider.fetch_blocks(first, last, sought=sought)
         return await self._prefetch.take(provider, first, last, head_height=head_height, sought=sought)
 
+    def _extends(self, tip: BlockRef, blocks: Sequence[Block]) -> bool:
+        headers = [block.header for block in blocks]
+        return extends_tip(tip, headers, skipped_heights_max=self._skipped_heights_max)
+
     async def _extend(
         self,
         record: ChainRecord,
@@ -180,7 +189,7 @@ class Follower:
         now: datetime,
     ) -> Outcome:
         self._suspicion = None
-        if not extends_tip(record.tip, [block.header for block in blocks]):
+        if not self._extends(record.tip, blocks):
             raise Inconsistent("blocks do not link to the headers they were asked by", provider=provider.name)
         tip_is_theirs = await self._still_serves(provider, blocks[-1].header, report)
         plan = MovePlan(
@@ -205,7 +214,7 @@ class Follower:
         highest_tag = max((tag.height for tag in (report.safe, report.final) if tag is not None), default=-1)
         if self._prefetch is None or highest_tag <= last.height or last.hash == report.head.hash:
             return True
-        return (await provider.fetch_headers(last.height, last.height))[0].hash == last.hash
+        return await provider.fetch_headers(last.height, last.height) == [last]
 
     def _agreed_without_asking(self, record: ChainRecord) -> int | None:
         return None if not self._voices.are_several else record.agreed_height
@@ -255,7 +264,7 @@ class Follower:
             elif agreement.is_whole:
                 dispute = Dispute.SETTLED
         witness = await self._voices.fetch_witness(
-            record, provider, blocks_max=self._desk.settings.batch_blocks_max
+            record, provider, heights_max=self._desk.settings.step_heights_max
         )
         second_look = await self._voices.look_again(record, provider) if asks else ()
         ripens = may_mature(record, report, agreed, is_settled=dispute is Dispute.SETTLED)
@@ -285,7 +294,7 @@ class Follower:
         opinion = Opinion.SILENT
         if previous is not None and not seen.is_lighter:
             opinion = await self._voices.ask_opinion(
-                record, provider, branch.fork.height + 1, seen.first_hash, patience_s=self._patience_s
+                record, provider, branch.fork, branch.headers[0].ref, patience_s=self._patience_s
             )
         decision = decide_evidence(previous, seen, opinion)
         self._suspicion = seen

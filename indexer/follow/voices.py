@@ -29,6 +29,9 @@ PATIENCE_MAX_S = 10.0
 NOWHERE = -1
 """Below every height."""
 
+Heights = tuple[int, int]
+"""The lowest and the highest, both included."""
+
 
 def compute_patience_s(block_time_s: float) -> float:
     """How long a step may wait for a second operator where it cannot go on without: about a block, in bounds."""
@@ -49,16 +52,21 @@ class Agreement:
 
 @dataclass(slots=True)
 class _Question:
-    """What a provider holds at `asked`'s height; its answer is a block (a lower one: it is behind) or the failure.
+    """What a provider holds at `asked`'s height; its answer is a block or the failure.
 
-    `asked` was our own block there when it was asked or, `of_fork`, the branch's.
+    `asked` was our own block there when it was asked or, `of_fork`, the
+    branch's lowest.  At `heights` every chain has a block: of those the highest
+    is wanted or, `of_fork`, the lowest.  `is_behind`: the answer is its head,
+    which lies below them.
     """
 
     provider: Provider
     asked: BlockRef
+    heights: Heights
     of_fork: bool = False
     wakes: bool = False
     answer: BlockRef | Exception | None = None
+    is_behind: bool = False
     task: asyncio.Task[None] | None = None
 
     @property
@@ -80,9 +88,12 @@ class _Errand:
 class Voices:
     """The other operators of one chain; `statements` keeps what each last said, by host."""
 
-    def __init__(self, store: FollowStore, source: ChainSource, spawn: Spawn | None = None) -> None:
+    def __init__(
+        self, store: FollowStore, source: ChainSource, skipped_heights_max: int, spawn: Spawn | None = None
+    ) -> None:
         self._store = store
         self._source = source
+        self._skipped_heights_max = skipped_heights_max
         self._spawn = spawn
         self._questions: dict[str, _Question] = {}
         self._errands: dict[str, _Errand] = {}
@@ -122,10 +133,11 @@ class Voices:
         counts for the block it was asked about, as long as that is ours.
         `wakes`: an answer wakes the follower.
         """
-        applied = {header.height: header.hash for header in branch}
         questions = self._take()
         if asks:
-            await self._ask(self._source.second_opinions(first), record.tip, wakes=wakes)
+            tip = record.tip
+            heights = (max(0, tip.height - self._skipped_heights_max), tip.height)
+            await self._ask(self._source.second_opinions(first), tip, heights, wakes=wakes)
         await self._wait(patience_s)
         agreed, is_whole = record.agreed_height, False
         contradicting: Provider | None = None
@@ -135,27 +147,30 @@ class Voices:
                 continue
             if branch and question.provider.operator == first.operator:
                 continue  # who shows the branch is no second voice for it
-            if await self._our_hash(record, asked.height, applied) != asked.hash:
+            if await self._our_hash(record, asked.height, branch) != asked.hash:
                 continue
-            if answer.height < asked.height:
+            if question.is_behind:
                 self._source.report_lag(question.provider, head_height=answer.height, tip_height=asked.height)
                 if answer.height < record.start_height:
                     continue
-            if await self._our_hash(record, answer.height, applied) != answer.hash:
+            if await self._our_hash(record, answer.height, branch) != answer.hash:
                 contradicting = contradicting or question.provider
                 continue
             agreed = max(agreed, answer.height)
             is_whole = is_whole or answer.height == asked.height
+            if answer.height < asked.height and not question.is_behind:
+                # It goes on above our block, and calls none canonical at its height.
+                contradicting = contradicting or question.provider
         return Agreement(agreed, is_whole, None if is_whole else contradicting)
 
     async def fetch_witness(
-        self, record: ChainRecord, provider: Provider, *, blocks_max: int
+        self, record: ChainRecord, provider: Provider, *, heights_max: int
     ) -> Sequence[Block]:
         """Held blocks that one operator served, as another one tells them; nothing where none are or nobody can."""
         first = record.held_height
         if first is None:
             return ()
-        last = min(record.tip.height, first + blocks_max - 1)
+        last = min(record.tip.height, first + heights_max - 1)
         return await self._run_errand(
             "witness", record, lambda errand: self._fetch_witness(errand, record, provider, first, last)
         )
@@ -164,10 +179,13 @@ class Voices:
         self, errand: _Errand, record: ChainRecord, provider: Provider, first: int, last: int
     ) -> None:
         servers = await self._store.load_servers(record.chain, first, last)
-        operators = [self._source.operator_of(servers.get(height, "")) for height in range(first, last + 1)]
-        of_one = takewhile(lambda operator: operator == operators[0], operators)
-        last = first + sum(1 for _ in of_one) - 1
-        await self._ask_another(errand, record, provider, first, last, but=operators[0])
+        heights = sorted(servers)
+        if not heights:
+            return
+        operators = {height: self._source.operator_of(servers[height]) for height in heights}
+        of_one = operators[heights[0]]
+        *_, last = takewhile(lambda height: operators[height] == of_one, heights)
+        await self._ask_another(errand, record, provider, first, last, but=of_one)
 
     async def look_again(self, record: ChainRecord, provider: Provider) -> Sequence[Block]:
         """A block of ours that holds deposits on one word, as an operator tells it who did not serve it.
@@ -206,13 +224,15 @@ class Voices:
             if other.operator == but:
                 continue
             try:
-                errand.blocks = await other.fetch_blocks(first, last)
+                blocks = await other.fetch_blocks(first, last)
             except Missing:
                 continue
             except ChainError as error:
                 self._source.report_failure(other, error)
                 continue
-            return
+            if blocks and blocks[0].header.parent.height < first:
+                errand.blocks = blocks
+                return
 
     async def _run_errand(
         self, name: str, record: ChainRecord, fetch: Callable[[_Errand], Coroutine[Any, Any, None]]
@@ -230,7 +250,7 @@ class Voices:
         self._errands.pop(name, None)  # `forget` may have been before us
         if errand.failure is not None:
             raise errand.failure
-        if not errand.blocks:
+        if not errand.blocks or not errand.ours:
             return ()
         ours = await self._store.load_hashes(record.chain, min(errand.ours), max(errand.ours))
         return errand.blocks if ours == errand.ours else ()
@@ -248,30 +268,33 @@ class Voices:
         self,
         record: ChainRecord,
         first: Provider,
-        height: int,
-        branch_hash: BlockHash,
+        fork: BlockRef,
+        branch: BlockRef,
         *,
         patience_s: float = 0.0,
     ) -> Opinion:
-        """What other operators hold right above the fork, as far as they have been heard."""
-        ours = (await self._store.load_hashes(record.chain, height, height)).get(height)
+        """What other operators hold right above the fork, as far as they have been heard; `branch` is its block there."""
+        above = fork.height + 1
+        held = await self._store.load_hashes(record.chain, above, above + self._skipped_heights_max)
+        ours = None if not held else BlockRef(min(held), held[min(held)])
         for_branch: set[str] = set()
         for_ours: set[str] = set()
         questions = self._take()
-        asked = BlockRef(height, branch_hash)
-        await self._ask(self._source.second_opinions(first), asked, of_fork=True)
+        highest = branch.height if ours is None else max(branch.height, ours.height)
+        others = self._source.second_opinions(first)
+        await self._ask(others, branch, (above, highest), of_fork=True)
         await self._wait(patience_s)
         for question in questions + self._take():
             answer, other = question.answer, question.provider
-            if not question.of_fork or question.asked != asked or other.operator == first.operator:
+            if not question.of_fork or question.asked != branch or other.operator == first.operator:
                 continue  # it was asked before this fork was seen, or of who shows it now
-            if not isinstance(answer, BlockRef) or answer.height != height:
+            if not isinstance(answer, BlockRef) or answer.height < above:
                 continue
             self.statements[other.name] = answer
             # Two providers of one operator are one voice.
-            if answer.hash == branch_hash:
+            if answer == branch:
                 for_branch.add(other.operator)
-            elif answer.hash == ours:
+            elif answer == ours:
                 for_ours.add(other.operator)
         return weigh_opinions(
             operators_count=self._source.operators_count,
@@ -280,13 +303,19 @@ class Voices:
         )
 
     async def _ask(
-        self, others: Sequence[Provider], asked: BlockRef, *, of_fork: bool = False, wakes: bool = False
+        self,
+        others: Sequence[Provider],
+        asked: BlockRef,
+        heights: Heights,
+        *,
+        of_fork: bool = False,
+        wakes: bool = False,
     ) -> None:
         """One question to everybody who owes none."""
         for other in others:
             if other.name in self._questions:
                 continue
-            question = _Question(other, asked, of_fork, wakes)
+            question = _Question(other, asked, heights, of_fork, wakes)
             if self._spawn is None:
                 await self._listen(question)
             else:
@@ -296,7 +325,7 @@ class Voices:
     async def _listen(self, question: _Question) -> None:
         """Hear one answer out, however long it takes; a failure is one too, and is raised by whoever takes it."""
         try:
-            question.answer = await _fetch_held(question.provider, question.asked.height)
+            await _fetch_held(question)
         except Exception as error:  # noqa: BLE001  # raised here it would end the TaskGroup
             question.answer = error
         if question.wakes and self._spawn is not None:
@@ -321,13 +350,11 @@ class Voices:
                 raise question.answer
         return taken
 
-    async def _our_hash(
-        self, record: ChainRecord, height: int, applied: Mapping[int, BlockHash]
-    ) -> BlockHash | None:
+    async def _our_hash(self, record: ChainRecord, height: int, branch: Sequence[Header]) -> BlockHash | None:
         if height >= record.tip.height:
             return record.tip.hash if height == record.tip.height else None
-        if height in applied:
-            return applied[height]
+        if branch and height > branch[0].parent.height:
+            return next((header.hash for header in branch if header.height == height), None)
         return (await self._store.load_hashes(record.chain, height, height)).get(height)
 
 
@@ -341,13 +368,20 @@ async def soon(provider: Provider, patience_s: float | None) -> AsyncIterator[No
         raise Unreachable(f"did not answer within {patience_s:g} s", provider=provider.name) from None
 
 
-async def _fetch_held(provider: Provider, height: int) -> BlockRef:
-    """The block it calls canonical at `height`, or its head where that is lower."""
+async def _fetch_held(question: _Question) -> None:
+    """The block it calls canonical at the height that was asked for, or its head where that is lower."""
+    provider, (first, last) = question.provider, question.heights
     try:
-        header = (await provider.fetch_headers(height, height))[0]
+        headers = await provider.fetch_headers(first, last)
     except Missing as missing:
-        header = (await provider.fetch_head_report(safe=False, final=False)).head
-        if header.height >= height:
+        head = (await provider.fetch_head_report(safe=False, final=False)).head
+        if head.height >= last:
             # It has come meanwhile: nothing was said about it.
             raise missing from None
-    return BlockRef(header.height, header.hash)
+        if not question.of_fork or head.height < first:
+            question.is_behind, question.answer = True, head.ref
+            return
+        headers = await provider.fetch_headers(first, head.height)
+    if not headers:
+        raise Missing(f"shows no block from {first} to {last}", provider=provider.name)
+    question.answer = headers[0 if question.of_fork else -1].ref

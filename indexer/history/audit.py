@@ -62,7 +62,7 @@ def compare_blocks(naming: Naming, rows: Sequence[BlockRow], blocks: Sequence[Bl
             continue
         pairs = [
             ("hash", spell(row.hash), spell(header.hash)),
-            ("parent hash", spell(row.parent_hash), spell(header.parent_hash)),
+            ("parent hash", spell(row.parent_hash), spell(header.parent.hash)),
             ("transactions", str(row.tx_count), str(block.tx_count)),
         ]
         if row.log_count is not None:
@@ -156,7 +156,7 @@ async def audit_range(
         rows = await load_block_rows(pool, desk.settings.traits.chain, height_first=first, height_last=last)
         blocks: list[Block] = []
         asked: list[Asked] = []
-        for run in list_runs(first, last, {row.height: row.served_by for row in rows}, source.operator_of):
+        for run in list_runs(first, last, _list_servers(rows, desk, first, last), source.operator_of):
             told, by_whom = await ask_auditor(source, run)
             blocks += told
             asked.append(by_whom)
@@ -168,6 +168,19 @@ async def audit_range(
         differences = compare_blocks(desk.naming, rows, blocks)
         differences += compare_deposits(desk.naming, recorded, sightings, repeated)
         yield AuditedChunk(first, last, len(blocks), len(sightings), tuple(differences), tuple(asked))
+
+
+def _list_servers(
+    rows: Sequence[BlockRow], desk: ChainDesk, height_first: int, height_last: int
+) -> dict[int, str]:
+    """Who served each height: where a chain skips one, whoever showed the next block, or else the one below, did."""
+    servers = {row.height: row.served_by for row in rows}
+    if not desk.settings.traits.skipped_heights_max or not rows:
+        return servers
+    server = rows[-1].served_by
+    for height in range(height_last, height_first - 1, -1):
+        server = servers.setdefault(height, server)
+    return servers
 
 
 async def settle_balances(

@@ -4,7 +4,8 @@ Chunks go down from what is covered towards what is wanted, and each chunk
 lowers the effective starts in the transaction that records what it found, so
 Law 2 holds at every moment.  Inside our chain a chunk must show the hashes we
 hold; below its start each chunk must link to the lowest block we hold, and
-extends the canonical chain downwards.  Deposits that no hash proves need a
+extends the canonical chain downwards, to right above the parent of its lowest
+block: what lies between has none.  Deposits that no hash proves need a
 second operator; blocks that are in doubt are read again by `step_doubts`, and
 `doubts` judges.  Following the head comes first: this has its own loop in
 `service` and its own share of a provider's budget.
@@ -81,7 +82,7 @@ async def step_backfill(
         # Another process reads history of this chain, and our record is older than the range: look again.
         return NothingPending()
     first, last = choose_chunk(wanted, record.start_height, desk.settings.backfill_blocks_max)
-    reading = Reading(provider, await provider.fetch_blocks(first, last), source)
+    reading = Reading(provider, (first, last), await provider.fetch_blocks(first, last), source)
     return await _take(desk, store, reading, record, now=now)
 
 
@@ -103,7 +104,8 @@ async def step_doubts(
     for provider, blocks in tellers:
         # Whoever tells what most tell has the rows that count; which one that is shows under the lock.
         witnesses = [(other, told) for other, told in tellers if other is not provider]
-        reading = Reading(provider, blocks, source, witnesses, is_again=True, is_heard=True)
+        span = (heights[0], heights[-1])
+        reading = Reading(provider, span, blocks, source, witnesses, is_again=True, is_heard=True)
         try:
             outcome = await _take(desk, store, reading, record, now=now)
         except ChainError as error:
@@ -146,14 +148,13 @@ async def _record(
 ) -> BackfillOutcome | None:
     """Write one chunk; None where the watch list grew by an address for which nobody was asked yet."""
     blocks, chain = held.blocks, desk.settings.traits.chain
-    first, last = blocks[0].header.height, blocks[-1].header.height
     searched_version = desk.watched.version
     hits = find_hits(blocks, desk.watched)
     async with store.open_backfill(chain, lease_epoch=desk.lease_epoch) as move:
         record = move.record
         if record.is_halted:  # since it was asked for: nothing is credited until an operator decides
             return NothingPending()
-        await _assert_anchored(move, blocks, reading.provider)
+        first, last = await _anchor(move, reading, desk.settings.traits.skipped_heights_max)
         if await refresh_watched(desk, move, searched_version):
             hits = find_hits(blocks, desk.watched)
         if held.recipients is not None and not are_covered(held.recipients, hits):
@@ -184,21 +185,31 @@ def choose_chunk(wanted: tuple[int, int], start_height: int, blocks_max: int) ->
     return low, last
 
 
-async def _assert_anchored(move: BackfillTransaction, blocks: Sequence[Block], provider: Provider) -> None:
-    """Every block is the one we hold, or hangs by its hash on the lowest one we hold."""
-    headers = [block.header for block in blocks]
-    if not is_linked(headers):
-        raise Inconsistent("blocks by number do not link", provider=provider.name)
-    last = headers[-1]
-    if last.height < move.record.start_height:
-        if last.height != move.record.start_height - 1:
-            raise Inconsistent("our chain grew downwards meanwhile", provider=provider.name)
-        if await move.load_parent_hash(move.record.start_height) != last.hash:
-            raise Inconsistent("history does not link to our lowest block", provider=provider.name)
-        return
-    ours = await move.load_hashes({header.height for header in headers})
-    if any(ours.get(header.height) != header.hash for header in headers):
-        raise Inconsistent("history differs from our canonical blocks", provider=provider.name)
+async def _anchor(move: BackfillTransaction, reading: Reading, skipped_heights_max: int) -> tuple[int, int]:
+    """Which heights are covered by a reading: all it was asked for, and below our start down to its lowest parent.
+
+    Raises `Inconsistent` unless its blocks are all those we hold there, or
+    hang by their hashes on the lowest one we hold.
+    """
+    name, (first, last) = reading.provider.name, reading.heights
+    headers, start_height = [block.header for block in reading.blocks], move.record.start_height
+    if not is_linked(headers, skipped_heights_max=skipped_heights_max):
+        raise Inconsistent("blocks by number do not link", provider=name)
+    if last >= start_height:
+        ours = await move.load_hashes(range(first, last + 1))
+        if ours != {header.height: header.hash for header in headers}:
+            raise Inconsistent("history differs from our canonical blocks", provider=name)
+        return first, last
+    if last != start_height - 1:
+        raise Inconsistent("our chain grew downwards meanwhile", provider=name)
+    if not headers or (last, await move.load_parent_hash(start_height)) != (
+        headers[-1].height,
+        headers[-1].hash,
+    ):
+        raise Inconsistent("history does not link to our lowest block", provider=name)
+    if headers[0].parent.height >= first:
+        raise Inconsistent("history leaves out a block that its lowest one stands on", provider=name)
+    return headers[0].parent.height + 1, last
 
 
 async def _write(
@@ -210,10 +221,9 @@ async def _write(
     *,
     now: datetime,
 ) -> list[Repeat]:
-    lowest = blocks[0].header
-    if lowest.height < record.start_height:
+    if blocks and blocks[0].header.height < record.start_height:
         await move.insert_blocks(blocks, at=now, watch_version=desk.watched.version)
-        await move.write_chain(replace(record, start_height=lowest.height))
+        await move.write_chain(replace(record, start_height=blocks[0].header.parent.height + 1))
     if rows := decided.rows():
         await move.write_deposits(rows)
     unknown = await move.insert_repeats(decided.repeats, at=now) if decided.repeats else []

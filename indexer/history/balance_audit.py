@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from chains.errors import Inconsistent
-from chains.model import Address, AssetId, Block, BlockRef, Header, TransferKind, is_linked
+from chains.model import BEFORE_FIRST, Address, AssetId, Block, BlockRef, Header, TransferKind, is_linked
 from chains.port import Provider
 from chains.traits import ChainTraits
 from indexer.rules.matching import Registration
@@ -52,6 +52,7 @@ class BalanceTally:
 
     def __init__(self, traits: ChainTraits, watched: WatchSet) -> None:
         self._native = traits.native.asset_id
+        self._skipped_heights_max = traits.skipped_heights_max
         self._contracts: dict[AssetId, Address | None] = {
             asset.asset_id: asset.contract for asset in traits.assets if asset.contract
         }
@@ -67,17 +68,19 @@ class BalanceTally:
         """Count these blocks; raises `Inconsistent` where they do not follow what was counted before."""
         for block in blocks:
             header = block.header
-            if self._last is not None and not is_linked([self._last, header]):
+            if self._last is not None and not is_linked(
+                [self._last, header], skipped_heights_max=self._skipped_heights_max
+            ):
                 raise Inconsistent(
                     f"block {header.height} does not follow the one before", provider=block.served_by
                 )
             self._last = header
-            if header.height == 0:
+            if header.parent.height == BEFORE_FIRST:
                 # What genesis gave away stands in no transaction: it is where the range begins.
-                self._before = BlockRef(0, header.hash)
+                self._before = header.ref
                 continue
             if self._before is None:
-                self._before = BlockRef(header.height - 1, header.parent_hash)
+                self._before = header.parent
             self._add_native(block)
             self._add_tokens(block)
 

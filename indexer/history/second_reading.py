@@ -26,12 +26,14 @@ Teller = tuple[Provider, Sequence[Block]]
 class Reading:
     """Blocks as one provider told them, and what others told of the same ones.
 
+    They are all that it calls canonical at `heights`, both ends included.
     `is_again`: they are in doubt and read for that; nothing that was wanted is
     covered by it.  `is_heard`: others were asked, whether they answered or
     not.  `source` None: there is nobody but the provider.
     """
 
     provider: Provider
+    heights: tuple[int, int]
     blocks: Sequence[Block]
     source: ChainSource | None = None
     witnesses: Sequence[Teller] = ()
@@ -50,9 +52,8 @@ class Reading:
 
 async def fetch_witnesses(source: ChainSource, reading: Reading) -> list[Teller]:
     """The same blocks from the first other operator who can tell them."""
-    first, last = reading.blocks[0].header.height, reading.blocks[-1].header.height
     for other in source.second_opinions(reading.provider)[: TELLERS_MAX - 1]:
-        blocks = await _hear(source, other, first, last)
+        blocks = await _hear(source, other, *reading.heights)
         if blocks is not None:
             return [(other, blocks)]
     return []

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from chains.errors import Inconsistent, Pruned
-from chains.model import Block, BlockHash, BlockRef, VerificationLevel
+from chains.model import BEFORE_FIRST, Block, BlockHash, VerificationLevel
 from chains.port import Provider
 from indexer.rules.balances import (
     Held,
@@ -73,14 +73,14 @@ class BalanceCheck:
     async def _ask(self, provider: Provider, held: Held) -> str | None:
         """None where every balance holds, else why one could not be judged."""
         header = held.block.header
-        if header.height == 0 or header.height - 1 <= self._pruned_to.get(provider.name, -1):
+        if header.parent.height <= self._pruned_to.get(provider.name, BEFORE_FIRST):
             return "balances of old blocks are not kept"
         wanted = [(address, None) for address in held.changes]
         try:
-            before = await provider.fetch_balances(wanted, BlockRef(header.height - 1, header.parent_hash))
-            after = await provider.fetch_balances(wanted, BlockRef(header.height, header.hash))
+            before = await provider.fetch_balances(wanted, header.parent)
+            after = await provider.fetch_balances(wanted, header.ref)
         except Pruned:
-            self._pruned_to[provider.name] = header.height - 1
+            self._pruned_to[provider.name] = header.parent.height
             return "balances of old blocks are not kept"
         reason: str | None = None
         for (address, change), was, became in zip(held.changes.items(), before, after, strict=True):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from chains.model import AssetId, BlockHash, BlockRef, Transfer
+from chains.model import AssetId, BlockHash, BlockRef, Transfer, is_placed
 from indexer.move.balance_check import BalanceCheck
 from indexer.move.hearing import doubt_differing, hear_witness
 from indexer.move.judging import deposits_in, load_view
@@ -103,7 +103,7 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
             return Superseded()
         if plan.fork is not None and not await _holds(move, plan.fork):
             return Superseded()
-        _assert_linked(plan)
+        _assert_linked(plan, desk.settings.traits.skipped_heights_max)
         if plan.fork is not None:
             _assert_may_leave(before, plan)
         if await refresh_watched(desk, move, searched_version):
@@ -123,8 +123,7 @@ async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Move
         decided = await _decide_changes(
             desk, move, hits, plan, before, after, (*heard.vouched, *looked.vouched), now=now
         )
-        repeats = await _write(desk, move, plan, before, after, decided, now=now)
-    left = 0 if plan.fork is None else before.tip.height - plan.fork.height
+        left, repeats = await _write(desk, move, plan, before, after, decided, now=now)
     differing = (*heard.differing_heights, *looked.differing_heights)
     return Moved(after, decided.changes, left, tuple(plan.blocks), tuple(repeats), differing)
 
@@ -148,19 +147,21 @@ async def _holds(move: MoveTransaction, fork: BlockRef) -> bool:
     return (await move.load_hashes({fork.height})).get(fork.height) == fork.hash
 
 
-def _assert_linked(plan: MovePlan) -> None:
+def _assert_linked(plan: MovePlan, skipped_heights_max: int) -> None:
     """Law 1: what is applied is hash-linked to what stays."""
     parent = plan.expected_tip if plan.fork is None else plan.fork
     for block in plan.blocks:
-        assert block.header.height == parent.height + 1, "a move must not skip a height"
-        assert block.header.parent_hash == parent.hash, "a move must link to its parent"
-        parent = BlockRef(block.header.height, block.header.hash)
+        assert is_placed(block.header, skipped_heights_max=skipped_heights_max), (
+            "a move must not skip a height"
+        )
+        assert block.header.parent == parent, "a move must link to its parent"
+        parent = block.header.ref
 
 
 def _assert_may_leave(before: ChainRecord, plan: MovePlan) -> None:
     assert plan.fork is not None
     assert plan.blocks, "a chain is left for another branch, never for nothing"
-    assert plan.fork.height >= before.start_height - 1, "nothing below our start is ours to leave"
+    assert plan.blocks[0].header.height >= before.start_height, "nothing below our start is ours to leave"
     if before.final_height is not None and plan.fork.height < before.final_height:
         assert plan.accept_final_above, "what was final may only leave with an operator's leave"
 
@@ -180,7 +181,7 @@ async def _place_record(
     if plan.fork is not None:
         tip = plan.fork
     if plan.blocks:
-        tip = BlockRef(plan.blocks[-1].header.height, plan.blocks[-1].header.hash)
+        tip = plan.blocks[-1].header.ref
     hash_at = await _hashes_for_tags(move, plan)
     agreed_before = before.agreed_height if fork_height is None else min(before.agreed_height, fork_height)
     agreed = (
@@ -212,11 +213,15 @@ async def _place_record(
         hash_at=hash_at,
         ceiling=ceiling,
     )
+    if final is not None and final != final_before:
+        held_there = await _block_up_to(move, plan, final, settings.traits.skipped_heights_max)
+        final = final_before if held_there is None else held_there
     # An operator's leave is for the fork at hand: used once, or gone when finality moves on without it.
     leave_used = plan.accept_final_above and plan.fork is not None
     leave_is_stale = final is not None and (final_before is None or final > final_before)
     return replace(
         before,
+        start_height=_start_after(before, plan),
         tip=tip,
         agreed_height=agreed,
         final_height=final,
@@ -229,6 +234,24 @@ async def _place_record(
         move_count=before.move_count + 1 if moved else before.move_count,
         moved_at=now if moved else before.moved_at,
     )
+
+
+def _start_after(before: ChainRecord, plan: MovePlan) -> int:
+    """Right above the fork, where it lies below our start: a branch that shares none of our blocks covers from there."""
+    return before.start_height if plan.fork is None else min(before.start_height, plan.fork.height + 1)
+
+
+async def _block_up_to(
+    move: MoveTransaction, plan: MovePlan, height: int, skipped_heights_max: int
+) -> int | None:
+    """The highest height up to this one at which we hold a block after the move; None where none of ours is so low."""
+    if not skipped_heights_max:
+        return height
+    stays_up_to = plan.expected_tip.height if plan.fork is None else plan.fork.height
+    lowest = max(0, height - skipped_heights_max)
+    heights = set(await move.load_hashes(range(lowest, min(height, stays_up_to) + 1)))
+    heights |= {block.header.height for block in plan.blocks if block.header.height <= height}
+    return max(heights, default=None)
 
 
 def _disputed_after(before: ChainRecord, plan: MovePlan) -> int | None:
@@ -322,9 +345,11 @@ async def _write(
     decided: Decided,
     *,
     now: datetime,
-) -> list[Repeat]:
+) -> tuple[int, list[Repeat]]:
+    """How many blocks left, and which repeats nobody knew of."""
+    left = 0
     if plan.fork is not None:
-        await move.leave_blocks(plan.fork.height, left_for=plan.blocks[0].header.hash, at=now)
+        left = await move.leave_blocks(plan.fork.height, left_for=plan.blocks[0].header.hash, at=now)
     if plan.blocks:
         await move.insert_blocks(plan.blocks, at=now, watch_version=desk.watched.version)
         await reread_spared(move, plan.blocks, now=now)
@@ -336,7 +361,7 @@ async def _write(
     facts = await facts_of(desk, move, decided.changes, tip_height=after.tip.height)
     if facts:
         await move.publish(facts)
-    return unknown
+    return left, unknown
 
 
 async def facts_of(

@@ -41,13 +41,14 @@ async def hear_witness(
     """Hold blocks that another operator tells against what we recorded of them."""
     if not witness:
         return Heard()
-    heights = [block.header.height for block in witness]
-    ours = await move.load_hashes(heights)
-    other = [block.header.height for block in witness if ours.get(block.header.height) != block.header.hash]
+    first, last = witness[0].header.height, witness[-1].header.height
+    ours = await move.load_hashes(range(first, last + 1))
+    told = {block.header.height: block.header.hash for block in witness}
+    other = sorted(height for height in ours | told if ours.get(height) != told.get(height))
     if other:
         return Heard(tuple(other))
     hits = find_hits(witness, watched)
-    recorded = await move.load_standing(heights[0], heights[-1])
+    recorded = await move.load_standing(first, last)
     known = {deposit.id: deposit.address_id for deposit in recorded}
     registrations = group_by_address(await move.load_registrations(parties(hits)))
     sightings = match_hits(hits, registrations, known, rules(await move.load_listed_assets()))
@@ -70,7 +71,7 @@ async def doubt_differing(
     told = {block.header.height: block.header.hash for block in witness}
     ours = await move.load_hashes(differing)
     servers = await move.doubts.load_servers(
-        [height for height in differing if ours.get(height) == told[height]]
+        [height for height in differing if height in told and ours.get(height) == told[height]]
     )
     if servers:
         await move.doubts.insert(servers, due_at=now)

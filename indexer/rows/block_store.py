@@ -26,7 +26,7 @@ async def insert_blocks(
         at,
         [header.height for header in headers],
         [header.hash for header in headers],
-        [header.parent_hash for header in headers],
+        [header.parent.hash for header in headers],
         [header.time_s for header in headers],
         [block.tx_count for block in blocks],
         [None if block.spared else block.log_count for block in blocks],

@@ -38,6 +38,9 @@ class StorageFull(Retryable):
 class ChainRecord:
     """One chain's row: where our canonical chain stands.
 
+    From `start_height` on every height is covered: our lowest block stands
+    there, or higher where the heights between it and its parent have none.
+    `final_height` is the height of a block of ours.
     `halted_fork_height` and `halt_reason` are set while halted.
     `accepted_fork_hash` is an operator's leave to rewind below what was final,
     down to that block.  `conditions` are the notices in force.  From
@@ -181,8 +184,8 @@ class MoveTransaction(Protocol):
         """Merchants with a living address on this chain, for `chain.*` facts."""
         ...
 
-    async def leave_blocks(self, fork_height: int, *, left_for: BlockHash, at: datetime) -> None:
-        """Take everything above the fork out of the canonical chain; it is kept as evidence."""
+    async def leave_blocks(self, fork_height: int, *, left_for: BlockHash, at: datetime) -> int:
+        """Take everything above the fork out of the canonical chain, as evidence; returns how many blocks."""
         ...
 
     async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime, watch_version: int) -> None:
@@ -255,7 +258,7 @@ class BackfillTransaction(MoveTransaction, Protocol):
     """A chunk of history, recorded under the same lock as a move."""
 
     async def load_parent_hash(self, height: int) -> BlockHash | None:
-        """The parent hash in our canonical row at `height`."""
+        """The parent hash in our lowest canonical row from `height` on."""
         ...
 
     async def cover(self, height_first: int, height_last: int, *, at: datetime) -> None:

@@ -127,7 +127,14 @@ class PostgresFollowStore:
         header = first.header
         async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
             created = await conn.fetchval(
-                _CHAINS["insert_chain"], chain, alias, network_id, header.height, header.hash, at
+                _CHAINS["insert_chain"],
+                chain,
+                alias,
+                network_id,
+                header.parent.height + 1,
+                header.height,
+                header.hash,
+                at,
             )
             if created is None:
                 # Another process began it at the same moment; an alias of another chain nobody can wait away.
@@ -328,11 +335,14 @@ class PostgresMove:
         rows = await self._conn.fetch(_WATCHLIST["load_watching_merchants"], self._record.chain)
         return [MerchantId(row["merchant_id"]) for row in rows]
 
-    async def leave_blocks(self, fork_height: int, *, left_for: BlockHash, at: datetime) -> None:
-        """Take everything above the fork out of the canonical chain; it is kept as evidence."""
-        await self._conn.execute(_CHAINS["leave_blocks"], self._record.chain, fork_height, at, left_for)
+    async def leave_blocks(self, fork_height: int, *, left_for: BlockHash, at: datetime) -> int:
+        """Take everything above the fork out of the canonical chain, as evidence; returns how many blocks."""
+        status = await self._conn.execute(
+            _CHAINS["leave_blocks"], self._record.chain, fork_height, at, left_for
+        )
         await leave_repeats(self._conn, self._record.chain, fork_height)
         await self.doubts.leave(fork_height)
+        return int(status.rpartition(" ")[2])
 
     async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime, watch_version: int) -> None:
         """Add canonical rows; what spared ones were spared concerns nobody of the watch list at `watch_version`."""
@@ -374,7 +384,7 @@ async def load_lock_key(conn: Connection, chain: ChainId) -> int:
 
 
 async def load_extent(conn: Connection, chain: ChainId) -> tuple[int, int]:
-    """The heights of a chain's tip and of its lowest canonical block; exact under the lock."""
+    """The heights of a chain's tip, and from which on it is covered; exact under the lock."""
     row = await conn.fetchrow(_CHAINS["load_chain"], chain)
     assert row is not None
     return row["tip_height"], row["start_height"]

@@ -43,7 +43,7 @@ class PostgresBackfillMove(PostgresMove):
         return cls(move.connection, move.record, move.publisher)
 
     async def load_parent_hash(self, height: int) -> BlockHash | None:
-        """The parent hash in our canonical row at `height`."""
+        """The parent hash in our lowest canonical row from `height` on."""
         parent: bytes | None = await self.connection.fetchval(
             _WORK["load_parent_hash"], self.record.chain, height
         )

@@ -1,7 +1,8 @@
 """What a provider's head means for our chain: known, behind, extend, catch up, or a fork.
 
 Pure, so that the decision to leave a block can be read and tested without a
-network: nothing here awaits.  A fork found here is only a suspicion; whether
+network: nothing here awaits.  Blocks hang together by their parents, whatever
+heights lie between (`chains.model.is_linked`).  A fork found here is only a suspicion; whether
 it may move our chain is decided in `evidence`, and the step that acts is
 `follow`.
 """
@@ -44,7 +45,8 @@ class CatchUp:
 class SearchFork:
     """The head does not link to our tip: look for the common ancestor.
 
-    `height_last` is the highest height at which both chains may still agree.
+    `height_last` is the highest height at which both chains may still agree:
+    that of the head's parent.
     """
 
     height_last: int
@@ -59,7 +61,7 @@ def decide_head(
     *,
     start_height: int,
     ours_at_head_height: BlockHash | None,
-    batch_blocks_max: int,
+    step_heights_max: int,
 ) -> HeadDecision:
     """Place a claimed head relative to our canonical chain.
 
@@ -73,21 +75,20 @@ def decide_head(
     if head.height <= tip.height:
         if head.hash == ours_at_head_height:
             return Behind()
-        return SearchFork(height_last=head.height - 1)
-    if head.height == tip.height + 1:
-        if head.parent_hash == tip.hash:
-            return Extend()
-        return SearchFork(height_last=tip.height)
-    return CatchUp(tip.height + 1, min(head.height, tip.height + batch_blocks_max))
+        return SearchFork(height_last=head.parent.height)
+    if head.parent == tip:
+        return Extend()
+    if head.parent.height <= tip.height:
+        return SearchFork(height_last=head.parent.height)
+    return CatchUp(tip.height + 1, min(head.height, tip.height + step_heights_max))
 
 
-def extends_tip(tip: BlockRef, headers: Sequence[Header]) -> bool:
-    """Whether `headers` is a parent-linked run that starts right above our tip."""
+def extends_tip(tip: BlockRef, headers: Sequence[Header], *, skipped_heights_max: int = 0) -> bool:
+    """Whether `headers` is a parent-linked run whose first stands on our tip."""
     return (
         bool(headers)
-        and headers[0].height == tip.height + 1
-        and headers[0].parent_hash == tip.hash
-        and is_linked(headers)
+        and headers[0].parent == tip
+        and is_linked(headers, skipped_heights_max=skipped_heights_max)
     )
 
 
@@ -95,13 +96,13 @@ def find_common_ancestor(ours: Mapping[int, BlockHash], theirs: Sequence[Header]
     """The highest height at which both hold the same hash, or None among these.
 
     `theirs` is ascending.  A header whose parent is ours counts as well: the
-    ancestor then lies one below the lowest header asked for.
+    ancestor then lies below the lowest header asked for.
     """
     for header in reversed(theirs):
         if ours.get(header.height) == header.hash:
             return BlockRef(header.height, header.hash)
-    if theirs and ours.get(theirs[0].height - 1) == theirs[0].parent_hash:
-        return BlockRef(theirs[0].height - 1, theirs[0].parent_hash)
+    if theirs and ours.get(theirs[0].parent.height) == theirs[0].parent.hash:
+        return theirs[0].parent
     return None
 
 

@@ -11,11 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chains.model import (
+    BEFORE_FIRST,
     Address,
     Asset,
     AssetId,
     Block,
     BlockHash,
+    BlockRef,
     ChainId,
     Header,
     Transfer,
@@ -59,7 +61,7 @@ class Registration:
         )
 
 
-UNKNOWN_PARENT = BlockHash(b"")
+UNKNOWN_PARENT = BlockRef(BEFORE_FIRST, BlockHash(b""))
 """Of a block that is recalled by where a deposit stands in it."""
 
 NEVER = 2**62

@@ -20,7 +20,7 @@ select pg_advisory_xact_lock_shared($1, $2);
 -- name: insert_chain :one
 insert into chains
   (chain, alias, genesis_hash, start_height, tip_height, tip_hash, agreed_height, created_at, moved_at)
-values ($1, $2, $3, $4, $4, $5, $4::bigint - 1, $6, $6)
+values ($1, $2, $3, $4, $5, $6, $4::bigint - 1, $7, $7)
 on conflict do nothing
 returning lock_key;
 

@@ -41,16 +41,38 @@ left join blocks
 group by chains.chain;
 
 -- name: load_coverage_ranges :many
-with marked as (
-  select height, level, spared_version, height - row_number() over (partition by level order by height) as island
+-- A block covers every height down to its parent, which is the row before where that has the hash: none lies between.
+with covered as (
+  select height, level, spared_version, case
+      when parent_hash = lag(hash) over below then lag(height) over below + 1
+      when lag(hash) over below is null then (select start_height from chains where chain = $1)
+      else height
+    end as height_first
   from blocks
   where chain = $1
-    and height between $2 and $3
+    and height >= coalesce((select max(height) from blocks where chain = $1 and height < $2), $2)
+    and height <= coalesce((select min(height) from blocks where chain = $1 and height >= $3), $3)
+  window below as (order by height)
+),
+begun as (
+  select height, level, spared_version, height_first,
+    (height_first, level) is distinct from (lag(height) over below + 1, lag(level) over below) as begins
+  from covered
+  window below as (order by height)
+),
+marked as (
+  select height, level, spared_version, height_first, count(*) filter (where begins) over (order by height) as island
+  from begun
 )
 select
-  level, min(height) as height_first, max(height) as height_last, count(*) as blocks_count,
-  count(spared_version) as spared_count
+  level,
+  greatest(min(height_first), $2::bigint) as height_first,
+  least(max(height), $3::bigint) as height_last,
+  count(*) filter (where height <= $3) as blocks_count,
+  count(spared_version) filter (where height <= $3) as spared_count
 from marked
+where height >= $2
+  and height_first <= $3
 group by level, island
 order by min(height);
 

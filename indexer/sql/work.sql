@@ -53,7 +53,9 @@ where chain = $1
 select parent_hash
 from blocks
 where chain = $1
-  and height = $2;
+  and height >= $2
+order by height
+limit 1;
 
 -- name: insert_rescan :one
 insert into rescans (id, chain, height_first, height_last, height_next, address_id, created_at)

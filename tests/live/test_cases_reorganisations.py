@@ -320,7 +320,7 @@ async def test_a_fork_that_history_put_another_block_under_is_not_taken(database
         assert record is not None
         (block,) = await world.source.choose_provider().fetch_blocks(record.tip.height, record.tip.height)
         stranger = BlockRef(record.tip.height - 1, BlockHash(b"\x01" * 32))
-        branch = replace(block, header=replace(block.header, parent_hash=stranger.hash))
+        branch = replace(block, header=replace(block.header, parent=stranger))
         plan = MovePlan(expected_tip=record.tip, blocks=[branch], fork=stranger)
         assert isinstance(await commit_move(world.desk, plan, now=world.now), Superseded)
         assert await world.store.load_chain(world.chain) == record

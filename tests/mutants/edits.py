@@ -50,6 +50,6 @@ BACKFILL, EVENTS, IDENTITY = (
 
 NO_LINK_ASSERT = Edit(
     COMMIT,
-    '        assert block.header.parent_hash == parent.hash, "a move must link to its parent"\n',
+    '        assert block.header.parent == parent, "a move must link to its parent"\n',
     "",
 )

@@ -31,6 +31,7 @@ from tests.mutants.planted_doors import PLANTED_DOORS
 from tests.mutants.planted_edge import PLANTED_EDGE
 from tests.mutants.planted_evidence import PLANTED_EVIDENCE
 from tests.mutants.planted_following import PLANTED_FOLLOWING
+from tests.mutants.planted_heights import PLANTED_HEIGHTS
 from tests.mutants.planted_history import PLANTED_HISTORY
 from tests.mutants.planted_holds import PLANTED_HOLDS
 from tests.mutants.planted_nodes import PLANTED_NODES
@@ -45,8 +46,8 @@ PLANTED = (
         "the parent of the next block is not looked at",
         1,
         (
-            Edit(CANONICAL, "        and headers[0].parent_hash == tip.hash\n", ""),
-            Edit(CANONICAL, "        if head.parent_hash == tip.hash:\n", "        if True:\n"),
+            Edit(CANONICAL, "        and headers[0].parent == tip\n", ""),
+            Edit(CANONICAL, "    if head.parent == tip:\n", "    if head.parent.height == tip.height:\n"),
             NO_LINK_ASSERT,
         ),
     ),
@@ -54,7 +55,7 @@ PLANTED = (
         "a branch is not held against the fork it is said to leave at",
         1,
         (
-            Edit(FORKS, "        if headers[0].parent_hash != fork.hash:\n", "        if False:\n"),
+            Edit(FORKS, "        if headers[0].parent != fork:\n", "        if False:\n"),
             NO_LINK_ASSERT,
         ),
     ),
@@ -69,8 +70,8 @@ PLANTED = (
         (
             Edit(
                 BACKFILL,
-                "    if any(ours.get(header.height) != header.hash for header in headers):\n",
-                "    if not ours:\n",
+                "        if ours != {header.height: header.hash for header in headers}:\n",
+                "        if not ours:\n",
             ),
         ),
     ),
@@ -273,13 +274,13 @@ PLANTED = (
         (
             Edit(
                 COMMIT,
-                "    if plan.fork is not None:\n        await move.leave_blocks(",
+                "    left = 0\n    if plan.fork is not None:\n",
                 "    early = await facts_of(desk, move, changes, tip_height=after.tip.height)\n"
                 "    if early:\n"
                 "        async with desk.store.open_move(after.chain, lease_epoch=desk.lease_epoch) as first:\n"
                 "            await first.publish(early)\n"
                 "        changes = ()\n"
-                "    if plan.fork is not None:\n        await move.leave_blocks(",
+                "    left = 0\n    if plan.fork is not None:\n",
             ),
         ),
     ),
@@ -308,8 +309,8 @@ PLANTED = (
             NO_LINK_ASSERT,
             Edit(
                 COMMIT,
-                '        assert block.header.height == parent.height + 1, "a move must not skip a height"\n',
-                "",
+                "        assert is_placed(block.header, skipped_heights_max=skipped_heights_max), (\n",
+                "        assert block.header, (\n",
             ),
         ),
     ),
@@ -338,6 +339,7 @@ PLANTED = (
     *PLANTED_ROWS,
     *PLANTED_SPARING,
     *PLANTED_FOLLOWING,
+    *PLANTED_HEIGHTS,
     *PLANTED_HISTORY,
     *PLANTED_PROOFS,
     *PLANTED_STORAGE,

@@ -96,7 +96,7 @@ PLANTED_EVIDENCE = (
     Planted(
         "agreement with blocks that are leaving counts for those that come",
         5,
-        (Edit(VOICES, "        if height in applied:\n", "        if False:\n"),),
+        (Edit(VOICES, "        if branch and height > branch[0].parent.height:\n", "        if False:\n"),),
     ),
     Planted(
         "two providers of one operator are two voices",

@@ -112,12 +112,12 @@ PLANTED_FOLLOWING = (
         (
             Edit(
                 VOICES,
-                "            if await self._our_hash(record, asked.height, applied) != asked.hash:\n                continue\n",
+                "            if await self._our_hash(record, asked.height, branch) != asked.hash:\n                continue\n",
                 "",
             ),
             Edit(
                 VOICES,
-                "            if await self._our_hash(record, answer.height, applied) != answer.hash:\n",
+                "            if await self._our_hash(record, answer.height, branch) != answer.hash:\n",
                 "            if answer.hash != asked.hash:\n",
             ),
         ),
@@ -128,7 +128,7 @@ PLANTED_FOLLOWING = (
         (
             Edit(
                 VOICES,
-                "            if not question.of_fork or question.asked != asked or other.operator == first.operator:\n",
+                "            if not question.of_fork or question.asked != branch or other.operator == first.operator:\n",
                 "            if False:\n",
             ),
         ),

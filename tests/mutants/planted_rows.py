@@ -328,7 +328,7 @@ PLANTED_ROWS = (
     Planted(
         "who served a block is its own witness",
         2,
-        (Edit(VOICES, "first, last, but=operators[0])\n", "first, last, but=None)\n"),),
+        (Edit(VOICES, "first, last, but=of_one)\n", "first, last, but=None)\n"),),
         asks=HOLDS,
     ),
     Planted(

@@ -17,6 +17,7 @@ from chains.model import (
     AssetId,
     Block,
     BlockHash,
+    BlockRef,
     ConflictKey,
     Header,
     ListedTransfers,
@@ -31,6 +32,9 @@ from tests.simulation.troubles import Tally, Trouble
 
 GENESIS_TIME_S = 1_700_000_000
 SIDE_TIPS_MAX = 6
+SKIPPING_SHARE = 0.3
+"""Of the blocks of a chain that may skip heights: those that do."""
+
 MAX_LEGS_WEIGHTS = (1, 1, 1, 1, 2, 3)
 REPEATED_SHARE = 0.03
 """Of blocks that hold a transaction which their chain holds already: somebody has set a nonce back."""
@@ -72,7 +76,10 @@ class SimSpared:
 
 
 class SimBlock:
-    """One block with its whole ancestry: `path[h]` is its ancestor at height h, and itself last."""
+    """One block with its whole ancestry: `path[h]` is its ancestor at height h, and itself last.
+
+    Where a height has no block, the one below it stands there once more.
+    """
 
     __slots__ = (
         "block",
@@ -96,12 +103,14 @@ class SimBlock:
         *,
         is_forged: bool,
         is_doubted: bool = False,
+        skipped: int = 0,
     ) -> None:
-        self.height: int = 0 if parent is None else parent.height + 1
+        self.header: Header
+        self.height: int = 0 if parent is None else parent.height + 1 + skipped
         self.hash = block_hash
-        parent_hash = BlockHash(bytes(len(block_hash))) if parent is None else parent.hash
-        self.header = Header(self.height, block_hash, parent_hash, GENESIS_TIME_S + 12 * self.height)
-        self.path: list[SimBlock] = [self] if parent is None else [*parent.path, self]
+        under = BlockRef(-1, BlockHash(bytes(len(block_hash)))) if parent is None else parent.header.ref
+        self.header = Header(self.height, block_hash, under, GENESIS_TIME_S + 12 * self.height)
+        self.path: list[SimBlock] = [self] if parent is None else [*parent.path, *(parent,) * skipped, self]
         self.payments = tuple(payments)
         self.transfers = transfers
         self.is_forged = is_forged
@@ -133,6 +142,11 @@ class SimBlock:
         spends = {payment.key: payment.tx_hash for payment in self.payments}
         return replace(self.block, transfers=ListedTransfers((), spends), log_count=0, spared=spared)
 
+    def ancestors(self, height_first: int, height_last: int) -> list[SimBlock]:
+        """Its ancestors at these heights and itself, lowest first; heights without a block have none."""
+        span = self.path[height_first : height_last + 1]
+        return [block for height, block in enumerate(span, height_first) if block.height == height]
+
     def descends_from(self, other: SimBlock) -> bool:
         """Whether `other` is this block or one of its ancestors."""
         return other.height <= self.height and self.path[other.height] is other
@@ -160,7 +174,9 @@ class SimChain:
         *,
         final_depth: int,
         is_doubtful: bool = False,
+        skipped_heights_max: int = 0,
     ) -> None:
+        self.skipped_heights_max = skipped_heights_max
         self.number = number
         self.economy = economy
         self.final_depth = final_depth
@@ -171,6 +187,7 @@ class SimChain:
         self._rng = rng
         # Chance of its own, of the same seed: worlds without repeats stay the worlds they were.
         self._repeats_rng = random.Random(repr(rng.getstate()))
+        self._skips_rng = random.Random(repr(rng.getstate()) + "skips")
         self._tally = tally
         self._made = 0
         self.genesis = self._new_block(None, (), is_forged=False)
@@ -192,7 +209,7 @@ class SimChain:
     def reorganise(self, depth: int, length: int) -> None:
         """Leave `depth` blocks of the truth for a new branch of `length` blocks."""
         fork = self.tip.path[self.tip.height - depth]
-        self._after_fork(self.tip.path[fork.height + 1 :])
+        self._after_fork(self.tip.ancestors(fork.height + 1, self.tip.height))
         tip = fork
         for _ in range(length):
             tip = self.mine(tip)
@@ -233,7 +250,7 @@ class SimChain:
                 taken.append(payment)
                 used.add(payment.key)
         if self._repeats_rng.random() < REPEATED_SHARE and parent.keys:
-            held = [payment for block in parent.path for payment in block.payments]
+            held = [payment for block in parent.ancestors(0, parent.height) for payment in block.payments]
             taken.append(self._repeats_rng.choice(held))
             self._tally.count(Trouble.REPEATED)
         while rng.random() < 0.35 and len(taken) < 4:
@@ -335,8 +352,18 @@ class SimChain:
                 log_index += is_token
         block_hash = BlockHash(self._new_hash())
         is_doubted = self._is_doubtful and block_hash[-1] % 2 == 0
+        skipped = 0
+        if self.skipped_heights_max and parent is not None and self._skips_rng.random() < SKIPPING_SHARE:
+            skipped = self._skips_rng.randrange(1, self.skipped_heights_max + 1)
+            self._tally.count(Trouble.SKIPPED)
         block = SimBlock(
-            parent, block_hash, payments, tuple(transfers), is_forged=is_forged, is_doubted=is_doubted
+            parent,
+            block_hash,
+            payments,
+            tuple(transfers),
+            is_forged=is_forged,
+            is_doubted=is_doubted,
+            skipped=skipped,
         )
         self.blocks[block.hash] = block
         return block

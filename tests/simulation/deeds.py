@@ -30,6 +30,7 @@ MOOD_TROUBLES = {
     Mood.FORGING: Trouble.FORGING,
     Mood.STALE_HEAD: Trouble.STALE_HEAD,
     Mood.FLAPPING: Trouble.FLAPPING,
+    Mood.HIDING: Trouble.HIDING,
 }
 TAG_TROUBLES = {
     TagMood.NULL: Trouble.TAGS_NULL,
@@ -94,6 +95,9 @@ class Deeds:
             provider.other_view = side
             if mood is Mood.SIDE_BRANCH:
                 provider.view = side
+        if mood is Mood.HIDING:
+            recent = chain.tip.ancestors(max(0, chain.tip.height - 12), chain.tip.height)
+            provider.hidden = frozenset(rng.choices(recent, k=2))
         provider.stale_blocks = rng.randrange(1, 4)
         provider.mood = mood
         self._say("  %s: %s (%s) is %s", network.id, provider.name, provider.operator, mood)

@@ -21,8 +21,7 @@ class MemoryBackfillMove(MemoryMove):
 
     async def load_parent_hash(self, height: int) -> BlockHash | None:
         self.pause()
-        index = height - self.record.start_height
-        return self.rows.blocks[index].parent_hash if 0 <= index < len(self.rows.blocks) else None
+        return next((one.parent.hash for one in self.rows.blocks if one.height >= height), None)
 
     async def cover(self, height_first: int, height_last: int, *, at: datetime) -> None:
         self.pause()

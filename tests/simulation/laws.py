@@ -8,6 +8,7 @@ reads its log (`telling.py`).
 from __future__ import annotations
 
 import functools
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -60,10 +61,14 @@ class Watched:
         if place is None or place[0] == lowest.block.hash:
             return lowest
         settled = self.chain.blocks[place[0]]
-        index = settled.height - self.path[0].height
-        if settled.height < lowest.block.height or index >= len(self.path) or self.path[index] is not settled:
+        if settled.height < lowest.block.height or self.at(settled.height) is not settled:
             return lowest
         return self.oracle.sight_in(settled, lowest.deposit_id)
+
+    def at(self, height: int) -> SimBlock | None:
+        """Our block at a height, or where it has none the one below."""
+        count = bisect_right(self.path, height, key=lambda block: block.height)
+        return self.path[count - 1] if count else None
 
 
 class Laws:
@@ -84,7 +89,8 @@ class Laws:
         self.commits += 1
         watched, rows = self.watched[chain], store.rows[chain]
         is_halted = False
-        grown_down = self._check_below(watched, rows)
+        if covered is not None:
+            self._check_below(watched, rows)
         left = self._check_canonical(watched, rows)
         if before is not None:
             self._check_heights(watched, before, rows.record, left)
@@ -96,40 +102,38 @@ class Laws:
         if covered is not None:
             assert not left, "history takes nothing away"
             watched.oracle.cover(*covered)
-        else:
-            assert not grown_down, "only history extends a chain downward"
+        elif before is not None and not left:
+            assert rows.record.start_height == before.start_height, "only history extends a chain downward"
         if left:
             assert before is not None
             self._check_evidence(watched, before, left, rows.record.accepted_fork_hash)
-            watched.oracle.lower_starts(left[0].height - 1, before.tip.height)
-            self._count_rewind(left, rows)
+            first = _first_after(watched, left)
+            watched.oracle.lower_starts(first.header.parent.height, before.tip.height)
+            self._tally.count(Trouble.REWOUND)
+            if first is watched.path[0]:
+                self._tally.count(Trouble.START_FORKED)
         self._check_starts(watched, rows)
         self._check_deposits(watched, rows, watched.oracle.pass_over(watched.path), is_halted=is_halted)
         accepted = before is not None and before.accepted_fork_hash is not None
         self._check_told(store, rows, final_may_leave=bool(left) and accepted)
 
-    def _count_rewind(self, left: list[SimBlock], rows: ChainRows) -> None:
-        self._tally.count(Trouble.REWOUND)
-        if left[0].height == rows.record.start_height:
-            self._tally.count(Trouble.START_FORKED)
-
     # Law 1
 
     @staticmethod
-    def _check_below(watched: Watched, rows: ChainRows) -> bool:
+    def _check_below(watched: Watched, rows: ChainRows) -> None:
         """History below our start hangs by its hashes on the lowest block we held."""
-        path = watched.path
-        if not path or rows.record.start_height >= path[0].height:
-            return False
-        below = [watched.chain.blocks[one.hash] for one in rows.blocks if one.height < path[0].height]
-        assert is_linked([block.header for block in [*below, path[0]]]), "history does not link to our start"
+        path, chain = watched.path, watched.chain
+        below = [chain.blocks[one.hash] for one in rows.blocks if one.height < path[0].height]
+        headers = [block.header for block in [*below, path[0]]]
+        assert is_linked(headers, skipped_heights_max=chain.skipped_heights_max), (
+            "history does not link to our start"
+        )
         path[:0] = below
         watched.history.update(below)
-        return True
 
     @staticmethod
     def _check_canonical(watched: Watched, rows: ChainRows) -> list[SimBlock]:
-        """Hash-linked, gap-free, every block once; returns the blocks that left."""
+        """Hash-linked, every block once, no height left out that has one; returns the blocks that left."""
         path, record = watched.path, rows.record
         kept = min(len(path), len(rows.blocks))
         while kept and path[kept - 1].hash != rows.blocks[kept - 1].hash:
@@ -140,10 +144,11 @@ class Laws:
             block = watched.chain.blocks[header.hash]
             assert block.header == header, "a row that no block has"
             if path:
-                assert path[-1].hash == header.parent_hash, "canonical blocks do not link"
-                assert path[-1].height + 1 == header.height, "a height was skipped"
+                assert path[-1].hash == header.parent.hash, "canonical blocks do not link"
+                assert path[-1].height == header.parent.height, "a height was skipped"
             path.append(block)
-        assert path[0].height == record.start_height, "the first canonical block is not at the start"
+        under = path[0].header.parent.height
+        assert under + 1 == record.start_height, "the first canonical block is not at the start"
         assert record.tip == BlockRef(path[-1].height, path[-1].hash), "the tip is not the last block"
         return left
 
@@ -154,15 +159,17 @@ class Laws:
         final, final_before = after.final_height, before.final_height
         if final_before is not None:
             assert final is not None, "finality was forgotten"
-            if left and before.accepted_fork_hash == _first_after(watched, left).header.parent_hash:
-                final_before = min(final_before, left[0].height - 1)
+            if left and before.accepted_fork_hash == (fork := _first_after(watched, left).header.parent).hash:
+                final_before = min(final_before, fork.height)
             assert final >= final_before, "finality went backward"
         assert after.agreed_height <= after.tip.height
         if watched.operators_count == 1:
             assert after.agreed_height == after.tip.height or after.move_count == 0
         elif after.agreed_height >= after.start_height:
-            agreed = watched.path[after.agreed_height - after.start_height]
-            assert watched.book.operators_for(agreed) >= 2, "agreed, and only one operator ever said so"
+            agreed = watched.at(after.agreed_height)
+            assert agreed is None or watched.book.operators_for(agreed) >= 2, (
+                "agreed, and only one operator ever said so"
+            )
         if final is not None and (final_before is None or final > final_before):
             self._check_new_finality(watched, after, final)
 
@@ -170,7 +177,9 @@ class Laws:
         assert after.start_height <= final <= after.tip.height, "final beyond the tip"
         assert final <= after.agreed_height, "final without a second operator"
         assert after.disputed_fork_height is None or final <= after.disputed_fork_height, "final in dispute"
-        block = watched.path[final - after.start_height]
+        block = watched.at(final)
+        assert block is not None, "final, and no block of ours"
+        assert block.height == final, "final, and no block of ours"
         if isinstance(watched.finality, FinalAtDepth):
             deep = final + watched.finality.confirmations - 1
             assert deep <= after.tip.height, "final before it was deep enough"
@@ -185,12 +194,11 @@ class Laws:
         watched: Watched, before: ChainRecord, left: list[SimBlock], accepted_after: BlockHash | None
     ) -> None:
         """A rewind rests on a branch that was served by number in two polls, and by two operators."""
-        fork_height = left[0].height - 1
-        assert watched.path[-1].height > fork_height, "blocks left for nothing"
         first = _first_after(watched, left)
+        fork_height = first.header.parent.height
         assert not before.is_halted, "a halted chain was rewound"
         if before.final_height is not None and fork_height < before.final_height:
-            assert before.accepted_fork_hash == first.header.parent_hash, "what was final left without leave"
+            assert before.accepted_fork_hash == first.header.parent.hash, "what was final left without leave"
             assert accepted_after is None, "one leave allows one rewind"
         assert len(watched.book.polls_of.get(first.hash, ())) >= 2, "rewound on a branch seen once"
         if watched.operators_count > 1:
@@ -298,7 +306,10 @@ class Laws:
                 reader.read(event, final_may_leave=True, tip_height=None)
         for chain, rows in store.rows.items():
             watched = self.watched[chain]
-            assert is_linked(rows.blocks), "canonical blocks do not link"
+            skipped_heights_max = watched.chain.skipped_heights_max
+            assert is_linked(rows.blocks, skipped_heights_max=skipped_heights_max), (
+                "canonical blocks do not link"
+            )
             assert [block.header for block in watched.path] == rows.blocks
             self._check_deposits(
                 watched, rows, watched.oracle.fresh_pass(watched.path), is_halted=rows.record.is_halted
@@ -309,8 +320,11 @@ class Laws:
 
 
 def _first_after(watched: Watched, left: list[SimBlock]) -> SimBlock:
-    """The block that took the place of the lowest one that left."""
-    return watched.path[left[0].height - watched.path[0].height]
+    """The block that took the place of the lowest one that left: right above what stayed."""
+    fork = left[0].header.parent
+    first = next((block for block in watched.path if block.height > fork.height), None)
+    assert first is not None, "blocks left for nothing"
+    return first
 
 
 def check_place(row: Deposit, sight: Sight) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from chains.model import Address, Asset, AssetId, Block, BlockHash, BlockRef, ChainId
+from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId
 from indexer.rows.storage import ChainRecord, LeaseLost, MoveTransaction, Retryable, TouchQuery, WatchDelta
 from indexer.rules.deposits import ON_CHAIN, Deposit, DepositState
 from indexer.rules.events import Fact
@@ -105,16 +105,16 @@ class MemoryStore:
         self.interrupts.pause("write")
         if chain in self.rows:
             return
-        height = first.header.height
+        start_height = first.header.parent.height + 1
         record = ChainRecord(
             chain=chain,
             alias=alias,
             network_id=network_id,
-            start_height=height,
-            tip=BlockRef(height, first.header.hash),
+            start_height=start_height,
+            tip=first.header.ref,
             final_height=None,
             safe_height=None,
-            agreed_height=height - 1,
+            agreed_height=start_height - 1,
             halt_reason=None,
             halted_at=None,
             halted_fork_height=None,
@@ -253,7 +253,7 @@ class MemoryMove:
             cover_history(rows, *self.covered)
         self.doubts.apply(rows)
         if self._fork_height is not None:
-            del rows.blocks[max(0, self._fork_height + 1 - before.start_height) :]
+            del rows.blocks[rows.count_below(self._fork_height + 1) :]
             for place in [place for place in rows.repeats if place[1] > self._fork_height]:
                 del rows.repeats[place]
             for height in [height for height in rows.doubted if height > self._fork_height]:
@@ -367,9 +367,10 @@ class MemoryMove:
         self.pause()
         return sorted({one.merchant_id for one in self.rows.registrations if one.watching_until is None})
 
-    async def leave_blocks(self, fork_height: int, *, left_for: BlockHash, at: datetime) -> None:
+    async def leave_blocks(self, fork_height: int, *, left_for: BlockHash, at: datetime) -> int:
         self.pause()
         self._fork_height = fork_height
+        return len(self.rows.blocks) - self.rows.count_below(fork_height + 1)
 
     async def insert_blocks(self, blocks: Sequence[Block], *, at: datetime, watch_version: int) -> None:
         self.pause()

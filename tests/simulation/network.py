@@ -32,6 +32,7 @@ class Network:
             tally,
             final_depth=setup.final_depth,
             is_doubtful=setup.hold_above is not None,
+            skipped_heights_max=setup.settings.traits.skipped_heights_max,
         )
         self.chain.extend(setup.blocks_before)
         self.book = ServedBook()
@@ -60,4 +61,4 @@ class Network:
         for header in reversed(rows.blocks):
             if header.height < len(truth) and truth[header.height].hash == header.hash:
                 return header.hash
-        return truth[rows.record.start_height].header.parent_hash
+        return self.chain.tip.ancestors(rows.record.start_height, self.chain.tip.height)[0].header.parent.hash

@@ -169,10 +169,10 @@ class ChainOracle:
         if not read or path[0] is not read[0]:
             return self._pass_again(path)
         for first, last in self._stale:
-            lowest = read[0].height
-            for block in read[max(0, first - lowest) : last + 1 - lowest]:
-                self._remove(block)
-                self._add(self._standing, block)
+            for block in read:
+                if first <= block.height <= last:
+                    self._remove(block)
+                    self._add(self._standing, block)
         self._stale.clear()
         kept = min(len(read), len(path))
         while read[kept - 1] is not path[kept - 1]:

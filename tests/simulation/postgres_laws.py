@@ -56,11 +56,13 @@ async def load_rows(conn: Connection, chain: ChainId) -> ChainRows | None:
     headers = await conn.fetch(f"{HEADERS} where chain = $1 order by height", chain)
     rows = ChainRows(
         decode_chain(record),
-        [
-            Header(row["height"], BlockHash(row["hash"]), BlockHash(row["parent_hash"]), row["time_s"])
-            for row in headers
-        ],
+        [],
     )
+    under = rows.record.start_height - 1
+    for row in headers:
+        parent = BlockRef(under, BlockHash(row["parent_hash"]))
+        rows.blocks.append(Header(row["height"], BlockHash(row["hash"]), parent, row["time_s"]))
+        under = row["height"]
     for row in await conn.fetch("select * from deposits where chain = $1", chain):
         deposit = decode_deposit(row)
         rows.deposits[deposit.id] = deposit
@@ -84,8 +86,9 @@ async def load_rows(conn: Connection, chain: ChainId) -> ChainRows | None:
 def check_rows(network: Network, rows: ChainRows, seen: Seen, *, final_may_fall: bool) -> None:
     """Law 1 and 2: linked blocks without a gap, and deposits as a fresh pass finds them."""
     record = rows.record
-    assert is_linked(rows.blocks), "canonical blocks do not link"
-    assert rows.blocks[0].height == record.start_height
+    skipped_heights_max = network.chain.skipped_heights_max
+    assert is_linked(rows.blocks, skipped_heights_max=skipped_heights_max), "canonical blocks do not link"
+    assert rows.blocks == [network.chain.blocks[header.hash].header for header in rows.blocks]
     assert record.tip == BlockRef(rows.blocks[-1].height, rows.blocks[-1].hash)
     if not final_may_fall:
         assert (record.final_height or -1) >= (seen.final_height or -1), "finality went backward"

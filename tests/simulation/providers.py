@@ -44,6 +44,7 @@ class Mood(StrEnum):
     FORGING = "forging"
     STALE_HEAD = "stale head"
     FLAPPING = "flapping"
+    HIDING = "hiding"
 
 
 class TagMood(StrEnum):
@@ -121,6 +122,7 @@ class SimProvider:
         "_pause",
         "_rng",
         "frozen_final",
+        "hidden",
         "mood",
         "name",
         "operator",
@@ -142,6 +144,7 @@ class SimProvider:
         self.other_view = chain.tip
         self.frozen_final: SimBlock | None = None
         self.stale_blocks = 1
+        self.hidden: frozenset[SimBlock] = frozenset()
         self.rest_until = 0
         self._chain = chain
         self._rng = rng
@@ -186,12 +189,7 @@ class SimProvider:
         )
 
     async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
-        view = self._answer()
-        if height_last > view.height:
-            raise Missing(f"no block {height_last}", provider=self.name)
-        found = view.path[height_first : height_last + 1]
-        self._book.note_numbered(self, found)
-        return [block.header for block in found]
+        return [block.header for block in self._numbered(height_first, height_last)]
 
     async def fetch_blocks_at(self, refs: Sequence[BlockRef], *, sought: Sought | None = None) -> list[Block]:
         self._answer()
@@ -201,12 +199,20 @@ class SimProvider:
     async def fetch_blocks(
         self, height_first: int, height_last: int, *, sought: Sought | None = None
     ) -> list[Block]:
+        return [self._chain.tell(block, sought) for block in self._numbered(height_first, height_last)]
+
+    def _numbered(self, height_first: int, height_last: int) -> list[SimBlock]:
+        """What it calls canonical at these heights; where no height is skipped, all of them or nothing."""
         view = self._answer()
         if height_last > view.height:
             raise Missing(f"no block {height_last}", provider=self.name)
-        found = view.path[height_first : height_last + 1]
+        found = view.ancestors(height_first, height_last)
+        if self.mood is Mood.HIDING:
+            found = [block for block in found if block not in self.hidden]
+        if not self._chain.skipped_heights_max and len(found) <= height_last - height_first:
+            raise Missing("no block at every height", provider=self.name)
         self._book.note_numbered(self, found)
-        return [self._chain.tell(block, sought) for block in found]
+        return found
 
     def _answer(self) -> SimBlock:
         """The view this answer comes from, after whatever weather the mood brings."""

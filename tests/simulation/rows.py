@@ -6,6 +6,7 @@ SQL does it. Does not live here: transactions (`memory.py`), and what the starts
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -40,8 +41,14 @@ class ChainRows:
 
     def hash_at(self, height: int) -> BlockHash | None:
         """Our canonical hash at a height, or None where we hold none."""
-        index = height - self.record.start_height
-        return self.blocks[index].hash if 0 <= index < len(self.blocks) else None
+        index = self.count_below(height)
+        if index < len(self.blocks) and self.blocks[index].height == height:
+            return self.blocks[index].hash
+        return None
+
+    def count_below(self, height: int) -> int:
+        """How many of our blocks stand below a height."""
+        return bisect_left(self.blocks, height, key=lambda header: header.height)
 
 
 def write_deposit(rows: ChainRows, deposit: Deposit) -> None:

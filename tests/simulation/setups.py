@@ -84,6 +84,7 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
         block_time_s=2.0,
         finality=finality,
         reorg_window_blocks=24,
+        skipped_heights_max=_draw_skipped_heights_max(rng),
     )
     # Chance of its own, of the same seed: worlds in which every block is verified stay the worlds they were.
     is_doubtful = len(set(operators)) == 1 and random.Random(repr(rng.getstate())).random() < 0.6
@@ -124,6 +125,11 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
         compact_above=1 if rng.random() < 0.3 else 1000,
         hold_above=HOLD_ABOVE if is_doubtful else None,
     )
+
+
+def _draw_skipped_heights_max(rng: random.Random) -> int:
+    """0 for most; chance of its own, of the same seed, so that worlds without gaps stay the worlds they were."""
+    return random.Random(repr(rng.getstate()) + "skips").choice((0, 0, 0, 1, 2, 5))
 
 
 def draw_rules(rng: random.Random, token: AssetId) -> tuple[PolicyRule, ...]:

@@ -27,6 +27,7 @@ class Trouble(StrEnum):
     OTHER_AMOUNT = "payment: another amount when executed again"
     AMOUNT_ZERO = "payment: nothing moved when executed again"
     MINT = "payment: a mint, without a sender"
+    SKIPPED = "block: skips heights"
     # What providers do.
     LAGGING = "provider: lags"
     SILENT = "provider: silent"
@@ -37,6 +38,7 @@ class Trouble(StrEnum):
     STALE_HEAD = "provider: its head is older than its blocks"
     FLAPPING = "provider: a load balancer between two branches"
     SPARED = "provider: a block without what cannot matter"
+    HIDING = "provider: passes blocks off as heights that were skipped"
     TAGS_NULL = "finality: unknown to the provider"
     TAGS_FROZEN = "finality: frozen"
     TAGS_BACKWARD = "finality: going backward"

@@ -445,7 +445,7 @@ class World:
         if rows is None:
             return False
         record, tip = rows.record, network.chain.tip
-        final_due = tip.height - network.chain.final_depth
+        final_due = tip.path[max(0, tip.height - network.chain.final_depth)].height
         return (
             not record.is_halted
             and network.oracle.is_history_read()

@@ -27,7 +27,7 @@ def chain(fork: int, length: int, name: str) -> list[Header]:
     names = [f"trunk{height}" if height <= fork else f"{name}{height}" for height in range(length + 1)]
     parents = ["nothing", *names]
     return [
-        Header(height, block_hash(own), block_hash(parent), height)
+        Header(height, block_hash(own), BlockRef(height - 1, block_hash(parent)), height)
         for height, (own, parent) in enumerate(zip(names, parents, strict=False))
     ]
 
@@ -37,7 +37,7 @@ branches = st.tuples(st.integers(0, LENGTH), st.integers(1, LENGTH), st.integers
 
 @given(branches, st.integers(0, LENGTH), st.integers(1, 5))
 def test_a_head_is_placed_as_the_tree_says(
-    shape: tuple[int, int, int], start: int, batch_blocks_max: int
+    shape: tuple[int, int, int], start: int, step_heights_max: int
 ) -> None:
     fork, our_length, their_length = shape
     fork, start = min(fork, our_length, their_length), min(start, our_length)
@@ -49,7 +49,7 @@ def test_a_head_is_placed_as_the_tree_says(
         head,
         start_height=start,
         ours_at_head_height=held.get(head.height),
-        batch_blocks_max=batch_blocks_max,
+        step_heights_max=step_heights_max,
     )
     if head.hash == tip.hash:
         assert decision == Known()
@@ -63,7 +63,7 @@ def test_a_head_is_placed_as_the_tree_says(
     else:
         assert isinstance(decision, CatchUp)
         assert decision.height_first == tip.height + 1
-        assert decision.height_last == min(head.height, tip.height + batch_blocks_max)
+        assert decision.height_last == min(head.height, tip.height + step_heights_max)
 
 
 @given(branches, st.integers(0, LENGTH), st.integers(0, LENGTH))

@@ -93,7 +93,9 @@ class FinalityMachine(RuleBasedStateMachine):
         below_tip, is_ours = tag
         height = max(START - 1, self.tip - below_tip)
         own = self.at(height) or block_hash("ahead")
-        return Header(height, own if is_ours else block_hash("elsewhere"), block_hash("?"), 0)
+        return Header(
+            height, own if is_ours else block_hash("elsewhere"), BlockRef(height - 1, block_hash("?")), 0
+        )
 
     def at(self, height: int) -> BlockHash | None:
         return self.hashes[height - START] if START <= height <= self.tip else None

@@ -14,6 +14,7 @@ from chains.model import (
     Asset,
     AssetId,
     BlockHash,
+    BlockRef,
     ChainId,
     ConflictKey,
     Header,
@@ -49,7 +50,7 @@ def header(height: int, name: str | None = None, parent: str | None = None) -> H
     return Header(
         height,
         block_hash(own),
-        block_hash(f"b{height - 1}" if parent is None else parent),
+        BlockRef(height - 1, block_hash(f"b{height - 1}" if parent is None else parent)),
         1_700_000_000 + height,
     )
 

@@ -12,6 +12,7 @@ from chains.model import (
     AssetId,
     Block,
     BlockHash,
+    BlockRef,
     Header,
     ListedTransfers,
     NativeChange,
@@ -24,7 +25,7 @@ from indexer.rules.balances import Verdict, are_covered, choose_held, judge_chan
 from indexer.rules.matching import Hit
 
 SHOP, OTHER = Address(b"\x55" * 20), Address(b"\x66" * 20)
-HEADER = Header(7, BlockHash(b"\xb1" * 32), BlockHash(b"\xb0" * 32), 0)
+HEADER = Header(7, BlockHash(b"\xb1" * 32), BlockRef(6, BlockHash(b"\xb0" * 32)), 0)
 
 
 @dataclass(slots=True)

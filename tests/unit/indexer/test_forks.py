@@ -69,7 +69,7 @@ class Scene:
         return ForkSearch(self.store, self.settings)
 
     def voices(self) -> Voices:
-        return Voices(self.store, self.source)
+        return Voices(self.store, self.source, self.settings.traits.skipped_heights_max)
 
 
 def fork_of(scene: Scene, depth: int, length: int) -> tuple[SimBlock, SimBlock]:
@@ -158,7 +158,7 @@ async def test_headers_of_two_branches_are_refused_and_are_no_lie() -> None:
         except Exception as error:  # noqa: BLE001  # the kinds are what is tested
             outcomes.add(type(error).__name__)
         else:
-            assert branch.headers[0].parent_hash == branch.fork.hash
+            assert branch.headers[0].parent == branch.fork
             outcomes.add("found")
     assert outcomes == {"found", "Missing"}, "a node that reorganises between two answers is no liar"
 
@@ -178,7 +178,9 @@ async def test_two_providers_of_one_operator_are_one_voice() -> None:
     record = await scene.hold(1, old)
     for liar in scene.providers[1:3]:
         liar.view = old
-    opinion = await scene.voices().ask_opinion(record, scene.providers[0], 10, new.path[10].hash)
+    opinion = await scene.voices().ask_opinion(
+        record, scene.providers[0], new.path[9].header.ref, new.path[10].header.ref
+    )
     assert opinion is Opinion.AGREES
 
 

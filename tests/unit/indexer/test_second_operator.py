@@ -166,7 +166,7 @@ async def test_a_witness_of_blocks_that_left_meanwhile_is_none(monkeypatch: pyte
 
         monkeypatch.setattr(scene.store, "load_hashes", load_others)
         voices = scene.follower._voices
-        assert await voices.fetch_witness(scene.record, scene.first, blocks_max=8) == ()
+        assert await voices.fetch_witness(scene.record, scene.first, heights_max=8) == ()
 
 
 async def test_a_slow_operator_is_heard_and_its_agreement_comes_later() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from chains.model import Block, BlockHash, Doubt, Header, ListedTransfers, VerificationLevel
+from chains.model import Block, BlockHash, BlockRef, Doubt, Header, ListedTransfers, VerificationLevel
 from indexer.follow.status import DOUBTS_MAX, Vitals
 
 
 def block(height: int, *doubts: Doubt) -> Block:
     """An empty block with these doubts."""
-    header = Header(height, BlockHash(bytes([height]) * 32), BlockHash(bytes(32)), height)
+    header = Header(
+        height, BlockHash(bytes([height]) * 32), BlockRef(height - 1, BlockHash(bytes(32))), height
+    )
     return Block(header, 0, 0, 0, VerificationLevel.FULL, "node", ListedTransfers(), doubts=doubts)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chains.model import BlockHash, Header, HeadReport
+from chains.model import BlockHash, BlockRef, Header, HeadReport
 from indexer.follow.tags import IDLE_MAX_S, TagPace, TagWatch, Wanted
 from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from tests.unit.indexer.test_notices import SETTINGS
@@ -68,7 +68,7 @@ def test_a_tag_that_nobody_knows_is_asked_for_again() -> None:
 
 
 def report(height: int | None) -> HeadReport:
-    header = Header(100, BlockHash(b"h"), BlockHash(b"p"), 0)
+    header = Header(100, BlockHash(b"h"), BlockRef(99, BlockHash(b"p")), 0)
     tag = None if height is None else replace(header, height=height)
     return HeadReport(header, tag, tag)
 

@@ -8,12 +8,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.model import Block, BlockHash, Header, Hold, ListedTransfers, VerificationLevel
+from chains.model import Block, BlockHash, BlockRef, Header, Hold, ListedTransfers, VerificationLevel
 from indexer.rules.witness import decide_held, is_held
 
 
 def block(height: int, hold: Hold = Hold.NONE) -> Block:
-    header = Header(height, BlockHash(bytes([height]) * 32), BlockHash(bytes(32)), height)
+    header = Header(
+        height, BlockHash(bytes([height]) * 32), BlockRef(height - 1, BlockHash(bytes(32))), height
+    )
     return Block(header, 0, 0, 0, VerificationLevel.PARTIAL, "node", ListedTransfers(), hold=hold)
 
 

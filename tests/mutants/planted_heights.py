@@ -1,0 +1,169 @@
+"""Bugs of a follower on a chain that skips heights: a gap believed that hides a block, or a block lost beside one.
+
+Data only, as `planted.py`.
+Why the rules are what they are: docs/decisions/0020-heights-that-skip.md.
+"""
+
+from __future__ import annotations
+
+from tests.mutants.edits import BACKFILL, CANONICAL, COMMIT, FOLLOW, FORKS, VOICES, Edit, Planted
+
+MODEL, HEARING, START, PREFETCH = (
+    "chains/model.py", "indexer/move/hearing.py", "indexer/follow/start.py", "indexer/follow/prefetch.py",
+)  # fmt: skip
+ASKS = ("tests/unit/indexer/test_skipped_heights.py",)
+TREES = ("tests/properties/indexer/test_skipped_heights.py",)
+
+PLANTED_HEIGHTS = (
+    Planted(
+        "any number of heights may be skipped",
+        12,
+        (Edit(MODEL, "and 0 <= skipped <= skipped_heights_max\n", "and skipped >= 0\n"),),
+        asks=ASKS + TREES,
+    ),
+    Planted(
+        "a parent may stand above its child",
+        1,
+        (Edit(MODEL, "and 0 <= skipped <= skipped_heights_max\n", "and skipped <= skipped_heights_max\n"),),
+        asks=ASKS + TREES,
+    ),
+    Planted(
+        "the parent of a head is not looked at",
+        12,
+        (
+            Edit(
+                FOLLOW,
+                "        if not is_placed(head, skipped_heights_max=self._skipped_heights_max):\n",
+                "        if False:\n",
+            ),
+        ),
+        asks=ASKS,
+    ),
+    Planted(
+        "the fork of a branch is looked for right under its head",
+        5,
+        (
+            Edit(
+                CANONICAL,
+                "    if head.parent.height <= tip.height:\n        return SearchFork(height_last=head.parent.height)",
+                "    if head.height == tip.height + 1:\n        return SearchFork(height_last=tip.height)",
+            ),
+        ),
+        asks=ASKS + TREES,
+    ),
+    Planted(
+        "a rewind is judged by the rows that leave",
+        5,
+        (
+            Edit(
+                VOICES,
+                "        if branch and height > branch[0].parent.height:\n",
+                "        if height in {header.height for header in branch}:\n",
+            ),
+        ),
+        asks=ASKS,
+    ),
+    Planted(
+        "an operator that skips our block agrees with it",
+        5,
+        (
+            Edit(
+                VOICES,
+                "            if answer.height < asked.height and not question.is_behind:\n",
+                "            if False:\n",
+            ),
+        ),
+        asks=ASKS,
+    ),
+    Planted(
+        "a witness need not show every block it vouches for",
+        2,
+        (Edit(HEARING, "for height in ours | told if", "for height in told if"),),
+        asks=ASKS,
+    ),
+    Planted(
+        "history inside our chain may leave blocks out",
+        2,
+        (
+            Edit(
+                BACKFILL,
+                "        if ours != {header.height: header.hash for header in headers}:\n",
+                "        if any(ours.get(header.height) != header.hash for header in headers):\n",
+            ),
+        ),
+        asks=ASKS,
+    ),
+    Planted(
+        "history below our start may end above a block",
+        2,
+        (Edit(BACKFILL, "    if headers[0].parent.height >= first:\n", "    if False:\n"),),
+        asks=ASKS,
+    ),
+    Planted(
+        "a chain covers nothing below its lowest block",
+        2,
+        (
+            Edit(
+                BACKFILL,
+                "start_height=blocks[0].header.parent.height + 1))\n",
+                "start_height=blocks[0].header.height))\n",
+            ),
+        ),
+        asks=ASKS,
+    ),
+    Planted(
+        "a height without a block may be final",
+        5,
+        (
+            Edit(
+                COMMIT,
+                "    if not skipped_heights_max:\n        return height\n",
+                "    if True:\n        return height\n",
+            ),
+        ),
+        asks=ASKS,
+    ),
+    Planted(
+        "a chain whose first block left keeps its start",
+        1,
+        (
+            Edit(
+                COMMIT,
+                "if plan.fork is None else min(before.start_height, plan.fork.height + 1)\n",
+                "\n",
+            ),
+        ),
+        asks=ASKS,
+    ),
+    Planted(
+        "following begins at a block that leaves out the height it was to begin at",
+        2,
+        (Edit(START, "        or blocks[0].header.parent.height >= height\n", ""),),
+        asks=ASKS,
+    ),
+    Planted(
+        "a branch that shares none of our blocks may leave some of its own out",
+        1,
+        (Edit(FORKS, "        if lowest.parent.height >= start_height:\n", "        if False:\n"),),
+        asks=ASKS,
+    ),
+    Planted(
+        "what was read ahead is thrown away at every gap",
+        11,
+        (
+            Edit(
+                PREFETCH,
+                "self._taken_to + 1 == height_first\n",
+                "self._ahead[0].height_first == height_first\n",
+            ),
+        ),
+        asks=ASKS,
+    ),
+    Planted(
+        "heights between two blocks are a hole",
+        2,
+        (Edit("indexer/sql/views.sql", "then lag(height) over below + 1\n", "then height\n"),),
+        on_database=True,
+        asks=("tests/database/indexer/test_coverage.py",),
+    ),
+)
