@@ -166,37 +166,9 @@ def decide_found(
     if before is not None and before.state is S.FINAL and before.occurrence == occurrence:
         # What is final does not change because somebody registers its sender later.
         return []
-    worth_telling = transfer.amount_base_units >= sighting.min_base_units
     if before is None:
-        found = Deposit(
-            id=sighting.deposit_id,
-            merchant_id=sighting.merchant_id,
-            address_id=sighting.address_id,
-            chain=sighting.chain,
-            kind=transfer.kind,
-            asset=transfer.asset,
-            recipient=transfer.recipient,
-            senders=senders_of(transfer),
-            memo=transfer.memo,
-            tx_hash=transfer.tx_hash,
-            n=transfer.n,
-            conflict_keys=transfer.conflict_keys,
-            own_transfer=sighting.own_transfer,
-            published=worth_telling,
-            backfilled=backfilled,
-            state=S.INCLUDED,
-            version=0,
-            amount_base_units=transfer.amount_base_units,
-            occurrence=occurrence,
-            requirement=sighting.requirement,
-            confirmed_version=None,
-            replaced_by=None,
-            first_seen_at=now,
-            confirmed_at=None,
-            final_at=None,
-            changed_at=now,
-            on_one_word=sighting.on_one_word,
-        )
+        begun = begin_deposit(sighting, now=now, backfilled=backfilled)
+        found = replace(begun, occurrence=occurrence, on_one_word=sighting.on_one_word)
     else:
         found = replace(
             before,
@@ -204,13 +176,50 @@ def decide_found(
             senders=senders_of(transfer),
             memo=transfer.memo,
             own_transfer=sighting.own_transfer,
-            published=before.published or worth_telling,
+            published=before.published or _is_worth_telling(sighting),
             amount_base_units=transfer.amount_base_units,
             occurrence=occurrence,
             requirement=sighting.requirement,
             replaced_by=None,
         )
     return _advance(before, found, view, now)
+
+
+def begin_deposit(sighting: Sighting, *, now: datetime, backfilled: bool) -> Deposit:
+    """A deposit that was never recorded, before its first version and in no block."""
+    transfer = sighting.transfer
+    return Deposit(
+        id=sighting.deposit_id,
+        merchant_id=sighting.merchant_id,
+        address_id=sighting.address_id,
+        chain=sighting.chain,
+        kind=transfer.kind,
+        asset=transfer.asset,
+        recipient=transfer.recipient,
+        senders=senders_of(transfer),
+        memo=transfer.memo,
+        tx_hash=transfer.tx_hash,
+        n=transfer.n,
+        conflict_keys=transfer.conflict_keys,
+        own_transfer=sighting.own_transfer,
+        published=_is_worth_telling(sighting),
+        backfilled=backfilled,
+        state=S.INCLUDED,
+        version=0,
+        amount_base_units=transfer.amount_base_units,
+        occurrence=None,
+        requirement=sighting.requirement,
+        confirmed_version=None,
+        replaced_by=None,
+        first_seen_at=now,
+        confirmed_at=None,
+        final_at=None,
+        changed_at=now,
+    )
+
+
+def _is_worth_telling(sighting: Sighting) -> bool:
+    return sighting.transfer.amount_base_units >= sighting.min_base_units
 
 
 def rests_on_one_word(before: Deposit | None, sighting: Sighting) -> bool:
@@ -235,15 +244,16 @@ def decide_lost(before: Deposit, *, replaced_by: TxHash | None, now: datetime) -
     """What becomes of a deposit that no canonical block holds any more.
 
     `replaced_by` is the canonical transaction that used up its input or its
-    sender's nonce, if there is one.
+    sender's nonce, if there is one.  Without one only what stood in a block is
+    lost by leaving it.
     """
     state = S.ORPHANED if replaced_by is None else S.REPLACED
-    if state is before.state or (before.state is S.REPLACED and state is S.ORPHANED):
+    if state is before.state or (replaced_by is None and before.state not in ON_CHAIN):
         return []
     lost = replace(
         before, occurrence=None, replaced_by=replaced_by, confirmed_at=None, final_at=None, on_one_word=False
     )
-    return [_change(before, lost, state, now)]
+    return [change_state(before, lost, state, now)]
 
 
 def _advance(before: Deposit | None, found: Deposit, view: ChainView, now: datetime) -> list[Change]:
@@ -264,9 +274,9 @@ def _advance(before: Deposit | None, found: Deposit, view: ChainView, now: datet
         return []
     if target is S.FINAL and _begins_credit(before, found):
         # `final` always comes after `confirmed`, so both at once are two versions.
-        confirmed = _change(before, found, S.CONFIRMED, now)
-        return [confirmed, _change(confirmed.deposit, confirmed.deposit, S.FINAL, now)]
-    return [_change(before, found, target, now)]
+        confirmed = change_state(before, found, S.CONFIRMED, now)
+        return [confirmed, change_state(confirmed.deposit, confirmed.deposit, S.FINAL, now)]
+    return [change_state(before, found, target, now)]
 
 
 def _same_facts(before: Deposit, found: Deposit) -> bool:
@@ -301,7 +311,8 @@ def _begins_credit(before: Deposit | None, found: Deposit) -> bool:
     return before.own_transfer and not found.own_transfer
 
 
-def _change(before: Deposit | None, found: Deposit, state: DepositState, now: datetime) -> Change:
+def change_state(before: Deposit | None, found: Deposit, state: DepositState, now: datetime) -> Change:
+    """`found` as the next version, in a state that may follow; what it tells comes of the difference."""
     previous = None if before is None else before.state
     assert state is previous or state in LEGAL_MOVES[previous], f"{previous} to {state} is not a legal move"
     told = before if _is_told(before, found) else None

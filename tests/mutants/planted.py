@@ -165,8 +165,8 @@ PLANTED = (
         (
             Edit(
                 DEPOSITS,
-                "    worth_telling = transfer.amount_base_units >= sighting.min_base_units\n",
-                "    worth_telling = transfer.amount_base_units >= 0\n",
+                "    return sighting.transfer.amount_base_units >= sighting.min_base_units\n",
+                "    return sighting.transfer.amount_base_units >= 0\n",
             ),
         ),
     ),

@@ -1,4 +1,4 @@
-"""Bugs of a follower on a chain that skips heights: a gap believed that hides a block, or a block lost beside one.
+"""Bugs where a chain skips heights (a gap believed that hides a block), and where a payment waits in no block yet.
 
 Data only, as `planted.py`.
 Why the rules are what they are: docs/decisions/0020-heights-that-skip.md.
@@ -12,6 +12,7 @@ MODEL, HEARING, START, PREFETCH = (
     "chains/model.py", "indexer/move/hearing.py", "indexer/follow/start.py", "indexer/follow/prefetch.py",
 )  # fmt: skip
 ASKS = ("tests/unit/indexer/test_skipped_heights.py",)
+UNCONFIRMED, WAITING = "indexer/rules/unconfirmed.py", ("tests/properties/indexer/test_unconfirmed.py",)
 TREES = ("tests/properties/indexer/test_skipped_heights.py",)
 
 PLANTED_HEIGHTS = (
@@ -165,5 +166,45 @@ PLANTED_HEIGHTS = (
         (Edit("indexer/sql/views.sql", "then lag(height) over below + 1\n", "then height\n"),),
         on_database=True,
         asks=("tests/database/indexer/test_coverage.py",),
+    ),
+    Planted(
+        "a mempool that is behind takes a replaced deposit back",
+        4,
+        (
+            Edit(
+                UNCONFIRMED,
+                "    if spent_by is not None:\n        return [] if",
+                "    if False:\n        return [] if",
+            ),
+        ),
+        asks=WAITING,
+    ),
+    Planted(
+        "a node that does not answer drops what waits",
+        5,
+        (Edit(UNCONFIRMED, "if wait.waits or wait.missing_since is None or before", "if before"),),
+        asks=WAITING,
+    ),
+    Planted(
+        "what waits takes a deposit out of its block",
+        3,
+        (
+            Edit(
+                UNCONFIRMED,
+                "    if before.state in ON_CHAIN or before.state is DepositState.SEEN:\n",
+                "    if before.state is DepositState.SEEN:\n",
+            ),
+        ),
+        asks=WAITING,
+    ),
+    Planted(
+        "a deposit that was only seen is orphaned",
+        4,
+        (
+            Edit(
+                "indexer/rules/deposits.py", "(replaced_by is None and before.state not in ON_CHAIN)", "False"
+            ),
+        ),
+        asks=WAITING,
     ),
 )
