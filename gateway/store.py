@@ -6,9 +6,8 @@ here: what a key looks like (`apikeys`), when an answer is remembered (`http.edg
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
+from migrations import notices
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
 from migrations.weather import PASSING
@@ -296,21 +296,5 @@ async def load_database_time(db: Connection | Pool) -> datetime:
 async def listen(pool: Pool, channel: str, take: Callable[[str], None], *, ready: Callable[[], None]) -> None:
     """Hand every notice of a channel to `take` until the connection is lost, which is DatabaseAway."""
     async with database_weather(), pool.acquire() as conn:
-        lost = asyncio.Event()
-
-        def on_notice(_conn: object, _pid: int, _channel: str, payload: object) -> None:
-            take(str(payload))
-
-        def on_lost(_conn: object) -> None:
-            lost.set()
-
-        conn.add_termination_listener(on_lost)
-        await conn.add_listener(channel, on_notice)
-        try:
-            ready()
-            await lost.wait()
-        finally:
-            with suppress(asyncpg.InterfaceError):  # lost, and the pool has taken it back already
-                conn.remove_termination_listener(on_lost)
-                await conn.remove_listener(channel, on_notice)
+        await notices.listen(conn, [channel], lambda _channel, payload: take(payload), ready=ready)
     raise DatabaseAway("the listening connection was lost")

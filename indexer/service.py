@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import structlog
+
 from indexer.follow.asset_watch import AssetWatch
 from indexer.follow.damping import Damper
 from indexer.follow.loop import FollowLoop
@@ -18,6 +20,12 @@ from indexer.follow.step import Follower
 from indexer.follow.surroundings import FollowedChain, Surroundings
 from indexer.follow.turn import Turn
 from indexer.history.loop import run_backfill
+from indexer.rows.storage import Retryable
+from indexer.rows.work_store import listen_for_history
+
+LISTEN_AGAIN_S = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 class IndexerService:
@@ -29,10 +37,13 @@ class IndexerService:
 
     async def run(self) -> None:
         """Returns after the stop signal, when every step in hand is done."""
-        async with asyncio.TaskGroup() as group:
-            for chain in self._chains:
-                alias = chain.desk.settings.traits.alias
-                group.create_task(self._run_chain(chain), name=f"chain-{alias}")
+        async with asyncio.TaskGroup() as beside:
+            listener = beside.create_task(self._run_listener(), name="indexer-listener")
+            async with asyncio.TaskGroup() as group:
+                for chain in self._chains:
+                    alias = chain.desk.settings.traits.alias
+                    group.create_task(self._run_chain(chain), name=f"chain-{alias}")
+            listener.cancel()
 
     async def _run_chain(self, chain: FollowedChain) -> None:
         alias = chain.desk.settings.traits.alias
@@ -57,6 +68,27 @@ class IndexerService:
             hints.cancel()
             watching.cancel()
         await turn.give_back()
+
+    async def _run_listener(self) -> None:
+        """Who is told that more history is wanted looks at once; what was told while nobody listened is looked for."""
+        news = {str(one.desk.settings.traits.chain): one.history_news for one in self._chains}
+
+        def look_at_all() -> None:
+            for one in news.values():
+                one.set()
+
+        def take(chain: str) -> None:
+            if chain in news:
+                news[chain].set()
+
+        while True:
+            try:
+                await listen_for_history(self._around.pool, take, ready=look_at_all)
+            except Retryable as error:
+                log.warning("history-listener-lost", error=str(error))
+            except Exception:  # history looks by itself, if later; following goes on
+                log.exception("history-listener-broken")
+            await asyncio.sleep(LISTEN_AGAIN_S)
 
     async def _run(self, chain: FollowedChain, stage: str, work: Callable[[], Awaitable[object]]) -> None:
         """One of a chain's loops: what nobody expected there is told, and it begins again."""

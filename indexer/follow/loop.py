@@ -30,18 +30,20 @@ from indexer.follow.outcomes import (
     describe_standstill,
 )
 from indexer.follow.pace import HeadPace, Occasion
-from indexer.follow.status import Vitals
+from indexer.follow.status import Vitals, leave_out_pace
 from indexer.follow.step import Follower
 from indexer.follow.surroundings import FollowedChain, Surroundings
 from indexer.follow.turn import Turn
 from indexer.move.notices import commit_conditions, decide_conditions
-from indexer.rows.storage import LeaseLost, Retryable, StorageFull
+from indexer.rows.storage import ChainRecord, LeaseLost, Retryable, StorageFull
 from indexer.rows.work_store import ChainStatus, write_checks, write_status
 from indexer.rules.plan import Moved
 
 log = structlog.get_logger(__name__)
 
 STATUS_EVERY_S = 1.0
+STATUS_WHOLE_EVERY_S = 300.0
+"""What moves with every look, the calls a day, is written at least so often."""
 FAILURE_WAIT_MAX_S = 10.0
 HELD_PATIENCE_S = 30.0
 HELD_PATIENCE_BLOCKS = 3
@@ -73,6 +75,9 @@ class FollowLoop:
         self._checks_told: list[Mapping[str, Any]] | None = None
         self._damper = Damper()
         self._status_at_s = 0.0
+        self._record_seen: ChainRecord | None = None
+        self._status_told: tuple[int | None, dict[str, object]] | None = None
+        self._status_again_s = 0.0
         self._at_head = False
         self._statements: dict[str, BlockRef] = {}
         self._pace = HeadPace(self._settings.traits.block_time_s, self._settings.poll_interval_s)
@@ -110,7 +115,7 @@ class FollowLoop:
         now = self._around.now()
         record = await self._chain.store.load_chain(self._settings.traits.chain)
         if record is not None and not await self._turn.hold(now):
-            self._checks_told = None  # whoever follows meanwhile says what it learnt
+            self._checks_told = self._status_told = None  # whoever follows meanwhile says what it learnt
             return None
         looked_at_s = asyncio.get_running_loop().time()
         outcome = await follower.step(now, occasion=occasion)
@@ -172,6 +177,7 @@ class FollowLoop:
 
     def _note_moved(self, moved: Moved) -> None:
         record = moved.record
+        self._chain.history_news.set()
         for doubt in self._vitals.note_blocks(moved.applied_blocks):
             detail: dict[str, object] = {"check": doubt.check, "reason": doubt.reason}
             self._log.warning("check-unavailable", **detail, tip=record.tip.height)
@@ -227,6 +233,9 @@ class FollowLoop:
             return
         self._status_at_s = loop.time() + STATUS_EVERY_S
         record = await self._chain.store.load_chain(self._settings.traits.chain)
+        if record != self._record_seen:  # an operator's word, too
+            self._record_seen = record
+            self._chain.history_news.set()
         if record is not None:
             self._tell_waiting(record.held_height)
             if self._at_head or self._vitals.head_height is None:
@@ -255,20 +264,26 @@ class FollowLoop:
         for one in self._chain.describe_providers():
             if (calls := one.get("calls_per_day")) is not None:
                 self._around.observer.calls_per_day(self._alias, str(one["host"]), calls)
-        await write_status(
-            self._around.pool,
-            ChainStatus(
-                self._settings.traits.chain,
-                self._alias,
-                self._vitals.head_height,
-                self._vitals.detail(record) | {"assets_held": dict(self._chain.assets_held)},
-                now,
-            ),
+        if record is None:  # then no lease says that somebody is at work
+            self._status_told = None
+        await self._tell_status(
+            self._vitals.detail(record) | {"assets_held": dict(self._chain.assets_held)}, now
         )
         checks = list(self._chain.describe_checks())
         if checks != self._checks_told:
             await write_checks(self._around.pool, self._settings.traits.chain, checks)
             self._checks_told = checks
+
+    async def _tell_status(self, detail: dict[str, object], now: datetime) -> None:
+        """Write what is seen where it changed; that it still holds is said with each renewal of the lease."""
+        loop_s = asyncio.get_running_loop().time()
+        seen = self._vitals.head_height, leave_out_pace(detail)
+        if seen == self._status_told and loop_s < self._status_again_s:
+            return
+        status = ChainStatus(self._settings.traits.chain, self._alias, self._vitals.head_height, detail, now)
+        self._status_told = None
+        await write_status(self._around.pool, status)
+        self._status_told, self._status_again_s = seen, loop_s + STATUS_WHOLE_EVERY_S
 
     def _note_failure(self, error: Exception) -> None:
         kind = type(error).__name__

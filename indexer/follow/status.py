@@ -108,3 +108,9 @@ class Vitals:
                 for doubt, seen in self.doubts.items()
             ],
         }
+
+
+def leave_out_pace(detail: Mapping[str, Any]) -> dict[str, object]:
+    """The status without what moves with every look: how much each provider is asked a day."""
+    providers = [{**one, "calls_per_day": None} for one in detail["providers"]]
+    return {**detail, "providers": providers}

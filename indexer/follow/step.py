@@ -136,8 +136,8 @@ class Follower:
             raise Inconsistent(
                 f"the head {head.height} names a parent at {head.parent.height}", provider=provider.name
             )
-        ours = None
-        if record.start_height <= head.height <= record.tip.height:
+        ours = record.tip.hash if head.height == record.tip.height else None
+        if record.start_height <= head.height < record.tip.height:
             at_height = await self._desk.store.load_hashes(record.chain, head.height, head.height)
             ours = at_height.get(head.height)
         decision = decide_head(

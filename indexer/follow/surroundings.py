@@ -89,6 +89,7 @@ class FollowedChain:
     the start, ready for JSON; a handful of entries.
     `judge_assets` says of listed assets whether their contracts fit them: None,
     or what is wrong; `assets_held` are those that count no more because of it.
+    `history_news` is set where more history may be wanted, or may be read.
     """
 
     desk: ChainDesk
@@ -98,6 +99,7 @@ class FollowedChain:
     judge_assets: Callable[[], Awaitable[Mapping[AssetId, str | None]]] | None = None
     assets_held: Mapping[AssetId, str] = field(default_factory=dict)
     describe_checks: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+    history_news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,9 @@ the chain's lease.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import structlog
 
 from chains.errors import ChainError
@@ -15,10 +18,12 @@ from indexer.follow.turn import Turn
 from indexer.history.backfill import BackfillOutcome, Covered, NothingPending, step_backfill, step_doubts
 from indexer.rows.storage import LeaseLost, Retryable
 from indexer.rows.work_store import PostgresBackfillStore
-from indexer.rules.events import Naming
 
 FAILURE_WAIT_MAX_S = 10.0
 IDLE_S = 1.0
+"""Between two looks, however much is told."""
+LOOK_AGAIN_S = 300.0
+"""What wakes us is a notice, a block, a doubt that is due; beside them, by itself."""
 BLOCKS_TOLD_MAX = 32
 
 log = structlog.get_logger(__name__)
@@ -68,6 +73,7 @@ async def run_backfill(around: Surroundings, chain: FollowedChain, turn: Turn) -
     failures = 0
     while not around.stop.is_set():
         await turn.taken.wait()
+        chain.history_news.clear()
         try:
             asked = await step_doubts(chain.desk, store, chain.source, now=around.now())
             bell.tell(asked)
@@ -90,13 +96,17 @@ async def run_backfill(around: Surroundings, chain: FollowedChain, turn: Turn) -
         failures = 0
         if damper.over():
             log.info("backfill-restored", chain=alias)
-        await _after(outcome, around, chain.desk.naming)
+        await _after(outcome, around, chain, store)
 
 
-async def _after(outcome: BackfillOutcome, around: Surroundings, naming: Naming) -> None:
+async def _after(
+    outcome: BackfillOutcome, around: Surroundings, chain: FollowedChain, store: PostgresBackfillStore
+) -> None:
+    naming = chain.desk.naming
     match outcome:
         case NothingPending():
             await around.wait(IDLE_S)
+            await _wait_for_news(around, chain, store)
         case outcome:
             around.tell_repeats(naming, outcome.repeats)
             around.tell_on_one_word(naming, outcome.changes)
@@ -107,3 +117,17 @@ async def _after(outcome: BackfillOutcome, around: Surroundings, naming: Naming)
                 last=outcome.height_last,
                 changes=len(outcome.changes),
             )
+
+
+async def _wait_for_news(around: Surroundings, chain: FollowedChain, store: PostgresBackfillStore) -> None:
+    """Until something may be to be read; a chain that stands still costs nothing meanwhile."""
+    wait_s = LOOK_AGAIN_S
+    try:
+        due_at = await store.load_next_due_doubt(chain.desk.settings.traits.chain)
+    except Retryable:
+        return
+    if due_at is not None:
+        wait_s = min(wait_s, (due_at - around.now()).total_seconds())
+    with suppress(TimeoutError):
+        async with asyncio.timeout(wait_s):
+            await chain.history_news.wait()

@@ -17,8 +17,9 @@ from uuid import UUID
 import msgspec
 
 from chains.model import Address, BlockHash, BlockRef, ChainId
+from indexer.rows.locks import load_lock_key, lock_chain_shared, tell_history
 from indexer.rows.spelling import Row, decode_chain
-from indexer.rows.store import load_lock_key, lock_chain_shared, storage_weather
+from indexer.rows.store import storage_weather
 from indexer.rules.identity import AddressId, MerchantId
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
@@ -183,6 +184,8 @@ async def _insert(
         [_pending(r, tips[r.chain]) for r in fresh],
         now,
     )
+    for chain in {ChainId(row["chain"]) for row in rows if row["pending_start"] is not None}:
+        await tell_history(conn, chain)
     return {
         (MerchantId(row["merchant_id"]), ChainId(row["chain"]), Address(row["address"])): decode_watched(row)
         for row in rows
@@ -225,6 +228,7 @@ async def _answer(
         )
         if row is not None:
             watched = decode_watched(row)
+            await tell_history(conn, request.chain)
     return Registered(watched, created=False)
 
 

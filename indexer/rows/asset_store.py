@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from chains.model import AssetId, ChainId
-from indexer.rows.store import load_lock_key, lock_chain_exclusive, storage_weather
+from indexer.rows.locks import load_lock_key, lock_chain_exclusive, tell_history
+from indexer.rows.store import storage_weather
 from migrations.handles import Pool
 from migrations.ids import new_id
 from migrations.queries import load_queries
@@ -36,3 +37,4 @@ async def release_asset(pool: Pool, chain: ChainId, asset: AssetId, *, now: date
     async with storage_weather(), pool.acquire() as conn, conn.transaction():
         await lock_chain_exclusive(conn, await load_lock_key(conn, chain))
         await conn.execute(_ASSETS["release_asset"], chain, asset, new_id(int(now.timestamp() * 1000)), now)
+        await tell_history(conn, chain)

@@ -8,8 +8,11 @@ Foreign exceptions become `Retryable` or `LeaseLost` on the way out.
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
@@ -17,6 +20,8 @@ import asyncpg
 from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId
 from indexer.rows.block_store import insert_assets, insert_blocks
 from indexer.rows.doubt_store import PostgresDoubts
+from indexer.rows.locks import load_lock_key, lock_chain_exclusive
+from indexer.rows.remembered import RememberedChain
 from indexer.rows.spelling import (
     AssetRow,
     decode_chain,
@@ -43,14 +48,14 @@ from migrations.ids import new_id
 from migrations.queries import load_queries
 from migrations.weather import PASSING
 
-CHAIN_LOCK_CLASS = 0x6362
-"""First key of the chains' advisory locks; the second is `chains.lock_key`."""
-
 WATCH_PAGE_ADDRESSES = 50_000
 NO_HORIZON = 2**63 - 1
 """Every watch-list version there can be."""
 
 DEPOSIT_COLUMNS_COUNT = 32
+
+REMEMBERED_MAX_S = 10.0
+"""How long a chain's row is believed without a renewed lease: an operator's word is heard by then."""
 
 
 Publish = Callable[[Connection, Sequence[Fact]], Awaitable[object]]
@@ -80,12 +85,19 @@ class PostgresFollowStore:
         self._pool = pool
         self._publish = publish
         self._lock_keys: dict[ChainId, int] = {}
+        self._remembered: defaultdict[ChainId, RememberedChain] = defaultdict(RememberedChain)
 
     async def load_chain(self, chain: ChainId) -> ChainRecord | None:
-        """The chain's row, or None before its first block."""
+        """The chain's row, or None before its first block; as remembered while this store holds the lease."""
+        remembered = self._remembered[chain]
+        if (known := remembered.recall(asyncio.get_running_loop().time())) is not None:
+            return known
+        ticket = remembered.begin_reading()
         async with storage_weather():
             row = await self._pool.fetchrow(_CHAINS["load_chain"], chain)
-        return None if row is None else decode_chain(row)
+        record = None if row is None else decode_chain(row)
+        remembered.note_read(ticket, record)
+        return record
 
     async def load_hashes(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, BlockHash]:
         """Our canonical hashes at these heights."""
@@ -146,10 +158,20 @@ class PostgresFollowStore:
             await insert_assets(conn, chain, assets, start_height=0)
 
     async def acquire_lease(self, chain: ChainId, *, holder: str, lease_s: float) -> int | None:
-        """The epoch under which this holder may write, or None while another one lives."""
+        """The epoch under which this holder may write, or None while another one lives.
+
+        Also says that the chain's follower is at work, as its last status says.
+        """
+        remembered, began_s = self._remembered[chain], asyncio.get_running_loop().time()
+        ticket = remembered.begin_reading()
         async with storage_weather():
-            epoch: int | None = await self._pool.fetchval(_CHAINS["acquire_lease"], chain, holder, lease_s)
-        return epoch
+            row = await self._pool.fetchrow(_CHAINS["acquire_lease"], chain, holder, lease_s)
+        if row is None:
+            remembered.forget()
+            return None
+        record = decode_chain(row)
+        remembered.note_read(ticket, record, good_until_s=began_s + min(lease_s, REMEMBERED_MAX_S))
+        return record.lease_epoch
 
     async def release_lease(self, chain: ChainId, *, holder: str) -> None:
         """Let another process begin at once; for a clean stop."""
@@ -195,15 +217,21 @@ class PostgresFollowStore:
     @asynccontextmanager
     async def open_move(self, chain: ChainId, *, lease_epoch: int) -> AsyncIterator[PostgresMove]:
         """Begin a move; raises `LeaseLost` when `lease_epoch` is no longer the chain's."""
-        async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
-            await lock_chain_exclusive(conn, await self._lock_key(conn, chain))
-            # A statement of its own: its snapshot must be newer than the lock.
-            row = await conn.fetchrow(_CHAINS["load_chain"], chain)
-            assert row is not None, "a lock key exists only with its chain"
-            record = decode_chain(row)
-            if record.lease_epoch != lease_epoch:
-                raise LeaseLost(f"{chain} is followed by another process (epoch {record.lease_epoch})")
-            yield PostgresMove(conn, record, self._publish)
+        remembered, after = self._remembered[chain], None
+        ticket = remembered.begin_move()
+        try:
+            async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
+                await lock_chain_exclusive(conn, await self._lock_key(conn, chain))
+                # A statement of its own: its snapshot must be newer than the lock.
+                row = await conn.fetchrow(_CHAINS["load_chain"], chain)
+                assert row is not None, "a lock key exists only with its chain"
+                locked = LockedRow(decode_chain(row))
+                if (epoch := locked.record.lease_epoch) != lease_epoch:
+                    raise LeaseLost(f"{chain} is followed by another process (epoch {epoch})")
+                yield PostgresMove(conn, locked, self._publish)
+            after = locked.written or locked.record
+        finally:
+            remembered.end_move(ticket, after)
 
     @asynccontextmanager
     async def open_reading(self, chain: ChainId) -> AsyncIterator[PostgresMove]:
@@ -216,7 +244,7 @@ class PostgresFollowStore:
             row = await conn.fetchrow(_CHAINS["load_chain"], chain)
             if row is None:
                 raise LookupError(f"{chain} has no first block yet")
-            yield PostgresMove(conn, decode_chain(row), self._publish)
+            yield PostgresMove(conn, LockedRow(decode_chain(row)), self._publish)
 
     async def _lock_key(self, conn: Connection, chain: ChainId) -> int:
         known = self._lock_keys.get(chain)
@@ -226,14 +254,23 @@ class PostgresFollowStore:
         return known
 
 
+@dataclass(slots=True)
+class LockedRow:
+    """The chain's row as a move found it, and as it wrote it, if it did."""
+
+    record: ChainRecord
+    written: ChainRecord | None = None
+
+
 class PostgresMove:
     """`MoveTransaction` on one connection, inside its transaction and under the chain's lock."""
 
-    def __init__(self, conn: Connection, record: ChainRecord, publish: Publish) -> None:
+    def __init__(self, conn: Connection, row: LockedRow, publish: Publish) -> None:
         self._conn = conn
-        self._record = record
+        self._record = row.record
         self._publish = publish
-        self.doubts = PostgresDoubts(conn, record.chain)
+        self.row = row
+        self.doubts = PostgresDoubts(conn, row.record.chain)
 
     @property
     def record(self) -> ChainRecord:
@@ -368,33 +405,9 @@ class PostgresMove:
 
     async def write_chain(self, record: ChainRecord) -> None:
         """Overwrite the chain's row."""
+        self.row.written = record
         await self._conn.execute(_CHAINS["update_chain"], *encode_chain(record))
 
     async def publish(self, facts: Sequence[Fact]) -> None:
         """Hand the facts to the merchants' logs; locks them, so it comes last."""
         await self._publish(self._conn, facts)
-
-
-async def load_lock_key(conn: Connection, chain: ChainId) -> int:
-    """The second key of a chain's advisory lock; raises `LookupError` for a chain without a first block."""
-    key: int | None = await conn.fetchval(_CHAINS["load_lock_key"], chain)
-    if key is None:
-        raise LookupError(f"{chain} has no first block yet")
-    return key
-
-
-async def load_extent(conn: Connection, chain: ChainId) -> tuple[int, int]:
-    """The heights of a chain's tip, and from which on it is covered; exact under the lock."""
-    row = await conn.fetchrow(_CHAINS["load_chain"], chain)
-    assert row is not None
-    return row["tip_height"], row["start_height"]
-
-
-async def lock_chain_exclusive(conn: Connection, lock_key: int) -> None:
-    """Wait until nobody registers or writes; held to the end of the transaction."""
-    await conn.execute(_CHAINS["lock_chain_exclusive"], CHAIN_LOCK_CLASS, lock_key)
-
-
-async def lock_chain_shared(conn: Connection, lock_key: int) -> None:
-    """Wait until nobody writes; several may register at once."""
-    await conn.execute(_CHAINS["lock_chain_shared"], CHAIN_LOCK_CLASS, lock_key)

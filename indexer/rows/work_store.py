@@ -6,7 +6,7 @@ Shares the move's transaction with `store`; its statements are in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,18 +15,19 @@ from uuid import UUID
 
 from chains.model import Address, Block, BlockHash, ChainId
 from indexer.rows.block_store import fill_spared
-from indexer.rows.spelling import decode_deposit
-from indexer.rows.storage import ChainRecord
-from indexer.rows.store import (
-    PostgresFollowStore,
-    PostgresMove,
+from indexer.rows.locks import (
+    HISTORY_CHANNEL,
     load_extent,
     load_lock_key,
     lock_chain_shared,
-    storage_weather,
+    tell_history,
 )
+from indexer.rows.spelling import decode_deposit
+from indexer.rows.storage import ChainRecord, Retryable
+from indexer.rows.store import PostgresFollowStore, PostgresMove, storage_weather
 from indexer.rules.deposits import Deposit
 from indexer.rules.identity import DepositId
+from migrations import notices
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
 
@@ -40,7 +41,7 @@ class PostgresBackfillMove(PostgresMove):
     @classmethod
     def of(cls, move: PostgresMove) -> PostgresBackfillMove:
         """The same transaction with history's methods."""
-        return cls(move.connection, move.record, move.publisher)
+        return cls(move.connection, move.row, move.publisher)
 
     async def load_parent_hash(self, height: int) -> BlockHash | None:
         """The parent hash in our lowest canonical row from `height` on."""
@@ -90,11 +91,24 @@ class PostgresBackfillStore:
             rows = await self._pool.fetch(_DOUBTS["take_due_doubts"], chain, now, next_at, blocks_max)
         return sorted(row["height"] for row in rows)
 
+    async def load_next_due_doubt(self, chain: ChainId) -> datetime | None:
+        """When a block in doubt is asked about next; None where none is in doubt."""
+        async with storage_weather():
+            due_at: datetime | None = await self._pool.fetchval(_DOUBTS["load_next_due_doubt"], chain)
+        return due_at
+
     @asynccontextmanager
     async def open_backfill(self, chain: ChainId, *, lease_epoch: int) -> AsyncIterator[PostgresBackfillMove]:
         """Begin a chunk; raises `LeaseLost` when `lease_epoch` is no longer ours."""
         async with self._follow_store.open_move(chain, lease_epoch=lease_epoch) as move:
             yield PostgresBackfillMove.of(move)
+
+
+async def listen_for_history(pool: Pool, take: Callable[[str], None], *, ready: Callable[[], None]) -> None:
+    """Hand every chain of which more history is wanted to `take`, until the connection is lost, which is `Retryable`."""
+    async with storage_weather(), pool.acquire() as conn:
+        await notices.listen(conn, [HISTORY_CHANNEL], lambda _channel, chain: take(chain), ready=ready)
+    raise Retryable("the listening connection was lost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +161,7 @@ async def request_rescan(
         first = max(height_first, start)
         if first <= height_last:
             await conn.execute(_WORK["insert_rescan"], new_id, chain, first, height_last, None, now)
+        await tell_history(conn, chain)
     return Rescan(new_id, height_first, height_last, height_last, done=False)
 
 

@@ -17,6 +17,9 @@ select pg_advisory_xact_lock($1, $2);
 -- name: lock_chain_shared :exec
 select pg_advisory_xact_lock_shared($1, $2);
 
+-- name: notify_history :exec
+select pg_notify('chainbell_history', $1::text);
+
 -- name: insert_chain :one
 insert into chains
   (chain, alias, genesis_hash, start_height, tip_height, tip_hash, agreed_height, created_at, moved_at)
@@ -47,15 +50,28 @@ set
   trusted_height = $18
 where chain = $1;
 
+-- The row comes along, and what the follower said last it says again: a chain that stands still needs nothing else.
 -- name: acquire_lease :one
-update chains
-set
-  lease_epoch = case when lease_holder = $2 then lease_epoch else lease_epoch + 1 end,
-  lease_holder = $2,
-  lease_expires_at = now() + make_interval(secs => $3)
-where chain = $1
-  and (lease_holder is null or lease_holder = $2 or lease_expires_at < now())
-returning lease_epoch;
+with held as (
+  update chains
+  set
+    lease_epoch = case when lease_holder = $2 then lease_epoch else lease_epoch + 1 end,
+    lease_holder = $2,
+    lease_expires_at = now() + make_interval(secs => $3)
+  where chain = $1
+    and (lease_holder is null or lease_holder = $2 or lease_expires_at < now())
+  returning
+    chain, alias, genesis_hash, start_height, tip_height, tip_hash, final_height, safe_height, agreed_height,
+    halt_reason, halted_at, halted_fork_height, accepted_fork_hash, disputed_fork_height, conditions,
+    notice_version, move_count, lease_epoch, moved_at, held_height, trusted_height
+),
+said as (
+  update chain_status
+  set reported_at = greatest(reported_at, now())
+  where chain in (select chain from held)
+)
+select *
+from held;
 
 -- name: release_lease :exec
 update chains

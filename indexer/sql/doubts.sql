@@ -48,6 +48,11 @@ where chain = $1
   and height < (select height from due) + $4
 returning height;
 
+-- name: load_next_due_doubt :one
+select min(due_at)
+from doubted_blocks
+where chain = $1;
+
 -- name: change_servers :exec
 update blocks
 set

@@ -73,9 +73,9 @@ PLANTED_STORAGE = (
         (
             Edit(
                 STORE,
-                "            await lock_chain_exclusive(conn, await self._lock_key(conn, chain))\n"
-                "            # A statement of its own",
-                "            # A statement of its own",
+                "                await lock_chain_exclusive(conn, await self._lock_key(conn, chain))\n"
+                "                # A statement of its own",
+                "                # A statement of its own",
             ),
         ),
         on_database=True,
@@ -86,11 +86,11 @@ PLANTED_STORAGE = (
         (
             Edit(
                 STORE,
-                "        async with storage_weather(), self._pool.acquire() as conn, conn.transaction():\n"
-                "            await lock_chain_exclusive(conn, await self._lock_key(conn, chain))\n"
-                "            # A statement of its own",
-                "        async with storage_weather(), self._pool.acquire() as conn:\n"
-                "            # A statement of its own",
+                "            async with storage_weather(), self._pool.acquire() as conn, conn.transaction():\n"
+                "                await lock_chain_exclusive(conn, await self._lock_key(conn, chain))\n"
+                "                # A statement of its own",
+                "            async with storage_weather(), self._pool.acquire() as conn:\n"
+                "                # A statement of its own",
             ),
         ),
         on_database=True,
@@ -101,8 +101,8 @@ PLANTED_STORAGE = (
         (
             Edit(
                 STORE,
-                "            if record.lease_epoch != lease_epoch:\n",
-                "            if record.lease_epoch < 0:\n",
+                "                if (epoch := locked.record.lease_epoch) != lease_epoch:\n",
+                "                if (epoch := locked.record.lease_epoch) < 0:\n",
             ),
         ),
         on_database=True,

@@ -66,7 +66,7 @@ class ChaoticMove(PostgresMove):
     """A move whose every statement is preceded by a point of chance."""
 
     def __init__(self, move: PostgresMove, chaos: Chaos) -> None:
-        super().__init__(move.connection, move.record, move.publisher)
+        super().__init__(move.connection, move.row, move.publisher)
         self.chaos = chaos
 
 
