@@ -8,12 +8,16 @@ Other rooms come here through `chains.families`.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import sha3
 
 from chains.model import Address
 
 ADDRESS_BYTES = 20
+
+TEXTS_KEPT = 8_192
+"""A checksum costs a hash: whoever is paid again and again, or pays, is spelled once."""
 
 _HEX_FORM = re.compile(r"0[xX][0-9a-fA-F]{40}")
 
@@ -48,6 +52,7 @@ def parse_address(text: str) -> Address:
     return value
 
 
+@lru_cache(maxsize=TEXTS_KEPT)
 def format_address(address: Address) -> str:
     """How people are shown an address: 0x and EIP-55 mixed case."""
     assert len(address) == ADDRESS_BYTES, "an EVM address has 20 bytes"

@@ -51,6 +51,9 @@ ADDRESS_TEXT_LENGTH = 42
 SET_CODE_TYPE = "0x4"
 """EIP-7702: carries authorisations, which use up nonces of their own."""
 
+SCANS_MAX = 8
+"""Hits of one block that are counted by a look at all its recipients; for more, rows are grouped once."""
+
 
 @dataclass(frozen=True, slots=True)
 class AssetIndex:
@@ -95,6 +98,7 @@ class EvmTransfers:
     _rows: list[RawLog | NativeMove]
     _ordinals: dict[int, int] = field(default_factory=dict)
     _places: dict[bytes, list[int]] | None = None
+    _scans_count: int = 0
     _senders_checked: set[int] = field(default_factory=set)
     _positions: dict[str, int] | None = None
     _spends: dict[ConflictKey, TxHash] | None = None
@@ -171,8 +175,11 @@ class EvmTransfers:
         return row.kind, self._index.native
 
     def _ordinal(self, index: int) -> int:
-        # Rows are grouped at the first question, and numbered for the recipient that is asked about: a block in
-        # which nothing is watched pays for neither, and one full of hits pays once for each row.
+        # The first few hits are counted one by one; then rows are grouped, and numbered for the recipient that is asked
+        # about: a block with a hit or two pays for one look at its recipients, and one full of hits once for each row.
+        if self._places is None and self._scans_count < SCANS_MAX:
+            self._scans_count += 1
+            return self._count_before(index)
         if self._places is None:
             self._places = {}
             for place, recipient in enumerate(self._recipients):
@@ -180,14 +187,24 @@ class EvmTransfers:
         if index not in self._ordinals:
             seen: dict[tuple[str, TransferKind, AssetId], int] = {}
             for place in self._places[self._recipients[index]]:
-                row = self._rows[place]
-                tx_text = (
-                    row.transaction_hash if isinstance(row, RawLog) else self._transactions[row.position].hash
-                )
-                identity = (tx_text, *self._identity(row))
+                identity = self._identity_in_transaction(place)
                 self._ordinals[place] = seen.get(identity, 0)
                 seen[identity] = self._ordinals[place] + 1
         return self._ordinals[index]
+
+    def _count_before(self, index: int) -> int:
+        """How many rows before this one pay the same recipient the same asset in the same transaction."""
+        recipient, identity = self._recipients[index], self._identity_in_transaction(index)
+        count, place = 0, self._recipients.index(recipient)
+        while place < index:
+            count += self._identity_in_transaction(place) == identity
+            place = self._recipients.index(recipient, place + 1)
+        return count
+
+    def _identity_in_transaction(self, place: int) -> tuple[str, TransferKind, AssetId]:
+        row = self._rows[place]
+        tx_text = row.transaction_hash if isinstance(row, RawLog) else self._transactions[row.position].hash
+        return tx_text, *self._identity(row)
 
     def _conflict_keys(self, position: int) -> tuple[ConflictKey, ...]:
         if position >= len(self._transactions):

@@ -317,11 +317,13 @@ def change_state(before: Deposit | None, found: Deposit, state: DepositState, no
     assert state is previous or state in LEGAL_MOVES[previous], f"{previous} to {state} is not a legal move"
     told = before if _is_told(before, found) else None
     version = 1 if before is None else before.version + 1
-    after = replace(found, state=state, version=version, changed_at=now)
     is_credit = state in CREDITING
     begins = is_credit and _begins_credit(before, found)
     after = replace(
-        after,
+        found,
+        state=state,
+        version=version,
+        changed_at=now,
         confirmed_at=(now if begins else found.confirmed_at) if is_credit else None,
         final_at=(now if previous is not S.FINAL else found.final_at) if state is S.FINAL else None,
         confirmed_version=(version if begins else found.confirmed_version) if is_credit else None,

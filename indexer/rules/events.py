@@ -78,6 +78,7 @@ def encode_deposit(
     """
     asset = naming.assets[deposit.asset]
     at = deposit.occurrence
+    senders = [naming.address_text(sender) for sender in deposit.senders]
     return {
         "id": naming.encode_id("dep", deposit.id),
         "version": deposit.version,
@@ -93,8 +94,8 @@ def encode_deposit(
         "kind": deposit.kind.value,
         "own_transfer": deposit.own_transfer,
         "to": naming.address_text(deposit.recipient),
-        "from": naming.address_text(deposit.senders[0]) if len(deposit.senders) == 1 else None,
-        "senders": [naming.address_text(sender) for sender in deposit.senders],
+        "from": senders[0] if len(senders) == 1 else None,
+        "senders": senders,
         "memo": None if deposit.memo is None else format_memo(deposit.memo),
         "address_id": naming.encode_id("adr", deposit.address_id),
         "reference": reference,

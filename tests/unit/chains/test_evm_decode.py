@@ -147,6 +147,17 @@ def test_case_017_equal_transfers_in_one_transaction_are_told_apart() -> None:
     ]
 
 
+def test_case_017_it_does_not_matter_how_many_others_are_asked_about() -> None:
+    rows = BlockRows()
+    for _ in range(3):
+        rows.add(*(transfer(amount, to=to) for amount in (5, 7) for to in (SHOP, PAYER, SHOP)))
+        rows.add(value=5)
+    together = [one.n for one in transfers_of(rows)]
+    alone = [decode(rows).transfers.at(index).n for index in range(len(together))]
+    assert alone == together
+    assert max(together) == 3
+
+
 @pytest.mark.parametrize("amount", [2**53 + 1, 2**63, 2**256 - 1])
 def test_case_023_large_amounts_are_exact(amount: int) -> None:
     rows = BlockRows()
