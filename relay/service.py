@@ -24,6 +24,7 @@ from relay.alerting import OnAlert
 from relay.desk.challenges import (
     Challenge,
     claim_challenges,
+    load_next_challenge_at,
     open_challenge,
     send_challenge,
     settle_challenge,
@@ -107,8 +108,9 @@ class RelayService:
             fresh=self._fresh,
         )
         self._worker = Worker(self._roster, self._dispatcher, settings, clock=utc_now, launch=self._launch)
-        self._listening = False
         self._stopping = asyncio.Event()
+        self._endpoint_news = asyncio.Event()
+        self._log_news = asyncio.Event()
         self._asking: set[asyncio.Task[None]] = set()
         self._sends: set[asyncio.Task[None]] = set()
         self._send_group: asyncio.TaskGroup | None = None
@@ -125,7 +127,7 @@ class RelayService:
         """
         if not heads:
             self._worker.look_around()
-        elif not self._listening and self._dispatcher.ask_again(heads):
+        elif not self._worker.hears and self._dispatcher.ask_again(heads):
             self._worker.wake()
 
     def stop(self) -> None:
@@ -210,13 +212,29 @@ class RelayService:
                 _log.warning("relay-listener-lost", error=str(error))
             except Exception:  # noqa: BLE001  # the worker looks around by itself; deliveries go on
                 _log.exception("relay-listener-broken")
-            self._listening = False
+            self._worker.hears = False
+            self._tell_helpers()
             await asyncio.sleep(LISTEN_AGAIN_S)
 
     def _begin_listening(self) -> None:
-        self._listening = True
-        self._worker.look_around()
+        self._worker.hears = True
         self._worker.look_at_shards()
+        self._tell_helpers()
+
+    def _tell_helpers(self) -> None:
+        self._endpoint_news.set()
+        self._log_news.set()
+
+    async def _wait_for_news(self, news: asyncio.Event, next_at: datetime | None) -> None:
+        """Until something was told, or the moment comes at which something is due; at once while nothing is heard."""
+        if not self._worker.hears:
+            return
+        wait_s = self._settings.quiet_interval_s
+        if next_at is not None:
+            wait_s = min(wait_s, (next_at - utc_now()).total_seconds())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await news.wait()
 
     def _take_notice(self, channel: str, payload: str) -> None:
         try:
@@ -224,9 +242,12 @@ class RelayService:
                 self._worker.look_at_shards()
             elif not payload:
                 self._worker.look_around()
+                self._tell_helpers()
             elif channel == ENDPOINTS_CHANNEL:
+                self._endpoint_news.set()
                 self._take_endpoint_notice(UUID(hex=payload))
             else:
+                self._log_news.set()
                 for merchant_id, sequence, hash_start in log.decode_proofs(payload):
                     self._fresh.prove(merchant_id, sequence, hash_start)
                 self.wake(log.decode_notice(payload))
@@ -242,8 +263,12 @@ class RelayService:
     async def _run_challenges(self) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
+                next_at: datetime | None = None
+                self._endpoint_news.clear()
                 try:
                     claimed = await self._claim_challenges(CHALLENGES_MAX - len(self._asking))
+                    if not claimed:
+                        next_at = await self._load_next_challenge()
                 except StoreUnavailable:
                     claimed = []  # the worker says so
                 except Exception:  # noqa: BLE001  # as with housekeeping: deliveries go on
@@ -254,6 +279,12 @@ class RelayService:
                     self._asking.add(task)
                     task.add_done_callback(self._asking.discard)
                 await asyncio.sleep(CHALLENGE_INTERVAL_S)
+                if not claimed:
+                    await self._wait_for_news(self._endpoint_news, next_at)
+
+    async def _load_next_challenge(self) -> datetime | None:
+        async with self._store.connection() as conn:
+            return await load_next_challenge_at(conn)
 
     async def _claim_challenges(self, room: int) -> list[Challenge]:
         if not room:
@@ -275,6 +306,7 @@ class RelayService:
                 self._on_alert(reply.outcome.alert, {})
             async with self._store.connection() as conn, conn.transaction():
                 await settle_challenge(conn, challenge, reply, now=utc_now())
+            self._endpoint_news.set()
         except StoreUnavailable:
             return  # asked again once the claim has run out
         except Exception:  # noqa: BLE001  # one endpoint's surprise must not end all asking
@@ -304,14 +336,18 @@ class RelayService:
 
     async def _run_checkpoints(self) -> None:
         while True:
+            next_at: datetime | None = utc_now()
+            self._log_news.clear()
             try:
                 async with self._store.connection() as conn:
                     await self._sign_logs(conn)
+                    next_at = await checkpoints.load_next_signing_at(conn)
             except StoreUnavailable as error:
                 _log.warning("relay-checkpoints-failed", error=str(error))
             except Exception:  # noqa: BLE001  # as with housekeeping: deliveries go on
                 _log.exception("relay-checkpoints-broken")
             await asyncio.sleep(SIGNING_INTERVAL_S)
+            await self._wait_for_news(self._log_news, next_at)
 
     async def _run_witness(self, witness: WitnessSettings) -> None:
         while True:

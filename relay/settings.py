@@ -66,6 +66,7 @@ class RelaySettings:
     endpoint_share: float = 0.1  # of in_flight_max, for any one endpoint
     poll_interval_s: float = 0.2  # the fallback of LISTEN
     refresh_interval_s: float = 1.0  # the fallback of notices about changed endpoints
+    quiet_interval_s: float = 300.0  # of both fallbacks towards the database, while its notices are heard
     settle_delay_s: float = 0.01  # how long what somebody waits for is gathered before it is written together
     cursor_delay_s: float = 0.1  # and cursors that only follow what was delivered: a crash repeats so much
     read_interval_s: float = 0.01  # between reads of logs: what comes in quick succession is read together

@@ -60,6 +60,12 @@ async def claim_challenges(conn: Connection, *, now: datetime, limit: int) -> di
     return {row["endpoint_id"]: row["challenges"] for row in rows}
 
 
+async def load_next_challenge_at(conn: Connection) -> datetime | None:
+    """When the next challenge is due; None where nobody is to be asked."""
+    due_at: datetime | None = await conn.fetchval(QUERIES.load_next_challenge_at)
+    return due_at
+
+
 async def open_challenge(
     conn: Connection, box: SecretBox, endpoint_id: UUID, *, asked_before: int, text: str
 ) -> Challenge | None:

@@ -155,6 +155,12 @@ async def load_logs_to_sign(conn: Connection, *, after: UUID, now: datetime) -> 
     return [row["merchant_id"] for row in rows]
 
 
+async def load_next_signing_at(conn: Connection) -> datetime | None:
+    """When the next log is to be signed that grew since it was last; None where none did."""
+    signed_at: datetime | None = await conn.fetchval(QUERIES.load_next_signing)
+    return None if signed_at is None else signed_at + INTERVAL
+
+
 async def step_checkpoint(conn: Connection, box: SecretBox, merchant_id: UUID, *, now: datetime) -> bool:
     """One bounded piece of the work for one log; True when its checkpoint stands. Raises as `make_checkpoint`."""
     async with conn.transaction():

@@ -16,6 +16,12 @@ from (
 where p.endpoint_id = due.endpoint_id
 returning p.endpoint_id, p.challenges;
 
+-- name: load_next_challenge_at :one
+select min(c.challenge_at)
+from endpoints c
+where c.challenge_at is not null and c.deleted_at is null
+  and not exists (select from disabled_merchants d where d.merchant_id = c.merchant_id);
+
 -- The URL must still be the one that was asked.
 -- name: mark_endpoint_verified :one
 update endpoints

@@ -44,6 +44,18 @@ where m.sequence > 0
 order by m.merchant_id
 limit $3;
 
+-- name: load_next_signing :one
+select min(last.created_at)
+from merchant_logs m
+cross join lateral (
+  select c.size, c.log_epoch, c.announced, c.created_at
+  from log_checkpoints c
+  where c.merchant_id = m.merchant_id
+  order by c.size desc, c.log_epoch desc
+  limit 1
+) last
+where m.sequence > last.size + last.announced::integer or m.log_epoch > last.log_epoch;
+
 -- name: insert_checkpoint :exec
 insert into log_checkpoints (
   checkpoint_id, merchant_id, log_epoch, size, root_hash, note, announced, created_at

@@ -94,9 +94,10 @@ class Dispatcher:
         self._touch_merchants(ours)
         return bool(ours)
 
-    def touch_all(self) -> None:
-        """Look at every lane again, and ask how far every log is: the poll behind all wake-ups."""
-        self._heads.ask(self._roster.merchants)
+    def touch_all(self, *, asks: bool = True) -> None:
+        """Look at every lane again, and with `asks` how far every log is: the poll behind all wake-ups."""
+        if asks:
+            self._heads.ask(self._roster.merchants)
         self._touch(self._roster.seats)
 
     def forget_times(self) -> None:

@@ -41,7 +41,11 @@ class Heads:
         self._asked.update(merchants)
 
     async def load(self, store: RelayStore) -> None:
-        """Ask for those that are to be asked for; where that fails, the poll asks for all."""
+        """Ask for those that are to be asked for; where that fails, they are asked for again."""
         if self._asked:
             asked, self._asked = self._asked, set()
-            self.note(await store.load_heads(asked))
+            try:
+                self.note(await store.load_heads(asked))
+            except BaseException:
+                self._asked |= asked
+                raise

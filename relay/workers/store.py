@@ -7,14 +7,14 @@ live here: the SQL (`sql/`), what a settle writes (`settle`), working on replays
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
+from migrations import notices
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
 from migrations.weather import PASSING
@@ -80,25 +80,15 @@ class PostgresRelayStore:
 
         Ends only by StoreUnavailable, when the connection is lost: listen again, and look at everything.
         """
-        lost = asyncio.Event()
-
-        def pass_on(_conn: object, _pid: int, channel: str, payload: object) -> None:
-            on_notice(channel, str(payload))
-
         async with self.connection() as conn:
-            conn.add_termination_listener(lambda _conn: lost.set())
-            try:
-                for channel in CHANNELS:
-                    await conn.add_listener(channel, pass_on)
-                ready()
-                while not lost.is_set():
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(lost.wait(), LISTENER_CHECK_S)
-                    await conn.execute(LANES.check_connection)
-            finally:
-                with suppress(asyncpg.InterfaceError):  # lost, and the pool has taken it back already
-                    for channel in CHANNELS:
-                        await conn.remove_listener(channel, pass_on)
+            await notices.listen(
+                conn,
+                CHANNELS,
+                on_notice,
+                ready=ready,
+                check=lambda: conn.execute(LANES.check_connection),
+                check_every_s=LISTENER_CHECK_S,
+            )
         raise StoreUnavailable("the listening connection was closed")
 
     async def renew_leases(self, worker_id: UUID, lease_s: float) -> ShardCensus:

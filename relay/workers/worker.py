@@ -50,11 +50,22 @@ class Worker:
         self._clock = clock
         self._launch = launch
         self._news = asyncio.Event()
-        self._lease_due = self._refresh_due = self._poll_due = self._complain_due = 0.0
+        self._lease_due = self._refresh_due = self._poll_due = self._ask_due = self._complain_due = 0.0
         self._feed_due = self._read_due = 0.0
         self._dirty_since: float | None = None
         self._settle_due: float | None = None
         self._ahead_s: float | None = None
+        self._hears = False
+
+    @property
+    def hears(self) -> bool:
+        """The database's notices are heard, so that nothing changes unnoticed."""
+        return self._hears
+
+    @hears.setter
+    def hears(self, hears: bool) -> None:
+        self._hears = hears
+        self.look_around()
 
     def wake(self) -> None:
         """There is something to do."""
@@ -62,7 +73,7 @@ class Worker:
 
     def look_around(self) -> None:
         """Notices may have been missed: look at everything."""
-        self._refresh_due = self._poll_due = 0.0
+        self._refresh_due = self._poll_due = self._ask_due = 0.0
         self._news.set()
 
     def look_at_shards(self) -> None:
@@ -91,16 +102,19 @@ class Worker:
             with self._again_if_it_fails():
                 await self._roster.step_leases(self._clock())
         if loop_s >= self._refresh_due and not stopping:
-            self._refresh_due = loop_s + self._settings.refresh_interval_s
+            self._refresh_due = loop_s + self._interval_s(self._settings.refresh_interval_s)
             with self._again_if_it_fails():
                 await self._roster.step_revisions()
         if self._roster.asked and not stopping:
             await self._roster.step_load()
         if loop_s >= self._poll_due:
-            self._dispatcher.touch_all()
+            asks = loop_s >= self._ask_due
+            if asks:
+                self._ask_due = loop_s + self._interval_s(self._settings.poll_interval_s)
+            self._dispatcher.touch_all(asks=asks)
             self._dispatcher.park(self._clock())
             self._dispatcher.measure()
-            self._poll_due = loop_s + self._settings.poll_interval_s
+            self._poll_due = loop_s + self._poll_interval_s()
         if not stopping:
             if loop_s >= self._feed_due or not self._dispatcher.cut_short:
                 made = self._dispatcher.reads_made
@@ -113,6 +127,14 @@ class Worker:
         await self._settle(loop_s)
         if self._roster.leaving and not stopping:
             await self._roster.step_release()
+
+    def _poll_interval_s(self) -> float:
+        """Between two looks at all lanes: attempts that take long are what cannot wait for a moment of its own."""
+        is_idle = self._hears and not self._dispatcher.in_flight
+        return self._settings.refresh_interval_s if is_idle else self._settings.poll_interval_s
+
+    def _interval_s(self, deaf_s: float) -> float:
+        return max(deaf_s, self._settings.quiet_interval_s) if self._hears else deaf_s
 
     @contextmanager
     def _again_if_it_fails(self) -> Iterator[None]:

@@ -10,8 +10,8 @@ from tests.mutants.edits import Edit, Planted
 DISPATCH, WORKER = "relay/workers/dispatch.py", "relay/workers/worker.py"
 FRESH, ROSTER, LANE = "relay/workers/fresh.py", "relay/workers/roster.py", "relay/lanes/lane.py"
 AT_HAND, HANDED = ("tests/unit/relay/test_fresh.py",), ("tests/properties/relay/test_hand_over.py",)
-PUBLISHER, APPEND = "relay/log/publisher.py", "migrations/sql/0011_append.sql"
-TOGETHER, LOG = ("tests/database/relay/test_publisher.py",), ("tests/database/relay/test_log.py",)
+APPEND = "migrations/sql/0011_append.sql"
+LOG = ("tests/database/relay/test_log.py",)
 PATIENCE, LOOP = ("tests/properties/relay/test_patience.py",), ("tests/unit/relay/test_worker.py",)
 
 SERVICE, SHARDS = "relay/service.py", ("tests/relay_live/test_shards.py",)
@@ -23,8 +23,8 @@ PLANTED_TRICKLE = (
         (
             Edit(
                 SERVICE,
-                "        self._worker.look_around()\n        self._worker.look_at_shards()\n",
-                "        self._worker.look_around()\n",
+                "        self._worker.hears = True\n        self._worker.look_at_shards()\n",
+                "        self._worker.hears = True\n",
             ),
         ),
         asks=SHARDS,
@@ -80,32 +80,6 @@ PLANTED_TRICKLE = (
             ),
         ),
         asks=LOOP,
-    ),
-    Planted(
-        "one refused fact takes along whoever was in its group",
-        8,
-        (Edit(PUBLISHER, "            if len(group) == 1:\n", "            if group:\n"),),
-        asks=TOGETHER,
-    ),
-    Planted(
-        "each call is committed by itself",
-        11,
-        (
-            Edit(
-                PUBLISHER, "while self._waiting and (not group or ", "while self._waiting and (not group and "
-            ),
-        ),
-        asks=TOGETHER,
-    ),
-    Planted(
-        "what a caller gave up is told all the same",
-        4,
-        (
-            Edit(
-                PUBLISHER, "            if not call.outcome.done():  #", "            if call is not None:  #"
-            ),
-        ),
-        asks=TOGETHER,
     ),
     Planted(
         "events are written in an epoch that is over",

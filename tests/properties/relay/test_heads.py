@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from tests.properties.relay.memory import MemoryStore
-from tests.properties.relay.test_roster import MERCHANT, Bench
+import pytest
+
+from relay.workers.storage import StoreUnavailable
+from tests.properties.relay.memory import MemoryStore, drive
+from tests.properties.relay.test_roster import MERCHANT, NOW, Bench
 
 
 class InterruptedStore(MemoryStore):
@@ -32,3 +35,26 @@ def test_a_wake_up_is_not_undone_by_heads_that_were_read_before_it() -> None:
     assert [attempt.sequence for attempt in bench.start()] == [1]
     store.bench = bench
     assert [attempt.sequence for attempt in bench.start()] == [2]
+
+
+class AwayStore(MemoryStore):
+    """The database is away at the first question for heads."""
+
+    is_away = True
+
+    async def load_heads(self, merchants: Collection[UUID]) -> dict[UUID, int]:
+        if self.is_away:
+            self.is_away = False
+            raise StoreUnavailable("away")
+        return await super().load_heads(merchants)
+
+
+def test_a_question_that_failed_is_asked_again_without_any_news() -> None:
+    bench = Bench(AwayStore())
+    bench.endpoint(1)
+    bench.tell("dep_a")
+    bench.load()
+    with pytest.raises(StoreUnavailable):
+        drive(bench.dispatcher.step_feed(NOW))
+    drive(bench.dispatcher.step_feed(NOW))
+    assert [attempt.sequence for attempt in bench.dispatcher.start(NOW)] == [1]

@@ -18,6 +18,7 @@ class BusyDispatcher:
 
     def __init__(self) -> None:
         self.fed = self.started = self.settled = 0
+        self.asked: list[bool] = []
 
     async def step_feed(self, _now: datetime, *, reads: bool) -> list[Any]:
         assert reads, "nothing was read before"
@@ -34,8 +35,8 @@ class BusyDispatcher:
         self.dirty = not self.stopping
         return 1
 
-    def touch_all(self) -> None:
-        return
+    def touch_all(self, *, asks: bool) -> None:
+        self.asked.append(asks)
 
     def park(self, _now: datetime) -> None:
         return
@@ -132,3 +133,51 @@ async def test_a_worker_with_more_to_send_than_it_can_still_reads_for_others_and
     async with asyncio.timeout(10):
         await worker.run()
     assert dispatcher.started > dispatcher.fed, "not read for at every turn: that is what the rounds are for"
+
+
+class StillDispatcher(BusyDispatcher):
+    """Nothing to do at all; it stops when the lanes have been looked at so many times."""
+
+    cut_short, dirty, urgent, has_work = False, False, False, False
+
+    async def step_feed(self, _now: datetime, *, reads: bool) -> list[Any]:
+        del reads
+        self.stopping = len(self.asked) >= 4
+        return []
+
+
+class CountingRoster(IdleRoster):
+    """How often endpoints were compared with the database's."""
+
+    def __init__(self) -> None:
+        self.compared = 0
+
+    async def step_revisions(self) -> None:
+        self.compared += 1
+
+
+async def test_a_worker_that_hears_notices_asks_the_database_once_and_one_that_is_deaf_at_every_look() -> (
+    None
+):
+    for hears in (True, False):
+        dispatcher: Any = StillDispatcher()
+        roster: Any = CountingRoster()
+        settings = RelaySettings(poll_interval_s=0.01, refresh_interval_s=0.01, quiet_interval_s=60)
+        worker = Worker(roster, dispatcher, settings, clock=lambda: datetime.now(UTC), launch=lambda _: None)
+        worker.hears = hears
+        async with asyncio.timeout(10):
+            await worker.run()
+        assert dispatcher.asked[:4] == ([True, False, False, False] if hears else [True] * 4)
+        assert (roster.compared == 1) is hears
+
+
+async def test_a_worker_that_becomes_deaf_asks_again() -> None:
+    dispatcher: Any = StillDispatcher()
+    roster: Any = CountingRoster()
+    settings = RelaySettings(poll_interval_s=0.01, refresh_interval_s=0.01, quiet_interval_s=60)
+    worker = Worker(roster, dispatcher, settings, clock=lambda: datetime.now(UTC), launch=lambda _: None)
+    worker.hears = True
+    asyncio.get_running_loop().call_later(0.015, lambda: setattr(worker, "hears", False))
+    async with asyncio.timeout(10):
+        await worker.run()
+    assert dispatcher.asked[-1]

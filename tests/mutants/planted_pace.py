@@ -1,0 +1,133 @@
+"""Bugs in what is not asked of the database: news that nobody looks for any more, and rows that are remembered too long.
+
+Data only, as `planted.py`.
+"""
+
+from __future__ import annotations
+
+from tests.mutants.edits import Edit, Planted
+
+REMEMBERED, STORE, CHAINS_SQL = (
+    "indexer/rows/remembered.py",
+    "indexer/rows/store.py",
+    "indexer/sql/chains.sql",
+)
+LOOP, STEP, HISTORY = "indexer/follow/loop.py", "indexer/follow/step.py", "indexer/history/loop.py"
+WORKER, HEADS, SERVICE = "relay/workers/worker.py", "relay/workers/heads.py", "relay/service.py"
+
+ASKS_REMEMBERED = ("tests/unit/indexer/test_remembered.py",)
+ASKS_CHAINS = ("tests/database/indexer/test_chains.py",)
+ASKS_IDLE = ("tests/processes/test_idle.py",)
+ASKS_WORKER = ("tests/unit/relay/test_worker.py",)
+ASKS_HEADS = ("tests/properties/relay/test_heads.py",)
+
+PLANTED_PACE = (
+    Planted(
+        "what was read beside a move is remembered after it",
+        1,
+        (
+            Edit(
+                REMEMBERED,
+                "if ticket == self._changes and not self._moves_open:\n            self._record = record\n\n    def begin_move",
+                "if not self._moves_open:\n            self._record = record\n\n    def begin_move",
+            ),
+        ),
+        asks=ASKS_REMEMBERED,
+    ),
+    Planted(
+        "a move is remembered while another is under way",
+        1,
+        (
+            Edit(
+                REMEMBERED,
+                "        self._moves_open -= 1\n        if ticket == self._changes and not self._moves_open:\n",
+                "        self._moves_open -= 1\n        if True:\n",
+            ),
+        ),
+        asks=ASKS_REMEMBERED,
+    ),
+    Planted(
+        "a row is remembered for ever",
+        6,
+        (Edit(REMEMBERED, "if now_s < self.good_until_s else None", "if self.good_until_s else None"),),
+        asks=ASKS_REMEMBERED,
+    ),
+    Planted(
+        "what a move wrote and took back is remembered",
+        1,
+        (
+            Edit(
+                STORE,
+                "remembered.end_move(ticket, after)",
+                "remembered.end_move(ticket, after or locked.written)",
+            ),
+        ),
+        asks=ASKS_CHAINS,
+    ),
+    Planted(
+        "a lost lease leaves its row remembered",
+        6,
+        (Edit(STORE, "            remembered.forget()\n", ""),),
+        asks=ASKS_CHAINS,
+    ),
+    Planted(
+        "a follower whose chain stands still falls silent",
+        8,
+        (
+            Edit(
+                CHAINS_SQL,
+                "  set reported_at = greatest(reported_at, now())\n",
+                "  set reported_at = reported_at\n",
+            ),
+        ),
+        asks=ASKS_CHAINS,
+    ),
+    Planted(
+        "the hash of a head that is our tip is read",
+        8,
+        (Edit(STEP, "<= head.height < record.tip.height:", "<= head.height <= record.tip.height:"),),
+        asks=ASKS_IDLE,
+    ),
+    Planted(
+        "a status that did not change is written again",
+        8,
+        (Edit(LOOP, "if seen == self._status_told and loop_s < self._status_again_s:", "if False:"),),
+        asks=ASKS_IDLE,
+    ),
+    Planted(
+        "history asks every second",
+        8,
+        (Edit(HISTORY, "            await _wait_for_news(around, chain, store)\n", ""),),
+        asks=ASKS_IDLE,
+    ),
+    Planted(
+        "nobody is told that history is wanted",
+        7,
+        (Edit(CHAINS_SQL, "select pg_notify('chainbell_history', $1::text);", "select $1::text;"),),
+        asks=ASKS_IDLE,
+    ),
+    Planted(
+        "a worker that hears polls the database all the same",
+        8,
+        (Edit(WORKER, "if self._hears else deaf_s", "if not self._hears else deaf_s"),),
+        asks=ASKS_WORKER,
+    ),
+    Planted(
+        "a worker that became deaf waits as if it heard",
+        7,
+        (
+            Edit(
+                WORKER,
+                "        self._hears = hears\n        self.look_around()\n",
+                "        self._hears = hears\n",
+            ),
+        ),
+        asks=ASKS_WORKER,
+    ),
+    Planted(
+        "heads that could not be read are not asked for again",
+        7,
+        (Edit(HEADS, "                self._asked |= asked\n", ""),),
+        asks=ASKS_HEADS,
+    ),
+)
