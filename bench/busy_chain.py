@@ -1,4 +1,4 @@
-"""The chain that benches read: every block full of token transfers, one in a hundred to a watched address.
+"""The chain that benches read: every block full of token transfers, some of them to watched addresses.
 
 Lives here: mining it on a local anvil, and which address has which number.  Does not live here: what is measured
 (`bench.follow_blocks` and the others), how a result is written (`bench.report`).
@@ -18,15 +18,15 @@ import sha3
 from tests.devnet.anvil import ACCOUNTS, AnvilNode
 
 WATCHED_COUNT = 1_000_000
-WATCHED_SHARE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What every block holds."""
+    """What every block holds; one in `watched_every` transfers goes to a watched address."""
 
     transactions: int
     transfers: int
+    watched_every: int = 100
 
 
 def address_of(index: int) -> str:
@@ -44,7 +44,7 @@ async def build_chain(node: AnvilNode, shape: Shape, blocks: int) -> str:
         for place in range(shape.transactions):
             recipients: list[str] = []
             for _ in range(shape.transfers):
-                watched = number % WATCHED_SHARE == 0
+                watched = number % shape.watched_every == 0
                 recipients.append(address_of(number % WATCHED_COUNT if watched else WATCHED_COUNT + number))
                 number += 1
             words = [0x40, 1_000_000 + height, len(recipients)]

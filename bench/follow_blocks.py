@@ -1,12 +1,13 @@
 """How fast a gap is caught up: chainbell against a bare loop over the same blocks, in one run.
 
 A local anvil holds thousands of blocks of five transactions with twenty ERC-20
-transfers each; one in a hundred goes to one of a million watched addresses.
-The bare loop fetches and decodes the same batches with the same library and
-stores nothing: the floor.  Catch-up into PostgreSQL is measured unverified and
-verified.  Every run is a process of its own.
+transfers each; one in a hundred (or ten) goes to one of a million watched addresses.
+The bare loops fetch and decode the same batches with the same library and
+store nothing: one batch after the other, and the floor, three batches ahead.
+Catch-up into PostgreSQL is measured unverified and verified.  Every run is a
+process of its own.  What a deposit costs is the difference that more of them make.
 
-    .venv/bin/python -m bench.follow_blocks [--blocks 4900] [--runs 5] [--wide]
+    .venv/bin/python -m bench.follow_blocks [--blocks 4900] [--runs 5] [--wide] [--watched-percent 1 10]
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -62,6 +65,8 @@ TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 CHAIN = ChainId("eip155:31337")
 SHOP = UUID(int=0x5109)
 BATCH_BLOCKS = 32
+AHEAD_BATCHES = 3
+SUBJECTS = ("bare", "ahead", "unverified", "verified")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +88,31 @@ class Answer(msgspec.Struct, gc=False):
     result: msgspec.Raw
 
 
-async def run_bare(url: str, token: str, first: int, last: int) -> int:
+async def run_bare(url: str, token: str, first: int, last: int, *, batches_ahead: int) -> int:
     """Fetch and decode every block and receipt in the same batches; count the token's transfers."""
     answers = msgspec.json.Decoder(list[Answer])
     blocks = msgspec.json.Decoder(RawBlock)
     found = 0
-    async with aiohttp.ClientSession(auto_decompress=True) as session:
-        for start in range(first, last + 1, BATCH_BLOCKS):
-            heights = range(start, min(start + BATCH_BLOCKS, last + 1))
-            calls = [
-                {"jsonrpc": "2.0", "id": 2 * (height - start) + kind, "method": method, "params": params}
-                for height in heights
-                for kind, (method, params) in enumerate(
-                    (("eth_getBlockByNumber", [hex(height), True]), ("eth_getBlockReceipts", [hex(height)]))
-                )
-            ]
-            async with session.post(
-                url, data=msgspec.json.encode(calls), headers={"content-type": "application/json"}
-            ) as response:
-                body = await response.read()
+
+    async def fetch(start: int) -> bytes:
+        calls = [
+            {"jsonrpc": "2.0", "id": 2 * (height - start) + kind, "method": method, "params": params}
+            for height in range(start, min(start + BATCH_BLOCKS, last + 1))
+            for kind, (method, params) in enumerate(
+                (("eth_getBlockByNumber", [hex(height), True]), ("eth_getBlockReceipts", [hex(height)]))
+            )
+        ]
+        async with session.post(
+            url, data=msgspec.json.encode(calls), headers={"content-type": "application/json"}
+        ) as response:
+            return await response.read()
+
+    async with aiohttp.ClientSession(auto_decompress=True) as session, asyncio.TaskGroup() as group:
+        starts = iter(range(first, last + 1, BATCH_BLOCKS))
+        coming = deque(group.create_task(fetch(start)) for start in islice(starts, batches_ahead))
+        while coming:
+            body = await coming.popleft()
+            coming.extend(group.create_task(fetch(start)) for start in islice(starts, 1))
             for answer in sorted(answers.decode(body), key=lambda one: one.id):
                 if answer.id % 2 == 0:
                     blocks.decode(answer.result)
@@ -272,9 +283,12 @@ def read_pss_kib(pid: int) -> int:
 async def run_child(arguments: argparse.Namespace) -> None:
     """One measured piece of work in this process; prints its figures as JSON."""
     collect_rarely()
-    if arguments.child == "bare":
+    if arguments.child in ("bare", "ahead"):
+        batches_ahead = 1 if arguments.child == "bare" else AHEAD_BATCHES
         began, cpu_began = time.perf_counter(), time.process_time()
-        found = await run_bare(arguments.url, arguments.token, arguments.first, arguments.last)
+        found = await run_bare(
+            arguments.url, arguments.token, arguments.first, arguments.last, batches_ahead=batches_ahead
+        )
         assert found == arguments.transfers, (found, arguments.transfers)
         figures = (time.perf_counter() - began, time.process_time() - cpu_began)
     else:
@@ -285,9 +299,9 @@ async def run_child(arguments: argparse.Namespace) -> None:
     print(json.dumps({"wall_s": figures[0], "cpu_s": figures[1]}))
 
 
-async def run_all(arguments: argparse.Namespace) -> None:
-    """Build the chain, then measure the three pieces in turn, so that drift hits all alike."""
-    shape = Shape(100, 1) if arguments.wide else Shape(5, 20)
+async def run_share(arguments: argparse.Namespace, percent: int) -> list[Run]:
+    """Build a chain with so many watched recipients, then measure the pieces in turn, so that drift hits all alike."""
+    shape = Shape(*((100, 1) if arguments.wide else (5, 20)), 100 // percent)
     transfers = arguments.blocks * shape.transactions * shape.transfers
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="chainbell-bench-") as folder:
@@ -303,25 +317,33 @@ async def run_all(arguments: argparse.Namespace) -> None:
                 "--transfers", str(transfers),
             ]  # fmt: skip
             for number in range(arguments.runs):
-                for name in ("bare", "unverified", "verified"):
+                for name in SUBJECTS:
                     run = await asyncio.to_thread(
                         measure, ["--child", name, *common], name, arguments.blocks, transfers
                     )
                     runs.append(run)
                     print(
-                        f"  run {number + 1}: {name:<10} {run.wall_s:6.2f} s wall, {run.pss_max_mib:.0f} MiB PSS"
+                        f"  {percent:2} %, run {number + 1}: {name:<10} {run.wall_s:6.2f} s wall, "
+                        f"{run.cpu_s:6.2f} s CPU, {run.pss_max_mib:.0f} MiB PSS",
+                        flush=True,
                     )
-    medians = {
-        name: statistics.median(run.wall_s for run in runs if run.name == name)
-        for name in ("bare", "unverified", "verified")
-    }
-    figures = {
-        "blocks": arguments.blocks,
-        "shape": asdict(shape),
-        "wall_s_median": medians,
-        "transfers_per_s": {name: round(transfers / wall_s) for name, wall_s in medians.items()},
-        "ratio_to_bare": {
-            name: round(medians["bare"] / medians[name], 3) for name in ("unverified", "verified")
+    return runs
+
+
+def summarise(runs: Sequence[Run], deposits: int) -> dict[str, Any]:
+    """Medians of one share, and their ratios to both bare loops."""
+    wall_s = {name: statistics.median(run.wall_s for run in runs if run.name == name) for name in SUBJECTS}
+    cpu_s = {name: statistics.median(run.cpu_s for run in runs if run.name == name) for name in SUBJECTS}
+    return {
+        "deposits": deposits,
+        "wall_s_median": wall_s,
+        "cpu_s_median": cpu_s,
+        "transfers_per_s": {name: round(runs[0].transfers / wall_s[name]) for name in SUBJECTS},
+        **{
+            f"ratio_to_{floor}": {
+                name: round(wall_s[floor] / wall_s[name], 3) for name in ("unverified", "verified")
+            }
+            for floor in ("bare", "ahead")
         },
         "pss_max_mib": {
             name: round(max(run.pss_max_mib for run in runs if run.name == name))
@@ -329,16 +351,28 @@ async def run_all(arguments: argparse.Namespace) -> None:
         },
         "runs": [asdict(run) for run in runs],
     }
+
+
+async def run_all(arguments: argparse.Namespace) -> None:
+    """Each share of watched recipients on a chain of its own."""
+    shares: dict[int, dict[str, Any]] = {}
+    for percent in arguments.watched_percent:
+        runs = await run_share(arguments, percent)
+        shares[percent] = summarise(runs, runs[0].transfers * percent // 100)
+    figures: dict[str, Any] = {"blocks": arguments.blocks, "wide": arguments.wide, "watched_percent": shares}
+    if len(shares) > 1:
+        few, *_, many = (shares[percent] for percent in sorted(shares))
+        figures["cpu_ms_a_deposit"] = {
+            name: round(
+                (many["cpu_s_median"][name] - few["cpu_s_median"][name])
+                / (many["deposits"] - few["deposits"])
+                * 1000,
+                3,
+            )
+            for name in ("unverified", "verified")
+        }
     write_result("follow_blocks_wide" if arguments.wide else "follow_blocks", figures)
-    print(
-        json.dumps(
-            {
-                key: figures[key]
-                for key in ("wall_s_median", "transfers_per_s", "ratio_to_bare", "pss_max_mib")
-            },
-            indent=1,
-        )
-    )
+    print(json.dumps(figures, indent=1))
 
 
 def main() -> None:
@@ -350,6 +384,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument(
         "--wide", action="store_true", help="100 transactions of one transfer instead of 5 of 20"
+    )
+    parser.add_argument(
+        "--watched-percent", type=int, nargs="+", default=[1], help="of recipients, each on its own chain"
     )
     for name in ("child", "url", "token", "dsn"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
