@@ -17,15 +17,7 @@ from chains.model import Block, BlockHash, BlockRef, Header, HeadReport, is_plac
 from chains.port import ChainSource, Provider
 from indexer.follow.forks import Branch, ForkSearch
 from indexer.follow.looks import Looks
-from indexer.follow.outcomes import (
-    Advanced,
-    Halted,
-    Idle,
-    Lagging,
-    Outcome,
-    Rewound,
-    Suspecting,
-)
+from indexer.follow.outcomes import Advanced, Halted, Idle, Lagging, Outcome, Rewound, Suspecting
 from indexer.follow.pace import Occasion
 from indexer.follow.prefetch import Prefetch
 from indexer.follow.start import start_chain

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from indexer.rows.storage import ChainRecord
 
+REMEMBERED_MAX_S = 10.0
+"""How long a chain's row is believed without a renewed lease: an operator's word is heard by then."""
+
 
 @dataclass(slots=True)
 class RememberedChain:
@@ -56,3 +59,11 @@ class RememberedChain:
         if ticket == self._changes and not self._moves_open:
             self._record = record
         self._changes += 1
+
+
+@dataclass(slots=True)
+class LockedRow:
+    """The chain's row as a move found it, and as it wrote it, if it did."""
+
+    record: ChainRecord
+    written: ChainRecord | None = None

@@ -12,7 +12,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
@@ -21,7 +20,7 @@ from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId
 from indexer.rows.block_store import insert_assets, insert_blocks
 from indexer.rows.doubt_store import PostgresDoubts
 from indexer.rows.locks import load_lock_key, lock_chain_exclusive
-from indexer.rows.remembered import RememberedChain
+from indexer.rows.remembered import REMEMBERED_MAX_S, LockedRow, RememberedChain
 from indexer.rows.spelling import (
     AssetRow,
     decode_chain,
@@ -53,10 +52,6 @@ NO_HORIZON = 2**63 - 1
 """Every watch-list version there can be."""
 
 DEPOSIT_COLUMNS_COUNT = 32
-
-REMEMBERED_MAX_S = 10.0
-"""How long a chain's row is believed without a renewed lease: an operator's word is heard by then."""
-
 
 Publish = Callable[[Connection, Sequence[Fact]], Awaitable[object]]
 
@@ -252,14 +247,6 @@ class PostgresFollowStore:
             known = await load_lock_key(conn, chain)
             self._lock_keys[chain] = known
         return known
-
-
-@dataclass(slots=True)
-class LockedRow:
-    """The chain's row as a move found it, and as it wrote it, if it did."""
-
-    record: ChainRecord
-    written: ChainRecord | None = None
 
 
 class PostgresMove:

@@ -1,7 +1,7 @@
 """Bugs where a chain skips heights (a gap believed that hides a block), and where a payment waits in no block yet.
 
 Data only, as `planted.py`.
-Why the rules are what they are: docs/decisions/0020-heights-that-skip.md.
+Why the rules are what they are: docs/decisions/0021-heights-that-skip.md.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ PLANTED_SPARING = (
     ),
     _spared(
         "what moves inside calls is looked for in blooms",
-        Edit(SPARING, "or traits.traces or", "or"),
+        Edit(SPARING, "or facts.traces or", "or"),
     ),
     _spared(
         "a block that is spared is not held against the hash that was asked for",

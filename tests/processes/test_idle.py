@@ -84,9 +84,8 @@ async def test_a_chain_that_stands_still_asks_the_database_for_its_leases_only(
                     await asyncio.sleep(0.1)
             await asyncio.sleep(STILL_AFTER_S)
             conn = await asyncpg.connect(empty_database_url)
-            for _ in range(
-                WINDOWS_MAX
-            ):  # on a busy machine the last block's own work may reach into the first
+            found: set[tuple[int, object, str]] = set()
+            for _ in range(WINDOWS_MAX):  # on a busy machine the last block's own work reaches into the first
                 found = await watch_statements(conn, WATCHED_S)
                 if all(text in KNOWN for _, _, text in found):
                     break
