@@ -65,6 +65,8 @@ class ForkSearch:
         if fork is None:
             # Deeper than is looked for: a halt names the floor, and nothing is applied on it.
             lowest = await self._block_near(record, floor)
+            if lowest.height + 1 < floor:  # ours skips the floor; what theirs has there is asked of everybody
+                collected = await provider.fetch_headers(lowest.height + 1, floor - 1) + collected
             headers = await self._complete_branch(provider, record, head, lowest, collected)
             return Branch(lowest, tuple(headers), below_final=True)
         headers = await self._complete_branch(provider, record, head, fork, collected)
