@@ -21,7 +21,7 @@ from relay.desk.ownership import must_prove, must_prove_again
 from relay.desk.terms import EndpointTerms, Rules, check_terms
 from relay.errors import Conflict, Flaw, NotFound, RequestFlawed, SequencePruned
 from relay.keys import signing
-from relay.keys.keyring import OVERLAP_MAX_S, insert_key, tell_first_key, tell_keys
+from relay.keys.keyring import OVERLAP_MAX_S, insert_key, tell_keys_where_asked
 from relay.keys.secretbox import Column, Place, SecretBox
 from relay.log import eventlog as log
 from relay.log.bodies import endpoint_fact
@@ -123,7 +123,7 @@ async def create_endpoint(
     await _insert_secret(conn, box, endpoint_id, secret, now)
     await insert_key(conn, box, endpoint_id, now=now)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
-    await tell_first_key(conn, merchant_id, endpoint_id, now=now)
+    await tell_keys_where_asked(conn, merchant_id, endpoint_id, now=now)
     endpoint = await load_endpoint(conn, box, merchant_id, endpoint_id)
     return endpoint, signing.encode_secret(secret)
 
@@ -221,7 +221,7 @@ async def delete_endpoint(conn: Connection, merchant_id: UUID, endpoint_id: UUID
     ):
         await conn.execute(query, endpoint_id)
     await conn.execute(QUERIES.notify_endpoint, endpoint_id)
-    await tell_keys(conn, merchant_id, endpoint_id, now=now)
+    await tell_keys_where_asked(conn, merchant_id, endpoint_id, now=now)
 
 
 async def rotate_secret(

@@ -25,7 +25,7 @@ QUERIES = load_queries("relay", "endpoints.sql")
 OVERLAP_MAX_S = 7 * 86_400
 """How long a former secret or key may sign along."""
 KEYS_CHANGED = "endpoint.keys_changed"
-"""The event type. A new endpoint's first key is told only where an endpoint of the merchant names it."""
+"""The event type. Keys that come or go with their endpoint are told only where an endpoint of the merchant names it."""
 KEYS_MAX = 10
 """Listed per endpoint, ended ones included: with 100 endpoints a list has at most 1,000."""
 
@@ -66,8 +66,10 @@ async def tell_keys(conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, n
     await log.append(conn, [fact], now=now)
 
 
-async def tell_first_key(conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, now: datetime) -> None:
-    """Tell of a new endpoint's key where one of the merchant's endpoints names the type: nothing changed for others."""
+async def tell_keys_where_asked(
+    conn: Connection, merchant_id: UUID, endpoint_id: UUID, *, now: datetime
+) -> None:
+    """Tell of an endpoint that comes or goes where one of the merchant's endpoints names the type: no key was changed."""
     if await conn.fetchval(QUERIES.names_event_type, merchant_id, KEYS_CHANGED):
         await tell_keys(conn, merchant_id, endpoint_id, now=now)
 

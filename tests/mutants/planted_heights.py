@@ -207,4 +207,16 @@ PLANTED_HEIGHTS = (
         ),
         asks=WAITING,
     ),
+    Planted(
+        "what a branch has where ours skipped the floor is left out",
+        6,
+        (
+            Edit(
+                "indexer/follow/forks.py",
+                "            if lowest.height + 1 < floor:",
+                "            if False:",
+            ),
+        ),
+        asks=("tests/unit/indexer/test_skipped_heights.py", "-k", "deeper"),
+    ),
 )

@@ -63,7 +63,7 @@ PLANTED_PROOFS = (
             Edit(
                 "relay/keys/keyring.py",
                 "    await tell_keys(conn, merchant_id, endpoint_id, now=now)\n    return made\n",
-                "    await tell_first_key(conn, merchant_id, endpoint_id, now=now)\n    return made\n",
+                "    await tell_keys_where_asked(conn, merchant_id, endpoint_id, now=now)\n    return made\n",
             ),
         ),
         asks=("tests/database/relay/test_endpoints.py", "-k", "change_of_keys"),

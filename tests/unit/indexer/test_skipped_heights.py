@@ -15,7 +15,7 @@ from chains.model import BlockHash, BlockRef, Header
 from chains.port import Provider
 from chains.scripted import ScriptedBlock, ScriptedChain, ScriptedProvider, ScriptedSource
 from chains.traits import FinalAtDepth
-from indexer.follow.outcomes import NotYet, Outcome, Rewound, Suspecting
+from indexer.follow.outcomes import Halted, NotYet, Outcome, Rewound, Suspecting
 from indexer.follow.prefetch import Prefetch
 from indexer.follow.step import Follower
 from indexer.history.backfill import step_backfill
@@ -362,3 +362,18 @@ async def test_what_is_read_ahead_goes_on_behind_a_gap() -> None:
             tip = heights[-1]
     assert heights == [block.header.height for block in scene.chain.canonical]
     assert provider.calls_count <= head.height // (SKIPPED_MAX + 1) + 2, "nothing was asked for twice"
+
+
+async def test_a_fork_deeper_than_is_looked_for_halts_where_ours_skipped_the_floor() -> None:
+    """Both branches are looked at from the same height: what the other one has at ours' gap is asked of everybody."""
+    scene = open_scene(operators="ab")
+    window = scene.follower.desk.settings.reorg_window_blocks
+    scene.chain.mine_many(3)
+    scene.chain.mine(skipped=SKIPPED_MAX)
+    scene.chain.mine_many(window - 3)
+    assert 3 < scene.chain.head.height - window < 10
+    await scene.follow(window + 8)
+    assert scene.is_at_head
+    scene.chain.reorg(window - 1, *[()] * (window + 7))
+    told = await scene.follow(6)
+    assert any(isinstance(one, Halted) for one in told), told
