@@ -35,6 +35,7 @@ SMALL = {
 WHOLE = {
     "gateway/sql/calls.sql: list_audit": "newest first, until as many as an operator asked for",
     "gateway/sql/merchants.sql: list_merchants": "an operator's list, page by page in the order of an index",
+    "relay/sql/checkpoints.sql: load_next_signing": "all logs, once a round of signing",
     "relay/sql/log.sql: lock_all_logs": "once after a restore",
     "relay/sql/log.sql: raise_log_epochs": "once after a restore",
     "relay/sql/log.sql: load_days_without_partition": "a table that is empty but for clocks gone wrong",

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from chains.model import Block
+from chains.model import Block, Sought
 from chains.scripted.chain import ScriptedChain
 from chains.scripted.provider import ScriptedProvider
 from chains.scripted.source import ScriptedSource
@@ -216,10 +216,12 @@ def of_read_ahead(house: House, fault: Fault, patch: pytest.MonkeyPatch) -> None
     """The first block of all is asked for by the step itself; what is asked for above it is read ahead."""
     usual, sick = ScriptedProvider.fetch_blocks, house.sick.provider
 
-    async def broken(self: ScriptedProvider, height_first: int, height_last: int) -> list[Block]:
+    async def broken(
+        self: ScriptedProvider, height_first: int, height_last: int, *, sought: Sought | None = None
+    ) -> list[Block]:
         if self is sick and height_first > 1:
             fault.meet()
-        return await usual(self, height_first, height_last)
+        return await usual(self, height_first, height_last, sought=sought)
 
     patch.setattr(ScriptedProvider, "fetch_blocks", broken)
 
