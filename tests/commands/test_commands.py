@@ -100,6 +100,7 @@ async def test_every_command_takes_config_json_and_help() -> None:
         assert ended.value.code == 0, line
 
 
+@pytest.mark.timeout(300)  # a dozen processes, one after the other
 async def test_a_merchant_and_its_keys_from_beginning_to_end(shell: Shell) -> None:
     made = await shell.run("merchant", "create", "--name", "My shop")
     assert (made.status, set(made.json)) == (0, {"merchant_id", "api_key"})

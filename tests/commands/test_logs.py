@@ -6,6 +6,8 @@ import hashlib
 import json
 from datetime import UTC, datetime
 
+import pytest
+
 from migrations.connect import connect
 from migrations.ids import encode_id
 from relay.log import eventlog as log
@@ -35,6 +37,7 @@ async def test_it_reads_every_log_and_finds_what_was_rewritten(shell: Shell) -> 
     await conn.close()
 
 
+@pytest.mark.timeout(300)  # a dozen processes, one after the other
 async def test_it_plans_the_anchor_of_a_note_and_checks_what_became_of_it(shell: Shell) -> None:
     conn = await connect(shell.database_url, application_name="test")
     merchant = ("--merchant", encode_id("mer", notary.MERCHANT))
