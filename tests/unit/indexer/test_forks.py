@@ -196,3 +196,15 @@ async def test_before_a_rewind_agreement_means_the_branch_and_not_the_rows_that_
     scene.providers[1].view = new.path[9]
     agreement = await scene.voices().ask_agreement(candidate, scene.providers[0], branch)
     assert (agreement.height, agreement.contradicting) == (9, None)
+
+
+async def test_before_a_rewind_a_height_that_the_branch_skips_has_no_block_of_ours() -> None:
+    scene = Scene(operators="ab")
+    old, new = fork_of(scene, 3, 5)
+    record = await scene.hold(1, old)
+    scene.providers[1].view = old.path[8]
+    first, *others = [block.header for block in new.path[9:]]
+    branch = [replace(first, parent=new.path[7].header.ref), *others]
+    candidate = replace(record, tip=BlockRef(new.height, new.hash), agreed_height=7)
+    agreement = await scene.voices().ask_agreement(candidate, scene.providers[0], branch)
+    assert (agreement.height, agreement.contradicting) == (7, scene.providers[1])
