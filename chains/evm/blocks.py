@@ -128,7 +128,14 @@ def _read_block(node: EvmNode, reading: Reading, asked_hash: str | None, rows: R
     block.raw, block.receipts_raw = Raw(), ()
     trace = None if rows.trace is None else decode_trace(rows.trace, block, receipts)
     inner_moves = () if trace is None else trace.moves
-    decoded = decode_transfers(reading.assets, block, receipts, inner_moves, reading.types)
+    decoded = decode_transfers(
+        reading.assets,
+        block,
+        receipts,
+        inner_moves,
+        reading.types,
+        was_hashed=verdict.level is VerificationLevel.FULL,
+    )
     return Block(
         header=compute_header(block),
         tx_count=len(block.transactions),

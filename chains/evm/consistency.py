@@ -98,7 +98,7 @@ def _check_transactions(block: RawBlock) -> None:
     for position, transaction in enumerate(block.transactions):
         if (
             transaction.block_hash != block_hash
-            or not _is_number(block, transaction.block_number)
+            or (transaction.block_number != number and not _is_number(block, transaction.block_number))
             or (
                 transaction.transaction_index != hex(position)
                 and not is_quantity(transaction.transaction_index, position)
@@ -110,8 +110,8 @@ def _check_transactions(block: RawBlock) -> None:
 
 
 def _is_number(block: RawBlock, number: str | None) -> bool:
-    """Whether a row names the block's height; most nodes spell it the same in every row."""
-    return number is None or number == block.number or is_quantity(number, parse_quantity(block.number))
+    """Whether a row that spells it otherwise than the block names its height, or none."""
+    return is_quantity(number, parse_quantity(block.number))
 
 
 def _check_counts(rules: ConsistencyRules, block: RawBlock, receipts: RawReceipts) -> None:
@@ -124,7 +124,7 @@ def _check_counts(rules: ConsistencyRules, block: RawBlock, receipts: RawReceipt
 def _check_receipt(block: RawBlock, receipt: RawReceipt, position: int) -> None:
     if (
         receipt.block_hash != block.hash
-        or not _is_number(block, receipt.block_number)
+        or (receipt.block_number != block.number and not _is_number(block, receipt.block_number))
         or (
             receipt.transaction_index != hex(position)
             and not is_quantity(receipt.transaction_index, position)
@@ -141,13 +141,13 @@ def _check_logs(
 ) -> int:
     """Check one receipt's logs; returns the index the next log must carry."""
     block_hash, number = block.hash, block.number
-    transaction_hash = receipt.transaction_hash
+    transaction_hash, transaction_index = receipt.transaction_hash, receipt.transaction_index
     may_skip = rules.log_indexes_may_skip or position >= len(block.transactions)
     for log in receipt.logs:
         if (
             log.block_hash != block_hash
             or log.transaction_hash != transaction_hash
-            or not _is_in_place(log, receipt)
+            or (log.transaction_index != transaction_index and not _is_in_place(log, receipt))
             or (log.block_number != number and not _is_number(block, log.block_number))
             or log.removed
         ):
@@ -164,5 +164,4 @@ def _check_logs(
 
 
 def _is_in_place(log: RawLog, receipt: RawReceipt) -> bool:
-    index = log.transaction_index
-    return index == receipt.transaction_index or is_quantity(index, parse_quantity(receipt.transaction_index))
+    return is_quantity(log.transaction_index, parse_quantity(receipt.transaction_index))

@@ -9,6 +9,7 @@ calls are `chains.evm.traces`; whether rows may be believed is `consistency`.
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -233,15 +234,19 @@ def decode_transfers(
     receipts: RawReceipts,
     inner_moves: Sequence[NativeMove] = (),
     rules: TypeRules = BELIEVED_TYPES,
+    *,
+    was_hashed: bool = False,
 ) -> DecodedBlock:
     """What moved in a block whose rows passed `consistency.check_block`.
 
-    `inner_moves` come from the block's trace, where the chain has one.  Raises
+    `inner_moves` come from the block's trace, where the chain has one.  Of logs
+    that were hashed it is known that they can be read.  Raises
     `Inconsistent` on rows whose values are not what their fields promise.
     """
     recipients: list[bytes] = []
     rows: list[RawLog | NativeMove] = []
     unread: dict[str, None] = {}
+    unread_digits: list[str] = []
     native_moves = (*read_native_moves(block, receipts, rules, unread), *inner_moves)
     for move in native_moves:
         recipients.append(move.recipient)
@@ -252,7 +257,10 @@ def decode_transfers(
             if receipt.logs:
                 log_count += len(receipt.logs)
                 if is_success(receipt):
-                    unlisted_count += _collect_tokens(index, receipt.logs, recipients, rows, unread)
+                    unlisted_count += _collect_tokens(
+                        index, receipt.logs, recipients, rows, unread, None if was_hashed else unread_digits
+                    )
+        unhexlify("".join(unread_digits))
     except ValueError as error:
         raise Inconsistent(f"a token log of {block.hash} cannot be read: {error}") from None
     transfers = EvmTransfers(index, block.transactions, recipients, rows)
@@ -303,12 +311,15 @@ def _collect_tokens(
     recipients: list[bytes],
     rows: list[RawLog | NativeMove],
     unread: dict[str, None],
+    unread_digits: list[str] | None,
 ) -> int:
     """Append the listed transfers of one receipt; returns how many are unlisted.
 
     ERC-721 shares the event's name but indexes its third argument, and some old
     tokens index none: only two indexed arguments and one word of data are a
-    transfer of an amount.  A listed token's that is none goes into `unread`.
+    transfer of an amount.  A listed token's that is none goes into `unread`.  Of
+    those spelt as nearly all are, who paid how much is read where somebody asks:
+    `unread_digits` has the text, so that it can be seen whether it is readable.
     Raises ValueError on values that are none.
     """
     tokens, unlisted_count = index.tokens, 0
@@ -328,37 +339,35 @@ def _collect_tokens(
                 if emitter not in index.excluded and _is_word(log.data) and len(topics) == 3:
                     unlisted_count += 1
                 continue
-        recipient = _read_usual(topics, log.data)
+        data = log.data
+        if len(topics) == 3 and len(data) == WORD_TEXT_LENGTH and data != ZERO_WORD:
+            _, payer, payee = topics
+            if (
+                payer[:26] == ADDRESS_PADDING == payee[:26]
+                and data[:2] == "0x"
+                and len(payer) == WORD_TEXT_LENGTH == len(payee)
+            ):
+                recipients.append(unhexlify(payee[26:]))
+                rows.append(log)
+                if unread_digits is not None:
+                    unread_digits.append(payer[26:] + data[2:])
+                continue
+        recipient = _read_closely(log, emitter, unread)
         if recipient is not None:
             recipients.append(recipient)
-            rows.append(log)
-            continue
-        arguments = [parse_word(topic) for topic in topics[1:]]
-        is_clean = not any(any(argument[:12]) for argument in arguments)
-        if len(arguments) != 2 or len(log.data) > WORD_TEXT_LENGTH or not is_clean:
-            shape = f"{len(topics)} topics and {len(bytes.fromhex(log.data[2:]))} bytes"
-            unread[f"{emitter}: {shape}"] = None
-        elif read_quantity(log.data) > 0:
-            recipients.append(arguments[1][12:])
             rows.append(log)
     return unlisted_count
 
 
-def _read_usual(topics: list[str], data: str) -> bytes | None:
-    """Whom a transfer of more than nothing reached, where it is spelt as nearly all are; None means: look closely."""
-    if len(topics) != 3 or len(data) != WORD_TEXT_LENGTH or data == ZERO_WORD or not data.startswith("0x"):
+def _read_closely(log: RawLog, emitter: str, unread: dict[str, None]) -> bytes | None:
+    """Whom a listed token's transfer of more than nothing reached, however it is spelt."""
+    arguments = [parse_word(topic) for topic in log.topics[1:]]
+    is_clean = not any(any(argument[:12]) for argument in arguments)
+    if len(arguments) != 2 or len(log.data) > WORD_TEXT_LENGTH or not is_clean:
+        shape = f"{len(log.topics)} topics and {len(bytes.fromhex(log.data[2:]))} bytes"
+        unread[f"{emitter}: {shape}"] = None
         return None
-    _, payer, payee = topics
-    if not (payer.startswith(ADDRESS_PADDING) and payee.startswith(ADDRESS_PADDING)):
-        return None
-    if len(payer) != WORD_TEXT_LENGTH or len(payee) != WORD_TEXT_LENGTH:
-        return None
-    try:
-        # bytes.fromhex skips spaces, so the value's length counts, too.
-        words = bytes.fromhex(payer[26:] + payee[26:] + data[2:])
-    except ValueError:
-        return None
-    return words[20:40] if len(words) == 72 else None
+    return arguments[1][12:] if read_quantity(log.data) > 0 else None
 
 
 def _is_word(data: str) -> bool:

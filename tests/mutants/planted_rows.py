@@ -27,7 +27,13 @@ PLANTED_ROWS = (
     Planted(
         "a listed token's transfer in another shape is skipped in silence",
         12,
-        (Edit(DECODE, '            unread[f"{emitter}: {shape}"] = None\n', "            pass\n"),),
+        (Edit(DECODE, '        unread[f"{emitter}: {shape}"] = None\n', "        pass\n"),),
+        asks=ROW_TESTS,
+    ),
+    Planted(
+        "who paid how much may be no number where nothing was hashed",
+        12,
+        (Edit(DECODE, '        unhexlify("".join(unread_digits))\n', "        pass\n"),),
         asks=ROW_TESTS,
     ),
     Planted(

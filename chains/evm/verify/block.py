@@ -298,7 +298,7 @@ def _check_receipts_root(step: _Step) -> None:
 def _are_of_one_type(step: _Step) -> bool:
     """Whether each transaction has the type that its receipt is committed under (EIP-2718)."""
     pairs = zip(step.transactions, step.receipts, strict=False)
-    return all(spell_type(transaction.type) == spell_type(receipt.type) for transaction, receipt in pairs)
+    return all(transaction.type == receipt.type for transaction, receipt in pairs)
 
 
 def _find_receipts_excuse(step: _Step) -> str | None:

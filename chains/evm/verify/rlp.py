@@ -87,7 +87,7 @@ def encode_scalar(text: str | None) -> str:
         raise TypeError("a quantity is missing")
     digits = text[2:]
     if text[:2] != "0x" or digits[:1] in {"", "0"}:
-        value = read_quantity(text)
+        value = 0 if text == "0x0" else read_quantity(text)
         if value == 0:
             return EMPTY
         digits = f"{value:x}"

@@ -148,10 +148,8 @@ def _legacy(transaction: HashedTransaction) -> str:
 
 def _signed(kind: str) -> TransactionCodec:
     """The codec of a typed transaction: its fields, then its signature."""
-    fields = SIGNED_FIELDS[kind]
-    return lambda transaction: _typed(
-        f"{int(kind, 16):02x}", f"{fields(transaction)}{_signature(transaction)}"
-    )
+    fields, prefix = SIGNED_FIELDS[kind], f"{int(kind, 16):02x}"
+    return lambda transaction: _typed(prefix, f"{fields(transaction)}{_signature(transaction)}")
 
 
 def _op_deposit_type(transaction: HashedTransaction) -> str:

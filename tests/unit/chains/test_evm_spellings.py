@@ -246,7 +246,7 @@ def test_the_quick_look_at_a_transfer_sees_what_the_close_one_sees(
 
     quick = told()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chains.evm.decode._read_usual", lambda *_: None)
+        patch.setattr("chains.evm.decode.ADDRESS_PADDING", "nothing is spelt like this")
         assert told() == quick
 
 
