@@ -12,7 +12,8 @@ MODEL, HEARING, START, PREFETCH = (
     "chains/model.py", "indexer/move/hearing.py", "indexer/follow/start.py", "indexer/follow/prefetch.py",
 )  # fmt: skip
 ASKS = ("tests/unit/indexer/test_skipped_heights.py",)
-UNCONFIRMED, WAITING = "indexer/rules/unconfirmed.py", ("tests/properties/indexer/test_unconfirmed.py",)
+UNCONFIRMED = "indexer/rules/unconfirmed.py"
+WAITING = ("tests/unit/indexer/test_unconfirmed.py", "tests/properties/indexer/test_unconfirmed.py")
 TREES = ("tests/properties/indexer/test_skipped_heights.py",)
 
 PLANTED_HEIGHTS = (
