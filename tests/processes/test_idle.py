@@ -97,7 +97,9 @@ async def test_a_chain_that_stands_still_asks_the_database_for_its_leases_only(
             # Several times, since a late move of the finality may wake its reader once.
             pending = "select count(*) from addresses where pending_start is not null"
             for byte in ("cd", "ce", "cf"):
-                await program.call(merchant, "POST", "/v1/addresses", {**address, "address": "0x" + byte * 20})
+                await program.call(
+                    merchant, "POST", "/v1/addresses", {**address, "address": "0x" + byte * 20}
+                )
                 async with asyncio.timeout(TOLD_WITHIN_S):
                     while await conn.fetchval(pending):
                         await asyncio.sleep(0.1)
