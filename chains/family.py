@@ -89,7 +89,9 @@ class FamilyRules:
     `shares_addresses`: an address is its owner's on every chain of the family.
     `parse_*` take what a person wrote and raise `ValueError` saying what is
     wrong; `format_*` give what people are shown; `encode_identity` is an
-    address as deposits' identities and CAIP-19 spell it.  `fetch_block_seen`
+    address as deposits' identities and CAIP-19 spell it.  `parse_memo` is None
+    where payments carry none by which customers of one address could be told
+    apart; what it gives has 1 to 1,024 bytes.  `fetch_block_seen`
     asks a node at a URL, which nobody configured, for its block at a height;
     raises `ChainError`, and ValueError for a URL that is none.
     """
@@ -104,6 +106,7 @@ class FamilyRules:
     format_tx_hash: Callable[[TxHash], str]
     parse_block_hash: Callable[[str], BlockHash]
     format_block_hash: Callable[[BlockHash], str]
+    parse_memo: Callable[[str], bytes] | None
     facts: FactsRules
     open_source: OpenSource
     load_trial: Callable[[], TrialRules]

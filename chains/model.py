@@ -316,6 +316,7 @@ class Movement:
     recipient: Address | None
     amount_base_units: int
     well_formed: bool = True
+    memo: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

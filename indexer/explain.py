@@ -14,7 +14,7 @@ from enum import StrEnum
 from chains.model import Address, AssetId, BlockHash, BlockRef, Movement, TransactionStory, TransferKind
 from indexer.rows.storage import ChainRecord
 from indexer.rules.deposits import Deposit, DepositState
-from indexer.rules.events import Naming, count_confirmations, format_amount
+from indexer.rules.events import Naming, count_confirmations, format_amount, format_memo
 from indexer.rules.identity import DepositId
 from indexer.rules.matching import ListedAsset, Registration
 from indexer.rules.policy import ConfirmedBy
@@ -35,6 +35,7 @@ class Reason(StrEnum):
     ADDRESS_NOT_WATCHED = "address_not_watched"
     BEFORE_START = "before_start"
     AFTER_DELETION = "after_deletion"
+    MEMO_NOT_WATCHED = "memo_not_watched"
     BEFORE_LISTING = "before_listing"
     ZERO_AMOUNT = "zero_amount"
     BELOW_MINIMUM = "below_minimum"
@@ -90,9 +91,9 @@ def explain_transaction(known: Knowledge) -> list[Finding]:
     place = _explain_place(story, known)
     if place is not None:
         return findings or [place]
-    recorded = {(d.asset, d.recipient, d.kind) for d in known.deposits}
+    recorded = {(d.asset, d.recipient, d.kind, d.memo) for d in known.deposits}
     for movement in story.movements:
-        if (movement.asset, movement.recipient, movement.kind) in recorded:
+        if (movement.asset, movement.recipient, movement.kind, movement.memo) in recorded:
             continue
         finding = _explain_movement(movement, story, known)
         if finding is not None and finding not in findings:
@@ -273,6 +274,14 @@ def _explain_movement(movement: Movement, story: TransactionStory, known: Knowle
         return Finding(
             Reason.ADDRESS_NOT_WATCHED, f"Value went to {to}, which you do not watch on this chain."
         )
+    watching = [one for one in registrations if one.covers(movement.memo)]
+    if not watching:
+        carried = "no memo" if movement.memo is None else f"the memo {format_memo(movement.memo)}"
+        return Finding(
+            Reason.MEMO_NOT_WATCHED,
+            f"The payment to {to} carries {carried}, and you watch that address under others only; "
+            "watch it without a memo to be told of such payments too.",
+        )
     if not movement.well_formed:
         return Finding(
             Reason.NOT_A_TOKEN_TRANSFER,
@@ -290,14 +299,14 @@ def _explain_movement(movement: Movement, story: TransactionStory, known: Knowle
             f"{listed.asset.symbol} counts from height {listed.start_height} on, and this is height {height}; "
             "an operator can rescan.",
         )
-    if all(height < r.effective_start for r in registrations):
-        start = min(r.effective_start for r in registrations)
+    if all(height < r.effective_start for r in watching):
+        start = min(r.effective_start for r in watching)
         return Finding(
             Reason.BEFORE_START,
             f"{to} counts from height {start} on, and this is height {height}; "
             "register it again with a lower from_height to read history.",
         )
-    if not any(r.counts_at(height) for r in registrations):
+    if not any(r.counts_at(height) for r in watching):
         return Finding(Reason.AFTER_DELETION, f"{to} had been deleted before height {height}.")
     return Finding(
         Reason.NOT_RECORDED,

@@ -72,6 +72,7 @@ EVM = FamilyRules(
     format_tx_hash=_format_hash,
     parse_block_hash=_parse_block_hash,
     format_block_hash=_format_hash,
+    parse_memo=None,
     facts=FACTS,
     open_source=_open_source,
     load_trial=_load_trial,

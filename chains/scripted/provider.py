@@ -219,7 +219,16 @@ def _sign(move: ScriptedMove, address: Address) -> int:
 
 def _story(tx: ScriptedTx, header: Header, served_by: str) -> TransactionStory:
     movements = tuple(
-        Movement(move.kind, move.asset, None, None, move.sender, move.recipient, move.amount_base_units)
+        Movement(
+            move.kind,
+            move.asset,
+            None,
+            None,
+            move.sender,
+            move.recipient,
+            move.amount_base_units,
+            memo=move.memo,
+        )
         for move in tx.moves
     )
     return TransactionStory(tx.tx_hash, BlockRef(header.height, header.hash), True, movements, served_by)

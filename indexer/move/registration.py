@@ -47,7 +47,7 @@ class RegistrationConflict(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RegistrationRequest:
-    """One address to watch; `new_id` becomes its identity if it is new."""
+    """One address to watch, or with a memo what is paid to it under that one; `new_id` becomes its identity if it is new."""
 
     new_id: UUID
     merchant_id: MerchantId
@@ -56,6 +56,7 @@ class RegistrationRequest:
     reference: str | None = None
     metadata: Mapping[str, Any] | None = None
     from_height: int | None = None
+    memo: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class WatchedAddress:
     merchant_id: MerchantId
     chain: ChainId
     address: Address
+    memo: bytes | None
     reference: str | None
     metadata: Mapping[str, Any] | None
     from_height: int | None
@@ -97,9 +99,9 @@ async def register(pool: Pool, requests: Sequence[RegistrationRequest], *, now: 
     async with storage_weather(), pool.acquire() as conn, conn.transaction():
         tips = await _lock_and_load_tips(conn, {request.chain for request in requests})
         existing = await _load_existing(conn, requests)
-        fresh: dict[tuple[MerchantId, ChainId, Address], RegistrationRequest] = {}
+        fresh: dict[_Key, RegistrationRequest] = {}
         for request in requests:
-            key = (request.merchant_id, request.chain, request.address)
+            key = _key_of(request)
             if key not in existing:
                 fresh.setdefault(key, request)
         inserted = await _insert(conn, list(fresh.values()), tips, now=now)
@@ -143,7 +145,11 @@ async def _lock_and_load_tips(conn: Connection, chains: Collection[ChainId]) -> 
     return tips
 
 
-_Key = tuple[MerchantId, ChainId, Address]
+_Key = tuple[MerchantId, ChainId, Address, bytes | None]
+
+
+def _key_of(one: RegistrationRequest | WatchedAddress) -> _Key:
+    return (one.merchant_id, one.chain, one.address, one.memo)
 
 
 async def _load_existing(
@@ -156,7 +162,8 @@ async def _load_existing(
     for (merchant_id, chain), addresses in wanted.items():
         rows = await conn.fetch(_WATCHLIST["load_addresses_for_register"], merchant_id, chain, addresses)
         for row in rows:
-            existing[(merchant_id, chain, Address(row["address"]))] = decode_watched(row)
+            watched = decode_watched(row)
+            existing[_key_of(watched)] = watched
     return existing
 
 
@@ -175,6 +182,7 @@ async def _insert(
         [r.merchant_id for r in fresh],
         [r.chain for r in fresh],
         [r.address for r in fresh],
+        [r.memo for r in fresh],
         [r.reference for r in fresh],
         [None if r.metadata is None else msgspec.json.encode(r.metadata).decode() for r in fresh],
         [r.from_height for r in fresh],
@@ -186,10 +194,7 @@ async def _insert(
     )
     for chain in {ChainId(row["chain"]) for row in rows if row["pending_start"] is not None}:
         await tell_history(conn, chain)
-    return {
-        (MerchantId(row["merchant_id"]), ChainId(row["chain"]), Address(row["address"])): decode_watched(row)
-        for row in rows
-    }
+    return {_key_of(one): one for one in map(decode_watched, rows)}
 
 
 def _first_height(request: RegistrationRequest, tip: BlockRef) -> int:
@@ -213,7 +218,7 @@ async def _answer(
     inserted: Mapping[_Key, WatchedAddress],
     fresh: Mapping[_Key, RegistrationRequest],
 ) -> Registered:
-    key = (request.merchant_id, request.chain, request.address)
+    key = _key_of(request)
     created = key in inserted and fresh.get(key) is request
     watched = inserted.get(key) or existing[key]
     if created:
@@ -239,6 +244,7 @@ def decode_watched(row: Row) -> WatchedAddress:
         merchant_id=MerchantId(row["merchant_id"]),
         chain=ChainId(row["chain"]),
         address=Address(row["address"]),
+        memo=row["memo"],
         reference=row["reference"],
         metadata=row["metadata"],
         from_height=row["from_height"],

@@ -98,6 +98,7 @@ def decode_registration(row: Row) -> Registration:
         address=Address(row["address"]),
         effective_start=row["effective_start"],
         watching_until=row["watching_until"],
+        memo=row["memo"],
     )
 
 

@@ -45,7 +45,9 @@ class Registration:
     """One merchant's watched address, as far as matching needs it.
 
     It counts for heights from `effective_start` to `watching_until`, both
-    included; `watching_until` is None while it is not deleted.
+    included; `watching_until` is None while it is not deleted.  With a `memo`
+    it is what is paid under that one, else everything that no other
+    registration of the merchant has a memo for.
     """
 
     address_id: AddressId
@@ -53,6 +55,11 @@ class Registration:
     address: Address
     effective_start: int
     watching_until: int | None
+    memo: bytes | None = None
+
+    def covers(self, memo: bytes | None) -> bool:
+        """Whether a transfer that carries `memo` may be for it."""
+        return self.memo is None or self.memo == memo
 
     def counts_at(self, height: int) -> bool:
         """Whether a transfer at `height` is a deposit to this registration."""
@@ -140,7 +147,11 @@ def possible_ids(
     return {
         rules.deposit_id(merchant_id, hit.transfer)
         for hit in hits
-        for merchant_id in {r.merchant_id for r in registrations.get(hit.transfer.recipient, ())}
+        for merchant_id in {
+            r.merchant_id
+            for r in registrations.get(hit.transfer.recipient, ())
+            if r.covers(hit.transfer.memo)
+        }
     }
 
 
@@ -162,7 +173,8 @@ def match_hits(
         listed = rules.assets.get(transfer.asset)
         if listed is None:
             continue
-        for merchant_id, candidates in _by_merchant(registrations.get(transfer.recipient, ())).items():
+        watching = [r for r in registrations.get(transfer.recipient, ()) if r.covers(transfer.memo)]
+        for merchant_id, candidates in _by_merchant(watching).items():
             deposit_id = rules.deposit_id(merchant_id, transfer)
             existing = known.get(deposit_id)
             address_id = _choose_registration(existing, candidates, hit.header.height, listed)
@@ -241,8 +253,13 @@ def _choose_registration(
     counting = [r for r in candidates if r.counts_at(height)]
     if not counting:
         return None
-    # After a deletion and a second registration both may cover a height; the living one keeps it.
-    return min(counting, key=lambda r: (r.watching_until is not None, r.effective_start)).address_id
+    # Who watches a memo goes before who watches the whole address.  After a deletion and a second registration both
+    # may cover a height; the living one keeps it.
+    return min(counting, key=_precedence).address_id
+
+
+def _precedence(one: Registration) -> tuple[bool, bool, int]:
+    return (one.memo is None, one.watching_until is not None, one.effective_start)
 
 
 def _is_own(

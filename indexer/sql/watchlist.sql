@@ -22,7 +22,7 @@ order by watch_version
 limit $3;
 
 -- name: load_registrations :many
-select id, merchant_id, address, effective_start, watching_until
+select id, merchant_id, address, memo, effective_start, watching_until
 from addresses
 where chain = $1
   and address = any($2::bytea[]);
@@ -49,15 +49,15 @@ where merchant_id = $1
 
 -- name: insert_addresses :many
 insert into addresses
-  (id, merchant_id, chain, address, reference, metadata, from_height, watching_from_height, watching_from_hash,
+  (id, merchant_id, chain, address, memo, reference, metadata, from_height, watching_from_height, watching_from_hash,
    effective_start, pending_start, created_at)
-select id, merchant_id, chain, address, reference, metadata::jsonb, from_height, watching_from_height, watching_from_hash,
-  effective_start, pending_start, $12
+select id, merchant_id, chain, address, memo, reference, metadata::jsonb, from_height, watching_from_height,
+  watching_from_hash, effective_start, pending_start, $13
 from unnest(
-  $1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[],
-  $10::bigint[], $11::bigint[]
-) as row (id, merchant_id, chain, address, reference, metadata, from_height, watching_from_height, watching_from_hash,
-  effective_start, pending_start)
+  $1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::bytea[], $6::text[], $7::text[], $8::bigint[], $9::bigint[],
+  $10::bytea[], $11::bigint[], $12::bigint[]
+) as row (id, merchant_id, chain, address, memo, reference, metadata, from_height, watching_from_height,
+  watching_from_hash, effective_start, pending_start)
 on conflict do nothing
 returning *;
 

@@ -694,8 +694,10 @@ CREATE TABLE public.addresses (
     watch_version bigint DEFAULT nextval('public.addresses_watch_version'::regclass) NOT NULL,
     created_at timestamp with time zone NOT NULL,
     deleted_at timestamp with time zone,
+    memo bytea,
     CONSTRAINT addresses_check CHECK (((deleted_at IS NULL) = (watching_until IS NULL))),
     CONSTRAINT addresses_effective_start_check CHECK ((effective_start >= 0)),
+    CONSTRAINT addresses_memo CHECK (((octet_length(memo) >= 1) AND (octet_length(memo) <= 1024))),
     CONSTRAINT addresses_pending_start_check CHECK ((pending_start >= 0))
 );
 
@@ -1431,7 +1433,7 @@ CREATE UNIQUE INDEX addresses_by_watch_version ON public.addresses USING btree (
 
 CREATE INDEX addresses_listing ON public.addresses USING btree (merchant_id, created_at, id);
 
-CREATE UNIQUE INDEX addresses_once_per_merchant ON public.addresses USING btree (merchant_id, chain, address) WHERE (deleted_at IS NULL);
+CREATE UNIQUE INDEX addresses_once_per_merchant ON public.addresses USING btree (merchant_id, chain, address, COALESCE(memo, '\x'::bytea)) WHERE (deleted_at IS NULL);
 
 CREATE INDEX addresses_pending ON public.addresses USING btree (chain, effective_start) WHERE (pending_start IS NOT NULL);
 

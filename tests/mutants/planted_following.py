@@ -166,4 +166,33 @@ PLANTED_FOLLOWING = (
         5,
         (Edit(FINALITY, "None if tag is None or tag.height > report.head.height else tag", "tag"),),
     ),
+    Planted(
+        "a payment is told for whichever memo is watched",
+        3,
+        (Edit(MATCHING, "        return self.memo is None or self.memo == memo\n", "        return True\n"),),
+    ),
+    Planted(
+        "who watches the whole address goes before who watches the memo",
+        3,
+        (
+            Edit(
+                MATCHING,
+                "    return (one.memo is None, one.watching_until",
+                "    return (one.memo is not None, one.watching_until",
+            ),
+        ),
+        asks=("tests/properties/indexer/test_matching.py",),
+    ),
+    Planted(
+        "a memo is forgotten where addresses are registered",
+        3,
+        (
+            Edit(
+                "indexer/rows/spelling.py",
+                '        memo=row["memo"],\n    )\n\n\ndef decode_deposit',
+                "    )\n\n\ndef decode_deposit",
+            ),
+        ),
+        asks=("tests/database/indexer/test_watch_list.py",),
+    ),
 )

@@ -49,6 +49,7 @@ class Leg:
     sender: Address | None
     recipient: Address
     amount_base_units: int
+    memo: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -154,12 +155,13 @@ class SimBlock:
 
 @dataclass(frozen=True, slots=True)
 class Economy:
-    """Who pays whom in what: small on purpose, so that everything collides."""
+    """Who pays whom in what, and under which memos: small on purpose, so that everything collides."""
 
     addresses: tuple[Address, ...]
     strangers: tuple[Address, ...]
     native: AssetId
     tokens: tuple[AssetId, ...]
+    memos: tuple[bytes | None, ...] = (None,)
 
 
 class SimChain:
@@ -188,6 +190,7 @@ class SimChain:
         # Chance of its own, of the same seed: worlds without repeats stay the worlds they were.
         self._repeats_rng = random.Random(repr(rng.getstate()))
         self._skips_rng = random.Random(repr(rng.getstate()) + "skips")
+        self._memos_rng = random.Random(repr(rng.getstate()) + "memos")
         self._tally = tally
         self._made = 0
         self.genesis = self._new_block(None, (), is_forged=False)
@@ -308,14 +311,16 @@ class SimChain:
         for _ in range(1 if rng.random() < 0.7 else 2):
             recipient = rng.choice(economy.addresses)
             amount = rng.randrange(1, 200)
+            memo = self._memos_rng.choice(economy.memos)
             if rng.random() < 0.35:
-                legs.append(Leg(TransferKind.NATIVE, economy.native, sender, recipient, amount))
+                legs.append(Leg(TransferKind.NATIVE, economy.native, sender, recipient, amount, memo))
             else:
                 minted = rng.random() < 0.1
                 if minted:
                     self._tally.count(Trouble.MINT)
                 token = rng.choice(economy.tokens)
-                legs.append(Leg(TransferKind.TOKEN, token, None if minted else sender, recipient, amount))
+                payer = None if minted else sender
+                legs.append(Leg(TransferKind.TOKEN, token, payer, recipient, amount, memo))
         return tuple(legs)
 
     def _new_hash(self) -> bytes:
@@ -346,6 +351,7 @@ class SimChain:
                             amount_base_units=amount,
                             position=format_position(tx_index, *(log_index,) * is_token),
                             conflict_keys=(payment.key,),
+                            memo=leg.memo,
                         )
                     )
                     ordinals[place] += 1

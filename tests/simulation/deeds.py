@@ -117,7 +117,8 @@ class Deeds:
         if rows is None:
             return False
         merchant_id, address = rng.choice(MERCHANTS), rng.choice(WATCHABLE)
-        if (merchant_id, network.id, address) in self._store.living:
+        memo = network.draw_memo()
+        if (merchant_id, network.id, address, memo) in self._store.living:
             return False
         known = network.oracle.watches.get(address, [])
         if any(watch.merchant_id == merchant_id for watch in known):
@@ -136,16 +137,24 @@ class Deeds:
             self._tally.count(Trouble.REGISTERED_BEHIND)
         pending = wanted if wanted < start else None
         self._store.register(
-            network.id, address_id, merchant_id, address, effective_start=start, pending_start=pending
+            network.id,
+            address_id,
+            merchant_id,
+            address,
+            effective_start=start,
+            pending_start=pending,
+            memo=memo,
         )
-        network.oracle.watch(Watch(address_id, merchant_id, address, start, wanted))
+        network.oracle.watch(Watch(address_id, merchant_id, address, start, wanted, memo=memo))
         self._tally.count(Trouble.REGISTERED)
+        if memo is not None:
+            self._tally.count(Trouble.MEMO)
         self._say("  %s: %x watches %r from %s", network.id, merchant_id.int, address, start)
         return True
 
     def delete(self, network: Network) -> None:
         living = [
-            address_id for (_, chain, _), address_id in self._store.living.items() if chain == network.id
+            address_id for (_, chain, *_), address_id in self._store.living.items() if chain == network.id
         ]
         if not living:
             return

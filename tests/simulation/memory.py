@@ -60,7 +60,7 @@ class MemoryStore:
         self.logs = logs
         self.interrupts = interrupts
         self.references: dict[AddressId, str | None] = {}
-        self.living: dict[tuple[MerchantId, ChainId, Address], AddressId] = {}
+        self.living: dict[tuple[MerchantId, ChainId, Address, bytes | None], AddressId] = {}
         self.committed = committed
         self._watch_version = 0
 
@@ -147,16 +147,17 @@ class MemoryStore:
         *,
         effective_start: int,
         pending_start: int | None,
+        memo: bytes | None = None,
     ) -> None:
         """A merchant's new watched address; history is wanted from `pending_start` on."""
         rows = self.rows[chain]
         self._watch_version += 1
         if pending_start is not None:
             rows.pending_starts[address_id] = pending_start
-        rows.registrations.append(Registration(address_id, merchant_id, address, effective_start, None))
+        rows.registrations.append(Registration(address_id, merchant_id, address, effective_start, None, memo))
         rows.watch_log.append((self._watch_version, address))
         self.references[address_id] = f"order-{len(self.references)}"
-        self.living[merchant_id, chain, address] = address_id
+        self.living[merchant_id, chain, address, memo] = address_id
 
     def delete(self, chain: ChainId, address_id: AddressId) -> None:
         """The merchant wants no new deposits there."""
@@ -165,7 +166,7 @@ class MemoryStore:
             if registration.address_id == address_id:
                 rows.registrations[index] = replace(registration, watching_until=rows.record.tip.height)
                 rows.pending_starts.pop(address_id, None)
-                del self.living[registration.merchant_id, chain, registration.address]
+                del self.living[registration.merchant_id, chain, registration.address, registration.memo]
 
     def list_asset(self, chain: ChainId, asset: AssetId) -> None:
         """The configuration names one more asset, which counts from now on."""

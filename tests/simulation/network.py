@@ -34,6 +34,8 @@ class Network:
             is_doubtful=setup.hold_above is not None,
             skipped_heights_max=setup.settings.traits.skipped_heights_max,
         )
+        # Chance of its own, as what payments carry.
+        self._memos_rng = random.Random(repr(rng.getstate()) + "watched")
         self.chain.extend(setup.blocks_before)
         self.book = ServedBook()
         self.providers = [
@@ -49,6 +51,10 @@ class Network:
     def id(self) -> ChainId:
         """CAIP-2."""
         return self.setup.chain
+
+    def draw_memo(self) -> bytes | None:
+        """Under which memo a merchant watches an address; one of those that payments carry is watched by nobody."""
+        return self._memos_rng.choice(self.setup.economy.memos[:2])
 
     def change_policy(self, rules: tuple[PolicyRule, ...]) -> None:
         """The operator writes another policy; the next process judges what is recorded by it before anything else."""

@@ -55,6 +55,11 @@ class Watch:
     start: int
     wanted: int
     until: int | None = None
+    memo: bytes | None = None
+
+    def is_for(self, merchant_id: UUID, transfer: Transfer) -> bool:
+        """Whether it is this merchant's, of the address as a whole or under the memo the transfer carries."""
+        return self.merchant_id == merchant_id and self.memo in (None, transfer.memo)
 
     def counts_at(self, height: int) -> bool:
         """Whether a transfer at `height` is a deposit of this registration."""
@@ -271,11 +276,9 @@ class ChainOracle:
             for merchant_id in sorted(merchants):
                 asset_start = self.asset_starts.get(transfer.asset)
                 is_listed = asset_start is not None and block.height >= asset_start
-                counts = is_listed and self._is_watched(merchant_id, transfer.recipient, block.height)
-                has_begun = is_listed and any(
-                    watch.merchant_id == merchant_id and watch.start <= block.height
-                    for watch in self.watches.get(transfer.recipient, ())
-                )
+                mine = [one for one in self.watches[transfer.recipient] if one.is_for(merchant_id, transfer)]
+                counts = is_listed and any(watch.counts_at(block.height) for watch in mine)
+                has_begun = is_listed and any(watch.start <= block.height for watch in mine)
                 own = bool(transfer.senders) and (
                     transfer.recipient in transfer.senders
                     or any(self._is_watched(merchant_id, sender, block.height) for sender in transfer.senders)

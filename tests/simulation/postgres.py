@@ -202,8 +202,11 @@ class PostgresWorld:
         for _ in range(rng.choice((1, 1, 3))):
             from_height = None if rng.random() < 0.6 else rng.randrange(network.chain.tip.height + 4)
             merchant, address = rng.choice(self.merchants), rng.choice(WATCHABLE)
+            memo = network.draw_memo()
             requests.append(
-                RegistrationRequest(new_id(1), merchant, network.id, address, from_height=from_height)
+                RegistrationRequest(
+                    new_id(1), merchant, network.id, address, from_height=from_height, memo=memo
+                )
             )
         try:
             await register(self.pool, requests, now=self.now)

@@ -99,7 +99,8 @@ def check_rows(network: Network, rows: ChainRows, seen: Seen, *, final_may_fall:
     oracle.ever_recorded.update(rows.deposits)
     for one in rows.registrations:
         start = one.effective_start
-        oracle.watch(Watch(one.address_id, one.merchant_id, one.address, start, start, one.watching_until))
+        until = one.watching_until
+        oracle.watch(Watch(one.address_id, one.merchant_id, one.address, start, start, until, one.memo))
     for asset, start in rows.asset_starts.items():
         oracle.list_asset(asset, start)
     expected = oracle.fresh_pass(path)

@@ -103,7 +103,11 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
         number=number,
         chain=chain,
         economy=Economy(
-            WATCHABLE, STRANGERS, native.asset_id, (plain.asset_id, choosy.asset_id, late.asset_id)
+            WATCHABLE,
+            STRANGERS,
+            native.asset_id,
+            (plain.asset_id, choosy.asset_id, late.asset_id),
+            _draw_memos(rng),
         ),
         operators=operators,
         liar=rng.choice(sorted(set(operators))),
@@ -130,6 +134,11 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
 def _draw_skipped_heights_max(rng: random.Random) -> int:
     """0 for most; chance of its own, of the same seed, so that worlds without gaps stay the worlds they were."""
     return random.Random(repr(rng.getstate()) + "skips").choice((0, 0, 0, 1, 2, 5))
+
+
+def _draw_memos(rng: random.Random) -> tuple[bytes | None, ...]:
+    """What payments may carry: nothing on most chains."""
+    return random.Random(repr(rng.getstate()) + "memos").choice(((None,), (None,), (None, b"7", b"8")))
 
 
 def draw_rules(rng: random.Random, token: AssetId) -> tuple[PolicyRule, ...]:

@@ -58,6 +58,7 @@ class Trouble(StrEnum):
     REGISTERED_AGAIN = "address: registered again after its deletion"
     REGISTERED_MID_STEP = "address: registered in the middle of a step"
     SHARED_ADDRESS = "address: watched by two merchants"
+    MEMO = "address: watched under one memo"
     DELETED = "address: deleted"
     ASSET_LISTED = "asset: listed later"
     POLICY_CHANGED = "operator: writes another policy"

@@ -39,7 +39,7 @@ from indexer.move.registration import (
     delete_address,
     register,
 )
-from indexer.rules.events import format_time
+from indexer.rules.events import format_memo, format_time
 from indexer.rules.identity import AddressId
 from indexer.views import PageAfter
 from migrations.ids import encode_id
@@ -57,6 +57,7 @@ class _Wanted:
     pointer: str
     face: Face
     address: Address
+    memo: bytes | None
     item: NewAddress
 
 
@@ -91,6 +92,7 @@ async def _register(call: Call, wanted: Sequence[_Wanted]) -> list[Registered]:
             merchant_id=call.merchant_id,
             chain=one.face.chain,
             address=one.address,
+            memo=one.memo,
             reference=one.item.reference,
             metadata=one.item.metadata,
             from_height=one.item.from_height,
@@ -205,8 +207,23 @@ def _read_item(
         except ValueError as error:
             flaws.append(Flaw(f"{pointer}/address", str(error)))
             break
-        wanted.append(_Wanted(pointer, face, address, item))
+        try:
+            memo = None if item.memo is None else _read_memo(face, item.memo)
+        except ValueError as error:
+            flaws.append(Flaw(f"{pointer}/memo", str(error)))
+            break
+        wanted.append(_Wanted(pointer, face, address, memo, item))
     return wanted
+
+
+def _read_memo(face: Face, text: str) -> bytes:
+    """Raises `ValueError`, also where the chain's payments carry none."""
+    parse_memo = rules_of(face.family).parse_memo
+    if parse_memo is None:
+        raise ValueError(
+            f"payments on {face.alias} carry no memo; watch an address of its own for each customer"
+        )
+    return parse_memo(text)
 
 
 def as_stored(value: Any) -> Any:
@@ -250,6 +267,7 @@ async def _view(faces: Faces, row: WatchedAddress) -> AddressObject:
         chain=face.chain,
         chain_alias=face.alias,
         address=face.naming.address_text(row.address),
+        memo=None if row.memo is None else format_memo(row.memo),
         reference=row.reference,
         metadata=None if row.metadata is None else dict(row.metadata),
         from_height=row.from_height,

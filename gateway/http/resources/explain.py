@@ -148,7 +148,9 @@ def _by_address(registered: Sequence[WatchedAddress]) -> dict[Address, list[Regi
     grouped: dict[Address, list[Registration]] = {}
     for one in registered:
         grouped.setdefault(one.address, []).append(
-            Registration(one.id, one.merchant_id, one.address, one.effective_start, one.watching_until)
+            Registration(
+                one.id, one.merchant_id, one.address, one.effective_start, one.watching_until, one.memo
+            )
         )
     return grouped
 

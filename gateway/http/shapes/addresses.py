@@ -18,9 +18,21 @@ REFERENCE_CHARACTERS_MAX = 256
 
 METADATA_BYTES_MAX = 8_192
 
+MEMO_CHARACTERS_MAX = 1_024
+
 Reference = Annotated[
     str,
     Meta(min_length=1, max_length=REFERENCE_CHARACTERS_MAX, description="The merchant's own name for it."),
+]
+
+
+Memo = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MEMO_CHARACTERS_MAX,
+        description="Watch only what is paid under this memo (tag, comment), on chains whose payments carry one.",
+    ),
 ]
 
 
@@ -29,6 +41,7 @@ class NewAddress(Strict, frozen=True):
 
     chain: Chain
     address: AddressText
+    memo: Memo | None = None
     reference: Reference | None = None
     metadata: dict[str, Any] | None = None
     from_height: Height | None = None
@@ -62,6 +75,7 @@ class AddressObject(Given, frozen=True):
     chain: str
     chain_alias: str
     address: str
+    memo: str | None
     reference: str | None
     metadata: dict[str, Any] | None
     from_height: int | None

@@ -68,10 +68,17 @@ class Scene:
         raise AssertionError("not caught up")
 
     async def watch(
-        self, address: Address = WATCHABLE[0], *, from_height: int | None = None, merchant: MerchantId = SHOP
+        self,
+        address: Address = WATCHABLE[0],
+        *,
+        from_height: int | None = None,
+        merchant: MerchantId = SHOP,
+        memo: bytes | None = None,
     ) -> WatchedAddress:
         """Register one address."""
-        request = RegistrationRequest(new_id(1), merchant, self.id, address, from_height=from_height)
+        request = RegistrationRequest(
+            new_id(1), merchant, self.id, address, from_height=from_height, memo=memo
+        )
         return (await register(self.pool, [request], now=NOW))[0].address
 
 

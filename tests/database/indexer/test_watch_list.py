@@ -108,6 +108,37 @@ async def test_an_address_deleted_and_watched_again_is_two_registrations(databas
         assert sum(one.watching_until is None for one in both) == 1
 
 
+async def test_one_address_is_watched_once_for_each_memo_and_once_without(database_url: str) -> None:
+    async with open_scene(database_url) as scene:
+        await scene.follow()
+        memos: list[bytes | None] = [None, b"7", b"8", b"\0\xff"]
+        watched = [await scene.watch(memo=memo) for memo in memos]
+        assert len({one.id for one in watched}) == len(memos)
+        assert [one.memo for one in watched] == memos
+        again = [await scene.watch(memo=memo) for memo in memos]
+        assert again == watched, "the same again is the same"
+        assert await delete_address(scene.pool, SHOP, watched[1].id, now=NOW)
+        fresh = await scene.watch(memo=b"7")
+        assert fresh.id not in {one.id for one in watched}
+        async with scene.store.open_move(scene.id, lease_epoch=scene.desk.lease_epoch) as move:
+            rows = await move.load_registrations([WATCHABLE[0]])
+        assert sorted((one.memo or b"", one.watching_until is None) for one in rows) == sorted(
+            [(b"", True), (b"7", False), (b"7", True), (b"8", True), (b"\0\xff", True)]
+        )
+
+
+async def test_many_memos_of_one_address_in_one_request_are_told_apart(database_url: str) -> None:
+    async with open_scene(database_url) as scene:
+        await scene.follow()
+        requests = [
+            RegistrationRequest(new_id(1), SHOP, scene.id, WATCHABLE[0], memo=memo)
+            for memo in (b"7", None, b"7", b"8")
+        ]
+        answers = await register(scene.pool, requests, now=NOW)
+        assert [one.created for one in answers] == [True, True, False, True]
+        assert answers[0].address == answers[2].address
+
+
 async def test_history_below_our_start_is_counted_for_assets_listed_from_the_beginning(
     database_url: str,
 ) -> None:

@@ -23,11 +23,12 @@ from indexer.rules.watchset import WatchSet
 from tests.unit.indexer.making import CHAIN, COIN, TOKEN, depth, header, transfer
 
 ADDRESSES = [Address(b"address-%012d" % number) for number in range(4)]
+MEMOS = [None, b"7", b"8"]
 MERCHANTS = [MerchantId(UUID(int=number)) for number in (1, 2)]
 START = 3
 
 transfers = st.builds(
-    lambda moved, senders: replace(moved, senders=senders),
+    lambda moved, senders, memo: replace(moved, senders=senders, memo=memo),
     st.builds(
         transfer,
         amount=st.integers(1, 50),
@@ -37,6 +38,7 @@ transfers = st.builds(
         asset=st.sampled_from([COIN, TOKEN]),
     ),
     st.lists(st.sampled_from(ADDRESSES), unique=True, max_size=3).map(tuple),
+    st.sampled_from(MEMOS),
 )
 registrations = st.lists(
     st.builds(
@@ -46,6 +48,7 @@ registrations = st.lists(
         st.sampled_from(ADDRESSES),
         st.integers(0, 12),
         st.none() | st.integers(0, 12),
+        st.sampled_from(MEMOS[:2]),
     ),
     max_size=8,
     unique_by=lambda one: one.address_id,
@@ -98,6 +101,7 @@ def test_what_is_matched_is_what_a_plain_reading_finds(
             one.merchant_id == merchant
             and one.address == moved.recipient
             and one.counts_at(block.header.height)
+            and one.memo in (None, moved.memo)
             for one in watches
         )
     ]
@@ -109,6 +113,13 @@ def test_what_is_matched_is_what_a_plain_reading_finds(
         chosen = next(watch for watch in watches if watch.address_id == seen.address_id)
         assert chosen.counts_at(seen.header.height)
         assert (chosen.merchant_id, chosen.address) == (seen.merchant_id, seen.transfer.recipient)
+        if chosen.memo != seen.transfer.memo:
+            assert chosen.memo is None, "the whole address, and nobody watches this memo"
+            assert not any(
+                watch.memo == seen.transfer.memo and watch.counts_at(seen.header.height)
+                for watch in by_address[chosen.address]
+                if watch.merchant_id == chosen.merchant_id
+            )
         own = bool(seen.transfer.senders) and (
             seen.transfer.recipient in seen.transfer.senders
             or any(
@@ -151,8 +162,32 @@ def test_a_known_deposit_runs_on_under_its_own_registration(
     found = match_hits(hits, by_address, known, RULES)
     assert {one.address_id for one in found} <= {AddressId(UUID(int=77))}
     assert len(found) == sum(
-        len({one.merchant_id for one in by_address[hit.transfer.recipient] if one.effective_start <= height})
+        len(
+            {
+                one.merchant_id
+                for one in by_address[hit.transfer.recipient]
+                if one.effective_start <= height and one.memo in (None, hit.transfer.memo)
+            }
+        )
         for hit in hits
         if RULES.assets[hit.transfer.asset].start_height <= height
     )
     assert parties(hits) >= {hit.transfer.recipient for hit in hits}
+
+
+@given(st.sampled_from(MEMOS), st.permutations(range(3)))
+def test_who_watches_the_memo_goes_before_who_watches_the_whole_address(
+    carried: bytes | None, order: list[int]
+) -> None:
+    """And one that was deleted before, or begins later, does not."""
+    shop = ADDRESSES[0]
+    own = Registration(AddressId(UUID(int=1)), MERCHANTS[0], shop, 9, None, b"7")
+    whole = Registration(AddressId(UUID(int=2)), MERCHANTS[0], shop, 0, None)
+    gone = Registration(AddressId(UUID(int=3)), MERCHANTS[0], shop, 0, 2, b"7")
+    watches = [(own, whole, gone)[place] for place in order]
+    watched = WatchSet()
+    watched.add([shop], version=1)
+    moved = replace(transfer(recipient=shop), memo=carried)
+    for height, for_own in ((START, False), (9, carried == b"7")):
+        (seen,) = match_hits(find_hits([block_at(height, [moved])], watched), {shop: watches}, {}, RULES)
+        assert seen.address_id == (own if for_own else whole).address_id

@@ -6,12 +6,27 @@ from dataclasses import replace
 
 import pytest
 
-from chains.model import BlockRef
-from indexer.explain import Knowledge, Reason, explain_deposit
+from chains.model import BlockRef, Movement, TransactionStory, TransferKind
+from indexer.explain import Knowledge, Reason, explain_deposit, explain_transaction
 from indexer.rows.storage import ChainRecord
 from indexer.rules.events import Naming
+from indexer.rules.matching import ListedAsset, Registration
 from migrations.ids import encode_id
-from tests.unit.indexer.making import CHAIN, NOW, TOKEN, block_hash, depth, recorded, sighting, view
+from tests.unit.indexer.making import (
+    ADDRESS_ID,
+    CHAIN,
+    MERCHANT,
+    NOW,
+    PAYER,
+    TILL,
+    TOKEN,
+    block_hash,
+    depth,
+    recorded,
+    sighting,
+    transfer,
+    view,
+)
 
 
 def known(tip: int, agreed: int, *, disputed_above: int | None = None) -> Knowledge:
@@ -77,3 +92,32 @@ def test_a_large_deposit_on_one_word_says_so_and_what_lifts_it() -> None:
     assert finding.reason is Reason.UNVERIFIED
     assert "second operator" in finding.text
     assert finding.text.endswith("up to height 10.")
+
+
+@pytest.mark.parametrize(
+    ("watched", "carried", "reason"),
+    [
+        ([b"7"], b"7", Reason.NOT_RECORDED),
+        ([b"7"], b"77", Reason.MEMO_NOT_WATCHED),
+        ([b"7"], None, Reason.MEMO_NOT_WATCHED),
+        ([b"7", None], b"77", Reason.NOT_RECORDED),
+        ([], b"7", Reason.ADDRESS_NOT_WATCHED),
+    ],
+)
+def test_a_payment_under_a_memo_nobody_watches_says_so(
+    watched: list[bytes | None], carried: bytes | None, reason: Reason
+) -> None:
+    block = BlockRef(10, block_hash("b10"))
+    moved = Movement(TransferKind.TOKEN, TOKEN.asset_id, None, None, PAYER, TILL, 100, memo=carried)
+    story = TransactionStory(transfer().tx_hash, block, True, (moved,), "node")
+    at = replace(
+        known(12, 12),
+        story=story,
+        ours_at_height=block.hash,
+        assets={TOKEN.asset_id: ListedAsset(TOKEN, 0)},
+        registrations={TILL: [Registration(ADDRESS_ID, MERCHANT, TILL, 0, None, one) for one in watched]},
+    )
+    (finding,) = explain_transaction(at)
+    assert finding.reason is reason
+    if reason is Reason.MEMO_NOT_WATCHED:
+        assert ("no memo" if carried is None else "the memo 77") in finding.text
