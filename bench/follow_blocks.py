@@ -37,8 +37,8 @@ from bench.busy_chain import WATCHED_COUNT, Shape, address_of, build_chain
 from bench.report import write_result
 from chains.evm.address import parse_address
 from chains.evm.facts import EvmFacts, facts_of
-from chains.evm.reading import believe_consistent
-from chains.evm.rows import RawBlock, RawReceipts, decode_receipts
+from chains.evm.nodes.reading import believe_consistent
+from chains.evm.rows.structs import RawBlock, RawReceipts, decode_receipts
 from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier

@@ -25,12 +25,12 @@ from bench.report import print_table, write_result
 from bench.verify_block import RECORDED
 from chains.catalog import entry
 from chains.evm.facts import facts_of
-from chains.evm.rows import RawBlock, decode_block
-from chains.evm.sparing import SparingRules, compute_sparing_rules, read_spared
+from chains.evm.nodes.window import SPARED_SHARE_MIN
+from chains.evm.rows.structs import RawBlock, decode_block
+from chains.evm.value.sparing import SparingRules, compute_sparing_rules, read_spared
 from chains.evm.verify import PROFILES
 from chains.evm.verify.bloom import parse_bloom
 from chains.evm.verify.fields import HashedBlock
-from chains.evm.window import SPARED_SHARE_MIN
 from chains.model import Address, Sought
 from indexer.rules.watchset import SOUGHT_MAX
 from tests.unit.chains.verify.recorded import transaction_rows

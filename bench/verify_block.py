@@ -23,8 +23,8 @@ from typing import Any
 import msgspec
 
 from bench.report import describe_machine, print_table, summarize, write_result
-from chains.evm.consistency import check_block, rules_of_profile
-from chains.evm.rows import RawBlock, RawReceipt, decode_block, decode_receipts
+from chains.evm.rows.consistency import check_block, rules_of_profile
+from chains.evm.rows.structs import RawBlock, RawReceipt, decode_block, decode_receipts
 from chains.evm.verify import PROFILES, verify_block
 from chains.model import VerificationLevel
 

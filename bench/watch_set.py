@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import print_table, write_result
-from chains.evm.consistency import STRICT, check_block
-from chains.evm.decode import decode_transfers
-from chains.evm.reading import compute_reading
-from chains.evm.rows import decode_block, decode_receipts
+from chains.evm.nodes.reading import compute_reading
+from chains.evm.rows.consistency import STRICT, check_block
+from chains.evm.rows.structs import decode_block, decode_receipts
+from chains.evm.value.decode import decode_transfers
 from chains.model import Block, VerificationLevel
 from indexer.rules.matching import find_hits
 from indexer.rules.watchset import WatchSet

@@ -24,7 +24,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
-from chains.evm.tokens import RECURSION_LIMIT
+from chains.evm.nodes.tokens import RECURSION_LIMIT
 from migrations.cluster import APPLICATION_ROLE, SUPERUSER_ROLE, open_cluster
 from migrations.connect import connect
 from migrations.embedded import embedded_database, stop_if_unused

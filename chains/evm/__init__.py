@@ -1,7 +1,7 @@
 """The EVM family: how Ethereum-like chains are asked and understood.
 
-`family` is what others see of it.  `source` and `provider` ask nodes, `rows` says what they answer, `consistency`
-and `verify` check it, `decode` and `traces` turn it into transfers, `heads`
-listens for hints, `tokens` reads metadata, `address` spells addresses.
-Nothing here knows merchants or databases.
+`family` is what others see of it, `source` and `provider` what the port asks.
+Rooms, each knowing those after it: `nodes` asks, `value` says what moved,
+`verify` what hashes cover, `rows` what was answered.  `networks` is the
+catalogue's data.  Nothing here knows merchants or databases.
 """

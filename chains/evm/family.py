@@ -56,7 +56,7 @@ def _load_trial() -> TrialRules:
 
 
 async def _fetch_block_seen(chain: ChainId, url: str, height: int) -> BlockSeen:
-    from chains.evm.stranger import fetch_block_seen  # noqa: PLC0415
+    from chains.evm.nodes.stranger import fetch_block_seen  # noqa: PLC0415
 
     return await fetch_block_seen(url, number_of(chain), height)
 

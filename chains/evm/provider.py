@@ -1,7 +1,7 @@
 """One EVM provider as the port sees it: heads, headers and checked blocks.
 
-Thin: sending, budgets and identity are `chains.evm.node`, whole blocks are
-`chains.evm.blocks`, choosing between providers is `chains.evm.source`.
+Thin: sending, budgets and identity are `chains.evm.nodes.node`, whole blocks are
+`chains.evm.nodes.blocks`, choosing between providers is `chains.evm.source`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from chains.errors import ChainError, Inconsistent, Missing
-from chains.evm.balances import fetch_balances
-from chains.evm.blocks import fetch_by_hash, fetch_by_height
 from chains.evm.facts import facts_of
-from chains.evm.node import EvmNode, name_provider
-from chains.evm.proof import fetch_deposit_proof
-from chains.evm.reading import Reading
-from chains.evm.rows import decode_header
-from chains.evm.story import fetch_story
-from chains.evm.window import describe_block
+from chains.evm.nodes.balances import fetch_balances
+from chains.evm.nodes.blocks import fetch_by_hash, fetch_by_height
+from chains.evm.nodes.node import EvmNode, name_provider
+from chains.evm.nodes.proof import fetch_deposit_proof
+from chains.evm.nodes.reading import Reading
+from chains.evm.nodes.story import fetch_story
+from chains.evm.nodes.window import describe_block
+from chains.evm.rows.structs import decode_header
 from chains.model import (
     Address,
     Block,

@@ -14,11 +14,11 @@ from typing import Self
 import structlog
 
 from chains.evm.facts import number_of
-from chains.evm.heads import HeadWatch
-from chains.evm.node import EvmNode, NetworkPin
+from chains.evm.nodes.heads import HeadWatch
+from chains.evm.nodes.node import EvmNode, NetworkPin
+from chains.evm.nodes.reading import believe_consistent, compute_reading
 from chains.evm.provider import EvmProvider
-from chains.evm.reading import believe_consistent, compute_reading
-from chains.evm.rows import HASH_TEXT_LENGTH, Verifier
+from chains.evm.rows.structs import HASH_TEXT_LENGTH, Verifier
 from chains.evm.verify.verifier import BlockVerifier
 from chains.model import AssetId, BlockHash
 from chains.port import CheckState
@@ -111,6 +111,6 @@ class EvmSource(SharedSource[EvmProvider]):
 
     async def fetch_decimals(self) -> Mapping[AssetId, int]:
         # web3 costs a second and tens of megabytes, and only this needs it.
-        from chains.evm.tokens import fetch_decimals  # noqa: PLC0415
+        from chains.evm.nodes.tokens import fetch_decimals  # noqa: PLC0415
 
         return await fetch_decimals(self.choose_provider().node, self.traits.assets)

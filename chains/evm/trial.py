@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from chains.errors import ChainError, Inconsistent
 from chains.evm.facts import facts_of
-from chains.evm.heads import HeadWatch
-from chains.evm.node import EvmNode, NoIdentity
+from chains.evm.nodes.heads import HeadWatch
+from chains.evm.nodes.node import EvmNode, NoIdentity
 from chains.evm.provider import EvmProvider
-from chains.evm.traces import TRACE_METHOD
+from chains.evm.value.traces import TRACE_METHOD
 from chains.model import Block
 from chains.port import Provider
 from chains.rpc.transport import Endpoint

@@ -18,7 +18,7 @@ import msgspec
 from chains.errors import ChainError
 from chains.evm.address import parse_address
 from chains.evm.facts import facts_of
-from chains.evm.rows import Verifier
+from chains.evm.rows.structs import Verifier
 from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from chains.errors import ChainError, Inconsistent, Missing, WrongNetwork
-from chains.evm.node import IDENTITY_MAX_AGE_S
+from chains.evm.nodes.node import IDENTITY_MAX_AGE_S
 from chains.evm.provider import EvmProvider
 from chains.traits import FinalByTag
 from indexer.follow.outcomes import Advanced, Halted, Rewound

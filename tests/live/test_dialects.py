@@ -13,7 +13,7 @@ import pytest
 
 from chains.errors import ChainError
 from chains.evm.facts import facts_of
-from chains.evm.node import NoIdentity
+from chains.evm.nodes.node import NoIdentity
 from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier
 from chains.model import BlockHash, BlockRef

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from chains.evm.facts import facts_of, number_of
-from chains.evm.rows import RawBlock, RawReceipts, Verdict
+from chains.evm.rows.structs import RawBlock, RawReceipts, Verdict
 from chains.evm.verify.profiles import PROFILES, Profile
 from chains.evm.verify.transactions import ETHEREUM_CODECS
 from chains.evm.verify.verifier import BlockVerifier

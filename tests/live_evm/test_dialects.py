@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from chains.errors import ChainError, Inconsistent, Missing, Refused, Unreachable, WrongNetwork
-from chains.evm.receipts import STATE_SYNC_PREFIX, ReceiptsForm
+from chains.evm.nodes.receipts import STATE_SYNC_PREFIX, ReceiptsForm
 from chains.evm.verify.hashing import compute_keccak
 from chains.model import BlockHash, BlockRef, VerificationLevel
 from chains.rpc import batches

@@ -18,8 +18,8 @@ import websockets.asyncio.server as ws
 from websockets.http11 import Response
 from websockets.utils import accept_key
 
-from chains.evm import heads
-from chains.evm.heads import MESSAGE_SPACING_S, HeadsLost, HeadWatch, read_head
+from chains.evm.nodes import heads
+from chains.evm.nodes.heads import MESSAGE_SPACING_S, HeadsLost, HeadWatch, read_head
 from chains.rpc.transport import Endpoint
 from tests.faultproxy.proxy import FaultProxy, start_proxy
 from tests.live_evm.conftest import Faulty, LocalChain

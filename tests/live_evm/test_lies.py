@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chains.errors import Inconsistent, Missing, Refused, Throttled, Unreachable
-from chains.evm.receipts import ReceiptsForm
+from chains.evm.nodes.receipts import ReceiptsForm
 from chains.model import BlockHash, BlockRef, VerificationLevel
 from chains.rpc import batches
 from tests.faultproxy import faults

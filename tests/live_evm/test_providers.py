@@ -12,7 +12,7 @@ import time
 import pytest
 
 from chains.errors import Missing, Throttled, Unreachable, WrongNetwork
-from chains.evm import node
+from chains.evm.nodes import node
 from chains.evm.source import EvmSource
 from chains.rpc.transport import Endpoint
 from tests.devnet.anvil import start_anvil

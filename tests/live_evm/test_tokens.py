@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from chains.errors import Unreachable
-from chains.evm.tokens import (
+from chains.evm.nodes.tokens import (
     fetch_decimals,
     fetch_token_facts,
     tame_text,

@@ -9,7 +9,7 @@ from tests.mutants.edits import FOLLOW, Edit, Planted
 
 HINTS, NODE, PACE, TAGS = (
     "chains/hints.py",
-    "chains/evm/node.py",
+    "chains/evm/nodes/node.py",
     "indexer/follow/pace.py",
     "indexer/follow/tags.py",
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tests.mutants.edits import Edit, Planted
 
 KIT, NODE_KIT = "relay/kit/verify_deposit.py", "relay/kit/verify_deposit.mjs"
-BUILDER, PATHS = "chains/evm/proof.py", "chains/evm/verify/paths.py"
+BUILDER, PATHS = "chains/evm/nodes/proof.py", "chains/evm/verify/paths.py"
 HANDLER = "gateway/http/resources/deposit_proofs.py"
 OF_KITS = ("tests/unit/relay/test_deposit_kit.py",)
 OF_BLOCKS = ("tests/unit/chains/verify/test_deposit_proofs.py",)

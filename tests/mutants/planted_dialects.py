@@ -8,8 +8,8 @@ from __future__ import annotations
 from tests.mutants.edits import Edit, Planted
 
 BATCHES, WINDOW, HEADS, JSONRPC, NODE, RECEIPTS, TRANSPORT, THROTTLE = (
-    "chains/rpc/batches.py", "chains/evm/window.py", "chains/evm/heads.py", "chains/rpc/jsonrpc.py",
-    "chains/evm/node.py", "chains/evm/receipts.py", "chains/rpc/transport.py", "chains/rpc/throttle.py",
+    "chains/rpc/batches.py", "chains/evm/nodes/window.py", "chains/evm/nodes/heads.py", "chains/rpc/jsonrpc.py",
+    "chains/evm/nodes/node.py", "chains/evm/nodes/receipts.py", "chains/rpc/transport.py", "chains/rpc/throttle.py",
 )  # fmt: skip
 DIALECTS = ("-n0", "tests/live_evm/test_dialects.py")
 EXCHANGES = ("-n0", "tests/unit/chains/test_exchanges.py", "tests/unit/chains/test_jsonrpc.py")

@@ -17,7 +17,7 @@ PLANTED_NODES = (
         5,
         (
             Edit(
-                "chains/evm/window.py",
+                "chains/evm/nodes/window.py",
                 "            node.abilities.receipts.note_broken(error)\n",
                 "            pass\n",
             ),

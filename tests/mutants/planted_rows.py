@@ -9,13 +9,13 @@ from __future__ import annotations
 from tests.mutants.edits import Edit, Planted
 
 CONSISTENCY, DECODE, QUANTITIES, ROWS = (
-    "chains/evm/consistency.py", "chains/evm/decode.py", "chains/evm/quantities.py", "chains/evm/rows.py",
+    "chains/evm/rows/consistency.py", "chains/evm/value/decode.py", "chains/evm/rows/quantities.py", "chains/evm/rows/structs.py",
 )  # fmt: skip
-SIGNERS, TRACES = "chains/evm/signers.py", "chains/evm/traces.py"
+SIGNERS, TRACES = "chains/evm/value/signers.py", "chains/evm/value/traces.py"
 BLOCK, LEDGER, PROFILES, WITNESS = (
-    "chains/evm/verify/block.py", "chains/evm/ledger.py", "chains/evm/verify/profiles.py", "indexer/rules/witness.py",
+    "chains/evm/verify/block.py", "chains/evm/value/ledger.py", "chains/evm/verify/profiles.py", "indexer/rules/witness.py",
 )  # fmt: skip
-NATIVES = "chains/evm/natives.py"
+NATIVES = "chains/evm/value/natives.py"
 COMMIT, VOICES = "indexer/move/commit.py", "indexer/follow/voices.py"
 
 ROW_TESTS = ("tests/unit/chains",)

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from tests.mutants.edits import BACKFILL, COMMIT, FOLLOW, Edit, Planted
 
-SPARING, WINDOW, UNDER_LOCK = "chains/evm/sparing.py", "chains/evm/window.py", "indexer/move/sparing.py"
+SPARING, WINDOW, UNDER_LOCK = (
+    "chains/evm/value/sparing.py",
+    "chains/evm/nodes/window.py",
+    "indexer/move/sparing.py",
+)
 
 ASKS_RULES = ("tests/unit/chains/test_sparing.py",)
 ASKS_MOVES = ("tests/unit/indexer/test_sparing.py",)

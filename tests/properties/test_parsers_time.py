@@ -22,7 +22,8 @@ import msgspec
 import pytest
 
 from chains.errors import ChainError
-from chains.evm import heads, rows
+from chains.evm.nodes import heads
+from chains.evm.rows import structs as rows
 from chains.evm.verify import bloom, rlp
 from chains.families import rules_of
 from chains.rpc import jsonrpc, refusals, transport

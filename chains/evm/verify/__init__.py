@@ -4,7 +4,7 @@
 a chain's source holds.  `header`, `transactions`, `receipts` and `bloom` turn
 rows back into what is hashed, `rlp` and `trie` are the two encodings, `fields`
 the structs, `unknown` tells ignorance from lies.  Everything is pure; whether
-rows agree with each other is `chains.evm.consistency`.
+rows agree with each other is `chains.evm.rows.consistency`.
 """
 
 from chains.evm.verify.block import examine_block, verify_block

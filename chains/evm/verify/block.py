@@ -3,7 +3,7 @@
 `examine_block` recomputes what the profile allows and says what held, what
 could not be checked and why; a mismatch that the profile calls a lie raises
 `Inconsistent`.  That every row is about the asked block is checked before, in
-`chains.evm.consistency`; that the hash is the chain's is a matter of linking
+`chains.evm.rows.consistency`; that the hash is the chain's is a matter of linking
 and of other providers, in the indexer.
 """
 
@@ -15,8 +15,8 @@ from itertools import pairwise
 from typing import Final
 
 from chains.errors import Inconsistent
-from chains.evm.quantities import read_quantity
-from chains.evm.rows import SUCCESS, RawBlock, RawReceipt, parse_quantity, spell_type
+from chains.evm.rows.quantities import read_quantity
+from chains.evm.rows.structs import SUCCESS, RawBlock, RawReceipt, parse_quantity, spell_type
 from chains.evm.verify.bloom import BloomMasks, add_blooms, format_bloom, parse_bloom
 from chains.evm.verify.examination import COVERING_CHECKS, Examination, Unavailable
 from chains.evm.verify.fields import HashedBlock, HashedTransaction

@@ -1,6 +1,6 @@
 """The fields of a block that its hashes commit to, as nodes spell them.
 
-`chains.evm.rows` holds what decoding needs; these structs add everything else
+`chains.evm.rows.structs` holds what decoding needs; these structs add everything else
 that goes into a header hash, a transaction hash or a withdrawals root, so that
 what is hashed and what is decoded are one value.  Families share them: a field
 is hashed only where a type or a layout names it.  How is `header` and
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from chains.evm.rows import RawBlock, RawTransaction, RawWithdrawal
+from chains.evm.rows.structs import RawBlock, RawTransaction, RawWithdrawal
 
 
 class AccessEntry(Struct, gc=False, rename="camel"):

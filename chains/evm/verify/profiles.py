@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from chains.evm.rows import BLOCK_ROWS, BlockDecoder
+from chains.evm.rows.structs import BLOCK_ROWS, BlockDecoder
 from chains.evm.verify.fields import HashedBlock
 from chains.evm.verify.header import AVALANCHE_HEADER, ETHEREUM_HEADER, HeaderLayout
 from chains.evm.verify.receipts import CELO_EXTRAS, NO_EXTRAS, OP_EXTRAS, ReceiptExtra

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from chains.evm.rows import FAILURE, SUCCESS, RawLog, RawReceipt
+from chains.evm.rows.structs import FAILURE, SUCCESS, RawLog, RawReceipt
 from chains.evm.verify.bloom import BLOOM_TEXT_LENGTH
 from chains.evm.verify.rlp import (
     EMPTY,

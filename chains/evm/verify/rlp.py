@@ -13,7 +13,7 @@ from binascii import unhexlify
 from functools import lru_cache
 from typing import Final
 
-from chains.evm.quantities import read_quantity
+from chains.evm.rows.quantities import read_quantity
 
 EMPTY: Final = "80"
 """The empty string: zero, and an absent address."""

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from chains.evm.quantities import read_quantity
-from chains.evm.rows import LEGACY_TYPE, Authorization
+from chains.evm.rows.quantities import read_quantity
+from chains.evm.rows.structs import LEGACY_TYPE, Authorization
 from chains.evm.verify.fields import AccessEntry, HashedTransaction, Withdrawal
 from chains.evm.verify.rlp import (
     EMPTY,

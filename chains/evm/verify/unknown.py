@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from chains.evm.rows import RawReceipt
+from chains.evm.rows.structs import RawReceipt
 
 NAMES_MAX: Final = 4
 NAME_CHARACTERS_MAX: Final = 40

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chains.evm.rows import RawBlock, RawReceipt, Verdict, parse_quantity
+from chains.evm.rows.structs import RawBlock, RawReceipt, Verdict, parse_quantity
 from chains.evm.verify.block import examine_block
 from chains.evm.verify.examination import Examination
 from chains.evm.verify.profiles import Check, Mode, Profile

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from chains.evm.rows import RawBlock, RawReceipts, decode_block, decode_receipts
+from chains.evm.rows.structs import RawBlock, RawReceipts, decode_block, decode_receipts
 
 BLOCK_HASH = "0x" + "b1" * 32
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"

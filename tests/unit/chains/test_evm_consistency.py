@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from chains.errors import Inconsistent
-from chains.evm.consistency import STRICT, check_block, rules_of_profile
+from chains.evm.rows.consistency import STRICT, check_block, rules_of_profile
 from tests.unit.chains.rows import BLOCK_HASH, EMPTY_ROOT, BlockRows, transfer
 
 OTHER_HASH = "0x" + "dd" * 32

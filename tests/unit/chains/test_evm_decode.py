@@ -11,7 +11,7 @@ import time
 import pytest
 
 from chains.errors import Inconsistent
-from chains.evm.decode import AssetIndex, DecodedBlock, compute_asset_index, decode_transfers
+from chains.evm.value.decode import AssetIndex, DecodedBlock, compute_asset_index, decode_transfers
 from chains.model import AssetId, ConflictKey, Transfer, TransferKind
 from tests.devnet.local import local_traits, to_address, token
 from tests.unit.chains.rows import PAYER, SHOP, TOKEN, ZERO, BlockRows, transfer, word

@@ -8,7 +8,7 @@ import pytest
 from msgspec import Raw
 
 from chains.errors import Inconsistent
-from chains.evm.rows import HEIGHT_MAX, TIME_MAX_S, decode_header
+from chains.evm.rows.structs import HEIGHT_MAX, TIME_MAX_S, decode_header
 
 
 def header_of(number: int, timestamp: int) -> Raw:

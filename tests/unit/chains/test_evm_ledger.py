@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from chains.evm.decode import compute_asset_index, decode_transfers
-from chains.evm.ledger import Completeness, compute_completeness, open_ledger
-from chains.evm.natives import NativeMove
-from chains.evm.rows import decode_block
-from chains.evm.traces import TracedBlock, decode_trace
+from chains.evm.rows.structs import decode_block
+from chains.evm.value.decode import compute_asset_index, decode_transfers
+from chains.evm.value.ledger import Completeness, compute_completeness, open_ledger
+from chains.evm.value.natives import NativeMove
+from chains.evm.value.traces import TracedBlock, decode_trace
 from chains.evm.verify import PROFILES
 from chains.model import Address, NativeChange, TransferKind
 from tests.devnet.local import local_traits, to_address

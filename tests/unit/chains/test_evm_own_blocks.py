@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from chains.evm.consistency import STRICT, check_block
-from chains.evm.decode import compute_asset_index, decode_transfers
-from chains.evm.ledger import Completeness, open_ledger
-from chains.evm.traces import decode_trace
+from chains.evm.rows.consistency import STRICT, check_block
+from chains.evm.value.decode import compute_asset_index, decode_transfers
+from chains.evm.value.ledger import Completeness, open_ledger
+from chains.evm.value.traces import decode_trace
 from chains.evm.verify import PROFILES, verify_block
 from chains.model import TransferKind, VerificationLevel
 from tests.devnet.local import local_traits, token

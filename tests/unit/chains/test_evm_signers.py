@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from eth_account import Account
 
-from chains.evm.decode import compute_asset_index, compute_spends, decode_transfers
-from chains.evm.natives import TypeRules
-from chains.evm.rows import Authorization, decode_block
-from chains.evm.signers import (
+from chains.evm.rows.structs import Authorization, decode_block
+from chains.evm.value.decode import compute_asset_index, compute_spends, decode_transfers
+from chains.evm.value.natives import TypeRules
+from chains.evm.value.signers import (
     CURVE_ORDER,
     compute_created_address,
     recover_authority,

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.errors import Inconsistent
-from chains.evm.consistency import STRICT, check_block
-from chains.evm.decode import compute_asset_index, decode_transfers
-from chains.evm.quantities import read_quantity
-from chains.evm.rows import decode_block, decode_header, decode_receipts
+from chains.evm.rows.consistency import STRICT, check_block
+from chains.evm.rows.quantities import read_quantity
+from chains.evm.rows.structs import decode_block, decode_header, decode_receipts
+from chains.evm.value.decode import compute_asset_index, decode_transfers
 from tests.devnet.local import local_traits, to_address, token
 from tests.unit.chains.rows import PAYER, SHOP, TOKEN, TRANSFER, BlockRows, transfer, word
 
@@ -246,7 +246,7 @@ def test_the_quick_look_at_a_transfer_sees_what_the_close_one_sees(
 
     quick = told()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chains.evm.decode.ADDRESS_PADDING", "nothing is spelt like this")
+        patch.setattr("chains.evm.value.decode.ADDRESS_PADDING", "nothing is spelt like this")
         assert told() == quick
 
 

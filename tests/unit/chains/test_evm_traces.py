@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from chains.errors import Inconsistent, Missing, Refused
-from chains.evm.traces import Frame, collect_moves, decode_trace, has_failed
+from chains.evm.value.traces import Frame, collect_moves, decode_trace, has_failed
 from chains.rpc.jsonrpc import decode_nested
 from tests.unit.chains.rows import PAYER, SHOP, BlockRows
 from tests.unit.chains.verify.recorded import REASON, RECORDED, read_own

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from chains.errors import ChainError, Refused, Throttled, Unreachable
-from chains.evm.node import EvmNode, NetworkPin
+from chains.evm.nodes.node import EvmNode, NetworkPin
 from chains.rpc.batches import Batches
 from chains.rpc.jsonrpc import Call
 from chains.rpc.refusals import TooLarge

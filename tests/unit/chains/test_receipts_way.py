@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chains.errors import ChainError, Missing, Refused, Unreachable
-from chains.evm.receipts import ReceiptsForm, ReceiptsWay
+from chains.evm.nodes.receipts import ReceiptsForm, ReceiptsWay
 from chains.rpc.refusals import UnknownMethod
 
 

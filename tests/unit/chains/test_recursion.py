@@ -8,7 +8,7 @@ import sys
 ASKS_EVERY_DECODER = """
 import json, sys
 import msgspec
-import gateway.compose, chains.evm.tokens
+import gateway.compose, chains.evm.nodes.tokens
 from gateway.http.edge.decoding import decode_body
 from gateway.http.edge.problem import Problem
 from gateway.http.shapes.merchants import NewMerchant

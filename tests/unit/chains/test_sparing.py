@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chains.errors import Inconsistent
-from chains.evm.decode import TRANSFER_TOPIC, compute_asset_index, decode_transfers
 from chains.evm.facts import facts_of
-from chains.evm.reading import compute_reading
-from chains.evm.rows import RawBlock, Verdict, decode_block, decode_receipts
-from chains.evm.sparing import VOUCHED_BLOCKS, Sparing, compute_sparing_rules, is_proven, read_spared
+from chains.evm.nodes.reading import compute_reading
+from chains.evm.rows.structs import RawBlock, Verdict, decode_block, decode_receipts
+from chains.evm.value.decode import TRANSFER_TOPIC, compute_asset_index, decode_transfers
+from chains.evm.value.sparing import VOUCHED_BLOCKS, Sparing, compute_sparing_rules, is_proven, read_spared
 from chains.evm.verify import PROFILES, BlockVerifier
 from chains.evm.verify.header import compute_header_hash
 from chains.model import Address, Doubt, Sought, VerificationLevel

@@ -15,10 +15,10 @@ from enum import StrEnum
 import msgspec
 
 from chains.errors import Inconsistent
-from chains.evm.consistency import check_block
-from chains.evm.decode import decode_transfers
-from chains.evm.reading import Reading, compute_reading
-from chains.evm.rows import decode_block, decode_receipts
+from chains.evm.nodes.reading import Reading, compute_reading
+from chains.evm.rows.consistency import check_block
+from chains.evm.rows.structs import decode_block, decode_receipts
+from chains.evm.value.decode import decode_transfers
 from chains.evm.verify import PROFILES, BlockVerifier
 from chains.model import Hold, Transfer, VerificationLevel
 from tests.unit.chains.verify.made import TRANSFER, Part, append, number_logs, place, signed, word

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from coincurve import PrivateKey
 
-from chains.evm.rows import RawReceipt
-from chains.evm.signers import compute_created_address
+from chains.evm.rows.structs import RawReceipt
+from chains.evm.value.signers import compute_created_address
 from chains.evm.verify.bloom import BloomMasks, add_blooms, format_bloom
 from chains.evm.verify.fields import HashedTransaction, Withdrawal
 from chains.evm.verify.header import compute_header_hash

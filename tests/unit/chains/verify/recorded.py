@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from sha3 import keccak_256
 
-from chains.evm.rows import RawReceipt, decode_block, decode_receipts
+from chains.evm.rows.structs import RawReceipt, decode_block, decode_receipts
 from chains.evm.verify import PROFILES
 from chains.evm.verify.fields import HashedBlock
 
@@ -107,7 +107,7 @@ def build_receipts(rows: list[Rows]) -> list[RawReceipt]:
 
 
 def build(block: Rows, receipts: list[Rows]) -> tuple[HashedBlock, list[RawReceipt]]:
-    """Both, with the JSON of both, as `chains.evm.blocks` hands them to a verifier."""
+    """Both, with the JSON of both, as `chains.evm.nodes.blocks` hands them to a verifier."""
     built = build_block(block)
     raw = msgspec.Raw(json.dumps(receipts).encode())
     built.receipts_raw = (raw,)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from chains.evm.signers import recover_sender
+from chains.evm.value.signers import recover_sender
 from chains.model import Hold
 from chains.traits import ChainTraits
 from tests.devnet.local import local_traits, token

@@ -10,7 +10,7 @@ import pytest
 from eth_account import Account
 
 from chains.errors import Inconsistent
-from chains.evm.consistency import STRICT, check_block
+from chains.evm.rows.consistency import STRICT, check_block
 from chains.evm.verify import PROFILES, Check, Mode, Unavailable, examine_block, verify_block
 from chains.model import VerificationLevel
 from tests.devnet.anvil import ACCOUNTS, AnvilNode, find_anvil, start_anvil

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chains.errors import Inconsistent
-from chains.evm.consistency import check_block, rules_of_profile
+from chains.evm.rows.consistency import check_block, rules_of_profile
 from chains.evm.verify import PROFILES, Check, Examination, Unavailable, examine_block, verify_block
 from chains.evm.verify.header import ETHEREUM_HEADER, HeaderLayout, compute_header_hash
 from chains.evm.verify.rlp import encode_scalar

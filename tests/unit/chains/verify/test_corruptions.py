@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chains.errors import Inconsistent
-from chains.evm.consistency import check_block, rules_of_profile
+from chains.evm.rows.consistency import check_block, rules_of_profile
 from chains.evm.verify import PROFILES, verify_block
 from chains.evm.verify.receipts import encode_receipt
 from chains.evm.verify.trie import compute_ordered_root

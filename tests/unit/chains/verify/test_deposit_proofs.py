@@ -16,8 +16,8 @@ import pytest
 import rlp
 from trie.hexary import HexaryTrie
 
-from chains.evm.proof import CommittedBlock, build_proof, encode_block, find_obstacle
-from chains.evm.rows import RawBlock, RawReceipt
+from chains.evm.nodes.proof import CommittedBlock, build_proof, encode_block, find_obstacle
+from chains.evm.rows.structs import RawBlock, RawReceipt
 from chains.evm.verify import PROFILES, Check, Mode, Profile
 from chains.evm.verify.paths import compute_path
 from chains.evm.verify.trie import compute_ordered_root

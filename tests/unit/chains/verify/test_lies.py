@@ -13,7 +13,7 @@ from itertools import product
 import msgspec
 import pytest
 
-from chains.evm.rows import decode_block, decode_receipts
+from chains.evm.rows.structs import decode_block, decode_receipts
 from chains.evm.verify import Mode
 from chains.evm.verify.examination import COVERING_CHECKS
 from chains.model import Hold, VerificationLevel

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.errors import Inconsistent
-from chains.evm.consistency import STRICT, check_block
+from chains.evm.rows.consistency import STRICT, check_block
 from chains.evm.verify import PROFILES, examine_block, verify_block
 from chains.model import VerificationLevel
 from tests.unit.chains.verify.recorded import build, own, public, read_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chains.errors import Inconsistent
-from chains.evm.rows import Verdict
+from chains.evm.rows.structs import Verdict
 from chains.evm.verify import PROFILES, BlockVerifier, Check, Mode
 from chains.model import Hold, VerificationLevel
 from tests.unit.chains.verify.recorded import IS_RECORDED, REASON, build, read_answer, read_json

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chains.errors import Inconsistent
-from chains.evm.consistency import check_block, rules_of_profile
+from chains.evm.rows.consistency import check_block, rules_of_profile
 from chains.evm.verify import PROFILES, Check, Mode, Profile, examine_block, verify_block
 from chains.model import VerificationLevel
 from tests.unit.chains.verify.recorded import (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chains.errors import Inconsistent
-from chains.evm.rows import Verdict
+from chains.evm.rows.structs import Verdict
 from chains.evm.verify import PROFILES, BlockVerifier, Check, Mode, examine_block
 from chains.evm.verify.profiles import FULL_CHECKS
 from chains.model import Doubt, Hold, VerificationLevel

@@ -14,17 +14,17 @@ from dataclasses import replace
 from msgspec import Raw
 
 from chains.errors import Inconsistent
-from chains.evm.consistency import check_block
-from chains.evm.decode import EvmTransfers, decode_transfers
 from chains.evm.facts import change_facts
-from chains.evm.ledger import open_ledger
-from chains.evm.node import Abilities, EvmNode
-from chains.evm.reading import Reading
-from chains.evm.rows import RawBlock, RawReceipts, Verdict, compute_header, encode_word
-from chains.evm.sparing import VOUCHED_BLOCKS, EvmSpared
-from chains.evm.traces import decode_trace
+from chains.evm.nodes.node import Abilities, EvmNode
+from chains.evm.nodes.reading import Reading
+from chains.evm.nodes.window import Rows, fetch_rows, readable
+from chains.evm.rows.consistency import check_block
+from chains.evm.rows.structs import RawBlock, RawReceipts, Verdict, compute_header, encode_word
+from chains.evm.value.decode import EvmTransfers, decode_transfers
+from chains.evm.value.ledger import open_ledger
+from chains.evm.value.sparing import VOUCHED_BLOCKS, EvmSpared
+from chains.evm.value.traces import decode_trace
 from chains.evm.verify.profiles import Check
-from chains.evm.window import Rows, fetch_rows, readable
 from chains.model import Block, BlockHash, Doubt, Sought, VerificationLevel, is_linked
 from chains.rpc.throttle import Lane
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chains.evm.consistency import ConsistencyRules, rules_of_profile
-from chains.evm.decode import AssetIndex, compute_asset_index
 from chains.evm.facts import facts_of
-from chains.evm.ledger import Completeness, compute_completeness
-from chains.evm.natives import BELIEVED_TYPES, TypeRules
-from chains.evm.rows import BlockDecoder, RawBlock, RawReceipts, Verdict, Verifier
-from chains.evm.sparing import Sparing, compute_sparing_rules
+from chains.evm.rows.consistency import ConsistencyRules, rules_of_profile
+from chains.evm.rows.structs import BlockDecoder, RawBlock, RawReceipts, Verdict, Verifier
+from chains.evm.value.decode import AssetIndex, compute_asset_index
+from chains.evm.value.ledger import Completeness, compute_completeness
+from chains.evm.value.natives import BELIEVED_TYPES, TypeRules
+from chains.evm.value.sparing import Sparing, compute_sparing_rules
 from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier
 from chains.model import VerificationLevel

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from chains.errors import ChainError, Inconsistent, WrongNetwork
-from chains.evm.rows import decode_header, encode_word, parse_quantity
+from chains.evm.rows.structs import decode_header, encode_word, parse_quantity
 from chains.family import BlockSeen
 from chains.rpc.jsonrpc import Call, decode_batch, encode_batch, expect_result, is_null, read_status
 from chains.rpc.transport import Endpoint, HttpTransport, Request

@@ -16,11 +16,10 @@ import msgspec
 from msgspec import Raw
 
 from chains.errors import ChainError, Inconsistent, Missing, Throttled, Unreachable
-from chains.evm.consistency import check_without_receipts
 from chains.evm.facts import facts_of
-from chains.evm.node import Abilities, EvmNode
-from chains.evm.reading import Reading
-from chains.evm.receipts import (
+from chains.evm.nodes.node import Abilities, EvmNode
+from chains.evm.nodes.reading import Reading
+from chains.evm.nodes.receipts import (
     ReceiptsForm,
     fetch_one_by_one,
     is_form_refused,
@@ -28,9 +27,10 @@ from chains.evm.receipts import (
     read_receipts,
     receipts_call,
 )
-from chains.evm.rows import HASH_TEXT_LENGTH, RawBlock, RawReceipts, decode_block, parse_quantity
-from chains.evm.sparing import EvmSpared, is_proven, read_spared
-from chains.evm.traces import TRACE_METHOD, TRACE_OPTIONS
+from chains.evm.rows.consistency import check_without_receipts
+from chains.evm.rows.structs import HASH_TEXT_LENGTH, RawBlock, RawReceipts, decode_block, parse_quantity
+from chains.evm.value.sparing import EvmSpared, is_proven, read_spared
+from chains.evm.value.traces import TRACE_METHOD, TRACE_OPTIONS
 from chains.model import Sought
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.throttle import Lane

@@ -4,7 +4,7 @@ A busy block holds thousands of logs and perhaps one deposit, so this compares
 strings, turns only recipients into bytes and builds a `Transfer` when asked.
 The rules are those of execution evidence: a log of a listed emitter in a
 successful transaction, or the value of a successful top-level call.  Inner
-calls are `chains.evm.traces`; whether rows may be believed is `consistency`.
+calls are `chains.evm.value.traces`; whether rows may be believed is `consistency`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,8 @@ from dataclasses import dataclass, field
 
 from chains.errors import Inconsistent
 from chains.evm.facts import facts_of, number_of
-from chains.evm.natives import (
-    BELIEVED_TYPES,
-    SIGNED_TYPES,
-    NativeMove,
-    TypeRules,
-    is_success,
-    read_native_moves,
-)
-from chains.evm.quantities import read_quantity
-from chains.evm.rows import (
+from chains.evm.rows.quantities import read_quantity
+from chains.evm.rows.structs import (
     RawBlock,
     RawLog,
     RawReceipts,
@@ -33,7 +25,15 @@ from chains.evm.rows import (
     parse_quantity,
     parse_word,
 )
-from chains.evm.signers import recover_authority, recover_sender
+from chains.evm.value.natives import (
+    BELIEVED_TYPES,
+    SIGNED_TYPES,
+    NativeMove,
+    TypeRules,
+    is_success,
+    read_native_moves,
+)
+from chains.evm.value.signers import recover_authority, recover_sender
 from chains.evm.verify.fields import HashedTransaction
 from chains.evm.verify.transactions import SIGNED_FIELDS
 from chains.model import Address, AssetId, ConflictKey, Transfer, TransferKind, TxHash, format_position

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from chains.errors import Inconsistent
-from chains.evm.quantities import read_quantity, spell_numbers
+from chains.evm.rows.quantities import read_quantity, spell_numbers
 from chains.model import BlockHash, BlockRef, Doubt, Header, Hold, VerificationLevel
 
 HASH_TEXT_LENGTH = 66

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chains.errors import Inconsistent
-from chains.evm.rows import (
+from chains.evm.rows.structs import (
     FAILURE,
     SUCCESS,
     RawBlock,
@@ -21,7 +21,7 @@ from chains.evm.rows import (
     parse_address_row,
     parse_quantity,
 )
-from chains.evm.signers import compute_created_address
+from chains.evm.value.signers import compute_created_address
 from chains.evm.verify.fields import HashedTransaction
 from chains.evm.verify.transactions import SIGNED_FIELDS
 from chains.model import Address, TransferKind

@@ -13,12 +13,10 @@ import msgspec
 from msgspec import Struct, field
 
 from chains.errors import ChainError, Inconsistent, Missing, Throttled
-from chains.evm.decode import TRANSFER_TOPIC, WORD_TEXT_LENGTH
 from chains.evm.facts import facts_of
-from chains.evm.natives import is_success
-from chains.evm.node import EvmNode
-from chains.evm.reading import Reading
-from chains.evm.rows import (
+from chains.evm.nodes.node import EvmNode
+from chains.evm.nodes.reading import Reading
+from chains.evm.rows.structs import (
     RawLog,
     RawReceipt,
     decode_receipt,
@@ -27,7 +25,9 @@ from chains.evm.rows import (
     parse_quantity,
     parse_word,
 )
-from chains.evm.traces import collect_moves, decode_frame
+from chains.evm.value.decode import TRANSFER_TOPIC, WORD_TEXT_LENGTH
+from chains.evm.value.natives import is_success
+from chains.evm.value.traces import collect_moves, decode_frame
 from chains.model import (
     Address,
     BlockHash,
@@ -153,7 +153,7 @@ async def _read_tokens(node: EvmNode, reading: Reading, receipt: RawReceipt) -> 
 async def _ask_symbol(node: EvmNode, emitter: str) -> str | None:
     """What a contract nobody listed calls itself, tamed; None where it will not say."""
     # web3 costs a second and tens of megabytes, and stories of strangers are rare.
-    from chains.evm.tokens import fetch_token_facts  # noqa: PLC0415
+    from chains.evm.nodes.tokens import fetch_token_facts  # noqa: PLC0415
 
     try:
         return (await fetch_token_facts(node, Address(parse_address_row(emitter)))).symbol

@@ -16,8 +16,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from chains.evm.facts import facts_of, number_of
-from chains.evm.natives import SIGNED_TYPES, NativeMove, pair_receipts
-from chains.evm.rows import (
+from chains.evm.rows.structs import (
     LEGACY_TYPE,
     RawBlock,
     RawReceipts,
@@ -26,7 +25,8 @@ from chains.evm.rows import (
     parse_address_row,
     parse_quantity,
 )
-from chains.evm.traces import TracedBlock
+from chains.evm.value.natives import SIGNED_TYPES, NativeMove, pair_receipts
+from chains.evm.value.traces import TracedBlock
 from chains.evm.verify.fields import HashedTransaction
 from chains.model import Address, NativeChange
 from chains.traits import ChainTraits

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from chains.errors import Inconsistent
-from chains.evm.rows import RawBlock, RawLog, RawReceipt, RawReceipts, is_quantity, parse_quantity
+from chains.evm.rows.structs import RawBlock, RawLog, RawReceipt, RawReceipts, is_quantity, parse_quantity
 
 EMPTY_TRIE_ROOT = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 """keccak(rlp("")): the root of a list without entries."""

@@ -5,7 +5,7 @@ reverted parent carries no error of its own.  CALL, CREATE, CREATE2 and
 SELFDESTRUCT move value; DELEGATECALL, CALLCODE and STATICCALL show one and
 move none; a value in a frame of any other kind is not understood and refuses
 the trace.  Traces are in no header, so the outermost frames are held against
-transactions and receipts; those stay `chains.evm.decode`'s to count.
+transactions and receipts; those stay `chains.evm.value.decode`'s to count.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from chains.errors import Inconsistent, Missing, Refused
-from chains.evm.natives import SIGNED_TYPES, NativeMove, pair_receipts
-from chains.evm.quantities import spell_numbers
-from chains.evm.rows import (
+from chains.evm.rows.quantities import spell_numbers
+from chains.evm.rows.structs import (
     FAILURE,
     RawBlock,
     RawReceipt,
@@ -29,6 +28,7 @@ from chains.evm.rows import (
     parse_address_row,
     parse_quantity,
 )
+from chains.evm.value.natives import SIGNED_TYPES, NativeMove, pair_receipts
 from chains.model import Address, TransferKind
 from chains.rpc.jsonrpc import decode_nested
 

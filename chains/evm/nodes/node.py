@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Raw
 
 from chains.errors import ChainError, Inconsistent, Refused, Throttled, Unreachable, WrongNetwork
-from chains.evm.receipts import ReceiptsWay
-from chains.evm.rows import decode_header, encode_word, parse_quantity
+from chains.evm.nodes.receipts import ReceiptsWay
+from chains.evm.rows.structs import decode_header, encode_word, parse_quantity
 from chains.model import BlockHash, BlockRef
 from chains.rpc.batches import Batches
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from chains.errors import Missing
-from chains.evm.blocks import fetch_checked_rows
 from chains.evm.facts import facts_of
-from chains.evm.node import EvmNode
-from chains.evm.reading import Reading
-from chains.evm.rows import (
+from chains.evm.nodes.blocks import fetch_checked_rows
+from chains.evm.nodes.node import EvmNode
+from chains.evm.nodes.reading import Reading
+from chains.evm.rows.structs import (
     RawBlock,
     RawReceipt,
     RawReceipts,

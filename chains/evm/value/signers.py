@@ -11,8 +11,8 @@ from typing import Final
 
 from coincurve import PublicKey
 
-from chains.evm.quantities import read_quantity
-from chains.evm.rows import Authorization
+from chains.evm.rows.quantities import read_quantity
+from chains.evm.rows.structs import Authorization
 from chains.evm.verify.fields import HashedTransaction
 from chains.evm.verify.hashing import compute_keccak
 from chains.evm.verify.rlp import encode_address, encode_list, encode_scalar, to_bytes

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 from msgspec import Raw
 
 from chains.errors import ChainError, Inconsistent, Missing, Refused
-from chains.evm.consistency import ConsistencyRules
-from chains.evm.rows import RawBlock, RawReceipts, compute_header, decode_receipt, decode_receipts
+from chains.evm.rows.consistency import ConsistencyRules
+from chains.evm.rows.structs import RawBlock, RawReceipts, compute_header, decode_receipt, decode_receipts
 from chains.evm.verify.hashing import compute_keccak
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.refusals import UnknownMethod
 from chains.rpc.throttle import Lane
 
 if TYPE_CHECKING:
-    from chains.evm.node import EvmNode
+    from chains.evm.nodes.node import EvmNode
 
 PAUSES_DOUBLED_MAX = 12
 """The better way is tried again after 1, 2, 4 … 4,096 blocks: one call in so many costs nothing."""

@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Raw
 
 from chains.errors import ChainError, Inconsistent, Missing, Pruned, Refused, Throttled
-from chains.evm.node import EvmNode
-from chains.evm.rows import decode_header, encode_word, parse_quantity
+from chains.evm.nodes.node import EvmNode
+from chains.evm.rows.structs import decode_header, encode_word, parse_quantity
 from chains.model import Address, BlockRef
 from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
 from chains.rpc.throttle import Lane

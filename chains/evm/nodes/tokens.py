@@ -21,7 +21,7 @@ from web3.providers.async_base import AsyncBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from chains.errors import Refused, Throttled, Unreachable, WrongNetwork
-from chains.evm.node import EvmNode
+from chains.evm.nodes.node import EvmNode
 from chains.model import Address, Asset, AssetId
 from chains.rpc.jsonrpc import Call, expect_result
 from chains.rpc.throttle import Lane

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from chains.evm.decode import TRANSFER_TOPIC
 from chains.evm.facts import facts_of
-from chains.evm.natives import OP_DEPOSIT_TYPE, SIGNED_TYPES
-from chains.evm.rows import RawBlock, Verdict, parse_address_row, parse_quantity
+from chains.evm.rows.structs import RawBlock, Verdict, parse_address_row, parse_quantity
+from chains.evm.value.decode import TRANSFER_TOPIC
+from chains.evm.value.natives import OP_DEPOSIT_TYPE, SIGNED_TYPES
 from chains.evm.verify.block import examine_block
 from chains.evm.verify.bloom import compute_mask, parse_bloom
 from chains.evm.verify.fields import HashedBlock
