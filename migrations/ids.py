@@ -7,6 +7,7 @@ its own), and ids derived from content (deposits in `indexer`, events in `relay`
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from uuid import UUID
 
 ID_DIGITS = 26
@@ -18,11 +19,17 @@ _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _PAIR_SHIFTS = range((ID_DIGITS - 2) * 5, -1, -10)
 _VALUE_OF_DIGIT = {digit: value for value, digit in enumerate(_ALPHABET)}
 _FIRST_DIGIT_MAX = "7"
+TEXTS_KEPT = 4096
+"""Of ids just spelled: a merchant's stands in every event of a batch, a deposit's several times in each of its own."""
 
 
 def encode_id(prefix: str, value: UUID) -> str:
     """Write `value` as `prefix`, an underscore and 26 lower-case Crockford base32 digits, most significant first."""
-    number = value.int
+    return _encode(prefix, value.int)
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _encode(prefix: str, number: int) -> str:
     return f"{prefix}_{''.join([_PAIRS[(number >> shift) & 1023] for shift in _PAIR_SHIFTS])}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from operator import add
 
 import sha3
 
@@ -18,6 +19,13 @@ ADDRESS_BYTES = 20
 
 TEXTS_KEPT = 8_192
 """A checksum costs a hash: whoever is paid again and again, or pays, is spelled once."""
+
+_CASED = {
+    digit + nibble: digit.upper() if nibble >= "8" else digit
+    for digit in "0123456789abcdef"
+    for nibble in "0123456789abcdef"
+}
+"""A digit of an address as the digit of the hash at its place wants it written."""
 
 _HEX_FORM = re.compile(r"0[xX][0-9a-fA-F]{40}")
 
@@ -58,9 +66,7 @@ def format_address(address: Address) -> str:
     assert len(address) == ADDRESS_BYTES, "an EVM address has 20 bytes"
     digits = address.hex()
     nibbles = sha3.keccak_256(digits.encode("ascii")).hexdigest()
-    return "0x" + "".join(
-        digit.upper() if nibble >= "8" else digit for digit, nibble in zip(digits, nibbles, strict=False)
-    )
+    return "0x" + "".join(map(_CASED.__getitem__, map(add, digits, nibbles)))
 
 
 def encode_identity(address: Address) -> str:

@@ -7,6 +7,7 @@ everything else is handed the callables.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from chains.families import rules_of
 from chains.model import Asset, Transfer
@@ -17,6 +18,9 @@ from indexer.rules.identity import DepositId, MerchantId, compute_deposit_id
 from indexer.rules.watchset import WatchSet
 from indexer.settings import FollowSettings
 from migrations.ids import encode_id
+
+IDENTITIES_KEPT = 8_192
+"""The hits of a large batch."""
 
 
 def build_naming(settings: FollowSettings, formerly_listed: Iterable[Asset] = ()) -> Naming:
@@ -45,6 +49,8 @@ def build_desk(
     """A desk with an empty watch set; the lease is taken later (`turn`)."""
     traits = settings.traits
 
+    # Asked before known deposits are loaded and again when they are matched.
+    @lru_cache(maxsize=IDENTITIES_KEPT)
     def deposit_id(merchant_id: MerchantId, transfer: Transfer) -> DepositId:
         return compute_deposit_id(
             encode_id("mer", merchant_id),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
 from chains.model import Address, Asset, AssetId, BlockHash, ChainId, TxHash
@@ -18,6 +19,9 @@ from indexer.rules.identity import AddressId, MerchantId
 from indexer.rules.policy import describe_requirement
 
 EncodeId = Callable[[str, UUID], str]
+
+TIMES_KEPT = 1024
+"""Of times just spelled: all that one block or one move holds happened at one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,15 @@ def format_memo(memo: bytes) -> str:
     return text if text.isprintable() else "0x" + memo.hex()
 
 
+@lru_cache(maxsize=TIMES_KEPT)
 def format_time(at: datetime) -> str:
     """RFC 3339 in UTC with ``Z``; microseconds only where there are some."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+@lru_cache(maxsize=TIMES_KEPT)
+def _format_block_time(time_s: int) -> str:
+    return format_time(datetime.fromtimestamp(time_s, UTC))
 
 
 def encode_deposit(
@@ -106,7 +116,7 @@ def encode_deposit(
         else {
             "height": at.height,
             "hash": naming.block_hash_text(at.block_hash),
-            "time": format_time(datetime.fromtimestamp(at.block_time_s, UTC)),
+            "time": _format_block_time(at.block_time_s),
         },
         "position": None if at is None else at.position,
         "confirmations": confirmations,

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID
@@ -23,6 +24,8 @@ API_VERSION = "2026-11-01"
 BODY_BYTES_MAX = 262_144
 NO_HASH = bytes(32)
 SEQUENCE_MAX = 2**63 - 1
+TIMES_KEPT = 256
+"""Of times just spelled: the events of one move happened at one."""
 CREDITED = "deposit.confirmed"
 """The event type that a reversal names."""
 
@@ -256,6 +259,7 @@ def compute_events(
     return place_drafts(compute_drafts(facts, epochs, reversible=reversible), heads, now=now)
 
 
+@lru_cache(maxsize=TIMES_KEPT)
 def format_time(at: datetime) -> str:
     """RFC 3339 in UTC with `Z`; microseconds only where there are some."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
