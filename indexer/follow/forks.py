@@ -152,4 +152,8 @@ class ForkSearch:
             raise Missing("headers by number do not link", provider=provider.name)
         if head.height == last and headers[-1].hash != head.hash:
             raise Missing("the head and its height name different blocks", provider=provider.name)
+        ours = await self._store.load_hashes(record.chain, headers[0].height, headers[0].height)
+        if ours.get(headers[0].height) == headers[0].hash:
+            # Where heights may be skipped, a node that had fallen behind leaves out what it shows a moment later.
+            raise Missing("a block of ours was left out and is there again", provider=provider.name)
         return headers

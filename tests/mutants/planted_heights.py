@@ -220,4 +220,16 @@ PLANTED_HEIGHTS = (
         ),
         asks=("tests/unit/indexer/test_skipped_heights.py", "-k", "deeper"),
     ),
+    Planted(
+        "a block of ours that a node left out for a moment begins a branch",
+        4,
+        (
+            Edit(
+                "indexer/follow/forks.py",
+                "        if ours.get(headers[0].height) == headers[0].hash:\n",
+                "        if False:\n",
+            ),
+        ),
+        asks=("tests/unit/indexer/test_skipped_heights.py",),
+    ),
 )

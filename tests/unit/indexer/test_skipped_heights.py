@@ -15,6 +15,7 @@ from chains.model import BlockHash, BlockRef, Header
 from chains.port import Provider
 from chains.scripted import ScriptedBlock, ScriptedChain, ScriptedProvider, ScriptedSource
 from chains.traits import FinalAtDepth
+from indexer.follow.forks import ForkSearch
 from indexer.follow.outcomes import Halted, NotYet, Outcome, Rewound, Suspecting
 from indexer.follow.prefetch import Prefetch
 from indexer.follow.step import Follower
@@ -377,3 +378,28 @@ async def test_a_fork_deeper_than_is_looked_for_halts_where_ours_skipped_the_flo
     scene.chain.reorg(window - 1, *[()] * (window + 7))
     told = await scene.follow(6)
     assert any(isinstance(one, Halted) for one in told), told
+
+
+class Forgetful(ScriptedProvider):
+    """A node behind a load balancer: asked for a range of headers, it answers by a replica that has not got so far."""
+
+    behind: int | None = None
+
+    async def fetch_headers(self, height_first: int, height_last: int) -> list[Header]:
+        headers = await super().fetch_headers(height_first, height_last)
+        behind, self.behind = self.behind, self.behind if height_first > (self.behind or 0) else None
+        return headers if behind is None else [one for one in headers if one.height <= behind]
+
+
+async def test_a_block_of_ours_that_a_node_left_out_for_a_moment_is_no_branch() -> None:
+    scene = open_scene()
+    for skipped in (0, 3, 0, 5, 0, 0, 4):
+        scene.chain.mine(skipped=skipped)
+    await scene.follow(12)
+    tip = scene.record.tip
+    node = Forgetful(scene.chain, name="balanced", operator="a")
+    search = ForkSearch(scene.store, scene.follower.desk.settings)
+    for behind in scene.heights[1:-1]:
+        node.behind = behind
+        with pytest.raises(Missing):
+            await search.find_branch(scene.record, node, scene.chain.mine(), tip.height)
