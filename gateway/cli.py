@@ -19,8 +19,6 @@ from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
 from gateway.config.table import ConfigInvalid
 from gateway.process.observe import configure_logs
 from gateway.process.terminal import Terminal
-from gateway.store import DatabaseAway
-from indexer.rows.storage import Retryable
 from migrations.errors import DatabaseProblem
 
 OK, WRONG, BAD_USE, INTERRUPTED = 0, 1, 2, 130
@@ -50,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigInvalid, BadUse) as error:
         frame.terminal.say(f"chainbell: {error}".replace("\n", "\nchainbell: "))
         return BAD_USE
-    except (DatabaseProblem, DatabaseAway, CommandFailed, Retryable) as error:
+    except (DatabaseProblem, CommandFailed) as error:
         frame.terminal.say(f"chainbell: {error}")
         return WRONG
     except KeyboardInterrupt:

@@ -40,7 +40,7 @@ from gateway.process.database import migrate_database, open_dsn
 from gateway.process.files import FileShares, decide_shares, raise_file_limit
 from gateway.process.metrics import ApiMetrics, ChainMetrics, HouseMetrics, build_registry
 from gateway.redis.service import Shared, build_shared
-from gateway.store import EXPIRED_BATCH, DatabaseAway, database_weather
+from gateway.store import EXPIRED_BATCH
 from gateway.wakes import GrownLogs
 from indexer.follow.steady import run_steadily
 from indexer.follow.surroundings import FollowedChain, Surroundings
@@ -48,7 +48,9 @@ from indexer.rules.events import Fact
 from indexer.service import IndexerService
 from migrations.connect import open_pool
 from migrations.embedded import keep_running
+from migrations.errors import DatabaseProblem
 from migrations.handles import Connection, Pool
+from migrations.weather import database_weather
 from relay.keys.reseal import reseal_all
 from relay.keys.secretbox import SecretBox
 from relay.log import eventlog as event_log
@@ -171,7 +173,7 @@ async def open_house(
     async with open_dsn(settings) as dsn:
         for migration in await migrate_database(dsn, application_name=application_name):
             _log.info("migrated", migration=migration.filename)
-        async with database_weather():
+        with database_weather():
             pool = await open_pool(dsn, size=POOL_SIZE, application_name=application_name, resets=False)
         try:
             await _reseal(pool, keys)
@@ -285,7 +287,7 @@ async def _follow(house: House, followed: Sequence[FollowedChain]) -> None:
 
 async def _serve(house: House) -> None:
     """The API on connections of its own: a flood of calls must not keep followers and deliveries waiting for one."""
-    async with database_weather():
+    with database_weather():
         pool = await open_pool(
             house.dsn,
             size=API_POOL_SIZE,
@@ -351,7 +353,7 @@ async def _deliver(house: House) -> None:
 
 async def _reseal(pool: Pool, keys: Keys) -> None:
     """After an upgrade, and while keys are rotated: before anybody reads them, move every stored secret to the first key."""
-    async with database_weather(), pool.acquire() as conn:
+    async with pool.acquire() as conn:
         done = await reseal_all(conn, SecretBox(keys.encryption_keys))
     if done.unreadable:
         _log.error("secrets-not-resealed", changed=done.moved, unreadable=done.unreadable)
@@ -364,7 +366,7 @@ async def _keep_house(house: House) -> None:
     while True:
         try:
             await _forget_expired(house.pool)
-        except DatabaseAway as error:
+        except DatabaseProblem as error:
             _log.warning("housekeeping-failed", error=str(error))
         await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
 

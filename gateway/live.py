@@ -12,7 +12,8 @@ from uuid import UUID
 
 import structlog
 
-from gateway.store import DatabaseAway, listen
+from gateway.store import listen
+from migrations.errors import DatabaseProblem
 from migrations.handles import Pool
 from relay.log.eventlog import CHANNEL, decode_notice
 from relay.workers.storage import HeadSequences
@@ -76,6 +77,6 @@ class LiveLog:
         while True:
             try:
                 await listen(pool, CHANNEL, self.take_notice, ready=self.wake_all)
-            except DatabaseAway as error:
+            except DatabaseProblem as error:
                 _log.warning("live-listener-lost", error=str(error))
             await asyncio.sleep(LISTEN_AGAIN_S)

@@ -43,7 +43,7 @@ def check_name(name: str) -> str | None:
 async def create_merchant(pool: Pool, name: str, *, actor: str, now: datetime) -> tuple[Merchant, NewKey]:
     """A merchant and a first key with every scope."""
     merchant = Merchant(_fresh(now), name, now, None)
-    async with store.database_weather(), pool.acquire() as conn, conn.transaction():
+    async with pool.acquire() as conn, conn.transaction():
         await store.insert_merchant(conn, merchant.id, name, now=now)
         key = await _insert_key(conn, merchant.id, ALL_SCOPES, now=now)
         await _audit(conn, actor, "merchant-created", encode_id("mer", merchant.id), now, {"name": name})
@@ -60,7 +60,7 @@ async def set_merchant_disabled(
     now: datetime,
 ) -> Merchant | None:
     """Refuse its keys and hold its deliveries, or take that back; None where there is no such merchant."""
-    async with store.database_weather(), pool.acquire() as conn, conn.transaction():
+    async with pool.acquire() as conn, conn.transaction():
         if disabled:
             merchant = await store.mark_merchant_disabled(conn, merchant_id, now=now)
         else:
@@ -77,7 +77,7 @@ async def create_key(
     pool: Pool, merchant_id: UUID, scopes: Sequence[str], *, actor: str, now: datetime
 ) -> NewKey | None:
     """One more key; None where there is no such merchant."""
-    async with store.database_weather(), pool.acquire() as conn, conn.transaction():
+    async with pool.acquire() as conn, conn.transaction():
         if await store.load_merchant(conn, merchant_id) is None:
             return None
         key = await _insert_key(conn, merchant_id, scopes, now=now)
@@ -88,7 +88,7 @@ async def create_key(
 
 async def revoke_key(pool: Pool, key_id: UUID, *, actor: str, now: datetime) -> KeyRow | None:
     """Refuse a key from now on; None where there is no such key."""
-    async with store.database_weather(), pool.acquire() as conn, conn.transaction():
+    async with pool.acquire() as conn, conn.transaction():
         key = await store.mark_api_key_revoked(conn, key_id, now=now)
         if key is None:
             return None

@@ -6,8 +6,7 @@ here: what a key looks like (`apikeys`), when an answer is remembered (`http.edg
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,7 +17,6 @@ import asyncpg
 from migrations import notices
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
-from migrations.weather import PASSING
 
 _MERCHANTS = load_queries("gateway", "merchants.sql")
 _CALLS = load_queries("gateway", "calls.sql")
@@ -27,29 +25,6 @@ CALL_LOCK_CLASS = 0x6364
 """First key of the advisory locks of calls with an Idempotency-Key; the indexer's chains have another one."""
 
 EXPIRED_BATCH = 1_000
-
-
-class DatabaseAway(Exception):
-    """The database does not answer, or asks for the work again; the caller may repeat it in a moment."""
-
-
-class DatabaseRefused(DatabaseAway):
-    """The database refuses us for good: a wrong password, a missing database."""
-
-
-@asynccontextmanager
-async def database_weather() -> AsyncIterator[None]:
-    """Map what a database does on a bad day to this room's own exceptions."""
-    try:
-        yield
-    except (
-        asyncpg.InvalidAuthorizationSpecificationError,
-        asyncpg.InvalidCatalogNameError,
-        asyncpg.InsufficientPrivilegeError,
-    ) as error:
-        raise DatabaseRefused(f"the database refuses: {error}") from error
-    except PASSING as error:
-        raise DatabaseAway(f"{type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +80,12 @@ class AuditEntry:
 
 async def insert_merchant(db: Connection | Pool, merchant_id: UUID, name: str, *, now: datetime) -> None:
     """A new merchant."""
-    async with database_weather():
-        await db.execute(_MERCHANTS["insert_merchant"], merchant_id, name, now)
+    await db.execute(_MERCHANTS["insert_merchant"], merchant_id, name, now)
 
 
 async def load_merchant(db: Connection | Pool, merchant_id: UUID) -> Merchant | None:
     """One merchant, disabled or not."""
-    async with database_weather():
-        row = await db.fetchrow(_MERCHANTS["load_merchant"], merchant_id)
+    row = await db.fetchrow(_MERCHANTS["load_merchant"], merchant_id)
     return None if row is None else Merchant(**dict(row))
 
 
@@ -121,8 +94,7 @@ async def list_merchants(
 ) -> list[Merchant]:
     """Merchants, oldest first by (created_at, id)."""
     at, last = after or (None, None)
-    async with database_weather():
-        rows = await db.fetch(_MERCHANTS["list_merchants"], at, last, limit)
+    rows = await db.fetch(_MERCHANTS["list_merchants"], at, last, limit)
     return [Merchant(**dict(row)) for row in rows]
 
 
@@ -130,15 +102,13 @@ async def mark_merchant_disabled(
     db: Connection | Pool, merchant_id: UUID, *, now: datetime
 ) -> Merchant | None:
     """Refuse its keys from now on; None where there is no such merchant."""
-    async with database_weather():
-        row = await db.fetchrow(_MERCHANTS["mark_merchant_disabled"], merchant_id, now)
+    row = await db.fetchrow(_MERCHANTS["mark_merchant_disabled"], merchant_id, now)
     return None if row is None else Merchant(**dict(row))
 
 
 async def mark_merchant_enabled(db: Connection | Pool, merchant_id: UUID) -> Merchant | None:
     """Accept its keys again; None where there is no such merchant."""
-    async with database_weather():
-        row = await db.fetchrow(_MERCHANTS["mark_merchant_enabled"], merchant_id)
+    row = await db.fetchrow(_MERCHANTS["mark_merchant_enabled"], merchant_id)
     return None if row is None else Merchant(**dict(row))
 
 
@@ -152,14 +122,12 @@ async def insert_api_key(
     now: datetime,
 ) -> None:
     """A new key of a merchant that exists."""
-    async with database_weather():
-        await db.execute(_MERCHANTS["insert_api_key"], key_id, merchant_id, secret_hash, list(scopes), now)
+    await db.execute(_MERCHANTS["insert_api_key"], key_id, merchant_id, secret_hash, list(scopes), now)
 
 
 async def load_api_key(db: Connection | Pool, key_id: UUID) -> KeyForAuth | None:
     """A key with what a call is judged by, revoked or not."""
-    async with database_weather():
-        row = await db.fetchrow(_MERCHANTS["load_api_key"], key_id)
+    row = await db.fetchrow(_MERCHANTS["load_api_key"], key_id)
     if row is None:
         return None
     return KeyForAuth(_decode_key(row), row["secret_hash"], row["disabled_at"] is not None)
@@ -170,15 +138,13 @@ async def list_api_keys(
 ) -> list[KeyRow]:
     """A merchant's keys, revoked ones included, oldest first."""
     at, last = after or (None, None)
-    async with database_weather():
-        rows = await db.fetch(_MERCHANTS["list_api_keys"], merchant_id, at, last, limit)
+    rows = await db.fetch(_MERCHANTS["list_api_keys"], merchant_id, at, last, limit)
     return [_decode_key(row) for row in rows]
 
 
 async def mark_api_key_revoked(db: Connection | Pool, key_id: UUID, *, now: datetime) -> KeyRow | None:
     """Refuse a key from now on; None where there is no such key."""
-    async with database_weather():
-        row = await db.fetchrow(_MERCHANTS["mark_api_key_revoked"], key_id, now)
+    row = await db.fetchrow(_MERCHANTS["mark_api_key_revoked"], key_id, now)
     return None if row is None else _decode_key(row)
 
 
@@ -188,8 +154,7 @@ def _decode_key(row: asyncpg.Record) -> KeyRow:
 
 async def try_lock_call(conn: Connection, lock_key: int) -> bool:
     """Hold this call alone until the transaction ends; False while another one does."""
-    async with database_weather():
-        locked: bool = await conn.fetchval(_CALLS["try_lock_call"], CALL_LOCK_CLASS, lock_key)
+    locked: bool = await conn.fetchval(_CALLS["try_lock_call"], CALL_LOCK_CLASS, lock_key)
     return locked
 
 
@@ -197,28 +162,24 @@ async def claim_call(
     conn: Connection, caller: UUID, path: str, key: str, *, claim: UUID, lease_s: float
 ) -> bool:
     """Hold this call alone until `let_go_of_call`, or for `lease_s` by the database's clock; False while another does."""
-    async with database_weather():
-        return bool(await conn.fetchval(_CALLS["claim_call"], caller, path, key, claim, lease_s))
+    return bool(await conn.fetchval(_CALLS["claim_call"], caller, path, key, claim, lease_s))
 
 
 async def let_go_of_call(conn: Connection, caller: UUID, path: str, key: str, *, claim: UUID) -> bool:
     """The end of `claim_call`; False where it was over before, and the call may be somebody else's."""
-    async with database_weather():
-        return bool(await conn.fetchval(_CALLS["let_go_of_call"], caller, path, key, claim))
+    return bool(await conn.fetchval(_CALLS["let_go_of_call"], caller, path, key, claim))
 
 
 async def delete_abandoned_calls(db: Connection | Pool) -> None:
     """Forget claims whose time is over: few, since each is of a process that died."""
-    async with database_weather():
-        await db.execute(_CALLS["delete_abandoned_calls"])
+    await db.execute(_CALLS["delete_abandoned_calls"])
 
 
 async def load_answer(
     conn: Connection, caller: UUID, path: str, key: str, *, now: datetime
 ) -> RememberedAnswer | None:
     """The first answer to a call, unless it has expired."""
-    async with database_weather():
-        row = await conn.fetchrow(_CALLS["load_answer"], caller, path, key, now)
+    row = await conn.fetchrow(_CALLS["load_answer"], caller, path, key, now)
     return None if row is None else RememberedAnswer(**dict(row))
 
 
@@ -233,40 +194,36 @@ async def insert_answer(
     expires_at: datetime,
 ) -> None:
     """Remember an answer; an expired one is overwritten."""
-    async with database_weather():
-        await conn.execute(
-            _CALLS["insert_answer"],
-            caller,
-            path,
-            key,
-            answer.request_hash,
-            answer.status,
-            answer.content_type,
-            answer.body,
-            now,
-            expires_at,
-        )
+    await conn.execute(
+        _CALLS["insert_answer"],
+        caller,
+        path,
+        key,
+        answer.request_hash,
+        answer.status,
+        answer.content_type,
+        answer.body,
+        now,
+        expires_at,
+    )
 
 
 async def delete_expired_answers(db: Connection | Pool, *, now: datetime) -> int:
     """Forget a batch of expired answers; how many."""
-    async with database_weather():
-        count: int = await db.fetchval(_CALLS["delete_expired_answers"], now, EXPIRED_BATCH)
+    count: int = await db.fetchval(_CALLS["delete_expired_answers"], now, EXPIRED_BATCH)
     return count
 
 
 async def insert_audit(db: Connection | Pool, entry: AuditEntry) -> None:
     """Write one line of the trail."""
-    async with database_weather():
-        await db.execute(
-            _CALLS["insert_audit"], entry.at, entry.actor, entry.action, entry.subject, dict(entry.detail)
-        )
+    await db.execute(
+        _CALLS["insert_audit"], entry.at, entry.actor, entry.action, entry.subject, dict(entry.detail)
+    )
 
 
 async def list_audit(db: Connection | Pool, *, since: datetime | None, limit: int) -> list[AuditEntry]:
     """The trail, newest first."""
-    async with database_weather():
-        rows = await db.fetch(_CALLS["list_audit"], since, limit)
+    rows = await db.fetch(_CALLS["list_audit"], since, limit)
     return [AuditEntry(**dict(row)) for row in rows]
 
 
@@ -274,27 +231,23 @@ async def list_audit_of(
     db: Connection | Pool, subject: str, *, after: int, limit: int
 ) -> list[tuple[int, AuditEntry]]:
     """The trail of one subject, oldest first, behind the line numbered `after`; each line with its number."""
-    async with database_weather():
-        rows = await db.fetch(_CALLS["list_audit_of"], subject, after, limit)
+    rows = await db.fetch(_CALLS["list_audit_of"], subject, after, limit)
     return [(number, AuditEntry(*entry)) for number, *entry in rows]
 
 
 async def load_is_writable(db: Connection | Pool) -> bool:
     """False where the database takes no writes: a standby, or one that is set to read only."""
-    async with database_weather():
-        writable: bool = await db.fetchval(_CALLS["load_is_writable"])
+    writable: bool = await db.fetchval(_CALLS["load_is_writable"])
     return writable
 
 
 async def load_database_time(db: Connection | Pool) -> datetime:
     """The database's own clock."""
-    async with database_weather():
-        at: datetime = await db.fetchval(_CALLS["load_database_time"])
+    at: datetime = await db.fetchval(_CALLS["load_database_time"])
     return at
 
 
 async def listen(pool: Pool, channel: str, take: Callable[[str], None], *, ready: Callable[[], None]) -> None:
     """Hand every notice of a channel to `take` until the connection is lost, which is DatabaseAway."""
-    async with database_weather(), pool.acquire() as conn:
+    async with pool.acquire() as conn:
         await notices.listen(conn, [channel], lambda _channel, payload: take(payload), ready=ready)
-    raise DatabaseAway("the listening connection was lost")

@@ -20,8 +20,8 @@ from indexer.follow.step import Follower
 from indexer.follow.surroundings import FollowedChain, Surroundings
 from indexer.follow.turn import Turn
 from indexer.history.loop import run_backfill
-from indexer.rows.storage import Retryable
 from indexer.rows.work_store import listen_for_history
+from migrations.errors import DatabaseAway
 
 LISTEN_AGAIN_S = 1.0
 
@@ -84,7 +84,7 @@ class IndexerService:
         while True:
             try:
                 await listen_for_history(self._around.pool, take, ready=look_at_all)
-            except Retryable as error:
+            except DatabaseAway as error:
                 log.warning("history-listener-lost", error=str(error))
             except Exception:  # history looks by itself, if later; following goes on
                 log.exception("history-listener-broken")

@@ -15,7 +15,6 @@ from chains.model import Address, AssetId, BlockHash, BlockRef, ChainId, TxHash
 from indexer.move.registration import WatchedAddress, decode_watched
 from indexer.rows.spelling import decode_chain, decode_deposit
 from indexer.rows.storage import ChainRecord
-from indexer.rows.store import storage_weather
 from indexer.rules.deposits import Deposit, DepositState
 from indexer.rules.identity import AddressId, DepositId, MerchantId
 from migrations.handles import Pool
@@ -74,28 +73,24 @@ class CoverageRange:
 
 async def load_chain(pool: Pool, chain: ChainId) -> ChainRecord | None:
     """One chain's row."""
-    async with storage_weather():
-        row = await pool.fetchrow(_CHAINS["load_chain"], chain)
+    row = await pool.fetchrow(_CHAINS["load_chain"], chain)
     return None if row is None else decode_chain(row)
 
 
 async def load_chains(pool: Pool) -> list[ChainRecord]:
     """Every chain that has a first block."""
-    async with storage_weather():
-        return [decode_chain(row) for row in await pool.fetch(_VIEWS["load_chains"])]
+    return [decode_chain(row) for row in await pool.fetch(_VIEWS["load_chains"])]
 
 
 async def count_unverified(pool: Pool) -> dict[ChainId, int]:
     """Of each chain that has a first block: how many of its newest `RECENT_BLOCKS` were not verified in full."""
-    async with storage_weather():
-        rows = await pool.fetch(_VIEWS["count_unverified"], RECENT_BLOCKS)
+    rows = await pool.fetch(_VIEWS["count_unverified"], RECENT_BLOCKS)
     return {ChainId(row["chain"]): row["blocks_count"] for row in rows}
 
 
 async def load_address(pool: Pool, merchant_id: MerchantId, address_id: AddressId) -> WatchedAddress | None:
     """One living registration of this merchant."""
-    async with storage_weather():
-        row = await pool.fetchrow(_WATCHLIST["load_address"], address_id, merchant_id)
+    row = await pool.fetchrow(_WATCHLIST["load_address"], address_id, merchant_id)
     return None if row is None else decode_watched(row)
 
 
@@ -110,24 +105,22 @@ async def list_addresses(
     limit: int,
 ) -> list[WatchedAddress]:
     """Living registrations, oldest first by (created_at, id)."""
-    async with storage_weather():
-        rows = await pool.fetch(
-            _WATCHLIST["list_addresses"],
-            merchant_id,
-            chain,
-            address,
-            reference,
-            None if after is None else after.at,
-            None if after is None else after.id,
-            limit,
-        )
+    rows = await pool.fetch(
+        _WATCHLIST["list_addresses"],
+        merchant_id,
+        chain,
+        address,
+        reference,
+        None if after is None else after.at,
+        None if after is None else after.id,
+        limit,
+    )
     return [decode_watched(row) for row in rows]
 
 
 async def load_deposit(pool: Pool, merchant_id: MerchantId, deposit_id: DepositId) -> DepositRow | None:
     """One deposit of this merchant, published or not."""
-    async with storage_weather():
-        row = await pool.fetchrow(_VIEWS["load_deposit"], deposit_id, merchant_id)
+    row = await pool.fetchrow(_VIEWS["load_deposit"], deposit_id, merchant_id)
     return None if row is None else DepositRow(decode_deposit(row), row["reference"])
 
 
@@ -135,22 +128,21 @@ async def list_deposits(
     pool: Pool, merchant_id: MerchantId, wanted: DepositFilter, *, after: PageAfter | None, limit: int
 ) -> list[DepositRow]:
     """Published deposits, oldest first by (first_seen_at, id)."""
-    async with storage_weather():
-        rows = await pool.fetch(
-            _VIEWS["list_deposits"],
-            merchant_id,
-            wanted.chain,
-            wanted.address,
-            None if wanted.state is None else wanted.state.value,
-            wanted.asset,
-            wanted.reference,
-            wanted.tx_hash,
-            wanted.since,
-            wanted.until,
-            None if after is None else after.at,
-            None if after is None else after.id,
-            limit,
-        )
+    rows = await pool.fetch(
+        _VIEWS["list_deposits"],
+        merchant_id,
+        wanted.chain,
+        wanted.address,
+        None if wanted.state is None else wanted.state.value,
+        wanted.asset,
+        wanted.reference,
+        wanted.tx_hash,
+        wanted.since,
+        wanted.until,
+        None if after is None else after.at,
+        None if after is None else after.id,
+        limit,
+    )
     return [DepositRow(decode_deposit(row), row["reference"]) for row in rows]
 
 
@@ -158,15 +150,13 @@ async def load_deposits_of_tx(
     pool: Pool, merchant_id: MerchantId, chain: ChainId, tx_hash: TxHash
 ) -> list[DepositRow]:
     """What this merchant's deposits say about one transaction, unpublished ones included."""
-    async with storage_weather():
-        rows = await pool.fetch(_VIEWS["load_deposits_of_tx"], chain, tx_hash, merchant_id)
+    rows = await pool.fetch(_VIEWS["load_deposits_of_tx"], chain, tx_hash, merchant_id)
     return [DepositRow(decode_deposit(row), row["reference"]) for row in rows]
 
 
 async def load_repeats(pool: Pool, deposits: Sequence[Deposit]) -> dict[DepositId, list[BlockRef]]:
     """The canonical blocks that hold these deposits' transactions beside the one where each stands."""
-    async with storage_weather():
-        rows = await pool.fetch(_VIEWS["load_repeats_of"], [one.id for one in deposits])
+    rows = await pool.fetch(_VIEWS["load_repeats_of"], [one.id for one in deposits])
     repeats: dict[DepositId, list[BlockRef]] = {}
     for row in rows:
         block = BlockRef(row["height"], BlockHash(row["block_hash"]))
@@ -177,8 +167,7 @@ async def load_repeats(pool: Pool, deposits: Sequence[Deposit]) -> dict[DepositI
 async def load_doubted_heights(pool: Pool, chain: ChainId, deposits: Sequence[Deposit]) -> frozenset[int]:
     """In which blocks some of these deposits wait for a second operator to show them."""
     heights = [one.occurrence.height for one in deposits if one.occurrence is not None]
-    async with storage_weather():
-        rows = await pool.fetch(_DOUBTS["load_doubts"], chain, heights)
+    rows = await pool.fetch(_DOUBTS["load_doubts"], chain, heights)
     return frozenset(row["height"] for row in rows)
 
 
@@ -186,8 +175,7 @@ async def load_coverage(
     pool: Pool, chain: ChainId, *, height_first: int, height_last: int
 ) -> list[CoverageRange]:
     """Contiguous ranges of canonical blocks by verification level, ascending."""
-    async with storage_weather():
-        rows = await pool.fetch(_VIEWS["load_coverage_ranges"], chain, height_first, height_last)
+    rows = await pool.fetch(_VIEWS["load_coverage_ranges"], chain, height_first, height_last)
     return [
         CoverageRange(
             row["height_first"], row["height_last"], row["level"], row["blocks_count"], row["spared_count"]
@@ -200,8 +188,7 @@ async def load_registrations_of_merchant(
     pool: Pool, merchant_id: MerchantId, chain: ChainId, addresses: Sequence[Address]
 ) -> list[WatchedAddress]:
     """This merchant's registrations of these addresses, deleted ones included."""
-    async with storage_weather():
-        rows = await pool.fetch(_VIEWS["load_registrations_of_merchant"], chain, merchant_id, list(addresses))
+    rows = await pool.fetch(_VIEWS["load_registrations_of_merchant"], chain, merchant_id, list(addresses))
     return [decode_watched(row) for row in rows]
 
 
@@ -209,20 +196,17 @@ async def list_newest_deposits(
     pool: Pool, merchant_id: MerchantId, chain: ChainId, address: Address, *, limit: int
 ) -> list[DepositRow]:
     """The newest deposits to one address, unpublished ones included, newest first."""
-    async with storage_weather():
-        rows = await pool.fetch(_VIEWS["list_newest_deposits"], merchant_id, chain, address, limit)
+    rows = await pool.fetch(_VIEWS["list_newest_deposits"], merchant_id, chain, address, limit)
     return [DepositRow(decode_deposit(row), row["reference"]) for row in rows]
 
 
 async def load_canonical_hash(pool: Pool, chain: ChainId, height: int) -> BlockHash | None:
     """Our canonical block's hash at a height, or None where we hold none."""
-    async with storage_weather():
-        found: bytes | None = await pool.fetchval(_VIEWS["load_canonical_hash"], chain, height)
+    found: bytes | None = await pool.fetchval(_VIEWS["load_canonical_hash"], chain, height)
     return None if found is None else BlockHash(found)
 
 
 async def load_asset_starts(pool: Pool, chain: ChainId) -> dict[AssetId, int]:
     """The start height of each listed asset."""
-    async with storage_weather():
-        rows = await pool.fetch(_CHAINS["load_assets"], chain)
+    rows = await pool.fetch(_CHAINS["load_assets"], chain)
     return {AssetId(row["asset"]): row["start_height"] for row in rows if row["listed"]}

@@ -1,14 +1,33 @@
 """What can be wrong with the database, in words an operator can act on.
 
 Every message says what was found and what to do about it; the command line prints it as it stands.
-Weather that passes (a connection lost while running) is asyncpg's own exception and belongs to the caller.
+Weather that passes (a connection lost while running) is `DatabaseAway`; `weather` says what of asyncpg's is that.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class DatabaseProblem(Exception):
     """The database can not be used as it is; the message says what to do."""
+
+
+class DatabaseAway(DatabaseProblem):
+    """The database does not answer, or asks for the work again. What was asked may have happened; it may be repeated."""
+
+    kind: ClassVar = "Retryable"
+    """As metrics and logs count it."""
+
+
+class DatabaseFull(DatabaseAway):
+    """No space is left; nothing was lost, and nothing can be written until there is some."""
+
+    kind = "StorageFull"
+
+
+class DatabaseRefused(DatabaseProblem):
+    """The database refuses us for good: a wrong password, a missing database."""
 
 
 class DatabaseUnreachable(DatabaseProblem):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import NoReturn
 
 import asyncpg
 
+from migrations.errors import DatabaseAway
 from migrations.handles import Connection
 
 
@@ -23,8 +25,8 @@ async def listen(
     ready: Callable[[], None],
     check: Callable[[], Awaitable[object]] | None = None,
     check_every_s: float | None = None,
-) -> None:
-    """Call `take(channel, payload)` for every notice from now on, `ready` once it is so; returns when the connection is lost.
+) -> NoReturn:
+    """Call `take(channel, payload)` for every notice from now on, `ready` once it is so; ends by DatabaseAway.
 
     With `check` it is asked every `check_every_s` whether the connection still is one; what that raises is raised.
     """
@@ -51,3 +53,4 @@ async def listen(
             conn.remove_termination_listener(end)
             for channel in channels:
                 await conn.remove_listener(channel, pass_on)
+    raise DatabaseAway("the listening connection was lost")

@@ -4,8 +4,7 @@ Lives here: the deadline of every `acquire`, and of every query asked of the poo
 hold a connection and wait for a second one stop each other for ever; so a task that asks for one more is a mistake that is
 named at once, long before two of them meet. And of those who borrow under a name (`borrowing_for`) none has more than its
 share at once, so that a stranger's hundred calls stand in a line of their own. Does not live here: how connections are
-opened (`connect`), what a room calls a database without time for it (its own weather: `ConnectionsBusy` is a TimeoutError,
-and so among what passes).
+opened (`connect`), which errors are weather (`weather`); whatever passes through a borrowed connection is mapped here.
 """
 
 from __future__ import annotations
@@ -17,17 +16,19 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
+from asyncpg.pool import PoolConnectionProxy
+
+from migrations.errors import DatabaseAway
+from migrations.weather import database_weather
 
 MAX_QUERIES_PER_CONNECTION = 50_000
 IDLE_CONNECTION_KEPT_S = 300.0
 
 if TYPE_CHECKING:  # asyncpg's classes are generic for type checkers only
     _RecordPool = asyncpg.Pool[asyncpg.Record]
-    _AcquireContext = PoolAcquireContext[asyncpg.Record]
     _Borrowed = PoolConnectionProxy[asyncpg.Record]
 else:
-    _RecordPool, _AcquireContext, _Borrowed = asyncpg.Pool, PoolAcquireContext, PoolConnectionProxy
+    _RecordPool, _Borrowed = asyncpg.Pool, PoolConnectionProxy
 
 
 SHARES = 3
@@ -46,12 +47,12 @@ def borrowing_for(whom: Hashable) -> Iterator[None]:
         _borrower.reset(token)
 
 
-class ConnectionsBusy(TimeoutError):
+class ConnectionsBusy(DatabaseAway):
     """No connection came free within the pool's deadline."""
 
 
 class BoundedPool(_RecordPool):
-    """asyncpg's pool with a deadline for everybody who waits: `acquire_timeout_s`, unless a call says its own."""
+    """asyncpg's pool with a deadline for everybody who waits."""
 
     def __init__(self, dsn: str, *, acquire_timeout_s: float, **options: Any) -> None:
         super().__init__(
@@ -70,9 +71,28 @@ class BoundedPool(_RecordPool):
         self.lines: dict[Hashable, _Line] = {}
         """Of each who borrows, or waits to, under a name."""
 
-    def acquire(self, *, timeout: float | None = None) -> _Acquiring:
-        """A connection, to be used in `async with`. Raises ConnectionsBusy."""
-        return _Acquiring(self, self._acquire_timeout_s if timeout is None else timeout)
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[_Borrowed]:  # type: ignore[override]  # ours is a block, and no awaitable
+        """A connection for a block. Raises ConnectionsBusy, and DatabaseAway and its like for what happens in the block."""
+        task, whom = asyncio.current_task(), _borrower.get()
+        assert task is not None, "a connection is used by a task"
+        assert task not in self.holders, "a task holds one connection of a pool, and waits for no second"
+        with database_weather():
+            async with AsyncExitStack() as stack:
+                try:
+                    async with asyncio.timeout(None if whom is None else self._acquire_timeout_s):
+                        if whom is not None:
+                            await stack.enter_async_context(self.standing_in_line(whom))
+                        conn = await stack.enter_async_context(
+                            super().acquire(timeout=self._acquire_timeout_s)
+                        )
+                except TimeoutError:
+                    raise ConnectionsBusy("no connection of the pool came free in time") from None
+                self.holders.add(task)
+                try:
+                    yield conn
+                finally:
+                    self.holders.discard(task)
 
     @asynccontextmanager
     async def standing_in_line(self, whom: Hashable) -> AsyncIterator[None]:
@@ -92,41 +112,3 @@ class _Line(asyncio.Semaphore):
     """One borrower's share, and those who wait for it; it is forgotten with the last of them."""
 
     members = 0
-
-
-class _Acquiring(_AcquireContext):
-    """One connection for as long as a block is open, by one task."""
-
-    def __init__(self, pool: BoundedPool, timeout_s: float) -> None:
-        super().__init__(pool, timeout_s)
-        self._bounded = pool
-        self._timeout_s = timeout_s
-        self._holder: asyncio.Task[Any] | None = None
-
-    async def __aenter__(self) -> _Borrowed:
-        task = asyncio.current_task()
-        assert task is not None, "a connection is used by a task"
-        assert task not in self._bounded.holders, (
-            "a task holds one connection of a pool, and waits for no second"
-        )
-        whom = _borrower.get()
-        try:
-            async with AsyncExitStack() as stack:
-                if whom is None:
-                    conn: _Borrowed = await super().__aenter__()
-                else:
-                    async with asyncio.timeout(self._timeout_s):
-                        await stack.enter_async_context(self._bounded.standing_in_line(whom))
-                        conn = await super().__aenter__()
-                self._in_line = stack.pop_all()
-        except TimeoutError:
-            raise ConnectionsBusy("no connection of the pool came free in time") from None
-        self._holder = task
-        self._bounded.holders.add(task)
-        return conn
-
-    async def __aexit__(self, *exc: object) -> None:
-        if self._holder is not None:
-            self._bounded.holders.discard(self._holder)
-        async with self._in_line:
-            await super().__aexit__(*exc)

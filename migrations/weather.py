@@ -1,13 +1,19 @@
-"""What a database raises on a bad day that passes: the same list for every room.
+"""What a database does on a bad day, in the same words for every room.
 
-Lives here: the classes of asyncpg after which the same call may be made again, once the server is back, is the primary
-again or has let go of a lock. Does not live here: what a room calls it then (its own exceptions), a full disk, and what
-never passes by itself (a wrong password, a broken invariant). Classes are PostgreSQL's error codes, as asyncpg names them.
+Lives here: which classes of asyncpg mean that the same call may be made again, once the server is back, is the primary
+again or has let go of a lock, and which that the server refuses us. The pool maps whatever passes through it; who opens a
+connection without one does so itself. Does not live here: a broken invariant, which stays asyncpg's own. Classes are
+PostgreSQL's error codes, as asyncpg names them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import asyncpg
+
+from migrations.errors import DatabaseAway, DatabaseFull, DatabaseRefused
 
 PASSING: tuple[type[Exception], ...] = (
     asyncpg.SerializationError,
@@ -23,4 +29,23 @@ PASSING: tuple[type[Exception], ...] = (
     asyncpg.InternalClientError,  # a server's parting words met a statement that was just being sent
     OSError,  # TimeoutError is one of them
 )
-"""`DiskFullError` is among the insufficient resources: who has words for it catches it first."""
+REFUSING = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+
+@contextmanager
+def database_weather() -> Iterator[None]:
+    """Raise DatabaseAway, DatabaseFull or DatabaseRefused for what asyncpg raises in the block."""
+    try:
+        yield
+    except asyncpg.DiskFullError as error:  # one of the insufficient resources
+        raise DatabaseFull(
+            "the database's disk is full: free space on its volume; nothing was lost, and work goes on by itself"
+        ) from error
+    except REFUSING as error:
+        raise DatabaseRefused(f"the database refuses: {error}") from error
+    except PASSING as error:
+        raise DatabaseAway(f"{type(error).__name__}: {error}") from error

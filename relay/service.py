@@ -18,6 +18,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import CollectorRegistry
 
+from migrations.errors import DatabaseAway
 from migrations.handles import Connection, Pool
 from migrations.ids import encode_id, new_id
 from relay.alerting import OnAlert
@@ -43,7 +44,7 @@ from relay.workers.dispatch import Dispatcher
 from relay.workers.fresh import FreshEvents
 from relay.workers.roster import Attempt, Roster
 from relay.workers.shards import Shards
-from relay.workers.storage import HeadSequences, StoreUnavailable
+from relay.workers.storage import HeadSequences
 from relay.workers.store import ENDPOINTS_CHANNEL, SHARDS_CHANNEL, PostgresRelayStore
 from relay.workers.worker import Worker
 
@@ -168,7 +169,7 @@ class RelayService:
             task.cancel()
 
     async def _leave(self) -> None:
-        with suppress(StoreUnavailable):  # then the leases simply end
+        with suppress(DatabaseAway):  # then the leases simply end
             await self._roster.release_all()
             await self._store.forget_worker(self._worker_id)
 
@@ -208,7 +209,7 @@ class RelayService:
         while True:
             try:
                 await self._store.listen(self._take_notice, ready=self._begin_listening)
-            except StoreUnavailable as error:
+            except DatabaseAway as error:
                 _log.warning("relay-listener-lost", error=str(error))
             except Exception:  # noqa: BLE001  # the worker looks around by itself; deliveries go on
                 _log.exception("relay-listener-broken")
@@ -269,7 +270,7 @@ class RelayService:
                     claimed = await self._claim_challenges(CHALLENGES_MAX - len(self._asking))
                     if not claimed:
                         next_at = await self._load_next_challenge()
-                except StoreUnavailable:
+                except DatabaseAway:
                     claimed = []  # the worker says so
                 except Exception:  # noqa: BLE001  # as with housekeeping: deliveries go on
                     _log.exception("relay-challenges-broken")
@@ -307,7 +308,7 @@ class RelayService:
             async with self._store.connection() as conn, conn.transaction():
                 await settle_challenge(conn, challenge, reply, now=utc_now())
             self._endpoint_news.set()
-        except StoreUnavailable:
+        except DatabaseAway:
             return  # asked again once the claim has run out
         except Exception:  # noqa: BLE001  # one endpoint's surprise must not end all asking
             _log.exception("challenge-failed-unexpectedly")
@@ -325,7 +326,7 @@ class RelayService:
                         pruned = await step_prune(
                             conn, self._settings, now=utc_now(), on_alert=self._on_alert
                         )
-            except StoreUnavailable as error:
+            except DatabaseAway as error:
                 _log.warning("relay-housekeeping-failed", error=str(error))
             except Exception:  # noqa: BLE001  # and a bug of ours is no exception
                 # What cannot be tidied can wait; deliveries can not. The next round says it again.
@@ -342,7 +343,7 @@ class RelayService:
                 async with self._store.connection() as conn:
                     await self._sign_logs(conn)
                     next_at = await checkpoints.load_next_signing_at(conn)
-            except StoreUnavailable as error:
+            except DatabaseAway as error:
                 _log.warning("relay-checkpoints-failed", error=str(error))
             except Exception:  # noqa: BLE001  # as with housekeeping: deliveries go on
                 _log.exception("relay-checkpoints-broken")
@@ -353,7 +354,7 @@ class RelayService:
         while True:
             try:
                 await ask_witness(self._store.connection, self._egress, witness, now=utc_now())
-            except StoreUnavailable as error:
+            except DatabaseAway as error:
                 _log.warning("relay-witness-failed", witness=witness.name, error=str(error))
             except Exception:  # noqa: BLE001  # as with checkpoints
                 _log.exception("relay-witness-broken", witness=witness.name)

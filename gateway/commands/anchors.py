@@ -19,7 +19,6 @@ from chains.families import rules_of
 from chains.traits import Family
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
 from gateway.process.database import open_for_command
-from gateway.store import database_weather
 from migrations.ids import encode_id
 from relay.log.bodies import format_time
 from relay.proof import checkpoints
@@ -48,7 +47,6 @@ async def _anchor(frame: Frame) -> int:
     call = _plan_call(frame)
     async with (
         open_for_command(frame.settings(), APPLICATION) as pool,
-        database_weather(),
         pool.acquire() as conn,
     ):
         checkpoint = await checkpoints.load_last(conn, merchant_id, size=asked.size)

@@ -12,7 +12,6 @@ from gateway.commands.anchors import ANCHOR, ANCHORED
 from gateway.commands.frame import Command, Frame
 from gateway.process.database import open_for_command
 from gateway.process.terminal import format_table
-from gateway.store import database_weather
 from migrations.handles import Connection
 from migrations.ids import encode_id
 from relay.log.audit import AuditedLog, audit_log, audit_logs, count_logged_events
@@ -28,7 +27,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 async def _logs(frame: Frame) -> int:
     async with (
         open_for_command(frame.settings(), APPLICATION) as pool,
-        database_weather(),
         pool.acquire() as conn,
     ):
         if frame.arguments.merchant is None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
 from gateway.process.database import open_for_command
-from gateway.store import AuditEntry, database_weather, insert_audit
+from gateway.store import AuditEntry, insert_audit
 from migrations.handles import Connection
 from migrations.ids import encode_id
 from relay.desk.endpoints import find_merchant
@@ -61,7 +61,6 @@ async def _replay(frame: Frame) -> int:
     try:
         async with (
             open_for_command(frame.settings(), APPLICATION) as pool,
-            database_weather(),
             pool.acquire() as conn,
             conn.transaction(),
         ):

@@ -12,7 +12,6 @@ from datetime import datetime
 from gateway.commands.frame import Command, Frame
 from gateway.process.database import open_for_command
 from gateway.process.terminal import format_table
-from gateway.store import database_weather
 from indexer.rules.events import format_time
 from migrations.ids import encode_id
 from relay.log.prune import LogDay, LongReader, load_log_days, load_long_readers, load_needs
@@ -40,7 +39,6 @@ async def _retention(frame: Frame) -> int:
     settings = frame.settings()
     async with (
         open_for_command(settings, APPLICATION) as pool,
-        database_weather(),
         pool.acquire() as conn,
     ):
         days, needs = await load_log_days(conn), await load_needs(conn)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from gateway.commands.frame import Command, Frame, Group
 from gateway.config.keyfiles import load_keys
 from gateway.process.database import open_for_command
-from gateway.store import database_weather
 from relay.keys.reseal import reseal_all
 from relay.keys.secretbox import SecretBox
 
@@ -18,7 +17,6 @@ async def _reseal(frame: Frame) -> int:
     keys = load_keys(settings)
     async with (
         open_for_command(settings, "chainbell-command") as pool,
-        database_weather(),
         pool.acquire() as conn,
     ):
         done = await reseal_all(conn, SecretBox(keys.encryption_keys))

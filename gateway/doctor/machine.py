@@ -25,7 +25,6 @@ from gateway.config.keyfiles import is_open_to_others, secret_files
 from gateway.config.settings import Settings
 from gateway.process.database import load_pending, open_dsn
 from gateway.redis.connection import try_once
-from gateway.store import DatabaseAway
 from migrations.connect import open_pool
 from migrations.errors import DatabaseProblem
 from migrations.handles import Pool
@@ -187,7 +186,7 @@ async def open_checked_database(
                 yield pool
             finally:
                 await pool.close()
-    except (DatabaseProblem, DatabaseAway) as error:
+    except DatabaseProblem as error:
         findings.append(Finding("database", Grade.FAIL, kind, str(error)))
         yield None
 

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 
 from gateway.config.keyfiles import make_data_dir
 from gateway.config.settings import Settings
-from gateway.store import database_weather
 from migrations.connect import connect, open_pool
 from migrations.embedded import embedded_database
 from migrations.handles import Pool
 from migrations.runner import Migration, load_applied, migrate, pending, wait_for_migration
+from migrations.weather import database_weather
 
 COMMAND_POOL_SIZE = 4
 COMMAND_PATIENCE_S = 10.0
@@ -36,7 +36,7 @@ async def open_dsn(settings: Settings) -> AsyncIterator[str]:
 
 async def migrate_database(dsn: str, *, application_name: str) -> tuple[Migration, ...]:
     """Bring the schema up to date; returns what was applied now."""
-    async with database_weather():
+    with database_weather():
         conn = await connect(dsn, application_name=application_name)
         try:
             return await migrate(conn)
@@ -46,7 +46,7 @@ async def migrate_database(dsn: str, *, application_name: str) -> tuple[Migratio
 
 async def load_pending(dsn: str, *, application_name: str) -> tuple[Migration, ...]:
     """What `migrate_database` would apply."""
-    async with database_weather():
+    with database_weather():
         conn = await connect(dsn, application_name=application_name, patience_s=COMMAND_PATIENCE_S)
         try:
             return await pending(conn)
@@ -71,7 +71,7 @@ async def open_for_command(settings: Settings, name: str) -> AsyncIterator[Pool]
 
 
 async def _migrate_if_new(dsn: str, name: str) -> None:
-    async with database_weather():
+    with database_weather():
         conn = await connect(dsn, application_name=name, patience_s=COMMAND_PATIENCE_S)
         try:
             await wait_for_migration(conn, patience_s=MIGRATION_PATIENCE_S)

@@ -19,7 +19,8 @@ from indexer.follow.damping import Damper
 from indexer.follow.surroundings import FollowedChain, Surroundings
 from indexer.follow.turn import Turn
 from indexer.rows.asset_store import hold_asset, load_held_assets, release_asset
-from indexer.rows.storage import LeaseLost, Retryable
+from indexer.rows.storage import LeaseLost
+from migrations.errors import DatabaseAway
 
 JudgeAssets = Callable[[], Awaitable[Mapping[AssetId, str | None]]]
 
@@ -48,7 +49,7 @@ class AssetWatch:
             await self._turn.taken.wait()
             try:
                 settled = await self.step(self._chain.judge_assets)
-            except (ChainError, Retryable, LeaseLost) as error:
+            except (ChainError, DatabaseAway, LeaseLost) as error:
                 settled = True
                 if self._damper.ripe("weather"):
                     log.info("assets-not-checked", chain=self._alias, reason=str(error))

@@ -35,9 +35,10 @@ from indexer.follow.step import Follower
 from indexer.follow.surroundings import FollowedChain, Surroundings
 from indexer.follow.turn import Turn
 from indexer.move.notices import commit_conditions, decide_conditions
-from indexer.rows.storage import ChainRecord, LeaseLost, Retryable, StorageFull
+from indexer.rows.storage import ChainRecord, LeaseLost
 from indexer.rows.work_store import ChainStatus, write_checks, write_status
 from indexer.rules.plan import Moved
+from migrations.errors import DatabaseAway, DatabaseFull
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +135,7 @@ class FollowLoop:
         """Status and conditions; what surprises there is told, and no reason to stop following."""
         try:
             await self._tend(now)
-        except (ChainError, Retryable, LeaseLost):
+        except (ChainError, DatabaseAway, LeaseLost):
             raise
         except Exception as error:  # noqa: BLE001  # as above
             self.note_surprise(error, stage="tend")
@@ -286,12 +287,12 @@ class FollowLoop:
         self._status_told, self._status_again_s = seen, loop_s + STATUS_WHOLE_EVERY_S
 
     def _note_failure(self, error: Exception) -> None:
-        kind = type(error).__name__
+        kind = error.kind if isinstance(error, DatabaseAway) else type(error).__name__
         self._vitals.last_error = str(error)
         self._around.observer.failed(self._alias, kind)
         if isinstance(error, LeaseLost):
             self._turn.lose()
-        if isinstance(error, StorageFull) and self._damper.ripe("disk"):
+        if isinstance(error, DatabaseFull) and self._damper.ripe("disk"):
             self._around.alert("database.full", {"chain": self._alias, "detail": str(error)})
         if self._damper.ripe(kind):
             self._log.warning("step-failed", kind=kind, detail=str(error))
@@ -304,13 +305,13 @@ class FollowLoop:
 
     async def _after_failure(self, error: Exception, failures: int) -> None:
         """A longer wait with each failure in a row; conditions are still judged, so a stall is told."""
-        if isinstance(error, ChainError | Retryable | LeaseLost):
+        if isinstance(error, ChainError | DatabaseAway | LeaseLost):
             self._note_failure(error)
         else:
             self.note_surprise(error)
         try:
             await self._tend_beside(self._around.now())
-        except (ChainError, Retryable, LeaseLost):
+        except (ChainError, DatabaseAway, LeaseLost):
             self._log.debug("status-not-written")
         base = self._settings.poll_interval_s
         if isinstance(error, Unreachable):

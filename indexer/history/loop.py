@@ -16,8 +16,9 @@ from indexer.follow.damping import Damper
 from indexer.follow.surroundings import Alert, FollowedChain, Surroundings
 from indexer.follow.turn import Turn
 from indexer.history.backfill import BackfillOutcome, Covered, NothingPending, step_backfill, step_doubts
-from indexer.rows.storage import LeaseLost, Retryable
+from indexer.rows.storage import LeaseLost
 from indexer.rows.work_store import PostgresBackfillStore
+from migrations.errors import DatabaseAway
 
 FAILURE_WAIT_MAX_S = 10.0
 IDLE_S = 1.0
@@ -80,9 +81,9 @@ async def run_backfill(around: Surroundings, chain: FollowedChain, turn: Turn) -
             provider = chain.source.choose_provider().for_backfill()
             outcome = await step_backfill(chain.desk, store, provider, now=around.now(), source=chain.source)
             bell.tell(outcome)
-        except (ChainError, Retryable, LeaseLost) as error:
+        except (ChainError, DatabaseAway, LeaseLost) as error:
             failures += 1
-            kind = type(error).__name__
+            kind = error.kind if isinstance(error, DatabaseAway) else type(error).__name__
             around.observer.failed(alias, f"backfill-{kind}")
             if damper.ripe(kind):
                 log.warning("backfill-failed", chain=alias, kind=kind, detail=str(error))
@@ -124,7 +125,7 @@ async def _wait_for_news(around: Surroundings, chain: FollowedChain, store: Post
     wait_s = LOOK_AGAIN_S
     try:
         due_at = await store.load_next_due_doubt(chain.desk.settings.traits.chain)
-    except Retryable:
+    except DatabaseAway:
         return
     if due_at is not None:
         wait_s = min(wait_s, (due_at - around.now()).total_seconds())

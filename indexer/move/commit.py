@@ -94,7 +94,7 @@ class ChainDesk:
 
 
 async def commit_move(desk: ChainDesk, plan: MovePlan, *, now: datetime) -> Moved | Superseded:
-    """Write one move; raises `LeaseLost` and `Retryable` from the store."""
+    """Write one move; raises `LeaseLost` and `DatabaseAway` from the store."""
     searched_version = desk.watched.version
     hits = find_hits(plan.blocks, desk.watched)
     async with desk.store.open_move(desk.settings.traits.chain, lease_epoch=desk.lease_epoch) as move:

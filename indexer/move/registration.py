@@ -19,7 +19,6 @@ import msgspec
 from chains.model import Address, BlockHash, BlockRef, ChainId
 from indexer.rows.locks import load_lock_key, lock_chain_shared, tell_history
 from indexer.rows.spelling import Row, decode_chain
-from indexer.rows.store import storage_weather
 from indexer.rules.identity import AddressId, MerchantId
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
@@ -96,7 +95,7 @@ async def register(pool: Pool, requests: Sequence[RegistrationRequest], *, now: 
     Raises `ChainNotReady` and `RegistrationConflict`; the same address twice
     in one request is a repetition of itself.
     """
-    async with storage_weather(), pool.acquire() as conn, conn.transaction():
+    async with pool.acquire() as conn, conn.transaction():
         tips = await _lock_and_load_tips(conn, {request.chain for request in requests})
         existing = await _load_existing(conn, requests)
         fresh: dict[_Key, RegistrationRequest] = {}
@@ -118,7 +117,7 @@ async def delete_address(
     pool: Pool, merchant_id: MerchantId, address_id: AddressId, *, now: datetime
 ) -> bool:
     """Stop new deposits to an address; those that exist run on.  False where there is none."""
-    async with storage_weather(), pool.acquire() as conn, conn.transaction():
+    async with pool.acquire() as conn, conn.transaction():
         row = await conn.fetchrow(_WATCHLIST["load_address"], address_id, merchant_id)
         if row is None:
             return False

@@ -26,14 +26,6 @@ class LeaseLost(Exception):
     """Another process follows this chain now; this one must stop writing."""
 
 
-class Retryable(Exception):
-    """The database asks for the transaction again: deadlock, serialization, restart."""
-
-
-class StorageFull(Retryable):
-    """No space is left; nothing was lost, and nothing can be written until there is some."""
-
-
 @dataclass(frozen=True, slots=True)
 class ChainRecord:
     """One chain's row: where our canonical chain stands.

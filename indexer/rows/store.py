@@ -3,7 +3,6 @@
 With `watchlist_store` and `work_store` the only modules of the room that speak
 asyncpg.  Locks are taken in the house's one order: the chain's advisory lock
 (exclusive here, shared while registering), addresses, deposits, merchant logs.
-Foreign exceptions become `Retryable` or `LeaseLost` on the way out.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-
-import asyncpg
 
 from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId
 from indexer.rows.block_store import insert_assets, insert_blocks
@@ -36,7 +33,7 @@ from indexer.rows.spend_store import (
     load_conflicting,
     load_repeats,
 )
-from indexer.rows.storage import ChainRecord, LeaseLost, Retryable, StorageFull, TouchQuery, WatchDelta
+from indexer.rows.storage import ChainRecord, LeaseLost, TouchQuery, WatchDelta
 from indexer.rules.deposits import Deposit
 from indexer.rules.events import Fact
 from indexer.rules.identity import AddressId, DepositId, MerchantId
@@ -45,7 +42,6 @@ from indexer.rules.moves import Repeat, Touched
 from migrations.handles import Connection, Pool
 from migrations.ids import new_id
 from migrations.queries import load_queries
-from migrations.weather import PASSING
 
 WATCH_PAGE_ADDRESSES = 50_000
 NO_HORIZON = 2**63 - 1
@@ -58,19 +54,6 @@ Publish = Callable[[Connection, Sequence[Fact]], Awaitable[object]]
 _CHAINS = load_queries("indexer", "chains.sql")
 _WATCHLIST = load_queries("indexer", "watchlist.sql")
 _DEPOSITS = load_queries("indexer", "deposits.sql")
-
-
-@asynccontextmanager
-async def storage_weather() -> AsyncIterator[None]:
-    """Map what a database does on a bad day to the room's own exceptions."""
-    try:
-        yield
-    except asyncpg.DiskFullError as error:
-        raise StorageFull(
-            "the database's disk is full: free space on its volume; nothing was lost, and work goes on by itself"
-        ) from error
-    except PASSING as error:
-        raise Retryable(f"{type(error).__name__}: {error}") from error
 
 
 class PostgresFollowStore:
@@ -88,36 +71,31 @@ class PostgresFollowStore:
         if (known := remembered.recall(asyncio.get_running_loop().time())) is not None:
             return known
         ticket = remembered.begin_reading()
-        async with storage_weather():
-            row = await self._pool.fetchrow(_CHAINS["load_chain"], chain)
+        row = await self._pool.fetchrow(_CHAINS["load_chain"], chain)
         record = None if row is None else decode_chain(row)
         remembered.note_read(ticket, record)
         return record
 
     async def load_hashes(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, BlockHash]:
         """Our canonical hashes at these heights."""
-        async with storage_weather():
-            rows = await self._pool.fetch(_CHAINS["load_hashes"], chain, height_first, height_last)
+        rows = await self._pool.fetch(_CHAINS["load_hashes"], chain, height_first, height_last)
         return {row["height"]: BlockHash(row["hash"]) for row in rows}
 
     async def load_work_above(self, chain: ChainId, height: int) -> int | None:
         """The work of our canonical blocks above this height; None where one of them has none, or there is none."""
-        async with storage_weather():
-            work: str | None = await self._pool.fetchval(_CHAINS["load_work_above"], chain, height)
+        work: str | None = await self._pool.fetchval(_CHAINS["load_work_above"], chain, height)
         return None if work is None else int(work)
 
     async def load_servers(self, chain: ChainId, height_first: int, height_last: int) -> dict[int, str]:
         """Which provider served our canonical blocks at these heights."""
-        async with storage_weather():
-            rows = await self._pool.fetch(_CHAINS["load_servers"], chain, height_first, height_last)
+        rows = await self._pool.fetch(_CHAINS["load_servers"], chain, height_first, height_last)
         return {row["height"]: row["served_by"] for row in rows}
 
     async def load_height_on_one_word(self, chain: ChainId, *, above_height: int) -> int | None:
         """The lowest height above this one that holds a deposit on one operator's word."""
-        async with storage_weather():
-            height: int | None = await self._pool.fetchval(
-                _DEPOSITS["load_height_on_one_word"], chain, above_height
-            )
+        height: int | None = await self._pool.fetchval(
+            _DEPOSITS["load_height_on_one_word"], chain, above_height
+        )
         return height
 
     async def create_chain(
@@ -132,7 +110,7 @@ class PostgresFollowStore:
     ) -> None:
         """Start a chain at its first canonical block; does nothing where it exists already."""
         header = first.header
-        async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
+        async with self._pool.acquire() as conn, conn.transaction():
             created = await conn.fetchval(
                 _CHAINS["insert_chain"],
                 chain,
@@ -159,8 +137,7 @@ class PostgresFollowStore:
         """
         remembered, began_s = self._remembered[chain], asyncio.get_running_loop().time()
         ticket = remembered.begin_reading()
-        async with storage_weather():
-            row = await self._pool.fetchrow(_CHAINS["acquire_lease"], chain, holder, lease_s)
+        row = await self._pool.fetchrow(_CHAINS["acquire_lease"], chain, holder, lease_s)
         if row is None:
             remembered.forget()
             return None
@@ -170,8 +147,7 @@ class PostgresFollowStore:
 
     async def release_lease(self, chain: ChainId, *, holder: str) -> None:
         """Let another process begin at once; for a clean stop."""
-        async with storage_weather():
-            await self._pool.execute(_CHAINS["release_lease"], chain, holder)
+        await self._pool.execute(_CHAINS["release_lease"], chain, holder)
 
     async def load_watch_horizon(self, chain: ChainId) -> int:
         """The watch-list version up to which every registration has committed.
@@ -179,7 +155,7 @@ class PostgresFollowStore:
         Versions are given before they commit: without waiting for those in
         flight, a reader could step over one and never see it.
         """
-        async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
+        async with self._pool.acquire() as conn, conn.transaction():
             await lock_chain_exclusive(conn, await self._lock_key(conn, chain))
             version: int = await conn.fetchval(_WATCHLIST["load_watch_version"], chain)
         return version
@@ -188,25 +164,23 @@ class PostgresFollowStore:
         self, chain: ChainId, *, after_version: int, up_to_version: int = NO_HORIZON
     ) -> WatchDelta:
         """The next page of addresses for the in-memory set; empty when it is complete."""
-        async with storage_weather():
-            rows = await self._pool.fetch(
-                _WATCHLIST["load_watch_delta"], chain, after_version, WATCH_PAGE_ADDRESSES, up_to_version
-            )
+        rows = await self._pool.fetch(
+            _WATCHLIST["load_watch_delta"], chain, after_version, WATCH_PAGE_ADDRESSES, up_to_version
+        )
         if not rows:
             return WatchDelta(after_version)
         return WatchDelta(rows[-1]["watch_version"], [Address(row["address"]) for row in rows])
 
     async def sync_assets(self, chain: ChainId, assets: Sequence[Asset], *, start_height: int) -> None:
         """Make the listed assets those of the configuration; a new one starts at `start_height`."""
-        async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
+        async with self._pool.acquire() as conn, conn.transaction():
             await lock_chain_exclusive(conn, await self._lock_key(conn, chain))
             await conn.execute(_CHAINS["unlist_other_assets"], chain, [asset.asset_id for asset in assets])
             await insert_assets(conn, chain, assets, start_height=start_height)
 
     async def load_asset_rows(self, chain: ChainId) -> list[AssetRow]:
         """Every asset that is or was listed on a chain."""
-        async with storage_weather():
-            rows = await self._pool.fetch(_CHAINS["load_assets"], chain)
+        rows = await self._pool.fetch(_CHAINS["load_assets"], chain)
         return [AssetRow(**dict(row)) for row in rows]
 
     @asynccontextmanager
@@ -215,7 +189,7 @@ class PostgresFollowStore:
         remembered, after = self._remembered[chain], None
         ticket = remembered.begin_move()
         try:
-            async with storage_weather(), self._pool.acquire() as conn, conn.transaction():
+            async with self._pool.acquire() as conn, conn.transaction():
                 await lock_chain_exclusive(conn, await self._lock_key(conn, chain))
                 # A statement of its own: its snapshot must be newer than the lock.
                 row = await conn.fetchrow(_CHAINS["load_chain"], chain)
@@ -232,7 +206,6 @@ class PostgresFollowStore:
     async def open_reading(self, chain: ChainId) -> AsyncIterator[PostgresMove]:
         """The reading methods of a move in a read-only snapshot, without the chain's lock; for audits."""
         async with (
-            storage_weather(),
             self._pool.acquire() as conn,
             conn.transaction(isolation="repeatable_read", readonly=True),
         ):

@@ -23,8 +23,8 @@ from indexer.rows.locks import (
     tell_history,
 )
 from indexer.rows.spelling import decode_deposit
-from indexer.rows.storage import ChainRecord, Retryable
-from indexer.rows.store import PostgresFollowStore, PostgresMove, storage_weather
+from indexer.rows.storage import ChainRecord
+from indexer.rows.store import PostgresFollowStore, PostgresMove
 from indexer.rules.deposits import Deposit
 from indexer.rules.identity import DepositId
 from migrations import notices
@@ -76,7 +76,7 @@ class PostgresBackfillStore:
     async def load_backfill_range(self, chain: ChainId) -> tuple[int, int] | None:
         """The range of the work that reaches highest: (first, last) wanted heights, or None."""
         ranges: list[tuple[int, int]] = []
-        async with storage_weather(), self._pool.acquire() as conn:
+        async with self._pool.acquire() as conn:
             for name in ("load_highest_pending_address", "load_highest_pending_asset", "load_highest_rescan"):
                 row = await conn.fetchrow(_WORK[name], chain)
                 if row is not None:
@@ -87,14 +87,12 @@ class PostgresBackfillStore:
         self, chain: ChainId, *, now: datetime, next_at: datetime, blocks_max: int
     ) -> list[int]:
         """The block in doubt that waited longest and those close above it, ascending; due again at `next_at`."""
-        async with storage_weather():
-            rows = await self._pool.fetch(_DOUBTS["take_due_doubts"], chain, now, next_at, blocks_max)
+        rows = await self._pool.fetch(_DOUBTS["take_due_doubts"], chain, now, next_at, blocks_max)
         return sorted(row["height"] for row in rows)
 
     async def load_next_due_doubt(self, chain: ChainId) -> datetime | None:
         """When a block in doubt is asked about next; None where none is in doubt."""
-        async with storage_weather():
-            due_at: datetime | None = await self._pool.fetchval(_DOUBTS["load_next_due_doubt"], chain)
+        due_at: datetime | None = await self._pool.fetchval(_DOUBTS["load_next_due_doubt"], chain)
         return due_at
 
     @asynccontextmanager
@@ -105,10 +103,9 @@ class PostgresBackfillStore:
 
 
 async def listen_for_history(pool: Pool, take: Callable[[str], None], *, ready: Callable[[], None]) -> None:
-    """Hand every chain of which more history is wanted to `take`, until the connection is lost, which is `Retryable`."""
-    async with storage_weather(), pool.acquire() as conn:
+    """Hand every chain of which more history is wanted to `take`, until the connection is lost, which is `DatabaseAway`."""
+    async with pool.acquire() as conn:
         await notices.listen(conn, [HISTORY_CHANNEL], lambda _channel, chain: take(chain), ready=ready)
-    raise Retryable("the listening connection was lost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +135,7 @@ async def request_rescan(
     one, every listed asset does.  Raises `LookupError` for an unknown chain
     or address.
     """
-    async with storage_weather(), pool.acquire() as conn, conn.transaction():
+    async with pool.acquire() as conn, conn.transaction():
         await lock_chain_shared(conn, await load_lock_key(conn, chain))
         tip, start = await load_extent(conn, chain)
         height_last = min(height_last, tip)
@@ -167,8 +164,7 @@ async def request_rescan(
 
 async def load_rescan(pool: Pool, rescan_id: UUID) -> Rescan | None:
     """How far a rescan is."""
-    async with storage_weather():
-        row = await pool.fetchrow(_WORK["load_rescan"], rescan_id)
+    row = await pool.fetchrow(_WORK["load_rescan"], rescan_id)
     if row is None:
         return None
     return Rescan(
@@ -187,8 +183,7 @@ class PendingHistory:
 
 async def load_pending(pool: Pool, chain: ChainId) -> PendingHistory:
     """How many addresses, assets and rescans still wait."""
-    async with storage_weather():
-        row = await pool.fetchrow(_WORK["count_pending"], chain)
+    row = await pool.fetchrow(_WORK["count_pending"], chain)
     assert row is not None
     return PendingHistory(row["addresses_count"], row["assets_count"], row["rescans_count"])
 
@@ -207,27 +202,24 @@ class ChainStatus:
 
 async def write_checks(pool: Pool, chain: ChainId, checks: Sequence[Mapping[str, Any]]) -> None:
     """Overwrite what the follower has learnt of each check; its status must have been written before."""
-    async with storage_weather():
-        await pool.execute(_WORK["write_checks"], chain, [dict(one) for one in checks])
+    await pool.execute(_WORK["write_checks"], chain, [dict(one) for one in checks])
 
 
 async def write_status(pool: Pool, status: ChainStatus) -> None:
     """Overwrite what the follower sees."""
-    async with storage_weather():
-        await pool.execute(
-            _WORK["write_status"],
-            status.chain,
-            status.alias,
-            status.head_height,
-            dict(status.detail),
-            status.reported_at,
-        )
+    await pool.execute(
+        _WORK["write_status"],
+        status.chain,
+        status.alias,
+        status.head_height,
+        dict(status.detail),
+        status.reported_at,
+    )
 
 
 async def load_statuses(pool: Pool) -> dict[ChainId, ChainStatus]:
     """What each chain's follower last said."""
-    async with storage_weather():
-        rows = await pool.fetch(_WORK["load_status"])
+    rows = await pool.fetch(_WORK["load_status"])
     return {
         ChainId(row["chain"]): ChainStatus(
             ChainId(row["chain"]),
@@ -243,8 +235,7 @@ async def load_statuses(pool: Pool) -> dict[ChainId, ChainStatus]:
 
 async def load_recorded(pool: Pool, chain: ChainId, *, height_first: int, height_last: int) -> list[Deposit]:
     """The deposits recorded in a range of canonical heights."""
-    async with storage_weather():
-        rows = await pool.fetch(_WORK["load_recorded_in"], chain, height_first, height_last)
+    rows = await pool.fetch(_WORK["load_recorded_in"], chain, height_first, height_last)
     return [decode_deposit(row) for row in rows]
 
 
@@ -252,8 +243,7 @@ async def load_repeats_in(
     pool: Pool, chain: ChainId, height_first: int, height_last: int
 ) -> set[tuple[DepositId, BlockHash]]:
     """Which deposits stand a second time in which of these blocks."""
-    async with storage_weather():
-        rows = await pool.fetch(_WORK["load_repeats_in"], chain, height_first, height_last)
+    rows = await pool.fetch(_WORK["load_repeats_in"], chain, height_first, height_last)
     return {(DepositId(row["deposit_id"]), BlockHash(row["block_hash"])) for row in rows}
 
 
@@ -284,6 +274,5 @@ async def load_block_rows(
     pool: Pool, chain: ChainId, *, height_first: int, height_last: int
 ) -> Sequence[BlockRow]:
     """Canonical rows, ascending."""
-    async with storage_weather():
-        rows = await pool.fetch(_WORK["load_block_rows"], chain, height_first, height_last)
+    rows = await pool.fetch(_WORK["load_block_rows"], chain, height_first, height_last)
     return [BlockRow(**dict(row)) for row in rows]

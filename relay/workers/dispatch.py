@@ -323,7 +323,7 @@ class Dispatcher:
             self.urgent = self.urgent or lane.urgent or self._delivered >= UNWRITTEN_MAX
 
     async def step_settle(self, now: datetime) -> int:
-        """Write what lanes have to write, in one transaction; returns for how many. StoreUnavailable: call again.
+        """Write what lanes have to write, in one transaction; returns for how many. DatabaseAway: call again.
 
         Never while `step_feed` runs: what was read and what is written must not overtake each other.
         """

@@ -16,10 +16,6 @@ from uuid import UUID
 from relay.model import DueRow, EndpointState, LanePosition, LogEvent, Settlement
 
 
-class StoreUnavailable(Exception):
-    """The database did not answer, or asks for the transaction again. What was asked may have happened."""
-
-
 class SettlementRefused(Exception):
     """The database refuses what was to be written: a broken invariant of one endpoint. Nothing was written."""
 
@@ -117,7 +113,7 @@ class SettleResult:
 
 
 class RelayStore(Protocol):
-    """Every method may raise StoreUnavailable; whoever called calls again."""
+    """Every method may raise DatabaseAway; whoever called calls again."""
 
     async def renew_leases(self, worker_id: UUID, lease_s: float) -> ShardCensus:
         """Say that this worker lives, extend its leases, and look around. Time is the store's own."""

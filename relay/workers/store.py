@@ -17,7 +17,6 @@ import asyncpg
 from migrations import notices
 from migrations.handles import Connection, Pool
 from migrations.queries import load_queries
-from migrations.weather import PASSING
 from relay.log import eventlog as log
 from relay.model import (
     Blocked,
@@ -41,7 +40,6 @@ from relay.workers.storage import (
     SettleResult,
     ShardCensus,
     ShardLease,
-    StoreUnavailable,
 )
 
 DELIVERIES = load_queries("relay", "deliveries.sql")
@@ -72,13 +70,11 @@ class PostgresRelayStore:
                 yield conn
         except asyncpg.IntegrityConstraintViolationError as error:
             raise SettlementRefused(str(error)) from error
-        except PASSING as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def listen(self, on_notice: Callable[[str, str], None], *, ready: Callable[[], None]) -> None:
         """Call `on_notice(channel, payload)` for every notice from now on, `ready` once it is so.
 
-        Ends only by StoreUnavailable, when the connection is lost: listen again, and look at everything.
+        Ends only by DatabaseAway, when the connection is lost: listen again, and look at everything.
         """
         async with self.connection() as conn:
             await notices.listen(
@@ -89,7 +85,6 @@ class PostgresRelayStore:
                 check=lambda: conn.execute(LANES.check_connection),
                 check_every_s=LISTENER_CHECK_S,
             )
-        raise StoreUnavailable("the listening connection was closed")
 
     async def renew_leases(self, worker_id: UUID, lease_s: float) -> ShardCensus:
         async with self.connection() as conn, conn.transaction():

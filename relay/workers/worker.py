@@ -14,10 +14,10 @@ from datetime import datetime
 
 import structlog
 
+from migrations.errors import DatabaseAway
 from relay.settings import RelaySettings
 from relay.workers.dispatch import Dispatcher
 from relay.workers.roster import Attempt, Roster
-from relay.workers.storage import StoreUnavailable
 
 RENEWALS_PER_LEASE = 3
 BACKOFF_S = 0.5
@@ -87,7 +87,7 @@ class Worker:
             self._news.clear()
             try:
                 await self._step()
-            except StoreUnavailable as error:
+            except DatabaseAway as error:
                 self._complain(error)
                 await asyncio.sleep(BACKOFF_S)
             else:
@@ -194,7 +194,7 @@ class Worker:
     def _finished(self) -> bool:
         return self._dispatcher.stopping and not self._dispatcher.in_flight and not self._dispatcher.dirty
 
-    def _complain(self, error: StoreUnavailable) -> None:
+    def _complain(self, error: DatabaseAway) -> None:
         loop_s = asyncio.get_running_loop().time()
         if loop_s >= self._complain_due:
             self._complain_due = loop_s + COMPLAIN_EVERY_S

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from migrations.connect import connect, open_pool
-from migrations.errors import DatabaseUnreachable, SchemaBehind, ServerTooOld
+from migrations.errors import DatabaseAway, DatabaseUnreachable, SchemaBehind, ServerTooOld
 
 
 async def test_the_pool_says_who_it_is_and_limits_every_wait(database_url: str) -> None:
@@ -83,7 +83,7 @@ async def test_a_statement_of_a_server_that_stands_still_is_given_up_and_its_con
     async with await open_pool(
         database_url, size=2, application_name="test", statement_timeout_s=0.2
     ) as pool:
-        with pytest.raises(asyncpg.QueryCanceledError):
+        with pytest.raises(DatabaseAway, match="QueryCanceledError"):
             await pool.execute("select pg_sleep(5)")
         server = None
         try:

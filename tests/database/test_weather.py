@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from gateway.store import DatabaseAway, database_weather
-from indexer.rows.storage import Retryable
-from indexer.rows.store import storage_weather
 from migrations.connect import open_pool
+from migrations.errors import DatabaseAway, DatabaseFull, DatabaseRefused
 from migrations.handles import Connection
-from relay.workers.storage import StoreUnavailable
 from relay.workers.store import PostgresRelayStore
 
 WRITE = "insert into relay_workers (worker_id, seen_at) values (gen_random_uuid(), now())"
@@ -36,14 +33,33 @@ async def suffer(conn: Connection, trouble: str) -> None:
 async def test_a_standby_a_failing_disk_and_a_goodbye_are_weather(database_url: str, trouble: str) -> None:
     pool = await open_pool(database_url, size=1, application_name="test")
     try:
-        with pytest.raises(Retryable):
-            async with storage_weather(), pool.acquire() as conn:
+        with pytest.raises(DatabaseAway):
+            async with pool.acquire() as conn:
                 await suffer(conn, trouble)
         with pytest.raises(DatabaseAway):
-            async with database_weather(), pool.acquire() as conn:
-                await suffer(conn, trouble)
-        with pytest.raises(StoreUnavailable):
             async with PostgresRelayStore(pool).connection() as conn:
                 await suffer(conn, trouble)
+        assert await pool.fetchval("select 1") == 1, "the connection was given back"
+    finally:
+        await pool.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "means"),
+    [
+        ("58030", DatabaseAway),
+        ("53100", DatabaseFull),
+        ("42501", DatabaseRefused),
+        ("23505", asyncpg.UniqueViolationError),
+    ],
+)
+async def test_a_query_asked_of_the_pool_itself_says_the_same(
+    database_url: str, code: str, means: type[Exception]
+) -> None:
+    pool = await open_pool(database_url, size=1, application_name="test")
+    try:
+        with pytest.raises(means) as caught:
+            await pool.execute(f"do $$ begin raise exception 'planted' using errcode = '{code}'; end $$")
+        assert type(caught.value) is means
     finally:
         await pool.close()

@@ -11,7 +11,8 @@ import yaml  # type: ignore[import-untyped]  # published without types
 from chains import errors
 from gateway.process.metrics import CONDITIONS, HEIGHTS
 from indexer.follow import outcomes
-from indexer.rows import storage
+from indexer.rows.storage import LeaseLost
+from migrations.errors import DatabaseAway, DatabaseFull
 from relay.model import SHARDS, EndpointState, OutcomeKind
 from tests.deploy.metrics import TARGET_LABELS, known_metrics
 from tests.deploy.promql import Unreadable, read
@@ -22,8 +23,10 @@ ALERTS = "deploy/alerts.yaml"
 RUNBOOK = "docs/runbook.md"
 DURATION = re.compile(r"^[1-9][0-9]*[smh]$")
 SEVERITIES = {"critical", "warning"}
-ERROR_KINDS = {name for name, thing in vars(errors).items() if isinstance(thing, type)} | {
-    name for name, thing in vars(storage).items() if isinstance(thing, type) and issubclass(thing, Exception)
+ERROR_KINDS = {
+    *(name for name, thing in vars(errors).items() if isinstance(thing, type)),
+    *(one.kind for one in (DatabaseAway, DatabaseFull)),
+    LeaseLost.__name__,
 }
 VALUES: dict[tuple[str, str], set[str]] = {
     ("chainbell_chain_condition", "condition"): set(CONDITIONS),

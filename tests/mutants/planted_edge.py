@@ -32,8 +32,8 @@ PLANTED_EDGE = (
         (
             Edit(
                 "migrations/pool.py",
-                "self._acquire_timeout_s if timeout is None else timeout)",
-                "timeout)",
+                "super().acquire(timeout=self._acquire_timeout_s)",
+                "super().acquire()",
             ),
         ),
         asks=POOL_TESTS,

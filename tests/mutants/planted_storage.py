@@ -86,10 +86,10 @@ PLANTED_STORAGE = (
         (
             Edit(
                 STORE,
-                "            async with storage_weather(), self._pool.acquire() as conn, conn.transaction():\n"
+                "            async with self._pool.acquire() as conn, conn.transaction():\n"
                 "                await lock_chain_exclusive(conn, await self._lock_key(conn, chain))\n"
                 "                # A statement of its own",
-                "            async with storage_weather(), self._pool.acquire() as conn:\n"
+                "            async with self._pool.acquire() as conn:\n"
                 "                # A statement of its own",
             ),
         ),

@@ -17,8 +17,8 @@ import asyncpg
 
 from chains.model import ChainId
 from indexer.rows.store import PostgresFollowStore, PostgresMove, Publish
+from migrations.errors import DatabaseAway
 from migrations.handles import Connection, Pool
-from relay.workers.storage import StoreUnavailable
 from relay.workers.store import PostgresRelayStore
 from tests.simulation.troubles import Tally, Trouble
 
@@ -51,7 +51,7 @@ class Chaos:
             return
         if where is Trouble.CRASH_DELIVERING and chance < 0.5:
             self.tally.count(Trouble.RELAY_UNAVAILABLE)
-            raise StoreUnavailable("planted")
+            raise DatabaseAway("planted")
         self.tally.count(where)
         raise Crash
 

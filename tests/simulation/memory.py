@@ -14,12 +14,13 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId
-from indexer.rows.storage import ChainRecord, LeaseLost, MoveTransaction, Retryable, TouchQuery, WatchDelta
+from indexer.rows.storage import ChainRecord, LeaseLost, MoveTransaction, TouchQuery, WatchDelta
 from indexer.rules.deposits import ON_CHAIN, Deposit, DepositState
 from indexer.rules.events import Fact
 from indexer.rules.identity import AddressId, DepositId, MerchantId
 from indexer.rules.matching import Registration
 from indexer.rules.moves import Repeat, Touched
+from migrations.errors import DatabaseAway
 from tests.simulation.log import MerchantLogs
 from tests.simulation.rows import (
     ChainRows,
@@ -237,7 +238,7 @@ class MemoryMove:
             return
         self.pause()
         if self._store.interrupts.wants_retry():
-            raise Retryable("deadlock detected")
+            raise DatabaseAway("deadlock detected")
         self._apply()
         self._store.interrupts.pause("committed")
 

@@ -24,16 +24,16 @@ from indexer.history.backfill import step_backfill
 from indexer.move.commit import ChainDesk
 from indexer.move.halts import commit_accept_reorg, commit_resume
 from indexer.move.registration import ChainNotReady, RegistrationRequest, delete_address, register
-from indexer.rows.storage import LeaseLost, Retryable
+from indexer.rows.storage import LeaseLost
 from indexer.rows.work_store import PostgresBackfillStore, request_rescan
 from indexer.rules.identity import AddressId, MerchantId
 from indexer.rules.watchset import WatchSet
+from migrations.errors import DatabaseAway
 from migrations.handles import Connection, Pool
 from migrations.ids import new_id
 from relay.desk.endpoints import create_endpoint, delete_endpoint, resume_endpoint
 from relay.desk.terms import EndpointTerms, Rules
 from relay.log import eventlog as relay_log
-from relay.workers.storage import StoreUnavailable
 from tests.simulation.chaos import Chaos, ChaoticRelayStore, ChaoticStore, Crash, refuse_deadlock
 from tests.simulation.deeds import Deeds, name_of
 from tests.simulation.delivery import BOX, Delivery
@@ -157,7 +157,7 @@ class PostgresWorld:
             await job
         except (ChainError, LeaseLost):
             process.is_prepared = False
-        except Retryable as error:
+        except DatabaseAway as error:
             refuse_deadlock(error)
             process.is_prepared = False
         except Crash:
@@ -191,7 +191,7 @@ class PostgresWorld:
                 await self._rescan(network)
             else:
                 await self._decide_halt(network, chance=0.6)
-        except (Retryable, LookupError, LeaseLost) as error:
+        except (DatabaseAway, LookupError, LeaseLost) as error:
             refuse_deadlock(error)
         except Crash:
             return
@@ -259,7 +259,7 @@ class PostgresWorld:
     async def _deliver(self) -> None:
         try:
             await self.delivery.round(self.now)
-        except StoreUnavailable:
+        except DatabaseAway:
             return
         except Crash:
             self.delivery.begin_worker()

@@ -21,10 +21,10 @@ from indexer.move.commit import ChainDesk
 from indexer.move.halts import commit_accept_reorg, commit_resume, commit_trust
 from indexer.move.notices import commit_conditions
 from indexer.move.reconcile import reconcile_policy
-from indexer.rows.storage import ChainRecord, LeaseLost, Retryable
+from indexer.rows.storage import ChainRecord, LeaseLost
 from indexer.rules.watchset import WatchSet
+from migrations.errors import DatabaseAway
 from relay.model import EndpointState
-from relay.workers.storage import StoreUnavailable
 from tests.simulation.deeds import Deeds, name_of
 from tests.simulation.delivery import Delivery
 from tests.simulation.history import MemoryBackfillStore
@@ -205,14 +205,14 @@ class World:
         except Crash:
             self._say("  the worker dies")
             self.delivery.begin_worker()
-        except StoreUnavailable:
+        except DatabaseAway:
             self._say("  the worker waits for its database")
         self._countdown = NEVER
         self.relay.check(self.receivers)
 
     def _withhold(self, where: str, chain: ChainId | None) -> None:
         self.tally.count(Trouble.RELAY_UNAVAILABLE)
-        raise StoreUnavailable("planted")
+        raise DatabaseAway("planted")
 
     def _pause_worker(self, _name: str, _after: bool) -> None:
         self.pause("relay")
@@ -229,7 +229,7 @@ class World:
         except Crash:
             self._say("  %s: crash", network.id)
             self.followers[network.id] = self._new_follower(network, follower.desk.lease_epoch)
-        except Retryable:
+        except DatabaseAway:
             self._say("  %s: retry", network.id)
             self.tally.count(Trouble.RETRYABLE)
         except LeaseLost:

@@ -23,7 +23,8 @@ from uuid import UUID, uuid4
 from gateway import store
 from gateway.http.edge.calls import Answer, Stream
 from gateway.http.edge.problem import CONTENT_TYPE, Problem, problem_of
-from gateway.store import DatabaseAway, RememberedAnswer, database_weather
+from gateway.store import RememberedAnswer
+from migrations.errors import DatabaseProblem
 from migrations.handles import Connection, Pool
 from relay.errors import SecretUnreadable
 from relay.keys.secretbox import Column, Place, SecretBox
@@ -96,7 +97,7 @@ async def answer_once(
     now: datetime,
 ) -> Answer:
     """Run the call, or give the answer of its first run. Problem 409 where neither is possible; raises as `run` does."""
-    async with database_weather(), pool.acquire() as conn, conn.transaction():
+    async with pool.acquire() as conn, conn.transaction():
         if not await store.try_lock_call(conn, call.lock_key):
             raise _in_progress()
         remembered = await _find(conn, box, call, now=now)
@@ -118,7 +119,7 @@ async def answer_once_beside(
 ) -> Answer:
     """The same for a call that waits for a stranger: a row says "in progress", and no connection is held meanwhile."""
     claim = uuid4()
-    async with database_weather(), pool.acquire() as conn, conn.transaction():
+    async with pool.acquire() as conn, conn.transaction():
         if not await store.claim_call(
             conn, call.caller, call.path, call.key, claim=claim, lease_s=CLAIM_LEASE_S
         ):
@@ -130,7 +131,7 @@ async def answer_once_beside(
     try:
         async with asyncio.timeout(WAITING_CALL_MAX_S):
             answer = await _answer_or_refusal(run(pool), request_id)
-        async with database_weather(), pool.acquire() as conn, conn.transaction():
+        async with pool.acquire() as conn, conn.transaction():
             # Whoever lost its claim was slower than all that may take; the answer is the other one's to remember.
             if await store.let_go_of_call(conn, call.caller, call.path, call.key, claim=claim):
                 await _remember(conn, box, call, answer, now=now)
@@ -144,8 +145,8 @@ async def answer_once_beside(
 
 async def _let_go(pool: Pool, call: KeyedCall, claim: UUID) -> None:
     """Nothing was answered, so the call may be made again at once; without a database, when the claim is over."""
-    with suppress(DatabaseAway):
-        async with database_weather(), pool.acquire() as conn:
+    with suppress(DatabaseProblem):
+        async with pool.acquire() as conn:
             await store.let_go_of_call(conn, call.caller, call.path, call.key, claim=claim)
 
 

@@ -13,9 +13,8 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from gateway.store import DatabaseAway
 from indexer.move.registration import RegistrationConflict
-from indexer.rows.storage import Retryable
+from migrations.errors import DatabaseProblem
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable, SequenceAhead, SequencePruned
 
 CONTENT_TYPE = "application/problem+json"
@@ -121,7 +120,7 @@ def problem_of(error: Exception) -> Problem | None:
         case SequenceAhead():
             ahead = {"head_sequence": error.head_sequence, "log_epoch": error.log_epoch}
             return Problem(409, str(error), members=ahead)
-        case Retryable() | DatabaseAway():
+        case DatabaseProblem():
             return Problem(
                 503,
                 "the database does not answer; try again",

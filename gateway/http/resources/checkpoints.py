@@ -17,7 +17,6 @@ from gateway.http.edge.cursors import decode_after, page
 from gateway.http.edge.limits import KEY_LISTS, spend_place
 from gateway.http.edge.problem import Problem, not_found
 from gateway.http.shapes.proofs import CheckpointObject, ConsistencyProof, InclusionProof
-from gateway.store import database_weather
 from migrations.ids import encode_id
 from relay.errors import LogBroken
 from relay.proof import checkpoints, proofs
@@ -28,7 +27,7 @@ BEHIND_RETRY_AFTER_S = 5
 
 async def post_checkpoint(call: Call) -> Answer:
     """Sign the log as it stands now; the newest checkpoint again where nothing was told since."""
-    async with _sound_log(), database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with _sound_log(), call.pool.acquire() as conn, conn.transaction():
         signed = await checkpoints.make_checkpoint(
             conn, call.services.box, call.merchant_id, now=call.now, renew=True
         )
@@ -44,7 +43,7 @@ async def post_checkpoint(call: Call) -> Answer:
 async def get_checkpoints(call: Call) -> Answer:
     """List checkpoints."""
     after, limit = decode_after("checkpoints", call.query.after), call.query.limit
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         found = await checkpoints.load_checkpoints(conn, call.merchant_id, after=after, limit=limit + 1)
     return json_answer(
         page(
@@ -59,7 +58,7 @@ async def get_checkpoints(call: Call) -> Answer:
 
 async def get_last_checkpoint(call: Call) -> Answer:
     """The newest checkpoint."""
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         checkpoint = await checkpoints.load_last(conn, call.merchant_id)
     if checkpoint is None:
         raise not_found("checkpoint")
@@ -68,7 +67,7 @@ async def get_last_checkpoint(call: Call) -> Answer:
 
 async def get_inclusion(call: Call) -> Answer:
     """Prove that an event stands in the log that was signed."""
-    async with _sound_log(), database_weather(), call.pool.acquire() as conn:
+    async with _sound_log(), call.pool.acquire() as conn:
         proof = await proofs.load_inclusion(conn, call.merchant_id, call.id("event_id"), size=call.query.size)
     return json_answer(
         InclusionProof(
@@ -85,7 +84,7 @@ async def get_inclusion(call: Call) -> Answer:
 
 async def get_tlog_proof(call: Call) -> Answer:
     """The same as one text to be kept and checked offline: C2SP tlog-proof."""
-    async with _sound_log(), database_weather(), call.pool.acquire() as conn:
+    async with _sound_log(), call.pool.acquire() as conn:
         proof = await proofs.load_inclusion(conn, call.merchant_id, call.id("event_id"), size=call.query.size)
     path = "".join(f"{b64encode(one).decode()}\n" for one in proof.path)
     note = proof.checkpoint.note + proof.checkpoint.cosignatures
@@ -96,7 +95,7 @@ async def get_tlog_proof(call: Call) -> Answer:
 async def get_public_checkpoint(call: Call) -> Answer:
     """What a log says of itself to whoever knows its id, so that two who were told different things find out."""
     headers = await spend_place(call.services.limits, call.place, KEY_LISTS)
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         checkpoint = await checkpoints.load_public(conn, call.id("log_id"))
     if checkpoint is None:
         raise not_found("log")
@@ -106,7 +105,7 @@ async def get_public_checkpoint(call: Call) -> Answer:
 async def get_consistency(call: Call) -> Answer:
     """Prove that the log is the continuation of an earlier one."""
     query = call.query
-    async with _sound_log(), database_weather(), call.pool.acquire() as conn:
+    async with _sound_log(), call.pool.acquire() as conn:
         proof = await proofs.load_consistency(conn, call.merchant_id, first=query.first, second=query.second)
     return json_answer(
         ConsistencyProof(first=proof.first, second=proof.second, path=[one.hex() for one in proof.path])

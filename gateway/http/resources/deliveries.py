@@ -26,7 +26,6 @@ from gateway.http.shapes.relay import (
     ReplayRange,
     VerificationResult,
 )
-from gateway.store import database_weather
 from indexer.rules.events import format_time
 from migrations.handles import Connection
 from migrations.ids import encode_id
@@ -42,7 +41,7 @@ async def get_deliveries(call: Call) -> Answer:
     """List an endpoint's deliveries."""
     query = call.query
     endpoint_id = call.id("endpoint_id")
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         await load_endpoint(conn, call.services.box, call.merchant_id, endpoint_id)
         found = await views.load_deliveries(
             conn,
@@ -62,14 +61,14 @@ async def get_deliveries(call: Call) -> Answer:
 
 async def get_delivery(call: Call) -> Answer:
     """One delivery with its attempts."""
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         delivery, attempts = await views.load_delivery(conn, call.merchant_id, call.id("delivery_id"))
     return json_answer(_detail(delivery, attempts))
 
 
 async def post_retry(call: Call) -> Answer:
     """Try one delivery again now."""
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with call.pool.acquire() as conn, conn.transaction():
         delivery = await redeliver.retry_delivery(
             conn, call.merchant_id, call.id("delivery_id"), now=call.now
         )
@@ -112,7 +111,7 @@ async def _replay(conn: Connection, call: Call) -> redeliver.Replay:
 
 async def post_test(call: Call) -> Answer:
     """Send a test event to one endpoint, and say what became of it."""
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         target, log_epoch = await load_target(
             conn, call.services.box, call.merchant_id, call.id("endpoint_id")
         )
@@ -133,14 +132,14 @@ async def post_test(call: Call) -> Answer:
 
 async def post_verify(call: Call) -> Answer:
     """Ask whoever answers at an endpoint's URL to echo a challenge, now."""
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         challenge = await load_challenge(
             conn, call.services.box, call.merchant_id, call.id("endpoint_id"), text=secrets.token_urlsafe(32)
         )
         await note(conn, call, "endpoint-challenged", challenge.target.endpoint_id)
     assert call.services.egress is not None, "the gateway has a way out"
     reply = await send_challenge(call.services.egress, challenge, now=call.now)
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with call.pool.acquire() as conn, conn.transaction():
         await settle_challenge(conn, challenge, reply, now=call.now)
         endpoint = await load_endpoint(conn, call.services.box, call.merchant_id, call.id("endpoint_id"))
     result = VerificationResult(

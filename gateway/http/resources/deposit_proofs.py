@@ -22,7 +22,6 @@ from gateway.http.edge.limits import PROOFS, spend_place
 from gateway.http.edge.problem import Problem
 from gateway.http.resources.deposits import load_published
 from gateway.http.shapes.proofs import DepositProofObject, ProvenBlock, ProvenTransfer, ToldEvent
-from gateway.store import database_weather
 from indexer.rules.deposits import Deposit, Occurrence
 from migrations.ids import encode_id
 from relay.errors import Conflict, LogBroken, NotFound
@@ -149,7 +148,7 @@ def _check(given: DepositProofObject, occurrence: Occurrence) -> ProvenDeposit:
 
 async def find_told(call: Call, proven: ProvenDeposit) -> ToldEvent | None:
     """The newest event that tells of exactly this and stands under the newest checkpoint; None where there is none."""
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         checkpoint = await checkpoints.load_last(conn, call.merchant_id)
         if checkpoint is None:
             return None

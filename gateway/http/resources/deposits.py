@@ -20,7 +20,6 @@ from gateway.http.edge.decoding import in_utc
 from gateway.http.edge.problem import not_found, unprocessable
 from gateway.http.resources.addresses import find_chain, read_address
 from gateway.statuscache import Question, Watermark
-from gateway.store import database_weather
 from indexer import views
 from indexer.rules.events import count_confirmations, encode_deposit
 from indexer.rules.identity import DepositId
@@ -48,7 +47,7 @@ async def load_watermark(call: Call) -> Watermark:
     Every change of a deposit is an event, written in the transaction that changes it; confirmations count from the tip.
     Hashes stand beside numbers, since after a restored backup numbers could repeat.
     """
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         head = await load_head(conn, call.merchant_id)
     tips = [record.tip.hash.hex() for record in await views.load_chains(call.pool)]
     return (head.log_epoch, head.sequence, head.head_hash.hex(), *sorted(tips))
@@ -99,7 +98,7 @@ async def get_history(call: Call) -> Answer:
     """Every event that told of a deposit, with its exact bytes."""
     query = call.query
     deposit_id = encode_id("dep", call.id("deposit_id"))
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         events = await load_events_of_object(
             conn,
             call.merchant_id,

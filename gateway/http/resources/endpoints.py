@@ -20,7 +20,6 @@ from gateway.http.shapes.relay import (
     LostEvents,
     NewEndpoint,
 )
-from gateway.store import database_weather
 from indexer.rules.events import format_time
 from migrations.ids import encode_id
 from relay.desk import endpoints
@@ -48,7 +47,7 @@ async def post_endpoint(call: Call) -> Answer:
         rate_per_s=body.rate_per_s,
         drain=Drain(body.drain),
     )
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with call.pool.acquire() as conn, conn.transaction():
         endpoint, secret = await endpoints.create_endpoint(
             conn,
             call.services.box,
@@ -69,7 +68,7 @@ async def post_endpoint(call: Call) -> Answer:
 async def get_endpoints(call: Call) -> Answer:
     """List endpoints."""
     after, limit = decode_after("endpoints", call.query.after), call.query.limit
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         found = await endpoints.load_endpoints(
             conn,
             call.services.box,
@@ -86,7 +85,7 @@ async def get_endpoints(call: Call) -> Answer:
 
 async def get_endpoint(call: Call) -> Answer:
     """One endpoint."""
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         endpoint = await endpoints.load_endpoint(
             conn, call.services.box, call.merchant_id, call.id("endpoint_id")
         )
@@ -138,7 +137,7 @@ async def post_rotate_secret(call: Call) -> Answer:
 
 async def post_rotate_key(call: Call) -> Answer:
     """Give an endpoint a new signing key; the one before signs along for a while."""
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with call.pool.acquire() as conn, conn.transaction():
         key = await keyring.rotate_key(
             conn,
             call.services.box,

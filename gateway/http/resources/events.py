@@ -18,8 +18,8 @@ from gateway.event_types import check_event_type
 from gateway.http.edge.calls import Answer, Call, Services, Stream, json_answer
 from gateway.http.edge.problem import Problem, not_found, unprocessable
 from gateway.http.shapes.relay import EventHead
-from gateway.store import DatabaseAway, database_weather
 from indexer.rules.identity import MerchantId
+from migrations.errors import DatabaseProblem
 from relay.errors import SequenceAhead, SequencePruned
 from relay.log import eventlog as log
 from relay.log.eventlog import StoredEvent
@@ -54,7 +54,7 @@ async def get_events(call: Call) -> Answer:
 
 async def get_head(call: Call) -> Answer:
     """Where the log ends: what a receiver compares its own place with."""
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         head = await log.load_head(conn, call.merchant_id)
     return json_answer(
         EventHead(sequence=head.sequence, log_epoch=head.log_epoch, head_hash=head.head_hash.hex())
@@ -63,7 +63,7 @@ async def get_head(call: Call) -> Answer:
 
 async def get_event(call: Call) -> Answer:
     """One event's exact bytes."""
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         event = await log.load_event(conn, call.merchant_id, call.id("event_id"))
     if event is None:
         raise not_found("event")
@@ -96,7 +96,7 @@ async def _stream(
                 comment_at_s = loop.time() + COMMENT_EVERY_S
             try:
                 events, head = await _read(services, call.merchant_id, after, types, STREAM_BATCH)
-            except (SequenceAhead, SequencePruned, DatabaseAway):
+            except (SequenceAhead, SequencePruned, DatabaseProblem):
                 return
             if events:
                 yield b"".join(format_event(event) for event in events)
@@ -134,7 +134,7 @@ async def _read(
     services: Services, merchant_id: MerchantId, after: int | None, types: Sequence[str] | None, limit: int
 ) -> tuple[list[StoredEvent], int]:
     """Events behind `after`, and the head. SequencePruned where some of them are kept no longer, and SequenceAhead."""
-    async with database_weather(), services.pool.acquire() as conn:
+    async with services.pool.acquire() as conn:
         log_head = await log.load_head(conn, merchant_id)
         head = log_head.sequence
         if after is not None and after > head:
@@ -155,6 +155,6 @@ async def _is_still_welcome(call: Call) -> bool:
     """Whether the key that opened the stream is still accepted."""
     try:
         found = await store.load_api_key(call.services.pool, call.caller.key_id)
-    except DatabaseAway:
+    except DatabaseProblem:
         return True
     return found is not None and found.key.revoked_at is None and not found.merchant_disabled

@@ -16,9 +16,8 @@ from gateway.config.settings import ReadyWhen
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.resources.chains import load_chain_objects
 from gateway.http.shapes.chains import ChainObject, ChainReadiness, Health, Readiness
-from gateway.store import DatabaseAway
-from indexer.rows.storage import Retryable
 from indexer.settings import FollowSettings
+from migrations.errors import DatabaseProblem
 
 GOOD_STATES = frozenset({"following", "disputed"})
 
@@ -37,7 +36,7 @@ async def get_readyz(call: Call) -> Answer:
     try:
         writable = await store.load_is_writable(call.pool)
         objects = await load_chain_objects(call.pool, call.services.faces.configured, call.now)
-    except (DatabaseAway, Retryable):
+    except DatabaseProblem:
         return json_answer(Readiness(status="not ready", database="away", chains=[]), 503)
     chains = []
     for face, one in zip(call.services.faces.configured, objects, strict=True):

@@ -11,7 +11,6 @@ from gateway.http.edge.clients import share_of
 from gateway.http.edge.limits import KEY_LISTS, spend_place
 from gateway.http.edge.problem import not_found
 from gateway.http.shapes.relay import PublicKeyList, PublicKeyObject
-from gateway.store import database_weather
 from indexer.rules.events import format_time
 from migrations.ids import encode_id
 from relay.keys import keyring, logkeys, signing
@@ -25,7 +24,7 @@ async def get_public_keys(call: Call) -> Answer:
     """Every key of a merchant's endpoints. A merchant without endpoints and no merchant at all are the same 404."""
     headers = await spend_place(call.services.limits, share_of(call.place), KEY_LISTS)
     merchant_id = call.id("merchant_id")
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         if not (keys := await keyring.load_public_keys(conn, merchant_id)):
             raise not_found("list of keys")
         signed = await logkeys.sign_key_list(conn, call.services.box, merchant_id, keys, now=call.now)

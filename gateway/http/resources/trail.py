@@ -17,7 +17,7 @@ from gateway import store
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_numbered, encode_numbered
 from gateway.http.shapes.relay import AuditObject, AuditPage
-from gateway.store import AuditEntry, database_weather
+from gateway.store import AuditEntry
 from indexer.rules.events import format_time
 from migrations.handles import Connection
 from migrations.ids import encode_id
@@ -39,7 +39,7 @@ async def acting_on(
     a deed may end by locking the merchant's log, which nothing may follow.
     """
     endpoint_id = call.id("endpoint_id")
-    async with database_weather(), call.pool.acquire() as conn, conn.transaction():
+    async with call.pool.acquire() as conn, conn.transaction():
         await lock_endpoint(conn, call.merchant_id, endpoint_id)
         await note(conn, call, action, endpoint_id, detail)
         yield conn
@@ -58,7 +58,7 @@ async def get_audit(call: Call) -> Answer:
     """What was done to an endpoint, oldest first; also of one that was deleted."""
     endpoint_id = call.id("endpoint_id")
     after, limit = decode_numbered("audit", call.query.after), call.query.limit
-    async with database_weather(), call.pool.acquire() as conn:
+    async with call.pool.acquire() as conn:
         await check_had_endpoint(conn, call.merchant_id, endpoint_id)
         found = await store.list_audit_of(conn, encode_id("end", endpoint_id), after=after, limit=limit + 1)
     shown = found[:limit]

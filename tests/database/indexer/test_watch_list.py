@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import replace
 from uuid import UUID
 
+import asyncpg
+
 from indexer.move.registration import RegistrationRequest, delete_address, register
 from indexer.rules.identity import MerchantId
 from indexer.rules.watchset import WatchSet
@@ -29,7 +31,7 @@ async def load_watch_set(scene: Scene) -> WatchSet:
 async def test_an_address_in_flight_while_the_set_is_loaded_is_not_stepped_over(database_url: str) -> None:
     async with open_scene(database_url) as scene:
         await scene.follow()
-        slow = await scene.pool.acquire()
+        slow = await asyncpg.Pool.acquire(scene.pool)
         transaction = slow.transaction()
         await transaction.start()
         # A registration up to the moment before its commit: version given, lock held shared.

@@ -37,7 +37,6 @@ from relay.workers.storage import (
     SettleResult,
     ShardCensus,
     ShardLease,
-    StoreUnavailable,
 )
 from tests.properties.relay.constraints import HEADS, check_constraints, check_heads
 from tests.properties.relay.covering import OVER, begin_terms, cover_rows, find_covering, find_covers
@@ -488,4 +487,4 @@ def promote(stored: StoredEndpoint, object_id: str, now: datetime, *, replay_: b
         stored.rows[first.sequence] = replace(first, state=RowState.RETRYING, retry_at=now)
 
 
-__all__ = ["MemoryStore", "StoreUnavailable", "drive"]
+__all__ = ["MemoryStore", "drive"]

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from prometheus_client import CollectorRegistry
 
+from migrations.errors import DatabaseAway
 from relay.keys.secretbox import Column, Place, SecretBox
 from relay.log.bodies import RelayFact
 from relay.metrics import RelayMetrics
@@ -17,7 +18,7 @@ from relay.settings import RelaySettings, RetrySettings
 from relay.workers.dispatch import Dispatcher
 from relay.workers.roster import Attempt, Roster
 from relay.workers.shards import Shards
-from relay.workers.storage import SealedSecret, StoreUnavailable
+from relay.workers.storage import SealedSecret
 from tests.properties.relay.memory import MemoryStore, StoredReplay, drive
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -66,7 +67,7 @@ class Story:
             return
         self.calls += 1
         if self.calls - 1 == self._fault_at:
-            raise StoreUnavailable("planted")
+            raise DatabaseAway("planted")
 
     def tell(self) -> None:
         counts: dict[str, int] = {}
@@ -93,7 +94,7 @@ class Story:
                 self._answer(attempt)
             self.dispatcher.park(self.now)
             drive(self.dispatcher.step_settle(self.now))
-        except StoreUnavailable:
+        except DatabaseAway:
             if self._dies:
                 self._begin()
         self.now += timedelta(seconds=3)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from prometheus_client import CollectorRegistry
 
+from migrations.errors import DatabaseAway
 from relay.keys.secretbox import Column, Place, SecretBox
 from relay.lanes.schedule import REVERSAL
 from relay.log.bodies import LogHead, Published, RelayFact, compute_events
@@ -27,7 +28,7 @@ from relay.workers.dispatch import Dispatcher
 from relay.workers.fresh import FreshEvents
 from relay.workers.roster import Attempt, Roster
 from relay.workers.shards import Shards
-from relay.workers.storage import SealedSecret, StoreUnavailable
+from relay.workers.storage import SealedSecret
 from tests.properties.relay.covering import OVER, TAKES_BACK
 from tests.properties.relay.memory import MemoryStore, StoredReplay, drive, promote
 
@@ -113,7 +114,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.failing_call = (countdown - 1, when_after)
         if countdown == 0:
             self.failing_call = None
-            raise StoreUnavailable("planted")
+            raise DatabaseAway("planted")
 
     def _work(self) -> None:
         """One round of the worker's loop, as `relay.workers.worker` makes it; a planted fault ends it early."""
@@ -126,7 +127,7 @@ class RelayMachine(RuleBasedStateMachine):
             self._fly(drive(self.dispatcher.step_feed(self.now)))
             self._fly(self.dispatcher.start(self.now))
             drive(self.dispatcher.step_settle(self.now))
-        except StoreUnavailable:
+        except DatabaseAway:
             pass
         self.failing_call = None
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from relay.workers.storage import StoreUnavailable
+from migrations.errors import DatabaseAway
 from tests.properties.relay.memory import MemoryStore, drive
 from tests.properties.relay.test_roster import MERCHANT, NOW, Bench
 
@@ -45,7 +45,7 @@ class AwayStore(MemoryStore):
     async def load_heads(self, merchants: Collection[UUID]) -> dict[UUID, int]:
         if self.is_away:
             self.is_away = False
-            raise StoreUnavailable("away")
+            raise DatabaseAway("away")
         return await super().load_heads(merchants)
 
 
@@ -54,7 +54,7 @@ def test_a_question_that_failed_is_asked_again_without_any_news() -> None:
     bench.endpoint(1)
     bench.tell("dep_a")
     bench.load()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseAway):
         drive(bench.dispatcher.step_feed(NOW))
     drive(bench.dispatcher.step_feed(NOW))
     assert [attempt.sequence for attempt in bench.dispatcher.start(NOW)] == [1]

@@ -18,9 +18,9 @@ from gateway.http.edge.idempotency import KeyedCall, Repetition, compute_request
 from gateway.http.edge.problem import Problem, problem_of
 from gateway.http.resources.chains import decide_state, decide_trust
 from gateway.http.shapes.addresses import AddressQuery, NewAddresses
-from gateway.store import DatabaseAway, RememberedAnswer
+from gateway.store import RememberedAnswer
 from indexer.move.registration import RegistrationConflict
-from indexer.rows.storage import Retryable
+from migrations.errors import DatabaseAway
 from relay.desk.terms import EVENT_TYPES as RELAY_EVENT_TYPES
 from relay.errors import (
     Conflict,
@@ -124,7 +124,7 @@ PROBLEMS = [
     (RegistrationConflict(0, "no"), 409),
     (SequencePruned(7), 410),
     (SequenceAhead(7, 1), 409),
-    (Retryable("no"), 503),
+    (DatabaseAway("no"), 503),
     (DatabaseAway("no"), 503),
     (SecretUnreadable("no"), 503),
     (web.HTTPNotFound(), 404),
