@@ -6,7 +6,7 @@ looks (`apikeys`), who may ask (`http.edge.auth` for the API; whoever can read t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -16,11 +16,9 @@ from gateway.apikeys import ALL_SCOPES, ApiKey, new_api_key
 from gateway.store import AuditEntry, KeyRow, Merchant
 from migrations.handles import Connection, Pool
 from migrations.ids import encode_id, new_id
+from relay.desk.endpoints import set_merchant_enabled
 
 NAME_CHARACTERS_MAX = 200
-
-HoldDeliveries = Callable[[Connection, UUID, bool, datetime], Awaitable[None]]
-"""Tells the relay, inside the transaction, that a merchant's deliveries wait (True) or go on (False)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,6 @@ async def set_merchant_disabled(
     merchant_id: UUID,
     *,
     disabled: bool,
-    hold: HoldDeliveries,
     actor: str,
     now: datetime,
 ) -> Merchant | None:
@@ -67,7 +64,7 @@ async def set_merchant_disabled(
             merchant = await store.mark_merchant_enabled(conn, merchant_id)
         if merchant is None:
             return None
-        await hold(conn, merchant_id, disabled, now)
+        await set_merchant_enabled(conn, merchant_id, not disabled, now=now)
         action = "merchant-disabled" if disabled else "merchant-enabled"
         await _audit(conn, actor, action, encode_id("mer", merchant_id), now, {})
     return merchant

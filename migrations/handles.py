@@ -1,4 +1,4 @@
-"""What a function that speaks to PostgreSQL takes, spelled once: a connection, or the pool to borrow one from.
+"""What a function that speaks to PostgreSQL takes, spelled once: a connection, or the pool to borrow one from; and what it gets: rows.
 
 Lives here: type names only, so that stores need not repeat asyncpg's generic ones. Does not live here: opening either
 (`connect`).
@@ -6,7 +6,7 @@ Lives here: type names only, so that stores need not repeat asyncpg's generic on
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -15,3 +15,9 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 """A connection of its own, or one borrowed from the pool."""
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+class Row(Protocol):
+    """A row as the driver gives it: values by column name."""
+
+    def __getitem__(self, name: str, /) -> Any: ...

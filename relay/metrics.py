@@ -7,6 +7,7 @@ live here: exposing them over HTTP (the gateway), alert rules (`deploy/`).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -20,40 +21,31 @@ class RelayMetrics:
     """One worker's numbers; give each process's registry once."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.attempts = Counter(
-            "chainbell_relay_attempts_total",
-            "HTTP tries, by what became of them",
-            ["outcome"],
-            registry=registry,
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        self.attempts = counter(
+            "chainbell_relay_attempts_total", "HTTP tries, by what became of them", ["outcome"]
         )
         self._attempts_by_kind = {kind: self.attempts.labels(kind.value) for kind in OutcomeKind}
-        self.attempt_seconds = Histogram(
-            "chainbell_relay_attempt_seconds", "Duration of one try", buckets=_SECONDS, registry=registry
+        self.attempt_seconds = histogram(
+            "chainbell_relay_attempt_seconds", "Duration of one try", buckets=_SECONDS
         )
-        self.exhausted = Counter(
-            "chainbell_relay_exhausted_total", "Deliveries that ran out of tries", registry=registry
+        self.exhausted = counter("chainbell_relay_exhausted_total", "Deliveries that ran out of tries")
+        self.in_flight = gauge("chainbell_relay_in_flight", "Tries under way")
+        self.waiting_for_host = gauge(
+            "chainbell_relay_waiting_for_host", "Endpoints whose host is given all it may get"
         )
-        self.in_flight = Gauge("chainbell_relay_in_flight", "Tries under way", registry=registry)
-        self.waiting_for_host = Gauge(
-            "chainbell_relay_waiting_for_host",
-            "Endpoints whose host is given all it may get",
-            registry=registry,
-        )
-        self.lag = Gauge(
+        self.lag = gauge(
             "chainbell_relay_queue_lag",
             "Events behind the cursors of this worker's endpoints, by state of the endpoint",
             ["state"],
-            registry=registry,
         )
-        self.troubled = Gauge(
-            "chainbell_relay_failing_objects", "Objects whose oldest delivery fails", registry=registry
-        )
-        self.endpoints = Gauge(
-            "chainbell_relay_endpoints", "This worker's endpoints by state", ["state"], registry=registry
-        )
-        self.shards = Gauge("chainbell_relay_shards", "Shards this worker holds", registry=registry)
-        self.settle_failures = Counter(
-            "chainbell_relay_settle_failures_total", "Settles that must be repeated", registry=registry
+        self.troubled = gauge("chainbell_relay_failing_objects", "Objects whose oldest delivery fails")
+        self.endpoints = gauge("chainbell_relay_endpoints", "This worker's endpoints by state", ["state"])
+        self.shards = gauge("chainbell_relay_shards", "Shards this worker holds")
+        self.settle_failures = counter(
+            "chainbell_relay_settle_failures_total", "Settles that must be repeated"
         )
 
     def note_attempt(self, outcome: Outcome) -> None:

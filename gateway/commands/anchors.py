@@ -25,7 +25,6 @@ from relay.proof import checkpoints
 from relay.strict import WHOLE_MAX
 from relay.verify_log import ANCHOR_TAG, NOTE_LENGTH_MAX, ProofInvalid, verify_anchor
 
-APPLICATION = "chainbell-command"
 FORMAT = "chainbell-anchor-1"
 OP_RETURN = 0x6A
 _CHAIN = re.compile(r"eip155:([1-9][0-9]{0,17})")
@@ -45,10 +44,7 @@ async def _anchor(frame: Frame) -> int:
     if asked.size is not None and not 1 <= asked.size <= WHOLE_MAX:
         raise BadUse(f"--size {asked.size}: no checkpoint has that size")
     call = _plan_call(frame)
-    async with (
-        open_for_command(frame.settings(), APPLICATION) as pool,
-        pool.acquire() as conn,
-    ):
+    async with open_for_command(frame.settings()) as pool, pool.acquire() as conn:
         checkpoint = await checkpoints.load_last(conn, merchant_id, size=asked.size)
     if checkpoint is None:
         raise CommandFailed("there is no checkpoint of this log, or none of that size")

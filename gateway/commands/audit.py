@@ -25,7 +25,6 @@ from indexer.move.commit import ChainDesk
 from indexer.rows.store import PostgresFollowStore
 from migrations.handles import Pool
 
-APPLICATION = "chainbell-audit"
 SHOWN_MAX = 1_000
 SAID_MAX = 20
 
@@ -49,7 +48,7 @@ async def _audit(frame: Frame) -> int:
     chain = frame.chain_of(settings)
     if not 0 <= asked.height_first <= asked.height_last:
         raise BadUse("--from and --to: heights, the first not above the last")
-    async with open_for_command(settings, APPLICATION) as pool:
+    async with open_for_command(settings, "chainbell-audit") as pool:
         desk, store = await build_chain_desk(chain, pool, publish)
         record = await store.load_chain(chain.follow.traits.chain)
         if record is None:

@@ -27,7 +27,6 @@ from indexer.rows.storage import ChainRecord, LeaseLost
 
 HEIGHT_MAX = 2**53 - 1
 
-APPLICATION = "chainbell-command"
 COLUMNS = ("alias", "state", "head", "tip", "final", "lag", "trust", "providers")
 TRIES = 5
 
@@ -36,7 +35,7 @@ Write = Callable[[ChainDesk, ChainRecord], Awaitable[bool]]
 
 async def _status(frame: Frame) -> int:
     settings = frame.settings()
-    async with open_for_command(settings, APPLICATION) as pool:
+    async with open_for_command(settings) as pool:
         faces = Faces(settings.chains, lambda: load_known_chains(pool))
         await faces.refresh()
         wanted = frame.arguments.chain
@@ -138,7 +137,7 @@ async def _commit(
 ) -> int:
     settings = frame.settings()
     chain = frame.chain_of(settings)
-    async with open_for_command(settings, APPLICATION) as pool:
+    async with open_for_command(settings) as pool:
         for _ in range(TRIES):
             desk, follow_store = await build_chain_desk(chain, pool, publish)
             record = await follow_store.load_chain(chain.follow.traits.chain)

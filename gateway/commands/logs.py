@@ -16,7 +16,6 @@ from migrations.handles import Connection
 from migrations.ids import encode_id
 from relay.log.audit import AuditedLog, audit_log, audit_logs, count_logged_events
 
-APPLICATION = "chainbell-command"
 COLUMNS = ("merchant_id", "sequence", "fault")
 
 
@@ -25,10 +24,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def _logs(frame: Frame) -> int:
-    async with (
-        open_for_command(frame.settings(), APPLICATION) as pool,
-        pool.acquire() as conn,
-    ):
+    async with open_for_command(frame.settings()) as pool, pool.acquire() as conn:
         if frame.arguments.merchant is None:
             audited = await _read_all(frame, conn)
         else:

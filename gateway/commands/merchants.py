@@ -7,13 +7,14 @@ and can not be shown again.
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
+
+from msgspec import structs
 
 from gateway import store
 from gateway.apikeys import ALL_SCOPES, Scope
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame, Group
 from gateway.config.keyfiles import load_keys
-from gateway.holding import hold_deliveries
+from gateway.http.resources.merchants import view_key, view_merchant
 from gateway.merchants import (
     NewKey,
     check_name,
@@ -24,35 +25,9 @@ from gateway.merchants import (
 )
 from gateway.process.database import open_for_command
 from gateway.process.terminal import format_table
-from gateway.store import KeyRow, Merchant
-from indexer.rules.events import format_time
 from migrations.ids import encode_id
 
-APPLICATION = "chainbell-command"
 LISTED_MAX = 100_000
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else format_time(at)
-
-
-def _merchant_view(merchant: Merchant) -> dict[str, object]:
-    return {
-        "merchant_id": encode_id("mer", merchant.id),
-        "name": merchant.name,
-        "created_at": _time(merchant.created_at),
-        "disabled_at": _time(merchant.disabled_at),
-    }
-
-
-def _key_view(key: KeyRow) -> dict[str, object]:
-    return {
-        "key_id": encode_id("key", key.id),
-        "merchant_id": encode_id("mer", key.merchant_id),
-        "scopes": list(key.scopes),
-        "created_at": _time(key.created_at),
-        "revoked_at": _time(key.revoked_at),
-    }
 
 
 async def _create(frame: Frame) -> int:
@@ -61,16 +36,16 @@ async def _create(frame: Frame) -> int:
         raise BadUse(f"--name: {flaw}")
     settings = frame.settings()
     load_keys(settings)  # the first command of an installation makes its secrets, whichever it is
-    async with open_for_command(settings, APPLICATION) as pool:
+    async with open_for_command(settings) as pool:
         merchant, key = await create_merchant(pool, name, actor=frame.actor, now=frame.now())
     frame.terminal.data({"merchant_id": encode_id("mer", merchant.id), "api_key": key.api_key.text})
     return 0
 
 
 async def _list(frame: Frame) -> int:
-    async with open_for_command(frame.settings(), APPLICATION) as pool:
+    async with open_for_command(frame.settings()) as pool:
         merchants = await store.list_merchants(pool, after=None, limit=LISTED_MAX)
-    rows = [_merchant_view(merchant) for merchant in merchants]
+    rows = [structs.asdict(view_merchant(merchant)) for merchant in merchants]
     columns = ("merchant_id", "name", "created_at", "disabled_at")
     frame.terminal.data({"items": rows}, lambda: format_table(rows, columns))
     return 0
@@ -79,22 +54,21 @@ async def _list(frame: Frame) -> int:
 async def _set_disabled(frame: Frame) -> int:
     merchant_id = frame.id_of("mer", "merchant", "merchant_id")
     disabled: bool = frame.arguments.disabled
-    async with open_for_command(frame.settings(), APPLICATION) as pool:
+    async with open_for_command(frame.settings()) as pool:
         merchant = await set_merchant_disabled(
-            pool, merchant_id, disabled=disabled, hold=hold_deliveries, actor=frame.actor, now=frame.now()
+            pool, merchant_id, disabled=disabled, actor=frame.actor, now=frame.now()
         )
     if merchant is None:
         raise CommandFailed(f"there is no merchant {encode_id('mer', merchant_id)}")
-    view = _merchant_view(merchant)
     word = "disabled: its keys are refused, its deliveries wait" if disabled else "enabled"
-    frame.terminal.data(view, lambda: [f"{merchant.name} is {word}"])
+    frame.terminal.data(view_merchant(merchant), lambda: [f"{merchant.name} is {word}"])
     return 0
 
 
 async def _create_key(frame: Frame) -> int:
     merchant_id = frame.id_of("mer", "merchant", "merchant_id")
     scopes = [Scope(scope) for scope in frame.arguments.scope or ALL_SCOPES]
-    async with open_for_command(frame.settings(), APPLICATION) as pool:
+    async with open_for_command(frame.settings()) as pool:
         key: NewKey | None = await create_key(pool, merchant_id, scopes, actor=frame.actor, now=frame.now())
     if key is None:
         raise CommandFailed(f"there is no merchant {encode_id('mer', merchant_id)}")
@@ -106,11 +80,11 @@ async def _create_key(frame: Frame) -> int:
 
 async def _list_keys(frame: Frame) -> int:
     merchant_id = frame.id_of("mer", "merchant", "merchant_id")
-    async with open_for_command(frame.settings(), APPLICATION) as pool:
+    async with open_for_command(frame.settings()) as pool:
         if await store.load_merchant(pool, merchant_id) is None:
             raise CommandFailed(f"there is no merchant {encode_id('mer', merchant_id)}")
         keys = await store.list_api_keys(pool, merchant_id, after=None, limit=LISTED_MAX)
-    rows = [_key_view(key) for key in keys]
+    rows = [structs.asdict(view_key(key)) for key in keys]
     columns = ("key_id", "scopes", "created_at", "revoked_at")
     shown = [{**row, "scopes": " ".join(key.scopes)} for row, key in zip(rows, keys, strict=True)]
     frame.terminal.data({"items": rows}, lambda: format_table(shown, columns))
@@ -119,11 +93,11 @@ async def _list_keys(frame: Frame) -> int:
 
 async def _revoke_key(frame: Frame) -> int:
     key_id = frame.id_of("key", "key", "key_id")
-    async with open_for_command(frame.settings(), APPLICATION) as pool:
+    async with open_for_command(frame.settings()) as pool:
         key = await revoke_key(pool, key_id, actor=frame.actor, now=frame.now())
     if key is None:
         raise CommandFailed(f"there is no key {encode_id('key', key_id)}")
-    frame.terminal.data(_key_view(key), lambda: [f"{encode_id('key', key_id)} is revoked"])
+    frame.terminal.data(view_key(key), lambda: [f"{encode_id('key', key_id)} is revoked"])
     return 0
 
 

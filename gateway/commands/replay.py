@@ -19,8 +19,6 @@ from relay.desk.endpoints import find_merchant
 from relay.desk.redeliver import Replay, replay, replay_exhausted, replay_object
 from relay.errors import RelayError
 
-APPLICATION = "chainbell-command"
-
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--endpoint", metavar="ID", required=True, help="end_…")
@@ -59,11 +57,7 @@ async def _replay(frame: Frame) -> int:
         raise BadUse("--to-sequence: needs --from-sequence")
     now, subject = frame.now(), encode_id("end", endpoint_id)
     try:
-        async with (
-            open_for_command(frame.settings(), APPLICATION) as pool,
-            pool.acquire() as conn,
-            conn.transaction(),
-        ):
+        async with open_for_command(frame.settings()) as pool, pool.acquire() as conn, conn.transaction():
             accepted = await _ask(frame, conn, endpoint_id, deposit_id, since, now)
             detail = {
                 name: value

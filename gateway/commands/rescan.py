@@ -16,7 +16,6 @@ from gateway.store import AuditEntry, insert_audit
 from indexer.rows.work_store import load_rescan, request_rescan
 from migrations.ids import new_id
 
-APPLICATION = "chainbell-command"
 LOOK_EVERY_S = 0.5
 
 
@@ -41,7 +40,7 @@ async def _rescan(frame: Frame) -> int:
     except ValueError as error:
         raise BadUse(f"--address: {error}") from error
     now = frame.now()
-    async with open_for_command(settings, APPLICATION) as pool:
+    async with open_for_command(settings) as pool:
         try:
             rescan = await request_rescan(
                 pool,

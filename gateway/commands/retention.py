@@ -18,7 +18,6 @@ from relay.log.prune import LogDay, LongReader, load_log_days, load_long_readers
 from relay.log.retention import Fate, Need, decide_fate, first_day_kept, lost_at
 from relay.settings import RelaySettings
 
-APPLICATION = "chainbell-command"
 MIB = 1 << 20
 DAY_COLUMNS = ("day", "mib", "why")
 HOLDER_COLUMNS = (
@@ -37,10 +36,7 @@ READER_COLUMNS = ("pid", "application", "state", "since")
 
 async def _retention(frame: Frame) -> int:
     settings = frame.settings()
-    async with (
-        open_for_command(settings, APPLICATION) as pool,
-        pool.acquire() as conn,
-    ):
+    async with open_for_command(settings) as pool, pool.acquire() as conn:
         days, needs = await load_log_days(conn), await load_needs(conn)
         readers = await load_long_readers(conn)
     view = describe(days, needs, readers, settings.relay, frame.now())

@@ -15,10 +15,7 @@ from relay.keys.secretbox import SecretBox
 async def _reseal(frame: Frame) -> int:
     settings = frame.settings()
     keys = load_keys(settings)
-    async with (
-        open_for_command(settings, "chainbell-command") as pool,
-        pool.acquire() as conn,
-    ):
+    async with open_for_command(settings) as pool, pool.acquire() as conn:
         done = await reseal_all(conn, SecretBox(keys.encryption_keys))
     view = {"moved": done.moved, "unreadable": done.unreadable}
     may_go = "keep the keys after the first one" if done.unreadable else "the keys after the first one may go"

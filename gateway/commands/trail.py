@@ -16,7 +16,6 @@ from gateway.process.database import open_for_command
 from gateway.process.terminal import format_table
 from gateway.store import AuditEntry, list_audit
 
-APPLICATION = "chainbell-command"
 SHOWN = 50
 SHOWN_MAX = 10_000
 COLUMNS = ("at", "actor", "action", "subject", "detail")
@@ -37,7 +36,7 @@ async def _trail(frame: Frame) -> int:
         since = None if days is None else frame.now() - timedelta(days=days)
     except (OverflowError, ValueError) as error:
         raise BadUse("--days: a number of days") from error
-    async with open_for_command(frame.settings(), APPLICATION) as pool:
+    async with open_for_command(frame.settings()) as pool:
         entries = await list_audit(pool, since=since, limit=limit)
     rows = [_row(entry) for entry in entries]
     frame.terminal.data({"items": rows}, lambda: format_table([_shown(row) for row in rows], COLUMNS))

@@ -55,7 +55,7 @@ async def load_pending(dsn: str, *, application_name: str) -> tuple[Migration, .
 
 
 @asynccontextmanager
-async def open_for_command(settings: Settings, name: str) -> AsyncIterator[Pool]:
+async def open_for_command(settings: Settings, name: str = "chainbell-command") -> AsyncIterator[Pool]:
     """A small pool for one command. A database that was never migrated is, so that any command may come first; one that is
     being migrated is waited for.
     """

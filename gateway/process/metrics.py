@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
@@ -34,64 +35,47 @@ class ChainMetrics:
     """`indexer.follow.surroundings.Observer` in Prometheus' form."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._steps = Histogram(
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        self._steps = histogram(
             "chainbell_follow_step_seconds",
             "Steps of following, by what came of them",
             ["chain", "outcome"],
             buckets=SECONDS,
-            registry=registry,
         )
-        self._applied = Counter(
-            "chainbell_blocks_applied_total", "Blocks that became canonical", ["chain"], registry=registry
+        self._applied = counter("chainbell_blocks_applied_total", "Blocks that became canonical", ["chain"])
+        self._left = counter("chainbell_blocks_left_total", "Blocks that left the chain in reorgs", ["chain"])
+        self._changes = counter("chainbell_deposit_changes_total", "Changes of deposits", ["chain"])
+        self._failures = counter(
+            "chainbell_follow_failures_total", "Steps that failed, by kind", ["chain", "kind"]
         )
-        self._left = Counter(
-            "chainbell_blocks_left_total",
-            "Blocks that left the chain in reorgs",
-            ["chain"],
-            registry=registry,
-        )
-        self._changes = Counter(
-            "chainbell_deposit_changes_total", "Changes of deposits", ["chain"], registry=registry
-        )
-        self._failures = Counter(
-            "chainbell_follow_failures_total",
-            "Steps that failed, by kind",
-            ["chain", "kind"],
-            registry=registry,
-        )
-        self._surprises = Counter(
+        self._surprises = counter(
             "chainbell_chain_surprises_total",
             "Rounds that ended with what nobody expected, by stage",
             ["chain", "stage"],
-            registry=registry,
         )
-        self._repeats = Counter(
+        self._repeats = counter(
             "chainbell_deposits_repeated_total",
             "Deposits that stand in a second canonical block, which counts for nothing",
             ["chain"],
-            registry=registry,
         )
-        self._held = Counter(
+        self._held = counter(
             "chainbell_deposits_held_total",
             "Large deposits that came to wait for a second operator or for our word",
             ["chain"],
-            registry=registry,
         )
-        self._heights = Gauge(
-            "chainbell_chain_height", "Heights: head, tip, final, agreed", ["chain", "of"], registry=registry
-        )
-        self._lag = Gauge("chainbell_chain_lag_blocks", "Head less tip", ["chain"], registry=registry)
-        self._conditions = Gauge(
+        self._heights = gauge("chainbell_chain_height", "Heights: head, tip, final, agreed", ["chain", "of"])
+        self._lag = gauge("chainbell_chain_lag_blocks", "Head less tip", ["chain"])
+        self._conditions = gauge(
             "chainbell_chain_condition",
             "1 while it holds: halted, disputed, stalled, finality_delayed, congested",
             ["chain", "condition"],
-            registry=registry,
         )
-        self._calls = Gauge(
+        self._calls = gauge(
             "chainbell_provider_calls_per_day",
             "Calls at the pace of the last 24 hours, retries included",
             ["chain", "provider"],
-            registry=registry,
         )
 
     def follow_step(self, alias: str, outcome: str, seconds: float) -> None:
@@ -152,21 +136,20 @@ class HouseMetrics:
     """The machine below the process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.disk_free = Gauge(
-            "chainbell_disk_free_bytes", "Bytes left where the data directory is", registry=registry
-        )
+        gauge = partial(Gauge, registry=registry)
+        self.disk_free = gauge("chainbell_disk_free_bytes", "Bytes left where the data directory is")
 
 
 class ApiMetrics:
     """Calls of the API."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._calls = Histogram(
+        histogram = partial(Histogram, registry=registry)
+        self._calls = histogram(
             "chainbell_http_request_seconds",
             "Calls of the API, by operation and status",
             ["operation", "status"],
             buckets=SECONDS,
-            registry=registry,
         )
 
     def note_call(self, operation: str, status: int, seconds: float) -> None:

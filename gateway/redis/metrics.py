@@ -7,6 +7,7 @@ Lives here: the metrics of this folder. They exist only where a URL of Redis is 
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -25,24 +26,23 @@ class RedisMetrics:
     """The metrics of one process's Redis."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.up = Gauge("chainbell_redis_up", "1 while Redis answers, else 0.", registry=registry)
-        self.errors = Counter(
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        self.up = gauge("chainbell_redis_up", "1 while Redis answers, else 0.")
+        self.errors = counter(
             "chainbell_redis_errors_total",
             "Questions to Redis that failed or took too long, and messages that could not be read.",
             ["use", "kind"],
-            registry=registry,
         )
-        self.fallbacks = Counter(
+        self.fallbacks = counter(
             "chainbell_redis_fallbacks_total",
             "Questions that were answered inside this process because Redis was away.",
             ["use"],
-            registry=registry,
         )
-        self.lookups = Counter(
+        self.lookups = counter(
             "chainbell_redis_cache_lookups_total",
             "Looks into the shared cache: hit, miss, or an entry refused because its seal was not ours.",
             ["result"],
-            registry=registry,
         )
         self.up.set(0)
         for use in Use:

@@ -18,9 +18,9 @@ import msgspec
 
 from chains.model import Address, BlockHash, BlockRef, ChainId
 from indexer.rows.locks import load_lock_key, lock_chain_shared, tell_history
-from indexer.rows.spelling import Row, decode_chain
+from indexer.rows.spelling import decode_chain
 from indexer.rules.identity import AddressId, MerchantId
-from migrations.handles import Connection, Pool
+from migrations.handles import Connection, Pool, Row
 from migrations.queries import load_queries
 
 _CHAINS = load_queries("indexer", "chains.sql")

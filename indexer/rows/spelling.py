@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
 
 from chains.model import Address, AssetId, BlockHash, BlockRef, ChainId, ConflictKey, TransferKind, TxHash
 from indexer.rows.storage import ChainRecord
@@ -18,6 +17,7 @@ from indexer.rules.deposits import Deposit, DepositState, Occurrence
 from indexer.rules.identity import AddressId, DepositId, MerchantId
 from indexer.rules.matching import Registration
 from indexer.rules.policy import ConfirmedBy, Requirement
+from migrations.handles import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,6 @@ class AssetRow:
     start_height: int
     pending_start: int | None
     listed: bool
-
-
-class Row(Protocol):
-    """A database row by column name."""
-
-    def __getitem__(self, key: str, /) -> Any:
-        """The value of one column."""
-        ...
 
 
 def decode_chain(row: Row) -> ChainRecord:

@@ -14,14 +14,13 @@ from uuid import UUID
 import structlog
 
 from migrations.handles import Connection
-from migrations.ids import encode_id, new_id
+from migrations.ids import encode_id
 from migrations.queries import load_queries
 from relay.desk.ownership import CHALLENGE, judge_echo, next_challenge_at
-from relay.desk.ping import load_target
+from relay.desk.ping import load_target, send_untold
 from relay.errors import SecretUnreadable
 from relay.keys.secretbox import SecretBox
 from relay.log import eventlog as log
-from relay.log.bodies import compute_body
 from relay.model import SAYS_NOTHING, Outcome
 from relay.out.egress import Egress
 from relay.out.targets import Target, open_target
@@ -93,20 +92,15 @@ async def load_challenge(
 
 async def send_challenge(egress: Egress, challenge: Challenge, *, now: datetime) -> Reply:
     """Send one challenge; takes up to the attempt timeout: hold no transaction meanwhile."""
-    target = challenge.target
-    event_id = new_id(int(now.timestamp() * 1000))
-    body = compute_body(
-        event_id=event_id,
-        event_type=CHALLENGE,
-        sequence=None,
-        prev_hash=None,
-        log_epoch=challenge.log_epoch,
-        at=now,
+    outcome = await send_untold(
+        egress,
+        challenge.target,
+        CHALLENGE,
+        {"challenge": challenge.text},
         merchant_id=challenge.merchant_id,
-        data={"challenge": challenge.text, "endpoint": {"id": encode_id("end", target.endpoint_id)}},
+        log_epoch=challenge.log_epoch,
+        now=now,
     )
-    headers = target.headers_for(event_id, body, prev_sequence=None, now=now)
-    outcome = await egress.post(target.url, headers, body, now=now, owner=target.endpoint_id)
     return Reply(outcome, judge_echo(challenge.text, outcome))
 
 

@@ -11,10 +11,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
-from migrations.handles import Connection
+from migrations.handles import Connection, Row
 from migrations.ids import new_id
 from migrations.queries import load_queries
 from relay.desk.ownership import must_prove, must_prove_again
@@ -34,12 +34,6 @@ QUERIES = load_queries("relay", "endpoints.sql")
 
 ENDPOINTS_MAX = 100
 SECRETS_MAX = 10
-
-
-class Row(Protocol):
-    """A row as the driver gives it: values by column name."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ retried or kept: it says whether the endpoint works. Does not live here: the HTT
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -37,16 +38,30 @@ async def send_ping(
     egress: Egress, target: Target, *, merchant_id: UUID, log_epoch: int, now: datetime
 ) -> Outcome:
     """Send one `test.ping` and say what became of it; takes up to the attempt timeout: hold no transaction meanwhile."""
+    return await send_untold(egress, target, PING, {}, merchant_id=merchant_id, log_epoch=log_epoch, now=now)
+
+
+async def send_untold(
+    egress: Egress,
+    target: Target,
+    event_type: str,
+    said: Mapping[str, object],
+    *,
+    merchant_id: UUID,
+    log_epoch: int,
+    now: datetime,
+) -> Outcome:
+    """Send what stands in no log, signed as everything is: `said`, and which endpoint it is for."""
     event_id = new_id(int(now.timestamp() * 1000))
     body = compute_body(
         event_id=event_id,
-        event_type=PING,
+        event_type=event_type,
         sequence=None,
         prev_hash=None,
         log_epoch=log_epoch,
         at=now,
         merchant_id=merchant_id,
-        data={"endpoint": {"id": encode_id("end", target.endpoint_id)}},
+        data={**said, "endpoint": {"id": encode_id("end", target.endpoint_id)}},
     )
     headers = target.headers_for(event_id, body, prev_sequence=None, now=now)
     return await egress.post(target.url, headers, body, now=now, owner=target.endpoint_id)

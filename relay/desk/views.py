@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
 from uuid import UUID
 
-from migrations.handles import Connection
+from migrations.handles import Connection, Row
 from migrations.queries import load_queries
 from relay.errors import NotFound
 from relay.log.eventlog import glance, load_days, load_stretch_end
@@ -82,10 +81,6 @@ class QueueTotals:
     troubled: int
     exhausted: int
     failing_endpoints: int
-
-
-class _Row(Protocol):
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 async def load_deliveries(
@@ -157,7 +152,7 @@ async def load_queue_totals(conn: Connection) -> QueueTotals:
     return QueueTotals(*row)
 
 
-def _delivery(row: _Row, endpoint_id: UUID) -> Delivery:
+def _delivery(row: Row, endpoint_id: UUID) -> Delivery:
     return Delivery(
         delivery_id=delivery_id_of(endpoint_id, row["event_id"]),
         endpoint_id=endpoint_id,

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal, Protocol
+from typing import Literal
 from uuid import UUID
 
-from migrations.handles import Connection
+from migrations.handles import Connection, Row
 from migrations.queries import load_queries
 from relay.log import eventlog as log
 from relay.log.bodies import RelayFact, endpoint_fact
@@ -40,10 +40,6 @@ class Loss:
     reason: Reason
     events: int
     lost_at: datetime
-
-
-class _Row(Protocol):
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 async def lose_day(conn: Connection, day: date, *, now: datetime) -> list[Loss]:
@@ -82,7 +78,7 @@ async def lose_day(conn: Connection, day: date, *, now: datetime) -> list[Loss]:
     return losses
 
 
-async def _measure_replay(conn: Connection, row: _Row, day: date) -> tuple[int, int, int] | None:
+async def _measure_replay(conn: Connection, row: Row, day: date) -> tuple[int, int, int] | None:
     """What one replay loses, as first and last sequence and how many; None for nothing that is not counted elsewhere."""
     after, last = row["after_sequence"], row["last_sequence"]
     if row["exhausted_since"] is not None:
@@ -96,7 +92,7 @@ async def _measure_replay(conn: Connection, row: _Row, day: date) -> tuple[int, 
     return (found["first_sequence"], found["last_sequence"], found["events"]) if found["events"] else None
 
 
-def read_losses(rows: Sequence[_Row]) -> tuple[Loss, ...]:
+def read_losses(rows: Sequence[Row]) -> tuple[Loss, ...]:
     """Losses from rows of `endpoint_losses`."""
     return tuple(
         Loss(
@@ -144,7 +140,7 @@ async def _tell(conn: Connection, losses: Sequence[Loss], now: datetime) -> None
         await conn.execute(ENDPOINTS.notify_endpoint, endpoint_id)
 
 
-def _fact(row: _Row, losses: Sequence[Loss], now: datetime) -> RelayFact:
+def _fact(row: Row, losses: Sequence[Loss], now: datetime) -> RelayFact:
     return endpoint_fact(
         row["merchant_id"],
         row["endpoint_id"],

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
 from uuid import UUID
 
-from migrations.handles import Connection
+from migrations.handles import Connection, Row
 from migrations.ids import encode_id, new_id
 from migrations.queries import load_queries
 from relay.errors import Conflict, LogBroken
@@ -34,10 +33,6 @@ GROUPS_PER_STEP = 64
 MERCHANTS_BATCH = 200
 RENEWED_AFTER = timedelta(minutes=1)
 """Asked for a checkpoint while nothing is told, a log says again when that was, so often at most."""
-
-
-class _Row(Protocol):
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +207,7 @@ async def _insert(conn: Connection, checkpoint: Checkpoint, now: datetime) -> No
         await log.append(conn, [fact], now=now)
 
 
-def _checkpoint(row: _Row) -> Checkpoint:
+def _checkpoint(row: Row) -> Checkpoint:
     same = (
         "checkpoint_id", "merchant_id", "log_epoch", "size", "root_hash", "note", "cosignatures", "announced",
         "created_at",

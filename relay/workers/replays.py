@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
 from uuid import UUID
 
-from migrations.handles import Connection
+from migrations.handles import Connection, Row
 from migrations.queries import load_queries
 from relay.log import eventlog as log
 
@@ -27,12 +26,6 @@ What lies further back counts as matched: a gap that a receiver sees and need no
 that it does not see costs it an event.
 """
 LOOK_BACK_STRETCH = 500
-
-
-class Row(Protocol):
-    """A row as the driver gives it: values by column name."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

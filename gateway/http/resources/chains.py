@@ -25,6 +25,7 @@ from gateway.http.shapes.chains import (
     ChainState,
     Trust,
 )
+from gateway.http.shapes.forms import shown
 from indexer import views
 from indexer.rows.storage import ChainRecord
 from indexer.rows.work_store import ChainStatus, load_statuses
@@ -98,7 +99,7 @@ def _view(
         checks=[]
         if configured is None
         else _list_checks(configured, detail.get("doubts", []), () if status is None else status.checks),
-        doubts=[_doubt(one) for one in detail.get("doubts", [])],
+        doubts=[shown(ChainDoubt, one) for one in detail.get("doubts", [])],
         held_height=None if record is None else record.held_height,
         trusted_height=None if record is None or record.trusted_height < 0 else record.trusted_height,
         providers=[_provider(one) for one in providers],
@@ -132,15 +133,6 @@ def _list_checks(
         )
         for one in configured.checks
     ]
-
-
-def _doubt(row: Mapping[str, Any]) -> ChainDoubt:
-    return ChainDoubt(
-        check=row["check"],
-        reason=row["reason"],
-        since_height=row["since_height"],
-        blocks_count=row["blocks_count"],
-    )
 
 
 def decide_state(

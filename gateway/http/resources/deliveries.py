@@ -14,6 +14,7 @@ from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_numbered, encode_numbered
 from gateway.http.edge.decoding import in_utc
 from gateway.http.resources.trail import acting_on, note
+from gateway.http.shapes.forms import shown
 from gateway.http.shapes.relay import (
     AcceptedReplay,
     AttemptObject,
@@ -26,7 +27,6 @@ from gateway.http.shapes.relay import (
     ReplayRange,
     VerificationResult,
 )
-from indexer.rules.events import format_time
 from migrations.handles import Connection
 from migrations.ids import encode_id
 from relay.desk import redeliver, views
@@ -50,13 +50,13 @@ async def get_deliveries(call: Call) -> Answer:
             after_sequence=decode_numbered("deliveries", query.after),
             limit=query.limit + 1,
         )
-    shown = found[: query.limit]
+    page = found[: query.limit]
     more = (
-        encode_numbered("deliveries", shown[-1].event_at, shown[-1].sequence)
+        encode_numbered("deliveries", page[-1].event_at, page[-1].sequence)
         if len(found) > query.limit
         else None
     )
-    return json_answer(DeliveryPage(items=[_delivery(one) for one in shown], next=more))
+    return json_answer(DeliveryPage(items=[_delivery(one) for one in page], next=more))
 
 
 async def get_delivery(call: Call) -> Answer:
@@ -82,12 +82,7 @@ async def post_replay(call: Call) -> Answer:
     asked = {name: value for name, value in msgspec.structs.asdict(call.body).items() if value is not None}
     async with acting_on(call, "replay-asked", msgspec.to_builtins(asked)) as conn:
         accepted = await _replay(conn, call)
-    view = AcceptedReplay(
-        endpoint_id=encode_id("end", accepted.endpoint_id),
-        from_sequence=accepted.from_sequence,
-        to_sequence=accepted.to_sequence,
-        deliveries=accepted.deliveries,
-    )
+    view = shown(AcceptedReplay, accepted, endpoint_id=encode_id("end", accepted.endpoint_id))
     return json_answer(view, 202)
 
 
@@ -120,13 +115,7 @@ async def post_test(call: Call) -> Answer:
     outcome = await send_ping(
         call.services.egress, target, merchant_id=call.merchant_id, log_epoch=log_epoch, now=call.now
     )
-    result = PingResult(
-        outcome=outcome.kind.value,
-        status_code=outcome.status_code,
-        duration_ms=outcome.duration_ms,
-        excerpt=show_excerpt(outcome.excerpt),
-        detail=outcome.detail,
-    )
+    result = shown(PingResult, outcome, outcome=outcome.kind, excerpt=show_excerpt(outcome.excerpt))
     return json_answer(result)
 
 
@@ -142,47 +131,29 @@ async def post_verify(call: Call) -> Answer:
     async with call.pool.acquire() as conn, conn.transaction():
         await settle_challenge(conn, challenge, reply, now=call.now)
         endpoint = await load_endpoint(conn, call.services.box, call.merchant_id, call.id("endpoint_id"))
-    result = VerificationResult(
+    result = shown(
+        VerificationResult,
+        reply.outcome,
         verification="pending" if endpoint.verification == "pending" else "verified",
         failure=reply.failure,
-        outcome=reply.outcome.kind.value,
-        status_code=reply.outcome.status_code,
-        duration_ms=reply.outcome.duration_ms,
+        outcome=reply.outcome.kind,
         excerpt=show_excerpt(reply.outcome.excerpt),
-        detail=reply.outcome.detail,
     )
     return json_answer(result)
 
 
 def _delivery(delivery: Delivery) -> DeliveryObject:
-    return DeliveryObject(
+    return shown(
+        DeliveryObject,
+        delivery,
         id=encode_id("dlv", delivery.delivery_id),
         endpoint_id=encode_id("end", delivery.endpoint_id),
         event_id=encode_id("evt", delivery.event_id),
-        event_type=delivery.event_type,
-        sequence=delivery.sequence,
-        object_id=delivery.object_id,
-        version=delivery.version,
-        event_at=format_time(delivery.event_at),
-        state=delivery.state.value,
         attempt_count=delivery.attempts,
-        retry_at=None if delivery.retry_at is None else format_time(delivery.retry_at),
-        exhausted_at=None if delivery.exhausted_at is None else format_time(delivery.exhausted_at),
         covered_by_sequence=delivery.covered_by,
     )
 
 
 def _detail(delivery: Delivery, attempts: list[DeliveryAttempt]) -> DeliveryDetail:
-    shown = [
-        AttemptObject(
-            number=one.number,
-            started_at=format_time(one.started_at),
-            duration_ms=one.duration_ms,
-            outcome=one.outcome,
-            status_code=one.status_code,
-            excerpt=show_excerpt(one.excerpt),
-            detail=one.detail,
-        )
-        for one in attempts
-    ]
-    return DeliveryDetail(attempts=shown, **msgspec.structs.asdict(_delivery(delivery)))
+    tries = [shown(AttemptObject, one, excerpt=show_excerpt(one.excerpt)) for one in attempts]
+    return DeliveryDetail(attempts=tries, **msgspec.structs.asdict(_delivery(delivery)))

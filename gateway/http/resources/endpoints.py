@@ -6,6 +6,8 @@ Lives here: the handlers. Does not live here: what an endpoint may be and what c
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from gateway.event_types import EVENT_TYPES
@@ -13,14 +15,14 @@ from gateway.http.edge.calls import NO_CONTENT, Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_after, page
 from gateway.http.resources.public_keys import view_public_key
 from gateway.http.resources.trail import acting_on, describe_terms, note
+from gateway.http.shapes.forms import shown
 from gateway.http.shapes.relay import (
     CreatedEndpoint,
+    EndpointChanges,
     EndpointObject,
     EndpointSecret,
-    LostEvents,
     NewEndpoint,
 )
-from indexer.rules.events import format_time
 from migrations.ids import encode_id
 from relay.desk import endpoints
 from relay.desk.endpoints import Endpoint
@@ -38,15 +40,9 @@ def rules_of(call: Call) -> Rules:
 async def post_endpoint(call: Call) -> Answer:
     """Create an endpoint."""
     body: NewEndpoint = call.body
-    terms = EndpointTerms(
-        url=body.url,
-        event_types=None if body.event_types is None else tuple(dict.fromkeys(body.event_types)),
-        description=body.description,
-        headers=body.headers,
-        max_in_flight=body.max_in_flight,
-        rate_per_s=body.rate_per_s,
-        drain=Drain(body.drain),
-    )
+    given = _read_terms(body)
+    given.pop("from_sequence")
+    terms = EndpointTerms(**given)
     async with call.pool.acquire() as conn, conn.transaction():
         endpoint, secret = await endpoints.create_endpoint(
             conn,
@@ -94,13 +90,7 @@ async def get_endpoint(call: Call) -> Answer:
 
 async def patch_endpoint(call: Call) -> Answer:
     """Change some of an endpoint's terms."""
-    given = {
-        name: value for name, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET
-    }
-    if given.get("event_types") is not None:
-        given["event_types"] = tuple(dict.fromkeys(given["event_types"]))
-    if "drain" in given:
-        given["drain"] = Drain(given["drain"])
+    given = _read_terms(call.body)
     async with acting_on(call, "endpoint-changed", describe_terms(given)) as conn:
         endpoint = await endpoints.change_endpoint(
             conn,
@@ -167,38 +157,24 @@ async def post_resume(call: Call) -> Answer:
     return json_answer(view_endpoint(endpoint))
 
 
+def _read_terms(body: NewEndpoint | EndpointChanges) -> dict[str, Any]:
+    """What a body says of an endpoint's terms, by name; each event type once."""
+    given = {
+        name: value for name, value in msgspec.structs.asdict(body).items() if value is not msgspec.UNSET
+    }
+    if given.get("event_types") is not None:
+        given["event_types"] = tuple(dict.fromkeys(given["event_types"]))
+    if "drain" in given:
+        given["drain"] = Drain(given["drain"])
+    return given
+
+
 def view_endpoint(endpoint: Endpoint) -> EndpointObject:
     """An endpoint as its merchant sees it."""
-    success, failure = endpoint.last_success_at, endpoint.last_failure_at
-    return EndpointObject(
+    return shown(
+        EndpointObject,
+        endpoint,
         id=encode_id("end", endpoint.endpoint_id),
-        url=endpoint.url,
-        event_types=None if endpoint.event_types is None else list(endpoint.event_types),
-        description=endpoint.description,
-        header_names=list(endpoint.header_names),
-        max_in_flight=endpoint.max_in_flight,
-        rate_per_s=endpoint.rate_per_s,
-        drain=endpoint.drain.value,
-        public_key=endpoint.public_key,
-        state=endpoint.state,
-        state_reason=endpoint.state_reason,
-        state_since=format_time(endpoint.state_since),
-        sequence=endpoint.sequence,
-        last_success_at=None if success is None else format_time(success),
-        last_failure_at=None if failure is None else format_time(failure),
-        last_failure=endpoint.last_failure,
         verification="pending" if endpoint.verification == "pending" else "verified",
-        verification_failure=endpoint.verification_failure,
-        lost=[
-            LostEvents(
-                first_sequence=loss.first_sequence,
-                last_sequence=loss.last_sequence,
-                reason=loss.reason,
-                events=loss.events,
-                lost_at=format_time(loss.lost_at),
-            )
-            for loss in endpoint.losses
-        ],
-        created_at=format_time(endpoint.created_at),
-        updated_at=format_time(endpoint.updated_at),
+        lost=endpoint.losses,
     )

@@ -17,6 +17,7 @@ from gateway import store
 from gateway.event_types import check_event_type
 from gateway.http.edge.calls import Answer, Call, Services, Stream, json_answer
 from gateway.http.edge.problem import Problem, not_found, unprocessable
+from gateway.http.shapes.forms import shown
 from gateway.http.shapes.relay import EventHead
 from indexer.rules.identity import MerchantId
 from migrations.errors import DatabaseProblem
@@ -56,9 +57,7 @@ async def get_head(call: Call) -> Answer:
     """Where the log ends: what a receiver compares its own place with."""
     async with call.pool.acquire() as conn:
         head = await log.load_head(conn, call.merchant_id)
-    return json_answer(
-        EventHead(sequence=head.sequence, log_epoch=head.log_epoch, head_hash=head.head_hash.hex())
-    )
+    return json_answer(shown(EventHead, head, head_hash=head.head_hash.hex()))
 
 
 async def get_event(call: Call) -> Answer:

@@ -11,10 +11,10 @@ from gateway.apikeys import ALL_SCOPES, Scope
 from gateway.http.edge.calls import NO_CONTENT, Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_after, page
 from gateway.http.edge.problem import not_found, unprocessable
+from gateway.http.shapes.forms import shown
 from gateway.http.shapes.merchants import CreatedKey, CreatedMerchant, KeyObject, MerchantObject
 from gateway.merchants import check_name, create_key, create_merchant, revoke_key
 from gateway.store import KeyRow, Merchant
-from indexer.rules.events import format_time
 from migrations.ids import encode_id
 
 ACTOR = "api:admin"
@@ -39,7 +39,7 @@ async def get_merchants(call: Call) -> Answer:
     after, limit = decode_after("merchants", call.query.after), call.query.limit
     merchants = await store.list_merchants(call.pool, after=after, limit=limit + 1)
     return json_answer(
-        page("merchants", merchants, limit, place=lambda one: (one.created_at, one.id), view=_merchant)
+        page("merchants", merchants, limit, place=lambda one: (one.created_at, one.id), view=view_merchant)
     )
 
 
@@ -64,7 +64,7 @@ async def get_keys(call: Call) -> Answer:
         raise not_found("merchant")
     after, limit = decode_after("keys", call.query.after), call.query.limit
     keys = await store.list_api_keys(call.pool, merchant_id, after=after, limit=limit + 1)
-    return json_answer(page("keys", keys, limit, place=lambda one: (one.created_at, one.id), view=_key))
+    return json_answer(page("keys", keys, limit, place=lambda one: (one.created_at, one.id), view=view_key))
 
 
 async def delete_key(call: Call) -> Answer:
@@ -74,20 +74,12 @@ async def delete_key(call: Call) -> Answer:
     return NO_CONTENT
 
 
-def _merchant(merchant: Merchant) -> MerchantObject:
-    return MerchantObject(
-        merchant_id=encode_id("mer", merchant.id),
-        name=merchant.name,
-        created_at=format_time(merchant.created_at),
-        disabled_at=None if merchant.disabled_at is None else format_time(merchant.disabled_at),
-    )
+def view_merchant(merchant: Merchant) -> MerchantObject:
+    """A merchant as operators see it."""
+    return shown(MerchantObject, merchant, merchant_id=encode_id("mer", merchant.id))
 
 
-def _key(key: KeyRow) -> KeyObject:
-    return KeyObject(
-        key_id=encode_id("key", key.id),
-        merchant_id=encode_id("mer", key.merchant_id),
-        scopes=[Scope(scope) for scope in key.scopes],
-        created_at=format_time(key.created_at),
-        revoked_at=None if key.revoked_at is None else format_time(key.revoked_at),
-    )
+def view_key(key: KeyRow) -> KeyObject:
+    """A key as operators see it."""
+    ids = {"key_id": encode_id("key", key.id), "merchant_id": encode_id("mer", key.merchant_id)}
+    return shown(KeyObject, key, **ids)

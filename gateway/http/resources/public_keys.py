@@ -10,8 +10,8 @@ from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.clients import share_of
 from gateway.http.edge.limits import KEY_LISTS, spend_place
 from gateway.http.edge.problem import not_found
+from gateway.http.shapes.forms import shown
 from gateway.http.shapes.relay import PublicKeyList, PublicKeyObject
-from indexer.rules.events import format_time
 from migrations.ids import encode_id
 from relay.keys import keyring, logkeys, signing
 from relay.keys.keyring import PublicKey
@@ -41,10 +41,4 @@ async def get_public_keys(call: Call) -> Answer:
 
 def view_public_key(key: PublicKey) -> PublicKeyObject:
     """A key as everybody sees it."""
-    return PublicKeyObject(
-        endpoint_id=encode_id("end", key.endpoint_id),
-        algorithm="ed25519",
-        public_key=key.public_key,
-        valid_from=format_time(key.valid_from),
-        valid_until=None if key.valid_until is None else format_time(key.valid_until),
-    )
+    return shown(PublicKeyObject, key, endpoint_id=encode_id("end", key.endpoint_id), algorithm="ed25519")

@@ -16,9 +16,9 @@ from uuid import UUID
 from gateway import store
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_numbered, encode_numbered
+from gateway.http.shapes.forms import shown
 from gateway.http.shapes.relay import AuditObject, AuditPage
 from gateway.store import AuditEntry
-from indexer.rules.events import format_time
 from migrations.handles import Connection
 from migrations.ids import encode_id
 from relay.desk.endpoints import lock_endpoint
@@ -61,9 +61,9 @@ async def get_audit(call: Call) -> Answer:
     async with call.pool.acquire() as conn:
         await check_had_endpoint(conn, call.merchant_id, endpoint_id)
         found = await store.list_audit_of(conn, encode_id("end", endpoint_id), after=after, limit=limit + 1)
-    shown = found[:limit]
-    more = encode_numbered("audit", shown[-1][1].at, shown[-1][0]) if len(found) > limit else None
-    return json_answer(AuditPage(items=[view_entry(entry) for _, entry in shown], next=more))
+    page = found[:limit]
+    more = encode_numbered("audit", page[-1][1].at, page[-1][0]) if len(found) > limit else None
+    return json_answer(AuditPage(items=[view_entry(entry) for _, entry in page], next=more))
 
 
 def describe_terms(terms: Mapping[str, Any]) -> dict[str, object]:
@@ -86,9 +86,5 @@ def _host_of(url: str) -> str | None:
 def view_entry(entry: AuditEntry) -> AuditObject:
     """A line as the merchant sees it."""
     by_key = entry.actor.startswith(BY_KEY + "key_")
-    return AuditObject(
-        at=format_time(entry.at),
-        actor=entry.actor.removeprefix(BY_KEY) if by_key else OPERATOR,
-        action=entry.action,
-        detail=dict(entry.detail),
-    )
+    actor = entry.actor.removeprefix(BY_KEY) if by_key else OPERATOR
+    return shown(AuditObject, entry, actor=actor)

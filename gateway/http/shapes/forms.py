@@ -6,9 +6,9 @@ Lives here, pure: what several of the modules beside this one use. Does not live
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, convert, to_builtins
 
 LIST_LIMIT_MAX = 500
 
@@ -33,6 +33,14 @@ class Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 class Given(Struct, frozen=True, kw_only=True):
     """Something given out: members may be added to it later."""
+
+
+Shape = TypeVar("Shape", bound=Given)
+
+
+def shown(shape: type[Shape], row: object, **said: object) -> Shape:
+    """An object for the outside: each member is what is `said`, else what `row` has under its name; times become texts."""
+    return convert({**to_builtins(row), **to_builtins(said)}, shape)
 
 
 class Nothing(Strict, frozen=True):
