@@ -64,21 +64,20 @@ class Verdict:
 class RateLimits(Protocol):
     """Counts what callers spend."""
 
-    async def spend(self, subject: str, limit: RateLimit, *, cost: int = 1) -> Verdict:
-        """Take `cost` (1 to the limit's requests) from what `subject` has left; a refused call takes nothing."""
+    async def spend(self, subject: str, limit: RateLimit) -> Verdict:
+        """Take one request from what `subject` has left; a refused call takes nothing."""
         ...
 
 
-def decide_spending(debt_us: int, limit: RateLimit, cost: int) -> tuple[bool, int]:
-    """Whether `cost` more fits beside what is still owed, and what is owed then (unchanged by a refusal)."""
-    assert 1 <= cost <= limit.requests, "no bucket holds that much"
-    after_us = debt_us + round(cost * limit.interval_us)
+def decide_spending(debt_us: int, limit: RateLimit) -> tuple[bool, int]:
+    """Whether one more fits beside what is still owed, and what is owed then (unchanged by a refusal)."""
+    after_us = debt_us + round(limit.interval_us)
     return (True, after_us) if after_us <= limit.period_us else (False, debt_us)
 
 
-def describe_spending(allowed: bool, debt_us: int, limit: RateLimit, cost: int) -> Verdict:  # noqa: FBT001
+def describe_spending(allowed: bool, debt_us: int, limit: RateLimit) -> Verdict:  # noqa: FBT001
     """The verdict for a caller who owes `debt_us` now."""
-    missing_us = 0 if allowed else debt_us + round(cost * limit.interval_us) - limit.period_us
+    missing_us = 0 if allowed else debt_us + round(limit.interval_us) - limit.period_us
     return Verdict(
         allowed,
         limit,
@@ -98,23 +97,23 @@ class LocalRateLimits:
         self._subjects_max = subjects_max
         self._paid_at_us: dict[tuple[str, str], int] = {}
 
-    async def spend(self, subject: str, limit: RateLimit, *, cost: int = 1) -> Verdict:
+    async def spend(self, subject: str, limit: RateLimit) -> Verdict:
         """As `RateLimits.spend`."""
-        return self.spend_now(subject, limit, cost=cost)
+        return self.spend_now(subject, limit)
 
-    def spend_now(self, subject: str, limit: RateLimit, *, cost: int = 1) -> Verdict:
+    def spend_now(self, subject: str, limit: RateLimit) -> Verdict:
         """The same, without waiting for anybody."""
         now_us = int(self._clock() * _MICROSECONDS)
         key = (limit.name, subject)
         owed_us = max(0, self._paid_at_us.pop(key, 0) - now_us)
-        allowed, debt_us = decide_spending(owed_us, limit, cost)
+        allowed, debt_us = decide_spending(owed_us, limit)
         self._paid_at_us[key] = now_us + debt_us
         if len(self._paid_at_us) > self._subjects_max:
             del self._paid_at_us[next(iter(self._paid_at_us))]
-        return describe_spending(allowed, debt_us, limit, cost)
+        return describe_spending(allowed, debt_us, limit)
 
-    def give_back(self, subject: str, limit: RateLimit, *, cost: int = 1) -> None:
+    def give_back(self, subject: str, limit: RateLimit) -> None:
         """Undo a spending that somebody else refused."""
         key = (limit.name, subject)
         if key in self._paid_at_us:
-            self._paid_at_us[key] -= round(cost * limit.interval_us)
+            self._paid_at_us[key] -= round(limit.interval_us)

@@ -215,7 +215,7 @@ class Hurry:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class LastContact:
     """The newest success and failure since the last settle."""
 
     success_at: datetime | None = None
@@ -246,7 +246,7 @@ class Settlement:
     freed: tuple[Freed, ...] = ()
     hurries: tuple[Hurry, ...] = ()
     attempts: tuple[AttemptRow, ...] = ()
-    health: Health = Health()
+    health: LastContact = LastContact()
     transition: Transition | None = None
     wakes: int | None = None
     free_all: bool = False

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -67,6 +67,17 @@ _log = structlog.get_logger()
 def utc_now() -> datetime:
     """The one clock of this room."""
     return datetime.now(UTC)
+
+
+@contextmanager
+def _going_on(what: str, **fields: str) -> Iterator[None]:
+    """Say what went wrong in the block, and end nothing: what waits till the next round can wait, deliveries can not."""
+    try:
+        yield
+    except DatabaseAway as error:
+        _log.warning(f"{what}-failed", error=str(error), **fields)
+    except Exception:  # noqa: BLE001  # and a bug of ours is no exception
+        _log.exception(f"{what}-broken", **fields)
 
 
 class RelayService:
@@ -318,7 +329,7 @@ class RelayService:
     async def _run_housekeeping(self) -> None:
         while True:
             pruned = Pruned.BUSY
-            try:
+            with _going_on("relay-housekeeping"):
                 async with self._store.connection() as conn:
                     await log.make_partitions(conn, now=utc_now())
                     pruned = Pruned.MORE
@@ -326,11 +337,6 @@ class RelayService:
                         pruned = await step_prune(
                             conn, self._settings, now=utc_now(), on_alert=self._on_alert
                         )
-            except DatabaseAway as error:
-                _log.warning("relay-housekeeping-failed", error=str(error))
-            except Exception:  # noqa: BLE001  # and a bug of ours is no exception
-                # What cannot be tidied can wait; deliveries can not. The next round says it again.
-                _log.exception("relay-housekeeping-broken")
             await asyncio.sleep(HOUSEKEEPING_INTERVAL_S if pruned is Pruned.DONE else HOUSEKEEPING_AGAIN_S)
 
     # --- checkpoints -----------------------------------------------------------------------------------------------
@@ -339,25 +345,17 @@ class RelayService:
         while True:
             next_at: datetime | None = utc_now()
             self._log_news.clear()
-            try:
+            with _going_on("relay-checkpoints"):
                 async with self._store.connection() as conn:
                     await self._sign_logs(conn)
                     next_at = await checkpoints.load_next_signing_at(conn)
-            except DatabaseAway as error:
-                _log.warning("relay-checkpoints-failed", error=str(error))
-            except Exception:  # noqa: BLE001  # as with housekeeping: deliveries go on
-                _log.exception("relay-checkpoints-broken")
             await asyncio.sleep(SIGNING_INTERVAL_S)
             await self._wait_for_news(self._log_news, next_at)
 
     async def _run_witness(self, witness: WitnessSettings) -> None:
         while True:
-            try:
+            with _going_on("relay-witness", witness=witness.name):
                 await ask_witness(self._store.connection, self._egress, witness, now=utc_now())
-            except DatabaseAway as error:
-                _log.warning("relay-witness-failed", witness=witness.name, error=str(error))
-            except Exception:  # noqa: BLE001  # as with checkpoints
-                _log.exception("relay-witness-broken", witness=witness.name)
             await asyncio.sleep(SIGNING_INTERVAL_S)
 
     async def _sign_logs(self, conn: Connection) -> None:

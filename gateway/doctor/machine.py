@@ -10,7 +10,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,62 +56,52 @@ class Finding:
     advice: str = ""
 
 
-def check_program() -> list[Finding]:
+def check_program() -> Iterator[Finding]:
     """Python and the packages that are compiled."""
     shown = ".".join(str(part) for part in sys.version_info[:3])
-    findings = [
-        Finding("python", Grade.OK, shown)
-        if sys.version_info >= PYTHON_MIN
-        else Finding("python", Grade.FAIL, shown, "install Python 3.11 or newer")
-    ]
+    if sys.version_info >= PYTHON_MIN:
+        yield Finding("python", Grade.OK, shown)
+    else:
+        yield Finding("python", Grade.FAIL, shown, "install Python 3.11 or newer")
     for package in ("uvloop", "asyncpg", "cryptography"):
         try:
-            findings.append(Finding(package, Grade.OK, version(package)))
+            yield Finding(package, Grade.OK, version(package))
         except PackageNotFoundError:
-            findings.append(Finding(package, Grade.FAIL, "not installed", f"pip install {package}"))
-    return findings
+            yield Finding(package, Grade.FAIL, "not installed", f"pip install {package}")
 
 
-def check_configuration(settings: Settings) -> list[Finding]:
+def check_configuration(settings: Settings) -> Iterator[Finding]:
     """The file, and what is allowed in it and seldom wanted in production."""
     source = "defaults; no file" if settings.source is None else str(settings.source)
-    findings = [Finding("configuration", Grade.OK, source)]
+    yield Finding("configuration", Grade.OK, source)
     if not settings.chains:
-        findings.append(
-            Finding(
-                "chains",
-                Grade.WARN,
-                "none is configured",
-                "add a [chains.…] table; docs/operate.md has an example",
-            )
+        yield Finding(
+            "chains",
+            Grade.WARN,
+            "none is configured",
+            "add a [chains.…] table; docs/operate.md has an example",
         )
     public = URL(settings.http.public_url)
     if public.scheme == "http" and public.host not in ("127.0.0.1", "localhost", "::1"):
-        findings.append(
-            Finding(
-                "http.public_url", Grade.WARN, "is http", "put a TLS proxy in front, and name its https URL"
-            )
+        yield Finding(
+            "http.public_url", Grade.WARN, "is http", "put a TLS proxy in front, and name its https URL"
         )
     if settings.relay.allow_private_networks:
-        findings.append(
-            Finding(
-                "relay.allow_private_networks", Grade.WARN, "webhooks may reach private addresses",
-                "set it to false anywhere but in development",
-            )
-        )  # fmt: skip
+        yield Finding(
+            "relay.allow_private_networks",
+            Grade.WARN,
+            "webhooks may reach private addresses",
+            "set it to false anywhere but in development",
+        )
     token = settings.secrets.admin_token.reveal()
     if token and len(token) < TOKEN_SHORT:
-        findings.append(
-            Finding(
-                "secrets.admin_token", Grade.WARN, "is short", "make a longer one: openssl rand -base64 32"
-            )
+        yield Finding(
+            "secrets.admin_token", Grade.WARN, "is short", "make a longer one: openssl rand -base64 32"
         )
-    return findings
 
 
-def check_files(settings: Settings) -> list[Finding]:
+def check_files(settings: Settings) -> Iterator[Finding]:
     """The data directory, its disk, and who may read the secrets."""
-    findings: list[Finding] = []
     folder = settings.data_dir
     nearest = folder
     while not nearest.exists() and nearest != nearest.parent:
@@ -119,22 +109,19 @@ def check_files(settings: Settings) -> list[Finding]:
     free_bytes = shutil.disk_usage(nearest).free
     shown = f"{free_bytes / 1024**3:.1f} GiB free at {nearest}"
     if free_bytes < DISK_OUT_BYTES:
-        findings.append(
-            Finding("disk", Grade.FAIL, shown, "free space; the database stops when there is none")
-        )
+        yield Finding("disk", Grade.FAIL, shown, "free space; the database stops when there is none")
     elif free_bytes < DISK_LOW_BYTES:
-        findings.append(Finding("disk", Grade.WARN, shown, "free space soon, or move data_dir"))
+        yield Finding("disk", Grade.WARN, shown, "free space soon, or move data_dir")
     else:
-        findings.append(Finding("disk", Grade.OK, shown))
+        yield Finding("disk", Grade.OK, shown)
     for file in secret_files(settings):
         name = str(file)
         if not is_open_to_others(file):
-            findings.append(Finding(name, Grade.OK, "readable by its owner only"))
+            yield Finding(name, Grade.OK, "readable by its owner only")
         elif file == settings.source and not _holds_secrets(file):
-            findings.append(Finding(name, Grade.OK, "readable by others, holds no secret"))
+            yield Finding(name, Grade.OK, "readable by others, holds no secret")
         else:
-            findings.append(Finding(name, Grade.WARN, "readable by others", f"chmod 600 {shlex.quote(name)}"))
-    return findings
+            yield Finding(name, Grade.WARN, "readable by others", f"chmod 600 {shlex.quote(name)}")
 
 
 def _holds_secrets(file: Path) -> bool:

@@ -91,7 +91,7 @@ def statuses_of(operation: Operation) -> list[int]:
         found.add(422)  # a query parameter that nobody knows
     if operation.method in ("POST", "PATCH"):
         found |= {408, 409, 413, 415}
-    return sorted(found - {outcome.status for outcome in operation.outcomes})
+    return sorted(found - {response.status for response in operation.responses})
 
 
 def _describe(operation: Operation) -> dict[str, Any]:
@@ -121,15 +121,15 @@ def _responses(operation: Operation) -> dict[str, Any]:
     is_open = isinstance(operation.access, OpenAccess)
     headers = {} if is_open else {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_HEADERS}
     responses: dict[str, Any] = {}
-    for outcome in operation.outcomes:
-        answer: dict[str, Any] = {"description": outcome.description}
+    for response in operation.responses:
+        answer: dict[str, Any] = {"description": response.description}
         if headers:
             answer["headers"] = headers
-        if isinstance(outcome.shape, str):
-            answer["content"] = {outcome.shape: {"schema": {"type": "string"}}}
-        elif outcome.shape is not None:
-            answer["content"] = {"application/json": {"schema": _schema_of(outcome.shape)}}
-        responses[str(outcome.status)] = answer
+        if isinstance(response.shape, str):
+            answer["content"] = {response.shape: {"schema": {"type": "string"}}}
+        elif response.shape is not None:
+            answer["content"] = {"application/json": {"schema": _schema_of(response.shape)}}
+        responses[str(response.status)] = answer
     for status in statuses_of(operation):
         responses[str(status)] = {
             "description": title_of(status),
@@ -216,7 +216,7 @@ def _schema_of(shape: Any) -> dict[str, Any]:
 def _collect_schemas(operations: Sequence[Operation]) -> dict[str, Any]:
     found: dict[Any, None] = {forms.ProblemObject: None}
     for operation in operations:
-        used = [operation.body, *(outcome.shape for outcome in operation.outcomes)]
+        used = [operation.body, *(response.shape for response in operation.responses)]
         for shape in used:
             if shape is not None and not isinstance(shape, str):
                 found.update(dict.fromkeys(members_of(shape)))

@@ -20,17 +20,17 @@ class SharedRateLimits:
         self._local = local
         self._script = Script(connection, "spend_limit")
 
-    async def spend(self, subject: str, limit: RateLimit, *, cost: int = 1) -> Verdict:
+    async def spend(self, subject: str, limit: RateLimit) -> Verdict:
         """As `RateLimits.spend`; `subject` is an id or an address, never a key's secret."""
-        own = self._local.spend_now(subject, limit, cost=cost)
+        own = self._local.spend_now(subject, limit)
         if not own.allowed:
             return own
         key = self._connection.name("limit", limit.name, subject)
-        cost_us = round(cost * limit.interval_us)
+        cost_us = round(limit.interval_us)
         try:
             allowed, debt_us = await self._script.ask(Use.RATE_LIMITS, key, limit.period_us, cost_us)
         except RedisAway:
             return own
         if not allowed:
-            self._local.give_back(subject, limit, cost=cost)
-        return describe_spending(allowed == 1, debt_us, limit, cost)
+            self._local.give_back(subject, limit)
+        return describe_spending(allowed == 1, debt_us, limit)

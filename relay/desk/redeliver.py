@@ -83,9 +83,7 @@ async def replay(
     The end is at most the endpoint's place in the log: what follows is delivered anyway. NotFound, RequestFlawed,
     SequencePruned, Conflict (too many replays wait already).
     """
-    oldest = await log.hold_oldest_sequence(conn, merchant_id)
-    await lock_endpoint(conn, merchant_id, endpoint_id)
-    place: int = await conn.fetchval(ENDPOINTS.lock_cursor, endpoint_id)
+    oldest, place = await _hold(conn, merchant_id, endpoint_id)
     if from_sequence < 1 or from_sequence > place:
         raise RequestFlawed(
             Flaw("/from_sequence", f"a sequence from 1 to {place}, up to where this endpoint has come")
@@ -108,9 +106,7 @@ async def replay_object(
 
     NotFound, also where the log keeps no event of this object; Conflict (too many replays wait already).
     """
-    await log.hold_oldest_sequence(conn, merchant_id)
-    await lock_endpoint(conn, merchant_id, endpoint_id)
-    place: int = await conn.fetchval(ENDPOINTS.lock_cursor, endpoint_id)
+    _, place = await _hold(conn, merchant_id, endpoint_id)
     event_types = await conn.fetchval(VIEWS.load_filter, endpoint_id)
     found = await measure_object(conn, merchant_id, object_id, event_types, last_sequence=place)
     if not found.kept:
@@ -127,14 +123,19 @@ async def replay_exhausted(
 
     What retention dropped can not be. NotFound, Conflict (too many replays wait already).
     """
-    await log.hold_oldest_sequence(conn, merchant_id)
-    await lock_endpoint(conn, merchant_id, endpoint_id)
-    await conn.fetchval(ENDPOINTS.lock_cursor, endpoint_id)
+    await _hold(conn, merchant_id, endpoint_id)
     found = await conn.fetchrow(VIEWS.measure_exhausted, endpoint_id, since)
     assert found is not None, "a count has a row"
     replay = Replay(endpoint_id, found["sequence_first"], found["sequence_last"], found["deliveries"])
     await _insert_replay(conn, replay, exhausted_since=since, now=now)
     return replay
+
+
+async def _hold(conn: Connection, merchant_id: UUID, endpoint_id: UUID) -> tuple[int, int]:
+    """Lock retention, the endpoint and its cursor; the oldest sequence that is kept, and where the endpoint has come."""
+    oldest = await log.hold_oldest_sequence(conn, merchant_id)
+    await lock_endpoint(conn, merchant_id, endpoint_id)
+    return oldest, await conn.fetchval(ENDPOINTS.lock_cursor, endpoint_id)
 
 
 async def _insert_replay(

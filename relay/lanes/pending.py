@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from relay.model import AttemptRow, Covers, ExceptionRow, Freed, Health, Hurry, Transition
+from relay.model import AttemptRow, Covers, ExceptionRow, Freed, Hurry, LastContact, Transition
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class Pending:
     freed: dict[Freed, None] = field(default_factory=dict)  # a set that keeps its order
     hurries: dict[str, Hurry] = field(default_factory=dict)
     attempts: list[AttemptRow] = field(default_factory=list)
-    health: Health = field(default_factory=Health)
+    health: LastContact = field(default_factory=LastContact)
     transition: Transition | None = None
     wakes: int | None = None
     free_all: bool = False
@@ -50,11 +50,11 @@ class Pending:
 
     def note_success(self, at: datetime) -> None:
         """Remember the newest success."""
-        self.health = Health(at, self.health.failure_at, self.health.failure)
+        self.health = LastContact(at, self.health.failure_at, self.health.failure)
 
     def note_failure(self, at: datetime, failure: str) -> None:
         """Remember the newest failure."""
-        self.health = Health(self.health.success_at, at, failure)
+        self.health = LastContact(self.health.success_at, at, failure)
 
     @property
     def is_urgent(self) -> bool:
@@ -71,7 +71,7 @@ class Pending:
         )
 
     def __bool__(self) -> bool:
-        return self.is_urgent or self.health != Health()
+        return self.is_urgent or self.health != LastContact()
 
     def followed_by(self, newer: Pending) -> Pending:
         """Both as one: what `newer` says about a row wins."""
@@ -82,7 +82,7 @@ class Pending:
             freed=self.freed | newer.freed,
             hurries=self.hurries | newer.hurries,
             attempts=self.attempts + newer.attempts,
-            health=Health(
+            health=LastContact(
                 newer.health.success_at or self.health.success_at,
                 newer.health.failure_at or self.health.failure_at,
                 newer.health.failure or self.health.failure,

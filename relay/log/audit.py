@@ -233,18 +233,4 @@ async def verify_logs(conn: Connection) -> list[LogFault]:
 async def _load_batch(conn: Connection, merchant_id: UUID, after: int, last: int) -> Sequence[Published]:
     # Two for each sequence: one that stands there twice must be seen, too.
     rows = await conn.fetch(QUERIES.load_events_to_audit, merchant_id, after, last, 2 * BATCH_EVENTS)
-    return [
-        Published(
-            merchant_id=merchant_id,
-            sequence=row["sequence"],
-            log_epoch=row["log_epoch"],
-            event_id=row["event_id"],
-            object_id=row["object_id"],
-            version=row["version"],
-            type=row["type"],
-            prev_hash=row["prev_hash"],
-            body=row["body"],
-            created_at=row["created_at"],
-        )
-        for row in rows
-    ]
+    return [Published(merchant_id, **row) for row in rows]

@@ -181,7 +181,7 @@ PLANTED_DEPOSIT_PROOFS = (
     _believing(
         "no merchant has a limit of proofs",
         HANDLER,
-        "    await spend_place(call.services.limits, call.merchant_id.hex, PROOFS)\n",
+        "    await spend(call.services.limits, call.merchant_id.hex, PROOFS)\n",
         "",
         OF_API,
     ),

@@ -104,9 +104,9 @@ async def test_the_shared_count_gives_the_same_verdicts_as_the_local_one(
 ) -> None:
     limit = RateLimit("api", 10, 3600.0)
     local = LocalRateLimits()
-    for cost in (1, 3, 5, 2, 1, 1):
-        ours = local.spend_now("key", limit, cost=cost)
-        shared = await members[0].shared.limits.spend("key", limit, cost=cost)
+    for _ in range(13):
+        ours = local.spend_now("key", limit)
+        shared = await members[0].shared.limits.spend("key", limit)
         assert (shared.allowed, shared.remaining) == (ours.allowed, ours.remaining)
         assert abs(shared.reset_s - ours.reset_s) < 2
         assert abs(shared.retry_after_s - ours.retry_after_s) < 2

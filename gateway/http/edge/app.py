@@ -39,7 +39,7 @@ from gateway.http.edge.idempotency import (
     compute_request_hash,
     read_key,
 )
-from gateway.http.edge.limits import Shares, spend_call
+from gateway.http.edge.limits import CALLS, Shares, spend
 from gateway.http.edge.logins import Logins
 from gateway.http.edge.problem import Problem, problem_of, problem_response
 from gateway.http.edge.sending import ClientGone, send, send_stream
@@ -137,7 +137,7 @@ class Api:
             with share.hold(share_of(place)):
                 return await self._serve_known(request, operation, NOBODY, place, {})
         caller = await self._logins.identify(place, read_once(request, "Authorization"))
-        headers = await spend_call(self._services.limits, caller.key_id)
+        headers = await spend(self._services.limits, caller.key_id.hex, CALLS)
         check_access(caller, operation.access)
         share = self._shares.administrators if caller.is_admin else self._shares.merchants
         size = expect_bytes(request) if request.method in WITH_BODY else 0

@@ -178,7 +178,7 @@ NO_CONTENT = Answer(204, content_type="")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Response:
     """One documented answer: its status, its shape and a few words."""
 
     status: int
@@ -199,7 +199,7 @@ class Operation:
     summary: str
     access: Access
     run: Callable[[Call], Awaitable[Answer | Stream]]
-    outcomes: tuple[Outcome, ...]
+    responses: tuple[Response, ...]
     body: Any = None
     query: Any = None
     problems: tuple[int, ...] = ()

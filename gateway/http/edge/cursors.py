@@ -25,9 +25,11 @@ _SUM_BYTES = 4
 Item = TypeVar("Item")
 
 
-def encode_cursor(of: str, at: datetime, last: UUID) -> str:
-    """The cursor behind an item of the list `of`."""
-    content = ((at - _EPOCH) // _MICROSECOND).to_bytes(_TIME_BYTES, "big", signed=True) + last.bytes
+def encode_cursor(of: str, at: datetime, last: UUID | int) -> str:
+    """The cursor behind an item of the list `of`, which has an id or a number of its own: a sequence, a line of the trail."""
+    content = ((at - _EPOCH) // _MICROSECOND).to_bytes(_TIME_BYTES, "big", signed=True) + (
+        UUID(int=last) if isinstance(last, int) else last
+    ).bytes
     return base64.urlsafe_b64encode(content + _checksum(of, content)).rstrip(b"=").decode()
 
 
@@ -50,11 +52,6 @@ def decode_after(of: str, text: str | None) -> tuple[datetime, UUID] | None:
     return None if text is None else decode_cursor(of, text)
 
 
-def encode_numbered(of: str, at: datetime, last: int) -> str:
-    """The cursor behind an item that has a number of its own: a sequence, a line of the trail."""
-    return encode_cursor(of, at, UUID(int=last))
-
-
 def decode_numbered(of: str, text: str | None) -> int:
     """The number to go on behind, 0 where none is given; Problem 422 for another list's cursor."""
     if text is None:
@@ -70,7 +67,7 @@ def page(
     items: Sequence[Item],
     limit: int,
     *,
-    place: Callable[[Item], tuple[datetime, UUID]],
+    place: Callable[[Item], tuple[datetime, UUID | int]],
     view: Callable[[Item], Any],
 ) -> dict[str, Any]:
     """One page from up to `limit` + 1 items: the one too many says that there is a next page."""

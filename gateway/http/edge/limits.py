@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from uuid import UUID
 
 from gateway.http.edge.problem import Problem
 from gateway.process.files import CONNECTIONS_MAX
@@ -52,14 +51,9 @@ PROOFS_EACH_MAX = 2
 STREAMS_PER_MERCHANT_MAX = 20
 
 
-async def spend_call(limits: RateLimits, key_id: UUID, limit: RateLimit = CALLS) -> dict[str, str]:
-    """Count one call of a key; the headers to answer with. Problem 429 where there are too many."""
-    return await spend_place(limits, key_id.hex, limit)
-
-
-async def spend_place(limits: RateLimits, place: str, limit: RateLimit) -> dict[str, str]:
-    """The same for whoever calls from a place, without a key."""
-    verdict = await limits.spend(place, limit)
+async def spend(limits: RateLimits, who: str, limit: RateLimit) -> dict[str, str]:
+    """Count one call of whoever it is: a key, a merchant, a place; the headers to answer with. Problem 429."""
+    verdict = await limits.spend(who, limit)
     if not verdict.allowed:
         detail = f"more than {limit.requests} calls in {limit.period_s:g} s"
         raise Problem(429, detail, headers=verdict.headers())

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_after, page
-from gateway.http.edge.limits import KEY_LISTS, spend_place
+from gateway.http.edge.limits import KEY_LISTS, spend
 from gateway.http.edge.problem import Problem, not_found
 from gateway.http.shapes.proofs import CheckpointObject, ConsistencyProof, InclusionProof
 from migrations.ids import encode_id
@@ -94,7 +94,7 @@ async def get_tlog_proof(call: Call) -> Answer:
 
 async def get_public_checkpoint(call: Call) -> Answer:
     """What a log says of itself to whoever knows its id, so that two who were told different things find out."""
-    headers = await spend_place(call.services.limits, call.place, KEY_LISTS)
+    headers = await spend(call.services.limits, call.place, KEY_LISTS)
     async with call.pool.acquire() as conn:
         checkpoint = await checkpoints.load_public(conn, call.id("log_id"))
     if checkpoint is None:

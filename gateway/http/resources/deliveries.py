@@ -11,7 +11,7 @@ import secrets
 import msgspec
 
 from gateway.http.edge.calls import Answer, Call, json_answer
-from gateway.http.edge.cursors import decode_numbered, encode_numbered
+from gateway.http.edge.cursors import decode_numbered, page
 from gateway.http.edge.decoding import in_utc
 from gateway.http.resources.trail import acting_on, note
 from gateway.http.shapes.forms import shown
@@ -20,7 +20,6 @@ from gateway.http.shapes.relay import (
     AttemptObject,
     DeliveryDetail,
     DeliveryObject,
-    DeliveryPage,
     PingResult,
     ReplayDeposit,
     ReplayExhausted,
@@ -50,13 +49,10 @@ async def get_deliveries(call: Call) -> Answer:
             after_sequence=decode_numbered("deliveries", query.after),
             limit=query.limit + 1,
         )
-    page = found[: query.limit]
-    more = (
-        encode_numbered("deliveries", page[-1].event_at, page[-1].sequence)
-        if len(found) > query.limit
-        else None
+    listed = page(
+        "deliveries", found, query.limit, place=lambda one: (one.event_at, one.sequence), view=_delivery
     )
-    return json_answer(DeliveryPage(items=[_delivery(one) for one in page], next=more))
+    return json_answer(listed)
 
 
 async def get_delivery(call: Call) -> Answer:

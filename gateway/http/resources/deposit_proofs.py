@@ -18,7 +18,7 @@ from chains.families import rules_of
 from chains.model import BlockRef, DepositProof, TransferKind, Unprovable
 from chains.port import ChainSource
 from gateway.http.edge.calls import Answer, Call, json_answer
-from gateway.http.edge.limits import PROOFS, spend_place
+from gateway.http.edge.limits import PROOFS, spend
 from gateway.http.edge.problem import Problem
 from gateway.http.resources.deposits import load_published
 from gateway.http.shapes.proofs import DepositProofObject, ProvenBlock, ProvenTransfer, ToldEvent
@@ -51,7 +51,7 @@ async def get_deposit_proof(call: Call) -> Answer:
     source = call.services.sources.get(deposit.chain)
     if source is None:
         _refuse("chain-not-configured", "this chain is not configured here any more, so nobody can be asked")
-    await spend_place(call.services.limits, call.merchant_id.hex, PROOFS)
+    await spend(call.services.limits, call.merchant_id.hex, PROOFS)
     try:
         with call.services.proving.hold(call.merchant_id):
             async with asyncio.timeout(DEADLINE_S):

@@ -15,7 +15,7 @@ from chains.model import AssetId, ChainId, TxHash
 from chains.traits import Family
 from gateway.faces import Face, Faces
 from gateway.http.edge.calls import Answer, Call, json_answer
-from gateway.http.edge.cursors import decode_after, decode_numbered, encode_numbered, page
+from gateway.http.edge.cursors import decode_after, decode_numbered, page
 from gateway.http.edge.decoding import in_utc
 from gateway.http.edge.problem import not_found, unprocessable
 from gateway.http.resources.addresses import find_chain, read_address
@@ -108,10 +108,15 @@ async def get_history(call: Call) -> Answer:
         )
     if not events:
         await load_published(call)
-    shown = events[: query.limit]
-    more = encode_numbered("history", call.now, shown[-1].sequence) if len(events) > query.limit else None
-    items = [msgspec.Raw(event.body) for event in shown]
-    return Answer(200, msgspec.json.encode({"items": items, "next": more}))
+    return json_answer(
+        page(
+            "history",
+            events,
+            query.limit,
+            place=lambda event: (call.now, event.sequence),
+            view=lambda event: msgspec.Raw(event.body),
+        )
+    )
 
 
 async def load_published(call: Call) -> DepositRow:

@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from gateway.apikeys import Scope
-from gateway.http.edge.calls import AdminAccess, Answer, AnyKey, Call, OpenAccess, Operation, Outcome
+from gateway.http.edge.calls import AdminAccess, Answer, AnyKey, Call, OpenAccess, Operation, Response
 from gateway.http.edge.decoding import members_of
 from gateway.http.edge.problem import title_of
 from gateway.http.openapi import API_VERSION, build_document, encode_document, statuses_of, tag_of
@@ -58,11 +58,11 @@ async def get_docs(call: Call) -> Answer:
 DOCUMENTATION = (
     Operation(
         "GET", "/openapi.json", "openapi", "This description", OpenAccess(), get_openapi,
-        (Outcome(200, "application/json", "OpenAPI 3.1."),),
+        (Response(200, "application/json", "OpenAPI 3.1."),),
     ),
     Operation(
         "GET", "/docs", "docs", "This description, for people", OpenAccess(), get_docs,
-        (Outcome(200, "text/html", "A page."),),
+        (Response(200, "text/html", "A page."),),
     ),
 )  # fmt: skip
 
@@ -130,16 +130,16 @@ def _body(operation: Operation) -> str:
 
 def _answers(operation: Operation) -> str:
     rows = []
-    for outcome in operation.outcomes:
-        if outcome.shape is None:
+    for response in operation.responses:
+        if response.shape is None:
             shape = ""
-        elif isinstance(outcome.shape, str):
-            shape = f"<code>{_text(outcome.shape)}</code>"
+        elif isinstance(response.shape, str):
+            shape = f"<code>{_text(response.shape)}</code>"
         else:
-            shape = " or ".join(_link(member.__name__) for member in members_of(outcome.shape))
-        good = "good" if outcome.status < 400 else "bad"
+            shape = " or ".join(_link(member.__name__) for member in members_of(response.shape))
+        good = "good" if response.status < 400 else "bad"
         rows.append(
-            f'<tr><td class="status {good}">{outcome.status}</td><td>{_text(outcome.description)}</td><td>{shape}</td></tr>'
+            f'<tr><td class="status {good}">{response.status}</td><td>{_text(response.description)}</td><td>{shape}</td></tr>'
         )
     refusals = ", ".join(
         f'<span title="{_text(title_of(one))}">{one}</span>' for one in statuses_of(operation)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.clients import share_of
-from gateway.http.edge.limits import KEY_LISTS, spend_place
+from gateway.http.edge.limits import KEY_LISTS, spend
 from gateway.http.edge.problem import not_found
 from gateway.http.shapes.forms import shown
 from gateway.http.shapes.relay import PublicKeyList, PublicKeyObject
@@ -22,7 +22,7 @@ CACHED_S = 300
 
 async def get_public_keys(call: Call) -> Answer:
     """Every key of a merchant's endpoints. A merchant without endpoints and no merchant at all are the same 404."""
-    headers = await spend_place(call.services.limits, share_of(call.place), KEY_LISTS)
+    headers = await spend(call.services.limits, share_of(call.place), KEY_LISTS)
     merchant_id = call.id("merchant_id")
     async with call.pool.acquire() as conn:
         if not (keys := await keyring.load_public_keys(conn, merchant_id)):

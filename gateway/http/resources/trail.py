@@ -15,9 +15,9 @@ from uuid import UUID
 
 from gateway import store
 from gateway.http.edge.calls import Answer, Call, json_answer
-from gateway.http.edge.cursors import decode_numbered, encode_numbered
+from gateway.http.edge.cursors import decode_numbered, page
 from gateway.http.shapes.forms import shown
-from gateway.http.shapes.relay import AuditObject, AuditPage
+from gateway.http.shapes.relay import AuditObject
 from gateway.store import AuditEntry
 from migrations.handles import Connection
 from migrations.ids import encode_id
@@ -61,9 +61,11 @@ async def get_audit(call: Call) -> Answer:
     async with call.pool.acquire() as conn:
         await check_had_endpoint(conn, call.merchant_id, endpoint_id)
         found = await store.list_audit_of(conn, encode_id("end", endpoint_id), after=after, limit=limit + 1)
-    page = found[:limit]
-    more = encode_numbered("audit", page[-1][1].at, page[-1][0]) if len(found) > limit else None
-    return json_answer(AuditPage(items=[view_entry(entry) for _, entry in page], next=more))
+    return json_answer(
+        page(
+            "audit", found, limit, place=lambda one: (one[1].at, one[0]), view=lambda one: view_entry(one[1])
+        )
+    )
 
 
 def describe_terms(terms: Mapping[str, Any]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from migrations.connect import connect
 from migrations.handles import Connection, Pool
 from relay.log import eventlog as log
 from relay.log.bodies import RelayFact
-from relay.model import Health, Settlement, shard_of
+from relay.model import LastContact, Settlement, shard_of
 from relay.workers.storage import ReadBehind
 from relay.workers.store import PostgresRelayStore
 from tests.database.relay.stages import MERCHANT, PostgresStage
@@ -58,7 +58,7 @@ async def take_step(conn: Connection, store: PostgresRelayStore, endpoint_id: UU
     assert [event.sequence for event in read[endpoint_id]] == [sequence]
     made = Settlement(
         endpoint_id, MERCHANT, shard_of(endpoint_id), 0, 1, 0, sequence, sequence,
-        health=Health(success_at=NOW), cursor_before=sequence - 1,
+        health=LastContact(success_at=NOW), cursor_before=sequence - 1,
     )  # fmt: skip
     assert not (await store.settle([made], now=NOW)).stale
 

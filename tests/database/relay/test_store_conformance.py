@@ -18,8 +18,8 @@ from relay.model import (
     EndpointState,
     ExceptionRow,
     Freed,
-    Health,
     Hurry,
+    LastContact,
     OutcomeKind,
     RowState,
     Settlement,
@@ -92,7 +92,7 @@ async def test_a_settle_writes_cursor_rows_attempts_and_can_be_repeated(stage: S
         3,
         rows=(row(told[0], attempts=1, failures=1), row(told[2], RowState.WAITING)),
         attempts=(attempt(1, 1),),
-        health=Health(NOW, NOW, "timeout"),
+        health=LastContact(NOW, NOW, "timeout"),
     )
     for _ in range(2):
         result = await stage.store.settle([first], now=NOW)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from relay.lanes.pending import Pending
-from relay.model import EndpointState, ExceptionRow, Freed, Health, Hurry, RowState, Transition
+from relay.model import EndpointState, ExceptionRow, Freed, Hurry, LastContact, RowState, Transition
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 LATER = datetime(2026, 11, 21, tzinfo=UTC)
@@ -24,7 +24,7 @@ def test_nothing_pending_is_false_and_anything_is_true() -> None:
         Pending(closed={1}),
         Pending(rows={1: row(1)}),
         Pending(freed={Freed("dep_a", replay=False): None}),
-        Pending(health=Health(success_at=NOW)),
+        Pending(health=LastContact(success_at=NOW)),
         Pending(wakes=0),
         Pending(free_all=True),
     ):
@@ -59,13 +59,13 @@ def test_what_only_one_of_them_says_is_kept() -> None:
         closed={1},
         freed={Freed("dep_a", replay=False): None},
         hurries={"dep_a": Hurry("dep_a", 9, NOW)},
-        health=Health(success_at=NOW, failure_at=NOW, failure="timeout"),
+        health=LastContact(success_at=NOW, failure_at=NOW, failure="timeout"),
         transition=failing,
         wakes=3,
         free_all=True,
     )
-    both = failed.followed_by(Pending(health=Health(success_at=LATER)))
+    both = failed.followed_by(Pending(health=LastContact(success_at=LATER)))
     assert (both.closed, both.freed, both.hurries) == (failed.closed, failed.freed, failed.hurries)
     assert (both.transition, both.wakes, both.free_all) == (failing, 3, True)
-    assert both.health == Health(success_at=LATER, failure_at=NOW, failure="timeout")
+    assert both.health == LastContact(success_at=LATER, failure_at=NOW, failure="timeout")
     assert Pending(wakes=3).followed_by(Pending(wakes=4)).wakes == 4
