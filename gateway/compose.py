@@ -228,9 +228,7 @@ async def _open_chains(house: House, stack: AsyncExitStack) -> list[FollowedChai
         face = await house.faces.of(chain.follow.traits.chain)
         source = await stack.enter_async_context(
             build_source(
-                chain,
-                share_budget=house.shared.share_budget,
-                formerly_listed=face.naming.assets.values(),
+                chain, share_budget=house.shared.share_budget, formerly_listed=face.naming.assets.values()
             )
         )
         sources.append(source)

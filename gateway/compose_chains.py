@@ -40,10 +40,7 @@ class DecimalsMismatch(Exception):
 
 
 def build_source(
-    settings: ChainSettings,
-    *,
-    share_budget: ShareBudget | None = None,
-    formerly_listed: Iterable[Asset] = (),
+    settings: ChainSettings, *, share_budget: ShareBudget | None = None, formerly_listed: Iterable[Asset] = ()
 ) -> OpenedSource:
     """The chain's providers; the caller closes it.
 

@@ -49,12 +49,7 @@ async def create_merchant(pool: Pool, name: str, *, actor: str, now: datetime) -
 
 
 async def set_merchant_disabled(
-    pool: Pool,
-    merchant_id: UUID,
-    *,
-    disabled: bool,
-    actor: str,
-    now: datetime,
+    pool: Pool, merchant_id: UUID, *, disabled: bool, actor: str, now: datetime
 ) -> Merchant | None:
     """Refuse its keys and hold its deliveries, or take that back; None where there is no such merchant."""
     async with pool.acquire() as conn, conn.transaction():

@@ -113,10 +113,7 @@ def may_write(conn: Connection) -> bool:
 
 
 async def connect(
-    dsn: str,
-    *,
-    application_name: str,
-    patience_s: float = FIRST_CONNECTION_PATIENCE_S,
+    dsn: str, *, application_name: str, patience_s: float = FIRST_CONNECTION_PATIENCE_S
 ) -> asyncpg.Connection[asyncpg.Record]:
     """One connection with the same limits and codecs as the pool's, whatever the schema; the caller closes it.
 

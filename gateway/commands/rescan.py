@@ -66,12 +66,7 @@ async def _rescan(frame: Frame) -> int:
                     await asyncio.sleep(LOOK_EVERY_S)
                 done = state is not None  # below our start no range waits: addresses are read down one by one
                 progress.at(total, total)
-    view = {
-        "chain": traits.chain,
-        "from": rescan.height_first,
-        "to": rescan.height_last,
-        "done": done,
-    }
+    view = {"chain": traits.chain, "from": rescan.height_first, "to": rescan.height_last, "done": done}
     word = "read again" if done else "asked for"
     frame.terminal.data(
         view, lambda: [f"{traits.alias}: {rescan.height_first} to {rescan.height_last} {word}"]

@@ -8,7 +8,7 @@ themselves (`chains.catalog`), what a held deposit waits for (indexer.rules.depo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from chains import catalog
 from chains.catalog import CatalogueEntry, aliases
 from chains.families import rules_of
 from chains.model import Asset, AssetId, BlockRef, ChainId
@@ -30,16 +31,13 @@ from indexer.settings import FollowSettings
 
 FINALITY_DELAYED_AFTER_S = 1_800.0
 
-Known = Callable[[str], CatalogueEntry | None]
-"""The catalogue: an entry by alias, or None."""
-
 Limits = dict[AssetId, int | None]
 """Above so many base units of an asset no deposit rests on one operator's word; None is no limit."""
 
 
-def build_chain(alias: str, table: Chain, known: Known) -> ChainSettings | None:
+def build_chain(alias: str, table: Chain) -> ChainSettings | None:
     """One chain's settings; None, with flaws added, where they can not be made."""
-    entry = known(alias)
+    entry = catalog.entry(alias)
     endpoints = _build_endpoints(table)
     family = table.family if entry is None else entry.traits.family
     said = None if family is None else table.read_rest(rules_of(family).facts.keys)

@@ -11,8 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from chains import catalog
-from gateway.config.chains import Known, build_chain
+from gateway.config.chains import build_chain
 from gateway.config.settings import (
     AlertSettings,
     ChainSettings,
@@ -41,9 +40,7 @@ def find_config(given: str | None, environment: Mapping[str, str]) -> Path | Non
     return DEFAULT_FILE if DEFAULT_FILE.exists() else None
 
 
-def load_settings(
-    path: Path | None, *, environment: Mapping[str, str] = os.environ, known: Known | None = None
-) -> Settings:
+def load_settings(path: Path | None, *, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read a file; None gives the defaults. Raises ConfigInvalid, which names every wrong key."""
     try:
         values = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
@@ -56,13 +53,13 @@ def load_settings(
     except ValueError as error:  # TOMLDecodeError, and what numbers of thousands of digits raise
         raise ConfigInvalid([f"is not TOML: {error}"], source=str(path)) from error
     reading = Reading(environment)
-    settings = _build(read_table(File, values, "", reading), path, known or catalog.entry)
+    settings = _build(read_table(File, values, "", reading), path)
     if reading.flaws:
         raise ConfigInvalid(reading.flaws, source=str(path) if path else "")
     return settings
 
 
-def _build(file: File, source: Path | None, known: Known) -> Settings:
+def _build(file: File, source: Path | None) -> Settings:
     return Settings(
         # Beside the file it is named in, so that commands run from elsewhere find the same database.
         data_dir=file.data_dir if source is None else source.parent / file.data_dir,
@@ -72,7 +69,7 @@ def _build(file: File, source: Path | None, known: Known) -> Settings:
         secrets=_build_secrets(file),
         relay=_build_relay(file.relay),
         alerts=AlertSettings(Secret(file.alerts.webhook_url), file.alerts.command),
-        chains=_build_chains(file, known),
+        chains=_build_chains(file),
         source=source,
     )
 
@@ -129,11 +126,11 @@ def _build_relay(relay: Relay) -> RelaySettings:
     )
 
 
-def _build_chains(file: File, known: Known) -> dict[str, ChainSettings]:
+def _build_chains(file: File) -> dict[str, ChainSettings]:
     chains: dict[str, ChainSettings] = {}
     taken: dict[str, str] = {}
     for alias, table in file.chains.items():
-        chain = build_chain(alias, table, known)
+        chain = build_chain(alias, table)
         if chain is None:
             continue
         number = chain.follow.traits.chain

@@ -200,10 +200,7 @@ def _rate_headers() -> dict[str, Any]:
         "RateLimit-Policy": "The limit, and its period in seconds.",
     }
     return {
-        name: {
-            "description": text,
-            "schema": {"type": "string" if name == "RateLimit-Policy" else "integer"},
-        }
+        name: {"description": text, "schema": {"type": "string" if name == "RateLimit-Policy" else "integer"}}
         for name, text in said.items()
     }
 

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 
 from gateway.config.keyfiles import make_data_dir
 from gateway.config.settings import Settings
-from migrations.connect import connect, open_pool
+from migrations.connect import FIRST_CONNECTION_PATIENCE_S, connect, open_pool
 from migrations.embedded import embedded_database
-from migrations.handles import Pool
+from migrations.handles import Connection, Pool
 from migrations.runner import Migration, load_applied, migrate, pending, wait_for_migration
 from migrations.weather import database_weather
 
@@ -36,20 +36,23 @@ async def open_dsn(settings: Settings) -> AsyncIterator[str]:
 
 async def migrate_database(dsn: str, *, application_name: str) -> tuple[Migration, ...]:
     """Bring the schema up to date; returns what was applied now."""
-    with database_weather():
-        conn = await connect(dsn, application_name=application_name)
-        try:
-            return await migrate(conn)
-        finally:
-            await conn.close()
+    async with _connected(dsn, application_name, FIRST_CONNECTION_PATIENCE_S) as conn:
+        return await migrate(conn)
 
 
 async def load_pending(dsn: str, *, application_name: str) -> tuple[Migration, ...]:
     """What `migrate_database` would apply."""
+    async with _connected(dsn, application_name, COMMAND_PATIENCE_S) as conn:
+        return await pending(conn)
+
+
+@asynccontextmanager
+async def _connected(dsn: str, name: str, patience_s: float) -> AsyncIterator[Connection]:
+    """A connection that is no pool's, which maps its weather here."""
     with database_weather():
-        conn = await connect(dsn, application_name=application_name, patience_s=COMMAND_PATIENCE_S)
+        conn = await connect(dsn, application_name=name, patience_s=patience_s)
         try:
-            return await pending(conn)
+            yield conn
         finally:
             await conn.close()
 
@@ -71,11 +74,7 @@ async def open_for_command(settings: Settings, name: str = "chainbell-command") 
 
 
 async def _migrate_if_new(dsn: str, name: str) -> None:
-    with database_weather():
-        conn = await connect(dsn, application_name=name, patience_s=COMMAND_PATIENCE_S)
-        try:
-            await wait_for_migration(conn, patience_s=MIGRATION_PATIENCE_S)
-            if not await load_applied(conn):
-                await migrate(conn)
-        finally:
-            await conn.close()
+    async with _connected(dsn, name, COMMAND_PATIENCE_S) as conn:
+        await wait_for_migration(conn, patience_s=MIGRATION_PATIENCE_S)
+        if not await load_applied(conn):
+            await migrate(conn)

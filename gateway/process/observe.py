@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 
@@ -29,10 +29,9 @@ DAMP_S = 60.0
 TEXT_CHARACTERS_MAX = 2_000
 
 
-def configure_logs(*, is_service: bool, stream: TextIO | None = None) -> None:
+def configure_logs(*, is_service: bool) -> None:
     """For `run`: JSON lines of everything from info on. For commands: plain lines of warnings, on standard error."""
     level = logging.INFO if is_service else logging.WARNING
-    out = stream or (sys.stdout if is_service else sys.stderr)
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if is_service
@@ -48,7 +47,7 @@ def configure_logs(*, is_service: bool, stream: TextIO | None = None) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout if is_service else sys.stderr),
         cache_logger_on_first_use=False,
     )
     _quiet_libraries()

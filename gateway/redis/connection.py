@@ -47,12 +47,7 @@ class RedisConnection:
     """One process's way to Redis. `secret` is the same in all processes of an installation, and in no other."""
 
     def __init__(
-        self,
-        url: str,
-        secret: bytes,
-        metrics: RedisMetrics,
-        *,
-        clock: Callable[[], float] = time.monotonic,
+        self, url: str, secret: bytes, metrics: RedisMetrics, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Connects to nothing yet. Raises ValueError for a URL that can not be used."""
         pool = BlockingConnectionPool.from_url(

@@ -219,13 +219,7 @@ async def delete_endpoint(conn: Connection, merchant_id: UUID, endpoint_id: UUID
 
 
 async def rotate_secret(
-    conn: Connection,
-    box: SecretBox,
-    merchant_id: UUID,
-    endpoint_id: UUID,
-    *,
-    overlap_s: int,
-    now: datetime,
+    conn: Connection, box: SecretBox, merchant_id: UUID, endpoint_id: UUID, *, overlap_s: int, now: datetime
 ) -> str:
     """Give an endpoint a new secret and return it; the one before signs along for `overlap_s` (0: no more).
 

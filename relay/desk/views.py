@@ -100,12 +100,7 @@ async def load_deliveries(
     while place is not None and after_sequence < place["head_sequence"] and len(found) < limit:
         last = await load_stretch_end(conn, place["merchant_id"], after_sequence, STRETCH_EVENTS)
         rows = await conn.fetch(
-            QUERIES.load_deliveries_by_sequence,
-            endpoint_id,
-            after_sequence,
-            state,
-            limit - len(found),
-            last,
+            QUERIES.load_deliveries_by_sequence, endpoint_id, after_sequence, state, limit - len(found), last
         )
         found += [_delivery(row, endpoint_id) for row in rows]
         after_sequence = last

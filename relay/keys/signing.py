@@ -45,12 +45,7 @@ def sign(
 
 
 def sign_headers(
-    webhook_id: str,
-    timestamp_s: int,
-    *,
-    prev_sequence: int,
-    covers: str,
-    secrets: Sequence[bytes],
+    webhook_id: str, timestamp_s: int, *, prev_sequence: int, covers: str, secrets: Sequence[bytes]
 ) -> str:
     """The value of `chainbell-signature`, over what the headers beside the body say; `covers` is empty where there is none.
 

@@ -23,14 +23,7 @@ from relay.alerting import OnAlert, no_alert
 from relay.log import eventlog as log
 from relay.log.bodies import endpoint_fact, format_time
 from relay.log.losses import Loss, lose_day
-from relay.log.retention import (
-    WARNED_BEFORE,
-    Fate,
-    Need,
-    decide_fate,
-    first_day_unwarned,
-    lost_at,
-)
+from relay.log.retention import WARNED_BEFORE, Fate, Need, decide_fate, first_day_unwarned, lost_at
 from relay.settings import RelaySettings
 
 QUERIES = load_queries("relay", "prune.sql")

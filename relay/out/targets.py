@@ -84,11 +84,7 @@ class Target:
         if prev_sequence is not None:
             headers["chainbell-prev-sequence"] = str(prev_sequence)
             headers["chainbell-signature"] = signing.sign_headers(
-                webhook_id,
-                timestamp_s,
-                prev_sequence=prev_sequence,
-                covers=covered,
-                secrets=secrets,
+                webhook_id, timestamp_s, prev_sequence=prev_sequence, covers=covered, secrets=secrets
             )
         return headers
 

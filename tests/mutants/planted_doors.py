@@ -96,7 +96,7 @@ PLANTED_DOORS = (
         (
             Edit(
                 "gateway/process/database.py",
-                "            await wait_for_migration(conn, patience_s=MIGRATION_PATIENCE_S)\n",
+                "        await wait_for_migration(conn, patience_s=MIGRATION_PATIENCE_S)\n",
                 "",
             ),
         ),

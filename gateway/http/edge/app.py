@@ -149,12 +149,7 @@ class Api:
             return await self._serve_known(request, operation, caller, place, headers)
 
     async def _serve_known(
-        self,
-        request: web.Request,
-        operation: Operation,
-        caller: Caller,
-        place: str,
-        headers: dict[str, str],
+        self, request: web.Request, operation: Operation, caller: Caller, place: str, headers: dict[str, str]
     ) -> web.StreamResponse:
         body = b""
         if request.method in WITH_BODY:

@@ -22,7 +22,7 @@ from uuid import UUID, uuid4
 
 from gateway import store
 from gateway.http.edge.calls import Answer, Stream
-from gateway.http.edge.problem import CONTENT_TYPE, Problem, problem_of
+from gateway.http.edge.problem import CONTENT_TYPE, Problem, busy, problem_of
 from gateway.store import RememberedAnswer
 from migrations.errors import DatabaseProblem
 from migrations.handles import Connection, Pool
@@ -138,7 +138,7 @@ async def answer_once_beside(
     except BaseException as error:
         await _let_go(pool, call, claim)
         if isinstance(error, TimeoutError):
-            raise Problem(503, "this took too long", headers={"Retry-After": "1"}) from error
+            raise busy("this took too long") from error
         raise
     return answer
 

@@ -22,7 +22,7 @@ from gateway.http.edge.auth import find_caller, is_admin_token, not_a_key, read_
 from gateway.http.edge.calls import ADMIN, Caller
 from gateway.http.edge.clients import share_of
 from gateway.http.edge.limits import FAILED_LOGINS, FAILED_SECRETS, Share
-from gateway.http.edge.problem import Problem
+from gateway.http.edge.problem import Problem, busy
 from gateway.ratelimits import LocalRateLimits, RateLimit
 from migrations.handles import Pool
 
@@ -104,7 +104,7 @@ async def _in_line(line: asyncio.Semaphore) -> AsyncIterator[None]:
         async with asyncio.timeout(LINE_TIMEOUT_S):
             await line.acquire()
     except TimeoutError:
-        raise Problem(503, "too many calls with unknown keys at once", headers={"Retry-After": "1"}) from None
+        raise busy("too many calls with unknown keys at once") from None
     try:
         yield
     finally:

@@ -18,7 +18,6 @@ from migrations.errors import DatabaseProblem
 from relay.errors import Conflict, NotFound, RequestFlawed, SecretUnreadable, SequenceAhead, SequencePruned
 
 CONTENT_TYPE = "application/problem+json"
-BUSY_RETRY_AFTER_S = 1
 ERRORS_MAX = 100
 
 TITLES = {
@@ -96,6 +95,11 @@ def unprocessable(pointer: str, detail: str) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, flaws=[Flaw(pointer, detail)])
 
 
+def busy(detail: str, *, again_s: int = 1) -> Problem:
+    """503: the same call may be answered so much later."""
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(again_s)})
+
+
 def not_found(what: str) -> Problem:
     """404: also for what belongs to somebody else."""
     return Problem(HTTPStatus.NOT_FOUND, f"there is no such {what}")
@@ -121,17 +125,9 @@ def problem_of(error: Exception) -> Problem | None:
             ahead = {"head_sequence": error.head_sequence, "log_epoch": error.log_epoch}
             return Problem(409, str(error), members=ahead)
         case DatabaseProblem():
-            return Problem(
-                503,
-                "the database does not answer; try again",
-                headers={"Retry-After": str(BUSY_RETRY_AFTER_S)},
-            )
+            return busy("the database does not answer; try again")
         case SecretUnreadable():
-            return Problem(
-                503,
-                "a stored secret can not be opened; the operator must look",
-                headers={"Retry-After": "60"},
-            )
+            return busy("a stored secret can not be opened; the operator must look", again_s=60)
         case web.HTTPException():
             return _of_aiohttp(error)
         case _:

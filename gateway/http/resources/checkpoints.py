@@ -15,7 +15,7 @@ import msgspec
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_after, page
 from gateway.http.edge.limits import KEY_LISTS, spend
-from gateway.http.edge.problem import Problem, not_found
+from gateway.http.edge.problem import Problem, busy, not_found
 from gateway.http.shapes.proofs import CheckpointObject, ConsistencyProof, InclusionProof
 from migrations.ids import encode_id
 from relay.errors import LogBroken
@@ -32,10 +32,9 @@ async def post_checkpoint(call: Call) -> Answer:
             conn, call.services.box, call.merchant_id, now=call.now, renew=True
         )
     if signed.checkpoint is None:
-        raise Problem(
-            503,
+        raise busy(
             "so much was told since the last checkpoint that it takes a moment; try again",
-            headers={"Retry-After": str(BEHIND_RETRY_AFTER_S)},
+            again_s=BEHIND_RETRY_AFTER_S,
         )
     return json_answer(view_checkpoint(signed.checkpoint), 201 if signed.made else 200)
 

@@ -13,7 +13,7 @@ import msgspec
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_numbered, page
 from gateway.http.edge.decoding import in_utc
-from gateway.http.resources.trail import acting_on, note
+from gateway.http.resources.trail import acting_on, mine, note
 from gateway.http.shapes.forms import shown
 from gateway.http.shapes.relay import (
     AcceptedReplay,
@@ -103,9 +103,7 @@ async def _replay(conn: Connection, call: Call) -> redeliver.Replay:
 async def post_test(call: Call) -> Answer:
     """Send a test event to one endpoint, and say what became of it."""
     async with call.pool.acquire() as conn:
-        target, log_epoch = await load_target(
-            conn, call.services.box, call.merchant_id, call.id("endpoint_id")
-        )
+        target, log_epoch = await load_target(conn, *mine(call))
         await note(conn, call, "endpoint-tested", target.endpoint_id)
     assert call.services.egress is not None, "the gateway has a way out"
     outcome = await send_ping(
@@ -118,15 +116,13 @@ async def post_test(call: Call) -> Answer:
 async def post_verify(call: Call) -> Answer:
     """Ask whoever answers at an endpoint's URL to echo a challenge, now."""
     async with call.pool.acquire() as conn:
-        challenge = await load_challenge(
-            conn, call.services.box, call.merchant_id, call.id("endpoint_id"), text=secrets.token_urlsafe(32)
-        )
+        challenge = await load_challenge(conn, *mine(call), text=secrets.token_urlsafe(32))
         await note(conn, call, "endpoint-challenged", challenge.target.endpoint_id)
     assert call.services.egress is not None, "the gateway has a way out"
     reply = await send_challenge(call.services.egress, challenge, now=call.now)
     async with call.pool.acquire() as conn, conn.transaction():
         await settle_challenge(conn, challenge, reply, now=call.now)
-        endpoint = await load_endpoint(conn, call.services.box, call.merchant_id, call.id("endpoint_id"))
+        endpoint = await load_endpoint(conn, *mine(call))
     result = shown(
         VerificationResult,
         reply.outcome,

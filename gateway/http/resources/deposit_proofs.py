@@ -19,7 +19,7 @@ from chains.model import BlockRef, DepositProof, TransferKind, Unprovable
 from chains.port import ChainSource
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.limits import PROOFS, spend
-from gateway.http.edge.problem import Problem
+from gateway.http.edge.problem import Problem, busy
 from gateway.http.resources.deposits import load_published
 from gateway.http.shapes.proofs import DepositProofObject, ProvenBlock, ProvenTransfer, ToldEvent
 from indexer.rules.deposits import Deposit, Occurrence
@@ -189,4 +189,4 @@ def _refuse(reason: str, detail: str) -> NoReturn:
 
 
 def _unanswered(detail: str) -> Problem:
-    return Problem(503, detail, headers={"Retry-After": str(BUSY_RETRY_AFTER_S)})
+    return busy(detail, again_s=BUSY_RETRY_AFTER_S)

@@ -14,7 +14,7 @@ from gateway.event_types import EVENT_TYPES
 from gateway.http.edge.calls import NO_CONTENT, Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_after, page
 from gateway.http.resources.public_keys import view_public_key
-from gateway.http.resources.trail import acting_on, describe_terms, note
+from gateway.http.resources.trail import acting_on, describe_terms, mine, note
 from gateway.http.shapes.forms import shown
 from gateway.http.shapes.relay import (
     CreatedEndpoint,
@@ -82,9 +82,7 @@ async def get_endpoints(call: Call) -> Answer:
 async def get_endpoint(call: Call) -> Answer:
     """One endpoint."""
     async with call.pool.acquire() as conn:
-        endpoint = await endpoints.load_endpoint(
-            conn, call.services.box, call.merchant_id, call.id("endpoint_id")
-        )
+        endpoint = await endpoints.load_endpoint(conn, *mine(call))
     return json_answer(view_endpoint(endpoint))
 
 
@@ -93,13 +91,7 @@ async def patch_endpoint(call: Call) -> Answer:
     given = _read_terms(call.body)
     async with acting_on(call, "endpoint-changed", describe_terms(given)) as conn:
         endpoint = await endpoints.change_endpoint(
-            conn,
-            call.services.box,
-            call.merchant_id,
-            call.id("endpoint_id"),
-            given,
-            rules=rules_of(call),
-            now=call.now,
+            conn, *mine(call), given, rules=rules_of(call), now=call.now
         )
     return json_answer(view_endpoint(endpoint))
 
@@ -114,46 +106,28 @@ async def delete_one_endpoint(call: Call) -> Answer:
 async def post_rotate_secret(call: Call) -> Answer:
     """Give an endpoint a new secret; the one before signs along for a while."""
     async with acting_on(call, "secret-rotated", {"overlap_s": call.body.overlap_s}) as conn:
-        secret = await endpoints.rotate_secret(
-            conn,
-            call.services.box,
-            call.merchant_id,
-            call.id("endpoint_id"),
-            overlap_s=call.body.overlap_s,
-            now=call.now,
-        )
+        secret = await endpoints.rotate_secret(conn, *mine(call), overlap_s=call.body.overlap_s, now=call.now)
     return json_answer(EndpointSecret(secret=secret))
 
 
 async def post_rotate_key(call: Call) -> Answer:
     """Give an endpoint a new signing key; the one before signs along for a while."""
     async with call.pool.acquire() as conn, conn.transaction():
-        key = await keyring.rotate_key(
-            conn,
-            call.services.box,
-            call.merchant_id,
-            call.id("endpoint_id"),
-            overlap_s=call.body.overlap_s,
-            now=call.now,
-        )
+        key = await keyring.rotate_key(conn, *mine(call), overlap_s=call.body.overlap_s, now=call.now)
     return json_answer(view_public_key(key))
 
 
 async def post_pause(call: Call) -> Answer:
     """Send nothing more until resumed."""
     async with acting_on(call, "endpoint-paused") as conn:
-        endpoint = await endpoints.pause_endpoint(
-            conn, call.services.box, call.merchant_id, call.id("endpoint_id"), now=call.now
-        )
+        endpoint = await endpoints.pause_endpoint(conn, *mine(call), now=call.now)
     return json_answer(view_endpoint(endpoint))
 
 
 async def post_resume(call: Call) -> Answer:
     """Go on where it stood."""
     async with acting_on(call, "endpoint-resumed") as conn:
-        endpoint = await endpoints.resume_endpoint(
-            conn, call.services.box, call.merchant_id, call.id("endpoint_id"), now=call.now
-        )
+        endpoint = await endpoints.resume_endpoint(conn, *mine(call), now=call.now)
     return json_answer(view_endpoint(endpoint))
 
 

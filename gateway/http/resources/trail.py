@@ -23,6 +23,7 @@ from migrations.handles import Connection
 from migrations.ids import encode_id
 from relay.desk.endpoints import lock_endpoint
 from relay.desk.views import check_had_endpoint
+from relay.keys.secretbox import SecretBox
 
 BY_KEY = "api:"
 OPERATOR = "operator"
@@ -43,6 +44,11 @@ async def acting_on(
         await lock_endpoint(conn, call.merchant_id, endpoint_id)
         await note(conn, call, action, endpoint_id, detail)
         yield conn
+
+
+def mine(call: Call) -> tuple[SecretBox, UUID, UUID]:
+    """What the relay's desk is asked with: the box, the merchant who asks, and the endpoint of the path."""
+    return call.services.box, call.merchant_id, call.id("endpoint_id")
 
 
 async def note(
