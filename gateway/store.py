@@ -1,6 +1,7 @@
 """The gateway's own tables: one typed function a named query.
 
-Lives here: merchants, API keys, remembered answers and the audit trail; the room's only import of asyncpg. Does not live
+Lives here: merchants, API keys, remembered answers and the audit trail; the room's only import of asyncpg. What may be part of a
+transaction takes a connection, a question by itself the pool. Does not live
 here: what a key looks like (`apikeys`), when an answer is remembered (`http.edge.idempotency`).
 """
 
@@ -78,42 +79,38 @@ class AuditEntry:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def insert_merchant(db: Connection | Pool, merchant_id: UUID, name: str, *, now: datetime) -> None:
+async def insert_merchant(conn: Connection, merchant_id: UUID, name: str, *, now: datetime) -> None:
     """A new merchant."""
-    await db.execute(_MERCHANTS["insert_merchant"], merchant_id, name, now)
+    await conn.execute(_MERCHANTS["insert_merchant"], merchant_id, name, now)
 
 
-async def load_merchant(db: Connection | Pool, merchant_id: UUID) -> Merchant | None:
+async def load_merchant(conn: Connection, merchant_id: UUID) -> Merchant | None:
     """One merchant, disabled or not."""
-    row = await db.fetchrow(_MERCHANTS["load_merchant"], merchant_id)
+    row = await conn.fetchrow(_MERCHANTS["load_merchant"], merchant_id)
     return None if row is None else Merchant(**dict(row))
 
 
-async def list_merchants(
-    db: Connection | Pool, *, after: tuple[datetime, UUID] | None, limit: int
-) -> list[Merchant]:
+async def list_merchants(pool: Pool, *, after: tuple[datetime, UUID] | None, limit: int) -> list[Merchant]:
     """Merchants, oldest first by (created_at, id)."""
     at, last = after or (None, None)
-    rows = await db.fetch(_MERCHANTS["list_merchants"], at, last, limit)
+    rows = await pool.fetch(_MERCHANTS["list_merchants"], at, last, limit)
     return [Merchant(**dict(row)) for row in rows]
 
 
-async def mark_merchant_disabled(
-    db: Connection | Pool, merchant_id: UUID, *, now: datetime
-) -> Merchant | None:
+async def mark_merchant_disabled(conn: Connection, merchant_id: UUID, *, now: datetime) -> Merchant | None:
     """Refuse its keys from now on; None where there is no such merchant."""
-    row = await db.fetchrow(_MERCHANTS["mark_merchant_disabled"], merchant_id, now)
+    row = await conn.fetchrow(_MERCHANTS["mark_merchant_disabled"], merchant_id, now)
     return None if row is None else Merchant(**dict(row))
 
 
-async def mark_merchant_enabled(db: Connection | Pool, merchant_id: UUID) -> Merchant | None:
+async def mark_merchant_enabled(conn: Connection, merchant_id: UUID) -> Merchant | None:
     """Accept its keys again; None where there is no such merchant."""
-    row = await db.fetchrow(_MERCHANTS["mark_merchant_enabled"], merchant_id)
+    row = await conn.fetchrow(_MERCHANTS["mark_merchant_enabled"], merchant_id)
     return None if row is None else Merchant(**dict(row))
 
 
 async def insert_api_key(
-    db: Connection | Pool,
+    conn: Connection,
     key_id: UUID,
     merchant_id: UUID,
     *,
@@ -122,29 +119,29 @@ async def insert_api_key(
     now: datetime,
 ) -> None:
     """A new key of a merchant that exists."""
-    await db.execute(_MERCHANTS["insert_api_key"], key_id, merchant_id, secret_hash, list(scopes), now)
+    await conn.execute(_MERCHANTS["insert_api_key"], key_id, merchant_id, secret_hash, list(scopes), now)
 
 
-async def load_api_key(db: Connection | Pool, key_id: UUID) -> KeyForAuth | None:
+async def load_api_key(pool: Pool, key_id: UUID) -> KeyForAuth | None:
     """A key with what a call is judged by, revoked or not."""
-    row = await db.fetchrow(_MERCHANTS["load_api_key"], key_id)
+    row = await pool.fetchrow(_MERCHANTS["load_api_key"], key_id)
     if row is None:
         return None
     return KeyForAuth(_decode_key(row), row["secret_hash"], row["disabled_at"] is not None)
 
 
 async def list_api_keys(
-    db: Connection | Pool, merchant_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int
+    pool: Pool, merchant_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[KeyRow]:
     """A merchant's keys, revoked ones included, oldest first."""
     at, last = after or (None, None)
-    rows = await db.fetch(_MERCHANTS["list_api_keys"], merchant_id, at, last, limit)
+    rows = await pool.fetch(_MERCHANTS["list_api_keys"], merchant_id, at, last, limit)
     return [_decode_key(row) for row in rows]
 
 
-async def mark_api_key_revoked(db: Connection | Pool, key_id: UUID, *, now: datetime) -> KeyRow | None:
+async def mark_api_key_revoked(conn: Connection, key_id: UUID, *, now: datetime) -> KeyRow | None:
     """Refuse a key from now on; None where there is no such key."""
-    row = await db.fetchrow(_MERCHANTS["mark_api_key_revoked"], key_id, now)
+    row = await conn.fetchrow(_MERCHANTS["mark_api_key_revoked"], key_id, now)
     return None if row is None else _decode_key(row)
 
 
@@ -170,9 +167,9 @@ async def let_go_of_call(conn: Connection, caller: UUID, path: str, key: str, *,
     return bool(await conn.fetchval(_CALLS["let_go_of_call"], caller, path, key, claim))
 
 
-async def delete_abandoned_calls(db: Connection | Pool) -> None:
+async def delete_abandoned_calls(pool: Pool) -> None:
     """Forget claims whose time is over: few, since each is of a process that died."""
-    await db.execute(_CALLS["delete_abandoned_calls"])
+    await pool.execute(_CALLS["delete_abandoned_calls"])
 
 
 async def load_answer(
@@ -208,42 +205,42 @@ async def insert_answer(
     )
 
 
-async def delete_expired_answers(db: Connection | Pool, *, now: datetime) -> int:
+async def delete_expired_answers(pool: Pool, *, now: datetime) -> int:
     """Forget a batch of expired answers; how many."""
-    count: int = await db.fetchval(_CALLS["delete_expired_answers"], now, EXPIRED_BATCH)
+    count: int = await pool.fetchval(_CALLS["delete_expired_answers"], now, EXPIRED_BATCH)
     return count
 
 
-async def insert_audit(db: Connection | Pool, entry: AuditEntry) -> None:
+async def insert_audit(conn: Connection, entry: AuditEntry) -> None:
     """Write one line of the trail."""
-    await db.execute(
+    await conn.execute(
         _CALLS["insert_audit"], entry.at, entry.actor, entry.action, entry.subject, dict(entry.detail)
     )
 
 
-async def list_audit(db: Connection | Pool, *, since: datetime | None, limit: int) -> list[AuditEntry]:
+async def list_audit(pool: Pool, *, since: datetime | None, limit: int) -> list[AuditEntry]:
     """The trail, newest first."""
-    rows = await db.fetch(_CALLS["list_audit"], since, limit)
+    rows = await pool.fetch(_CALLS["list_audit"], since, limit)
     return [AuditEntry(**dict(row)) for row in rows]
 
 
 async def list_audit_of(
-    db: Connection | Pool, subject: str, *, after: int, limit: int
+    conn: Connection, subject: str, *, after: int, limit: int
 ) -> list[tuple[int, AuditEntry]]:
     """The trail of one subject, oldest first, behind the line numbered `after`; each line with its number."""
-    rows = await db.fetch(_CALLS["list_audit_of"], subject, after, limit)
+    rows = await conn.fetch(_CALLS["list_audit_of"], subject, after, limit)
     return [(number, AuditEntry(*entry)) for number, *entry in rows]
 
 
-async def load_is_writable(db: Connection | Pool) -> bool:
+async def load_is_writable(pool: Pool) -> bool:
     """False where the database takes no writes: a standby, or one that is set to read only."""
-    writable: bool = await db.fetchval(_CALLS["load_is_writable"])
+    writable: bool = await pool.fetchval(_CALLS["load_is_writable"])
     return writable
 
 
-async def load_database_time(db: Connection | Pool) -> datetime:
+async def load_database_time(pool: Pool) -> datetime:
     """The database's own clock."""
-    at: datetime = await db.fetchval(_CALLS["load_database_time"])
+    at: datetime = await pool.fetchval(_CALLS["load_database_time"])
     return at
 
 

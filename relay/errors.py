@@ -1,7 +1,7 @@
 """What this room raises: refusals a caller can act on. Outcomes of attempts are values (`model.Outcome`), not errors.
 
 Lives here: the exceptions of endpoints, deliveries and secrets. Does not live here: HTTP status codes (the gateway's
-table maps these), database weather (asyncpg's own, seen only by `store` and retried by the loops).
+table maps these), database weather (`migrations.errors`, retried by the loops).
 """
 
 from __future__ import annotations

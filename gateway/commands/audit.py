@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chains.errors import ChainError, Pruned
-from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
+from gateway.commands.frame import BadUse, Command, CommandFailed, Frame, add_chain, add_range
 from gateway.compose import publish
 from gateway.compose_chains import build_chain_desk, build_source
 from gateway.config.settings import ChainSettings
@@ -30,11 +30,8 @@ SAID_MAX = 20
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--chain", metavar="ALIAS", required=True, help="which chain")
-    parser.add_argument(
-        "--from", dest="height_first", metavar="H", type=int, required=True, help="first height"
-    )
-    parser.add_argument("--to", dest="height_last", metavar="H", type=int, required=True, help="last height")
+    add_chain(parser)
+    add_range(parser)
     parser.add_argument(
         "--balances",
         action="store_true",

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from chains.families import rules_of
 from chains.model import BlockHash
 from gateway import store
-from gateway.commands.frame import BadUse, Command, CommandFailed, Frame, Group
+from gateway.commands.frame import BadUse, Command, CommandFailed, Frame, Group, add_chain
 from gateway.compose import publish
 from gateway.compose_chains import build_chain_desk, load_known_chains
 from gateway.faces import Faces
@@ -151,14 +151,13 @@ async def _commit(
         else:
             raise CommandFailed(f"{chain.alias} changes hands too often; try again")
         if changed:
-            await store.insert_audit(pool, AuditEntry(frame.now(), frame.actor, action, record.chain, detail))
+            async with pool.acquire() as conn:
+                await store.insert_audit(
+                    conn, AuditEntry(frame.now(), frame.actor, action, record.chain, detail)
+                )
     said = f"{chain.alias}: done" if changed else f"{chain.alias} {unchanged}"
     frame.terminal.data({"chain": record.chain, "changed": changed}, lambda: [said])
     return 0
-
-
-def _chain_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--chain", metavar="ALIAS", required=True, help="which chain")
 
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
@@ -166,14 +165,14 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _accept_arguments(parser: argparse.ArgumentParser) -> None:
-    _chain_argument(parser)
+    add_chain(parser)
     parser.add_argument(
         "--fork", metavar="HASH", required=True, help="our block that the rewind goes back to"
     )
 
 
 def _trust_arguments(parser: argparse.ArgumentParser) -> None:
-    _chain_argument(parser)
+    add_chain(parser)
     parser.add_argument(
         "--until", metavar="HEIGHT", type=_height, required=True, help="the last block you vouch for"
     )
@@ -195,7 +194,7 @@ CHAIN = Group(
             _status,
             _status_arguments,
         ),
-        Command("resume", "follow our own chain again after a halt", _resume, _chain_argument),
+        Command("resume", "follow our own chain again after a halt", _resume, add_chain),
         Command(
             "accept-reorg",
             "allow one rewind below what was final, and follow the other branch",

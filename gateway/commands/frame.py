@@ -80,6 +80,19 @@ class Frame:
             raise BadUse(f"--{names[0]}: {error}") from error
 
 
+def add_chain(parser: argparse.ArgumentParser) -> None:
+    """`--chain`, for what is done to one chain."""
+    parser.add_argument("--chain", metavar="ALIAS", required=True, help="which chain")
+
+
+def add_range(parser: argparse.ArgumentParser) -> None:
+    """`--from` and `--to`, both included."""
+    for name, attribute, which in (("--from", "height_first", "first"), ("--to", "height_last", "last")):
+        parser.add_argument(
+            name, dest=attribute, metavar="H", type=int, required=True, help=f"{which} height"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command or one subcommand; `run` may bring its own event loop by not being a coroutine function."""

@@ -81,7 +81,9 @@ async def _create_key(frame: Frame) -> int:
 async def _list_keys(frame: Frame) -> int:
     merchant_id = frame.id_of("mer", "merchant", "merchant_id")
     async with open_for_command(frame.settings()) as pool:
-        if await store.load_merchant(pool, merchant_id) is None:
+        async with pool.acquire() as conn:
+            merchant = await store.load_merchant(conn, merchant_id)
+        if merchant is None:
             raise CommandFailed(f"there is no merchant {encode_id('mer', merchant_id)}")
         keys = await store.list_api_keys(pool, merchant_id, after=None, limit=LISTED_MAX)
     rows = [structs.asdict(view_key(key)) for key in keys]

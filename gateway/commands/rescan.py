@@ -10,7 +10,7 @@ import argparse
 import asyncio
 
 from chains.families import rules_of
-from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
+from gateway.commands.frame import BadUse, Command, CommandFailed, Frame, add_chain, add_range
 from gateway.process.database import open_for_command
 from gateway.store import AuditEntry, insert_audit
 from indexer.rows.work_store import load_rescan, request_rescan
@@ -20,11 +20,8 @@ LOOK_EVERY_S = 0.5
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--chain", metavar="ALIAS", required=True, help="which chain")
-    parser.add_argument(
-        "--from", dest="height_first", metavar="H", type=int, required=True, help="first height"
-    )
-    parser.add_argument("--to", dest="height_last", metavar="H", type=int, required=True, help="last height")
+    add_chain(parser)
+    add_range(parser)
     parser.add_argument("--address", metavar="A", help="only for this address, which counts from --from on")
     parser.add_argument("--no-wait", action="store_true", help="ask for it and end")
 
@@ -54,7 +51,8 @@ async def _rescan(frame: Frame) -> int:
         except LookupError as error:
             raise CommandFailed(str(error)) from error
         detail = {"from": rescan.height_first, "to": rescan.height_last, "address": asked.address}
-        await insert_audit(pool, AuditEntry(now, frame.actor, "rescan-asked", traits.chain, detail))
+        async with pool.acquire() as conn:
+            await insert_audit(conn, AuditEntry(now, frame.actor, "rescan-asked", traits.chain, detail))
         done = False
         if not asked.no_wait:
             total = rescan.height_last - rescan.height_first + 1

@@ -1,6 +1,6 @@
 """`RelayStore` on PostgreSQL: what sending reads, and the leases of shards.
 
-Lives here: the room's only import of the driver, one method per question, and which of its errors are weather. Does not
+Lives here: the room's only import of the driver, one method per question, and which of its errors is a broken invariant. Does not
 live here: the SQL (`sql/`), what a settle writes (`settle`), working on replays
 (`replays`), the log (`log`), what merchants do (`endpoints`).
 """

@@ -236,7 +236,8 @@ async def test_a_stream_of_a_revoked_key_ends(world: World, key: str) -> None:
             f"{world.base_url}/v1/events/stream", headers={"Authorization": f"Bearer {key}"}
         ) as response:
             (listed,) = await world.pool.fetch("select id from api_keys")
-            await store.mark_api_key_revoked(world.pool, listed["id"], now=world.services.clock())
+            async with world.pool.acquire() as conn:
+                await store.mark_api_key_revoked(conn, listed["id"], now=world.services.clock())
             async with asyncio.timeout(10):
                 rest = await response.read()
         assert b"data:" not in rest

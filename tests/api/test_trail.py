@@ -114,7 +114,8 @@ async def test_the_operators_people_and_hosts_are_not_named(world: World, key: s
     entry = AuditEntry(
         world.services.clock(), "command:alice", "replay-asked", made["id"], {"from_sequence": 1}
     )
-    await insert_audit(world.pool, entry)
+    async with world.pool.acquire() as conn:
+        await insert_audit(conn, entry)
     lines = await lines_of(world, key, made["id"])
     assert lines[-1]["actor"] == "operator"
     assert "alice" not in str(lines)

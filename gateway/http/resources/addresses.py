@@ -6,14 +6,15 @@ watching exactly against the chain (indexer.move.registration), how addresses ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from chains.families import rules_of
+from chains.family import FamilyRules
 from chains.model import Address
 from chains.traits import Family
 from gateway.faces import Face, Faces
@@ -44,6 +45,7 @@ from indexer.rules.identity import AddressId
 from indexer.views import PageAfter
 from migrations.ids import encode_id
 
+T = TypeVar("T")
 EVERY_CHAIN = "*"
 EXACT_MAX = 2.0**53
 """Beyond it floats are whole numbers, which JSON writes with an exponent and PostgreSQL without."""
@@ -171,14 +173,19 @@ def find_chain(faces: Faces, text: str, pointer: str) -> Face:
 
 def read_address(faces: Faces, face: Face | None, text: str) -> Address:
     """An address to look for, on one chain or on any; Problem 422."""
+    return read_as_spelt(faces, face, "/query/address", lambda rules: rules.parse_address(text))
+
+
+def read_as_spelt(faces: Faces, face: Face | None, pointer: str, parse: Callable[[FamilyRules], T]) -> T:
+    """What a chain's family reads, or without a chain the first family that can; Problem 422 with the last complaint."""
     found = [face.family] if face is not None else list({one.family for one in faces.all} or set(Family))
     complaint = ""
     for family in found:
         try:
-            return rules_of(family).parse_address(text)
+            return parse(rules_of(family))
         except ValueError as error:
             complaint = str(error)
-    raise unprocessable("/query/address", complaint)
+    raise unprocessable(pointer, complaint)
 
 
 def _read_wanted(faces: Faces, body: NewAddress | NewAddresses) -> list[_Wanted]:

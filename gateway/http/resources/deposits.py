@@ -10,15 +10,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from chains.families import rules_of
-from chains.model import AssetId, ChainId, TxHash
-from chains.traits import Family
-from gateway.faces import Face, Faces
+from chains.model import AssetId, ChainId
+from gateway.faces import Faces
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_after, decode_numbered, page
 from gateway.http.edge.decoding import in_utc
-from gateway.http.edge.problem import not_found, unprocessable
-from gateway.http.resources.addresses import find_chain, read_address
+from gateway.http.edge.problem import not_found
+from gateway.http.resources.addresses import find_chain, read_address, read_as_spelt
 from gateway.statuscache import Question, Watermark
 from indexer import views
 from indexer.rules.events import count_confirmations, encode_deposit
@@ -64,7 +62,9 @@ def read_filter(call: Call) -> tuple[DepositFilter, PageAfter | None]:
         state=query.state,
         asset=None if query.asset is None else AssetId(query.asset.lower()),
         reference=query.reference,
-        tx_hash=None if query.tx_hash is None else _read_tx_hash(faces, face, query.tx_hash),
+        tx_hash=None
+        if query.tx_hash is None
+        else read_as_spelt(faces, face, "/query/tx_hash", lambda rules: rules.parse_tx_hash(query.tx_hash)),
         since=None if query.since is None else in_utc("/query/since", query.since),
         until=None if query.until is None else in_utc("/query/until", query.until),
     )
@@ -143,14 +143,3 @@ async def _views(pool: Pool, faces: Faces, rows: Iterable[DepositRow]) -> dict[D
             confirmations=count_confirmations(deposit, tips[deposit.chain]),
         )
     return shown
-
-
-def _read_tx_hash(faces: Faces, face: Face | None, text: str) -> TxHash:
-    found = [face.family] if face is not None else list({one.family for one in faces.all} or set(Family))
-    complaint = ""
-    for family in found:
-        try:
-            return rules_of(family).parse_tx_hash(text)
-        except ValueError as error:
-            complaint = str(error)
-    raise unprocessable("/query/tx_hash", complaint)

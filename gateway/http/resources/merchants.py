@@ -60,8 +60,9 @@ async def post_key(call: Call) -> Answer:
 async def get_keys(call: Call) -> Answer:
     """List a merchant's keys."""
     merchant_id = call.id("merchant_id")
-    if await store.load_merchant(call.pool, merchant_id) is None:
-        raise not_found("merchant")
+    async with call.pool.acquire() as conn:
+        if await store.load_merchant(conn, merchant_id) is None:
+            raise not_found("merchant")
     after, limit = decode_after("keys", call.query.after), call.query.limit
     keys = await store.list_api_keys(call.pool, merchant_id, after=after, limit=limit + 1)
     return json_answer(page("keys", keys, limit, place=lambda one: (one.created_at, one.id), view=view_key))
