@@ -77,15 +77,16 @@ class BoundedPool(_RecordPool):
         task, whom = asyncio.current_task(), _borrower.get()
         assert task is not None, "a connection is used by a task"
         assert task not in self.holders, "a task holds one connection of a pool, and waits for no second"
+        timeout_s = self._acquire_timeout_s
         with database_weather():
-            async with AsyncExitStack() as stack:
+            async with AsyncExitStack() as line:
                 try:
-                    async with asyncio.timeout(None if whom is None else self._acquire_timeout_s):
-                        if whom is not None:
-                            await stack.enter_async_context(self.standing_in_line(whom))
-                        conn = await stack.enter_async_context(
-                            super().acquire(timeout=self._acquire_timeout_s)
-                        )
+                    if whom is None:
+                        conn = await super().acquire(timeout=timeout_s)
+                    else:
+                        async with asyncio.timeout(timeout_s):
+                            await line.enter_async_context(self.standing_in_line(whom))
+                            conn = await super().acquire(timeout=timeout_s)
                 except TimeoutError:
                     raise ConnectionsBusy("no connection of the pool came free in time") from None
                 self.holders.add(task)
@@ -93,6 +94,7 @@ class BoundedPool(_RecordPool):
                     yield conn
                 finally:
                     self.holders.discard(task)
+                    await self.release(conn)
 
     @asynccontextmanager
     async def standing_in_line(self, whom: Hashable) -> AsyncIterator[None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -332,17 +332,12 @@ def _tupled(types: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def _endpoint(row: Row, box: SecretBox) -> Endpoint:
-    same = (
-        "endpoint_id", "merchant_id", "url", "description", "max_in_flight", "rate_per_s", "state", "state_reason",
-        "state_since", "enabled", "version", "sequence", "last_success_at", "last_failure_at", "last_failure",
-        "verification", "verification_failure",
-        "created_at", "updated_at",
-    )  # fmt: skip
-    return Endpoint(
-        **{name: row[name] for name in same},
-        event_types=_tupled(row["event_types"]),
-        drain=Drain(row["drain"]),
-        header_names=tuple(open_headers(row["headers_sealed"], box, row["endpoint_id"])),
-        public_key=signing.encode_public_key(row["public_key"]),
-        losses=read_losses(row["losses"]),
-    )
+    read: dict[str, Any] = {
+        "event_types": _tupled(row["event_types"]),
+        "drain": Drain(row["drain"]),
+        "header_names": tuple(open_headers(row["headers_sealed"], box, row["endpoint_id"])),
+        "public_key": signing.encode_public_key(row["public_key"]),
+        "losses": read_losses(row["losses"]),
+    }
+    same = (field.name for field in fields(Endpoint) if field.name not in read)
+    return Endpoint(**{name: row[name] for name in same}, **read)

@@ -15,7 +15,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
-from types import TracebackType
 from typing import Self
 from uuid import UUID
 
@@ -76,9 +75,7 @@ class Egress:
         self._dialer = Dialer(self._forbids, servers=self._name_servers, tunnels=self._tunnels)
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         assert self._dialer is not None
         self._kept.close()
         await asyncio.sleep(0)  # until the loop has closed them

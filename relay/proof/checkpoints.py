@@ -8,7 +8,7 @@ checkpoint is never signed: LogBroken. Does not live here: the tree (`tree`), th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -208,8 +208,5 @@ async def _insert(conn: Connection, checkpoint: Checkpoint, now: datetime) -> No
 
 
 def _checkpoint(row: Row) -> Checkpoint:
-    same = (
-        "checkpoint_id", "merchant_id", "log_epoch", "size", "root_hash", "note", "cosignatures", "announced",
-        "created_at",
-    )  # fmt: skip
+    same = (field.name for field in fields(Checkpoint) if field.name != "public_key")
     return Checkpoint(**{name: row[name] for name in same}, public_key=row["verify_key"])

@@ -32,8 +32,8 @@ PLANTED_EDGE = (
         (
             Edit(
                 "migrations/pool.py",
-                "super().acquire(timeout=self._acquire_timeout_s)",
-                "super().acquire()",
+                "timeout_s = self._acquire_timeout_s",
+                "timeout_s = None",
             ),
         ),
         asks=POOL_TESTS,

@@ -119,7 +119,7 @@ def _say_not_ready(face: Face) -> str:
 async def get_addresses(call: Call) -> Answer:
     """List the addresses that are watched."""
     query = call.query
-    face = None if query.chain is None else find_chain(call.services.faces, query.chain, "/query/chain")
+    face = None if query.chain is None else find_chain(call.services.faces, query.chain)
     address = None if query.address is None else read_address(call.services.faces, face, query.address)
     after = decode_after("addresses", query.after)
     rows = await views.list_addresses(
@@ -162,12 +162,12 @@ async def delete_one_address(call: Call) -> Answer:
     return NO_CONTENT
 
 
-def find_chain(faces: Faces, text: str, pointer: str) -> Face:
+def find_chain(faces: Faces, text: str) -> Face:
     """A chain by alias or CAIP-2 id; Problem 422 that names those there are."""
     face = faces.find(text)
     if face is None:
         known = ", ".join(one.alias for one in faces.all) or "none"
-        raise unprocessable(pointer, f"not a chain of this server; it has: {known}")
+        raise unprocessable("/query/chain", f"not a chain of this server; it has: {known}")
     return face
 
 

@@ -22,7 +22,7 @@ SPAN_BLOCKS_MAX = 1_000_000
 async def get_coverage(call: Call) -> Answer:
     """What was read of a range of heights, for an address or for the chain as a whole."""
     query = call.query
-    face = find_chain(call.services.faces, query.chain, "/query/chain")
+    face = find_chain(call.services.faces, query.chain)
     record = await views.load_chain(call.pool, face.chain)
     if record is None:
         raise not_found("chain")

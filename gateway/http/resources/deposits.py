@@ -55,7 +55,7 @@ def read_filter(call: Call) -> tuple[DepositFilter, PageAfter | None]:
     """What is asked for; Problem 422 for what can not be."""
     query = call.query
     faces = call.services.faces
-    face = None if query.chain is None else find_chain(faces, query.chain, "/query/chain")
+    face = None if query.chain is None else find_chain(faces, query.chain)
     wanted = DepositFilter(
         chain=None if face is None else face.chain,
         address=None if query.address is None else read_address(faces, face, query.address),

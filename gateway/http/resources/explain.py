@@ -39,7 +39,7 @@ _log = structlog.get_logger()
 async def get_explanation(call: Call) -> Answer:
     """Explain a transaction, or the newest deposits of an address."""
     query = call.query
-    face = find_chain(call.services.faces, query.chain, "/query/chain")
+    face = find_chain(call.services.faces, query.chain)
     record = await views.load_chain(call.pool, face.chain)
     if record is None:
         raise not_found("chain")
