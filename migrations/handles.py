@@ -1,4 +1,4 @@
-"""What a function that speaks to PostgreSQL takes, spelled once: a connection, or the pool to borrow one from; and what it gets: rows.
+"""What a function that speaks to PostgreSQL takes and gets, spelled once: a connection, or the pool to borrow one from; rows.
 
 Lives here: type names only, so that stores need not repeat asyncpg's generic ones. Does not live here: opening either
 (`connect`).
