@@ -18,11 +18,13 @@ def may_mature(record: ChainRecord, report: HeadReport, agreed: int | None, *, i
     agreed = record.tip.height if agreed is None else agreed
     if record.held_height is not None:
         agreed = min(agreed, record.held_height - 1)
+    # A tag below our start is no block of ours, and not accepted: a chain that has just begun would write it with every look.
+    final_height = record.start_height - 1 if record.final_height is None else record.final_height
     return (
         agreed > record.agreed_height
         or (is_settled and record.disputed_fork_height is not None)
-        or (report.final is not None and report.final.height > (record.final_height or -1))
-        or (report.safe is not None and report.safe.height != record.safe_height)
+        or (report.final is not None and report.final.height > final_height)
+        or (report.safe is not None and record.start_height <= report.safe.height != record.safe_height)
     )
 
 

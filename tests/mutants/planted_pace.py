@@ -15,9 +15,12 @@ REMEMBERED, STORE, CHAINS_SQL = (
 LOOP, STEP, HISTORY = "indexer/follow/loop.py", "indexer/follow/step.py", "indexer/history/loop.py"
 WORKER, HEADS, SERVICE = "relay/workers/worker.py", "relay/workers/heads.py", "relay/service.py"
 
+MATURING = "indexer/rules/maturing.py"
+
 ASKS_REMEMBERED = ("tests/unit/indexer/test_remembered.py",)
 ASKS_CHAINS = ("tests/database/indexer/test_chains.py",)
 ASKS_IDLE = ("tests/processes/test_idle.py",)
+ASKS_MATURING = ("tests/unit/indexer/test_maturing.py",)
 ASKS_WORKER = ("tests/unit/relay/test_worker.py",)
 ASKS_HEADS = ("tests/properties/relay/test_heads.py",)
 
@@ -99,6 +102,24 @@ PLANTED_PACE = (
         8,
         (Edit(HISTORY, "            await _wait_for_news(around, chain, store)\n", ""),),
         asks=ASKS_IDLE,
+    ),
+    Planted(
+        "finality below our start is written with every look",
+        8,
+        (
+            Edit(
+                MATURING,
+                "record.start_height - 1 if record.final_height is None",
+                "-1 if record.final_height is None",
+            ),
+        ),
+        asks=ASKS_MATURING,
+    ),
+    Planted(
+        "a safe tag below our start is written with every look",
+        8,
+        (Edit(MATURING, "record.start_height <= report.safe.height != ", "report.safe.height != "),),
+        asks=ASKS_MATURING,
     ),
     Planted(
         "nobody is told that history is wanted",
