@@ -3,7 +3,9 @@
 A subscription earns belief by naming, by hash, the blocks that providers then
 show; it loses it when a provider shows a new head that was not named in time,
 and has to name more of them before it is believed again.  Until then the timer
-goes on as if there were no websocket.  Hearing is `heads`.
+goes on as if there were no websocket.  On a chain that stands still there is
+nothing to earn it by: there one that stands is taken at its word until a head
+is shown that it did not name.  Hearing is `heads`.
 """
 
 from __future__ import annotations
@@ -29,6 +31,12 @@ class HintTrust:
         self._untold_since_s = 0.0
         self._in_time = 0
         self._to_earn = EARN_FIRST
+        self._is_open = False
+        self._was_silent = False
+
+    def note_open(self) -> None:
+        """A subscription stands: from now on every head is to be named."""
+        self._is_open = True
 
     def note_told(self, head: str, now_s: float) -> bool:
         """A head was named; False where the last look showed it, so that there is nothing to look for."""
@@ -43,10 +51,10 @@ class HintTrust:
         """The provider of a look showed this head; True where it is the one that was named last."""
         self._judge_untold(now_s)
         if head != self._seen:
-            self._seen = head
+            was_seen, self._seen = self._is_open and self._seen, head
             if head in self._told:
                 self._note_in_time()
-            elif self._told and not self._untold:
+            elif (self._told or was_seen) and not self._untold:
                 self._untold, self._untold_since_s = head, now_s
         return bool(self._told) and self._told[-1] == head
 
@@ -55,14 +63,21 @@ class HintTrust:
         self._judge_untold(now_s)
         return self._in_time >= self._to_earn
 
+    def would_tell(self, now_s: float) -> bool:
+        """Whether a subscription stands, and none has kept a head to itself since the last that was believed."""
+        self._judge_untold(now_s)
+        return self._is_open and not self._was_silent
+
     def forget(self) -> None:
         """The subscription ended: another one has to earn it anew."""
+        self._is_open = False
         self._told.clear()
         self._untold = ""
         self._in_time = 0
 
     def _note_in_time(self) -> None:
         self._in_time += 1
+        self._was_silent = self._was_silent and self._in_time < self._to_earn
         if self._in_time >= EARN_MAX:
             self._to_earn = EARN_FIRST
 
@@ -73,3 +88,4 @@ class HintTrust:
         if self._in_time >= self._to_earn:
             self._to_earn = min(2 * self._to_earn, EARN_MAX)
         self._in_time = 0
+        self._was_silent = True

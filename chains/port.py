@@ -158,6 +158,11 @@ class ChainSource(Protocol):
         """Whether new heads are hinted at in time, so that a timer is a watchdog only."""
         ...
 
+    @property
+    def would_hint(self) -> bool:
+        """Whether somebody listens and has missed no head, also where none came by which to be believed."""
+        ...
+
     def wake(self) -> None:
         """Make `wait_for_hint` return: there is something to do without a new head."""
         ...

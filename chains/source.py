@@ -151,6 +151,10 @@ class SharedSource(Generic[ProviderT]):
     def are_hints_live(self) -> bool:
         return self.hints.is_live(self._clock())
 
+    @property
+    def would_hint(self) -> bool:
+        return self.hints.would_tell(self._clock())
+
     def wake(self) -> None:
         self._is_woken = True
         self._called.set()

@@ -69,6 +69,7 @@ class EvmSource(SharedSource[EvmProvider]):
             traits.block_time_s,
             lambda text: self.note_hint(text[:HASH_TEXT_LENGTH].lower().removeprefix("0x")),
             self.hints.forget,
+            self.hints.note_open,
             clock=clock,
         )
 

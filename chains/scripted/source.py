@@ -90,6 +90,10 @@ class ScriptedSource:
         """A script tells every head."""
         return True
 
+    @property
+    def would_hint(self) -> bool:
+        return True
+
     def wake(self) -> None:
         self._called.set()
 

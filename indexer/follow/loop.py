@@ -97,7 +97,7 @@ class FollowLoop:
                 occasion = Occasion.HEAD
                 continue
             failures = 0
-            occasion = await self._wait_after(outcome)
+            occasion = await self._wait_after(outcome, follower)
 
     async def _step_and_count(self, follower: Follower, occasion: Occasion) -> Outcome | None:
         loop = asyncio.get_running_loop()
@@ -327,8 +327,11 @@ class FollowLoop:
             case _:
                 return False
 
-    async def _wait_after(self, outcome: Outcome | None) -> Occasion:
-        """Until a hint of a new head, or a look is due, or `poll_interval_s`; not at all where more is to be done."""
+    async def _wait_after(self, outcome: Outcome | None, follower: Follower) -> Occasion:
+        """Until a hint of a new head, or something is due; not at all where more is to be done.
+
+        Beside a look that is the lease, the status, and others who have not agreed.
+        """
         self._is_hinted = False
         poll_s = self._settings.poll_interval_s
         if outcome is None:
@@ -339,8 +342,12 @@ class FollowLoop:
             if deaf_s > 0:
                 await self._around.wait(min(deaf_s, poll_s))
             began_s = loop.time()
-            look_at_s = self._pace.compute_next_look(are_hints_live=source.are_hints_live)
-            waits_s = min(max(look_at_s - began_s, 0.0), poll_s)
+            look_at_s = self._pace.compute_next_look(
+                are_hints_live=source.are_hints_live, would_hint=source.would_hint
+            )
+            tick_s = max(poll_s, STATUS_EVERY_S) if follower.is_still else poll_s
+            until_s = min(look_at_s, self._turn.renews_at_s, began_s + tick_s)
+            waits_s = max(until_s - began_s, 0.0)
             self._is_hinted = await source.wait_for_hint(waits_s)
             if self._is_hinted or loop.time() >= look_at_s:
                 return Occasion.HEAD

@@ -18,6 +18,9 @@ CREEP = 1 / 64
 SHORT_WAITS_MAX = 4
 """So often a block that is late is looked for twice as often as `poll_interval_s` says."""
 
+QUIET_BLOCK_TIMES = 3
+"""A block so long overdue is looked for once in a block time, where a websocket would tell of it at once."""
+
 WATCHDOG_BLOCK_TIMES = 2
 WATCHDOG_MAX_S = 60.0
 BATCH_FROM_S = 0.5
@@ -92,11 +95,13 @@ class HeadPace:
         """A look was due and there was nothing to look for: the chain is halted, or has not begun."""
         self.looked_at_s = now_s
 
-    def compute_next_look(self, *, are_hints_live: bool) -> float:
+    def compute_next_look(self, *, are_hints_live: bool, would_hint: bool = False) -> float:
         """When the head is read if no hint comes; a hint whose block was not there yet is no reason to wait."""
         latest_s = self.looked_at_s + self.watchdog_s
         if are_hints_live and not self.is_hint_open:
             return latest_s
+        if would_hint and not self.is_hint_open and self._is_quiet():
+            return min(self.looked_at_s + max(self.block_time_s, self.poll_interval_s), latest_s)
         return min(max(self._due_s(), self.looked_at_s + self._wait_s()), latest_s)
 
     def compute_next_hint(self) -> float:
@@ -105,6 +110,9 @@ class HeadPace:
             return self.looked_at_s + self._wait_s()
         collects_s = self.poll_interval_s if self.block_time_s <= BATCH_FROM_S else 0.0
         return self.looked_at_s + collects_s
+
+    def _is_quiet(self) -> bool:
+        return self.looked_at_s - self._due_s() > QUIET_BLOCK_TIMES * self.interval_s
 
     def _due_s(self) -> float:
         return self.came_at_s + self.interval_s - self.spread_s

@@ -73,6 +73,8 @@ class Follower:
         self._suspected_at: datetime | None = None
         self.head_read: Header | None = None
         """What the last step saw as the head, where it looked."""
+        self.is_still = False
+        """The last step found the head to be our tip, and nobody else is to be asked about it."""
 
     @property
     def desk(self) -> ChainDesk:
@@ -99,7 +101,7 @@ class Follower:
         On another occasion than `HEAD` the head is not read again where the
         last one is our tip and nothing about it is in doubt.
         """
-        self.head_read = None
+        self.head_read, self.is_still = None, False
         traits = self._desk.settings.traits
         record = await self._desk.store.load_chain(traits.chain)
         if record is not None and record.halt_reason is not None:
@@ -241,6 +243,7 @@ class Follower:
         wakes: bool = False,
     ) -> Outcome:
         """Raise agreed, safe and final heights without a new block, as far as others have been heard."""
+        self.is_still = not self._voices.are_several
         agreed: int | None = None
         dispute: int | Dispute = self._dispute_without_asking()
         if self._voices.are_several:

@@ -24,12 +24,12 @@ log = structlog.get_logger(__name__)
 
 
 class Turn:
-    """One process's claim on one chain; `taken` is set while it holds and is prepared."""
+    """One process's claim on one chain; `taken` is set while it holds and is prepared, `renews_at_s` when the lease is due."""
 
     def __init__(self, chain: FollowedChain, *, holder: str) -> None:
         self._chain = chain
         self._holder = holder
-        self._lease_until_s = 0.0
+        self.renews_at_s = 0.0
         self._prepared = False
         self._judged = False
         self.taken = asyncio.Event()
@@ -39,7 +39,7 @@ class Turn:
         traits = self._chain.desk.settings.traits
         lease_s = self._chain.desk.settings.lease_s
         loop = asyncio.get_running_loop()
-        if loop.time() >= self._lease_until_s:
+        if loop.time() >= self.renews_at_s:
             epoch = await self._chain.store.acquire_lease(traits.chain, holder=self._holder, lease_s=lease_s)
             if epoch is None:
                 self.lose()
@@ -47,7 +47,7 @@ class Turn:
             if epoch != self._chain.desk.lease_epoch:
                 self._prepared = self._judged = False
             self._chain.desk.lease_epoch = epoch
-            self._lease_until_s = loop.time() + lease_s / 3
+            self.renews_at_s = loop.time() + lease_s / 3
         if not self._prepared:
             await self._prepare()
             self._prepared = True
@@ -58,7 +58,7 @@ class Turn:
 
     def lose(self) -> None:
         """Another process writes now: nothing is prepared any more."""
-        self._lease_until_s = 0.0
+        self.renews_at_s = 0.0
         self._prepared = self._judged = False
         self.taken.clear()
 

@@ -95,6 +95,21 @@ async def test_case_051_a_silent_subscription_is_left_for_another_provider(chain
         assert silent.sockets.connections >= 1
 
 
+async def test_a_subscription_that_stands_is_told_before_any_head(faulty: Faulty) -> None:
+    task = asyncio.create_task(faulty.source.run_hints())
+    try:
+        for _ in range(500):
+            if faulty.source.would_hint:
+                break
+            await asyncio.sleep(0.02)
+        assert faulty.source.would_hint
+        assert not faulty.source.are_hints_live
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
 async def test_case_051_a_closed_subscription_is_opened_again(faulty: Faulty) -> None:
     async with watching(faulty.proxy.ws_url) as (_, hinted):
         await hear_one(faulty.chain, hinted)

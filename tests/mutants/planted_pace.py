@@ -15,12 +15,16 @@ REMEMBERED, STORE, CHAINS_SQL = (
 LOOP, STEP, HISTORY = "indexer/follow/loop.py", "indexer/follow/step.py", "indexer/history/loop.py"
 WORKER, HEADS, SERVICE = "relay/workers/worker.py", "relay/workers/heads.py", "relay/service.py"
 
+HINTS, PACE = "chains/hints.py", "indexer/follow/pace.py"
 MATURING = "indexer/rules/maturing.py"
 
 ASKS_REMEMBERED = ("tests/unit/indexer/test_remembered.py",)
 ASKS_CHAINS = ("tests/database/indexer/test_chains.py",)
 ASKS_IDLE = ("tests/processes/test_idle.py",)
 ASKS_MATURING = ("tests/unit/indexer/test_maturing.py",)
+ASKS_HINTS = ("tests/unit/chains/test_hints.py",)
+ASKS_OCCASIONS = ("tests/unit/indexer/test_occasions.py",)
+ASKS_PACE = ("tests/unit/indexer/test_pace.py",)
 ASKS_WORKER = ("tests/unit/relay/test_worker.py",)
 ASKS_HEADS = ("tests/properties/relay/test_heads.py",)
 
@@ -120,6 +124,54 @@ PLANTED_PACE = (
         8,
         (Edit(MATURING, "record.start_height <= report.safe.height != ", "report.safe.height != "),),
         asks=ASKS_MATURING,
+    ),
+    Planted(
+        "a chain that stands still is looked at as often as one that is late",
+        8,
+        (Edit(PACE, "if would_hint and not self.is_hint_open and self._is_quiet():", "if False:"),),
+        asks=ASKS_IDLE,
+    ),
+    Planted(
+        "looks at a quiet chain are spread though nobody listens",
+        8,
+        (Edit(PACE, "if would_hint and not self.is_hint_open and", "if not self.is_hint_open and"),),
+        asks=ASKS_PACE,
+    ),
+    Planted(
+        "a block that is a little late is not looked for in short waits",
+        8,
+        (Edit(PACE, "would_hint and not self.is_hint_open and self._is_quiet():", "would_hint:"),),
+        asks=ASKS_PACE,
+    ),
+    Planted(
+        "a subscription that kept a head to itself is taken at its word again",
+        8,
+        (
+            Edit(
+                HINTS,
+                "        self._in_time = 0\n        self._was_silent = True\n",
+                "        self._in_time = 0\n",
+            ),
+        ),
+        asks=ASKS_HINTS,
+    ),
+    Planted(
+        "a subscription that has ended would still tell",
+        8,
+        (Edit(HINTS, "        self._is_open = False\n        self._told", "        self._told"),),
+        asks=ASKS_HINTS,
+    ),
+    Planted(
+        "a step that finds a fork counts as still",
+        8,
+        (Edit(STEP, "self.head_read, self.is_still = None, False", "self.head_read = None"),),
+        asks=ASKS_OCCASIONS,
+    ),
+    Planted(
+        "a chain that stands still is stepped at every poll",
+        8,
+        (Edit(LOOP, "max(poll_s, STATUS_EVERY_S) if follower.is_still else poll_s", "poll_s"),),
+        asks=ASKS_IDLE,
     ),
     Planted(
         "nobody is told that history is wanted",

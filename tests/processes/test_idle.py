@@ -1,8 +1,8 @@
-"""A chain that stands still costs the database its leases and nothing else.
+"""A chain that stands still costs the database its leases, the node one look a block time, and nothing else.
 
 What a minute asks is watched for a few seconds: every timer of the program that asks the database either fires within
 those, or is a lease's or the listener's own, or waits for `quiet_interval_s`, LOOK_AGAIN_S, STATUS_WHOLE_EVERY_S (300 s
-each) or longer.
+each) or longer.  Wake-ups are counted by the system: whoever sleeps until something happens gives up the processor.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pytest
 from migrations.queries import load_queries
 from relay.workers.store import LANES, SHARDS_SQL
 from tests.devnet.anvil import start_anvil
+from tests.faultproxy.proxy import start_proxy
 from tests.processes.program import Program, Settings
 from tests.processes.receivers import open_receiver
 
@@ -24,6 +25,9 @@ STILL_AFTER_S = 4.0
 WATCHED_S = 8.0
 LOOK_EVERY_S = 0.01
 SESSIONS_MAX = 12
+LOOKS_MAX = WATCHED_S + 4
+"""Once in a block time, here a second; `poll_interval_s` is a tenth of that.  And the node's identity now and then."""
+WAKE_UPS_MAX = 12 * WATCHED_S
 TOLD_WITHIN_S = 20.0
 
 INDEXER = load_queries("indexer", "chains.sql")
@@ -60,17 +64,27 @@ async def watch_statements(conn: asyncpg.Connection, seconds: float) -> set[tupl
     return found
 
 
+def count_wake_ups(pid: int) -> int:
+    """How often the main thread has slept until now."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
 @pytest.mark.timeout(120)
 async def test_a_chain_that_stands_still_asks_the_database_for_its_leases_only(
     tmp_path: Path, rng: random.Random, empty_database_url: str
 ) -> None:
-    async with start_anvil() as node, open_receiver(rng) as receiver:
+    async with (
+        start_anvil() as node,
+        start_proxy(node.url) as proxy,
+        open_receiver(rng) as receiver,
+    ):
         await node.mine(3)
-        settings = Settings([node.url, node.ws_url], database_url=empty_database_url)
+        settings = Settings([proxy.url, proxy.ws_url], database_url=empty_database_url)
         program = Program(tmp_path, settings)
         program.write_config()
         try:
-            await program.start()
+            running = await program.start()
             await program.wait_ready()
             merchant = await program.create_merchant("first")
             made = await program.call(merchant, "POST", "/v1/endpoints", {"url": receiver.url})
@@ -85,8 +99,12 @@ async def test_a_chain_that_stands_still_asks_the_database_for_its_leases_only(
             await asyncio.sleep(STILL_AFTER_S)
             conn = await asyncpg.connect(empty_database_url)
             found: set[tuple[int, object, str]] = set()
+            looks = wake_ups = 0
             for _ in range(WINDOWS_MAX):  # on a busy machine the last block's own work reaches into the first
+                before = proxy.http_exchanges, count_wake_ups(running.process.pid)
                 found = await watch_statements(conn, WATCHED_S)
+                looks = proxy.http_exchanges - before[0]
+                wake_ups = count_wake_ups(running.process.pid) - before[1]
                 if all(text in KNOWN for _, _, text in found):
                     break
             sessions = await conn.fetchval(
@@ -110,4 +128,6 @@ async def test_a_chain_that_stands_still_asks_the_database_for_its_leases_only(
     assert not others, "\n\n".join(others)
     renewals = sum(text == INDEXER["acquire_lease"].strip() for _, _, text in found)
     assert 1 <= renewals <= WATCHED_S / 3 + 1, "a lease is renewed three times in its time"
+    assert looks <= LOOKS_MAX, "a websocket would tell of the next block"
+    assert wake_ups <= WAKE_UPS_MAX, "what waits, waits for an event"
     assert sessions <= SESSIONS_MAX, "sessions as work needs them"

@@ -319,6 +319,10 @@ class SimSource:
     def are_hints_live(self) -> bool:
         return False
 
+    @property
+    def would_hint(self) -> bool:
+        return False
+
     def wake(self) -> None:
         pass
 

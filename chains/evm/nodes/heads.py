@@ -71,7 +71,14 @@ class _Message(Struct, gc=False):
     error: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
+class _Accepted(Struct, gc=False):
+    """A subscription's id: the answer to `_SUBSCRIBE`."""
+
+    result: str
+
+
 _MESSAGE = msgspec.json.Decoder(_Message)
+_ACCEPTED = msgspec.json.Decoder(_Accepted)
 
 
 class _Connect(ws.connect):
@@ -91,6 +98,7 @@ class HeadWatch:
         block_time_s: float,
         on_hint: Callable[[str], None],
         on_lost: Callable[[], None] = lambda: None,
+        on_open: Callable[[], None] = lambda: None,
         *,
         silence_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -101,6 +109,7 @@ class HeadWatch:
         self._endpoints = list(endpoints)
         self._on_hint = on_hint
         self._on_lost = on_lost
+        self._on_open = on_open
         self._silence_s = silence_s or max(SILENCE_BLOCKS * block_time_s, SILENCE_MIN_S)
         self._clock = clock
         self._position = 0
@@ -165,7 +174,9 @@ class HeadWatch:
             except TimeoutError:
                 raise HeadsLost(f"no head for {self._silence_s:g} s") from None
             head = read_head(message)
-            if head is not None and head != head_before:
+            if head is None and is_subscribed(message):
+                self._on_open()
+            elif head is not None and head != head_before:
                 head_before = head
                 deadline_s = self._clock() + self._silence_s
                 self._note_subscribed(endpoint)
@@ -178,6 +189,14 @@ class HeadWatch:
         if self._is_lost:
             self._log.info("heads-restored", provider=endpoint.host)
             self._is_lost = False
+
+
+def is_subscribed(message: str | bytes) -> bool:
+    """Whether a node says that the subscription stands."""
+    try:
+        return bool(_ACCEPTED.decode(message).result)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def read_head(message: str | bytes) -> str | None:

@@ -91,3 +91,35 @@ def test_a_provider_that_is_asked_twice_shows_nothing_new() -> None:
     for seconds in range(100):
         trust.note_seen("0xa", now_s + 13.0 + seconds)
     assert trust.is_live(now_s + 120.0)
+
+
+def test_a_subscription_that_stands_is_taken_at_its_word_while_no_head_comes() -> None:
+    trust = HintTrust(12.0)
+    trust.note_seen("0xa", 0.0)
+    assert not trust.would_tell(0.0), "nobody listens"
+    trust.note_open()
+    trust.note_seen("0xa", 3600.0)
+    assert trust.would_tell(3600.0)
+    assert not trust.is_live(3600.0), "that is earned"
+    trust.forget()
+    assert not trust.would_tell(3600.0)
+
+
+def test_a_subscription_that_kept_a_head_to_itself_is_not_even_when_it_is_renewed() -> None:
+    trust = HintTrust(12.0)
+    trust.note_seen("0xa", 0.0)
+    trust.note_open()
+    trust.note_seen("0xb", 100.0)
+    assert trust.would_tell(101.0), "it may be on its way"
+    assert not trust.would_tell(102.0)
+    trust.forget()
+    trust.note_open()
+    assert not trust.would_tell(200.0)
+    assert trust.would_tell(earn(trust, now_s=200.0))
+
+
+def test_the_head_that_was_there_before_is_nobodys_to_name() -> None:
+    trust = HintTrust(12.0)
+    trust.note_open()
+    trust.note_seen("0xa", 0.0)
+    assert trust.would_tell(100.0)

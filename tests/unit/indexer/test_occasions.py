@@ -10,7 +10,8 @@ from chains.errors import WrongNetwork
 from chains.model import BlockHash
 from indexer.follow.outcomes import Advanced, Idle, Outcome, Suspecting
 from indexer.follow.pace import Occasion
-from tests.unit.indexer.test_second_operator import Scene, open_scene
+from indexer.follow.step import Follower
+from tests.unit.indexer.test_second_operator import Primary, Scene, open_scene
 
 
 async def step(scene: Scene, occasion: Occasion) -> Outcome:
@@ -65,6 +66,19 @@ async def test_a_tick_reads_the_head_where_the_last_one_is_not_our_tip() -> None
         await step(scene, Occasion.TICK)
         assert scene.first.calls_count + scene.second.calls_count > asked
         assert scene.follower.head_read is not None
+
+
+async def test_a_step_is_still_where_the_head_is_our_tip_and_nobody_else_is_asked() -> None:
+    async with open_scene() as scene:
+        alone = Follower(scene.follower.desk, Primary(scene.first))
+        for occasion in (Occasion.HEAD, Occasion.TICK):
+            assert isinstance(await alone.step(scene.now, occasion=occasion), Idle)
+            assert alone.is_still
+        await step(scene, Occasion.HEAD)
+        assert not scene.follower.is_still, "another may not have agreed"
+        scene.chain.reorg(1, (), ())
+        assert isinstance(await alone.step(scene.now), Suspecting)
+        assert not alone.is_still, "a fork is looked at again a poll later"
 
 
 async def test_a_suspicion_is_looked_at_again_at_the_next_tick() -> None:

@@ -83,13 +83,16 @@ def test_a_busy_machine_does_not_fall_behind_block_by_block() -> None:
 
 @pytest.mark.parametrize("block_time_s", [0.25, 1.0, 12.0, 600.0])
 @pytest.mark.parametrize("are_hints_live", [True, False])
-def test_no_look_waits_longer_than_the_watchdog(block_time_s: float, are_hints_live: bool) -> None:
+@pytest.mark.parametrize("would_hint", [True, False])
+def test_no_look_waits_longer_than_the_watchdog(
+    block_time_s: float, are_hints_live: bool, would_hint: bool
+) -> None:
     rng = random.Random(10)
     pace = HeadPace(block_time_s, min(max(block_time_s / 4, 0.2), 5.0))
     now_s, height = 100.0, 0
     for _ in range(300):
         pace.note_look(now_s, height, is_hinted=rng.random() < 0.5)
-        wait_s = pace.compute_next_look(are_hints_live=are_hints_live) - now_s
+        wait_s = pace.compute_next_look(are_hints_live=are_hints_live, would_hint=would_hint) - now_s
         longest_s = max(min(2 * block_time_s, WATCHDOG_MAX_S), pace.poll_interval_s)
         assert 0 < wait_s <= longest_s + 1e-6
         now_s += rng.choice((wait_s, wait_s / 7, 50 * block_time_s))
@@ -102,6 +105,40 @@ def test_live_hints_leave_the_timer_to_the_watchdog() -> None:
     pace.note_look(12.0, 2, is_hinted=True)
     assert pace.compute_next_look(are_hints_live=True) == 12.0 + 24.0
     assert pace.compute_next_look(are_hints_live=False) < 12.0 + 12.5
+
+
+def stand_still(pace: HeadPace, until_s: float, *, would_hint: bool) -> list[float]:
+    """How long each wait for a look is, on a chain that shows its third block and then no more."""
+    now_s, waits_s = 0.0, []
+    for height in (1, 2, 3):
+        now_s += pace.block_time_s
+        pace.note_look(now_s, height)
+    while now_s < until_s:
+        due_s = pace.compute_next_look(are_hints_live=False, would_hint=would_hint)
+        waits_s.append(due_s - now_s)
+        now_s = due_s
+        pace.note_look(now_s, 3)
+    return waits_s
+
+
+def test_a_chain_that_stands_still_is_looked_at_once_in_a_block_time_where_a_websocket_would_tell() -> None:
+    waits_s = stand_still(HeadPace(1.0, 0.25), 60.0, would_hint=True)
+    assert waits_s[-1] == pytest.approx(1.0)
+    late = [wait_s for wait_s in waits_s if wait_s < 0.9]
+    assert 8 <= len(late) <= 20, "a block that is a little late is looked for as ever"
+
+
+def test_without_a_websocket_a_chain_that_stands_still_is_looked_at_as_ever() -> None:
+    assert max(stand_still(HeadPace(1.0, 0.25), 60.0, would_hint=False)[1:]) == pytest.approx(0.25)
+
+
+def test_the_first_block_after_a_standstill_brings_the_short_waits_back() -> None:
+    pace = HeadPace(1.0, 0.25)
+    stand_still(pace, 60.0, would_hint=True)
+    pace.note_look(61.0, 4)
+    assert pace.compute_next_look(are_hints_live=False, would_hint=True) <= 61.0 + 4.0
+    pace.note_look(62.0, 4, is_hinted=True)
+    assert pace.compute_next_look(are_hints_live=False, would_hint=True) <= 62.0 + 0.25, "as a hint promised"
 
 
 def looked(*heights: int, is_hinted: bool) -> Callable[[HeadPace], HeadPace]:
