@@ -87,25 +87,25 @@ confirmed = {{ confirmations = 3 }}
         await asyncio.sleep(SETTLED_AFTER_S)
         conn = await asyncpg.connect(dsn)
         stack.push_async_callback(conn.close)
-        rows = await conn.fetch(
-            "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-        )
-        sessions = [row["pid"] for row in rows]
+        elsewhere = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        sessions = [row["pid"] for row in await conn.fetch(f"select pid {elsewhere}")]
         commits = "select xact_commit from pg_stat_database where datname = current_database()"
         await conn.execute("select pg_stat_clear_snapshot()")
-        before = read_cpu_s(running.process.pid), sum(map(read_cpu_s, sessions)), await conn.fetchval(commits)
+        pids = [running.process.pid, *sessions]
+        before = [*map(read_cpu_s, pids), await conn.fetchval(commits)]
         await asyncio.sleep(seconds)
-        after = read_cpu_s(running.process.pid), sum(map(read_cpu_s, sessions)), await conn.fetchval(commits)
-        program_share, postgres_share = (
-            (b - a) / seconds * 100 for a, b in zip(before[:2], after[:2], strict=True)
+        after = [*map(read_cpu_s, pids), await conn.fetchval(commits)]
+        # A session that nobody needed any more has ended meanwhile, and used nothing before.
+        program_share, *postgres_shares, commits_count = (
+            max(0.0, b - a) / seconds * 100 for a, b in zip(before, after, strict=True)
         )
         return Figures(
             chains,
             round(program_share, 2),
-            round(postgres_share, 2),
+            round(sum(postgres_shares), 2),
             round(program_share / chains, 2),
-            len(sessions),
-            round((after[2] - before[2]) * 60 / seconds),
+            await conn.fetchval(f"select count(*) {elsewhere}"),
+            round(commits_count * 60 / 100),
         )
 
 

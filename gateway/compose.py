@@ -304,6 +304,7 @@ async def _serve(house: House) -> None:
                 admin_token=house.keys.admin_token,
                 observe=ApiMetrics(house.registry).note_call,
                 wakes=house.shared.wakes,
+                listens_on=house.pool,
                 files=house.files,
             )
     finally:

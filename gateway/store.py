@@ -246,5 +246,4 @@ async def load_database_time(pool: Pool) -> datetime:
 
 async def listen(pool: Pool, channel: str, take: Callable[[str], None], *, ready: Callable[[], None]) -> None:
     """Hand every notice of a channel to `take` until the connection is lost, which is DatabaseAway."""
-    async with pool.acquire() as conn:
-        await notices.listen(conn, [channel], lambda _channel, payload: take(payload), ready=ready)
+    await notices.listen(pool, [channel], lambda _channel, payload: take(payload), ready=ready)

@@ -40,7 +40,6 @@ ACQUIRE_TIMEOUT_S = 15.0
 """Whoever waits for a connection of a pool waits no longer: above a connection's own making, so that a slow server is told
 from a pool in which nothing comes free. Steps begin again, and calls of the API end sooner (gateway.compose)."""
 FIRST_CONNECTION_PATIENCE_S = 30.0
-CONNECTIONS_KEPT_MIN = 2
 STATEMENTS_CACHED_MAX = 512
 STATEMENT_CACHED_S = 3600
 
@@ -89,7 +88,7 @@ async def open_pool(
     pool = await BoundedPool(
         dsn,
         acquire_timeout_s=acquire_timeout_s,
-        min_size=min(CONNECTIONS_KEPT_MIN, size),
+        min_size=0,
         max_size=size,
         init=set_codecs,
         reset=reset,

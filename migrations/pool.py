@@ -22,7 +22,8 @@ from migrations.errors import DatabaseAway
 from migrations.weather import database_weather
 
 MAX_QUERIES_PER_CONNECTION = 50_000
-IDLE_CONNECTION_KEPT_S = 300.0
+IDLE_CONNECTION_KEPT_S = 30.0
+"""The one used last is lent first; what nobody needed for so long is a session of the server's for nothing."""
 
 if TYPE_CHECKING:  # asyncpg's classes are generic for type checkers only
     _RecordPool = asyncpg.Pool[asyncpg.Record]

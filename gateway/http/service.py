@@ -17,6 +17,7 @@ from gateway.http.edge.calls import Operation, Services
 from gateway.http.edge.server import serve
 from gateway.process.files import FileShares
 from gateway.wakes import Wakes
+from migrations.handles import Pool
 from relay.out.egress import Egress
 
 _log = structlog.get_logger()
@@ -30,9 +31,10 @@ async def run_api(
     admin_token: Secret,
     observe: ObserveCall,
     wakes: Wakes,
+    listens_on: Pool,
     files: FileShares,
 ) -> None:
-    """Answer until `services.stop` is set. Raises BindFailed."""
+    """Answer until `services.stop` is set; `listens_on` is a pool in which others listen too. Raises BindFailed."""
     relay = services.settings.relay
     api = Api(services, operations, admin_token=admin_token, observe=observe, connections=files.connections)
     async with (
@@ -46,7 +48,7 @@ async def run_api(
         asyncio.TaskGroup() as group,
     ):
         _log.info("listening", bind=str(listening))
-        live = group.create_task(services.live.run(services.pool), name="live")
+        live = group.create_task(services.live.run(listens_on), name="live")
         forget = wakes.listen(services.live.take_heads)
         await services.stop.wait()
         forget()

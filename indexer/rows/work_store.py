@@ -104,8 +104,7 @@ class PostgresBackfillStore:
 
 async def listen_for_history(pool: Pool, take: Callable[[str], None], *, ready: Callable[[], None]) -> None:
     """Hand every chain of which more history is wanted to `take`, until the connection is lost, which is `DatabaseAway`."""
-    async with pool.acquire() as conn:
-        await notices.listen(conn, [HISTORY_CHANNEL], lambda _channel, chain: take(chain), ready=ready)
+    await notices.listen(pool, [HISTORY_CHANNEL], lambda _channel, chain: take(chain), ready=ready)
 
 
 @dataclass(frozen=True, slots=True)

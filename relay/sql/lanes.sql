@@ -27,6 +27,3 @@ order by endpoint_id, valid_until desc nulls first, valid_from desc;
 select endpoint_id, revision
 from endpoints
 where shard = any($1::smallint[]) and deleted_at is null;
-
--- name: check_connection :exec
-select 1;

@@ -51,7 +51,6 @@ ENDPOINTS_CHANNEL = "chainbell_endpoints"
 SHARDS_CHANNEL = "chainbell_shards"
 """The channel on which workers hear that shards are free, or that one of them came or went; without a payload."""
 CHANNELS = (log.CHANNEL, ENDPOINTS_CHANNEL, SHARDS_CHANNEL)
-LISTENER_CHECK_S = 20.0
 WORKER_KEPT_LEASES = 4
 """Whoever was not seen for one lease has none and no share; for this many, it is forgotten."""
 
@@ -76,15 +75,7 @@ class PostgresRelayStore:
 
         Ends only by DatabaseAway, when the connection is lost: listen again, and look at everything.
         """
-        async with self.connection() as conn:
-            await notices.listen(
-                conn,
-                CHANNELS,
-                on_notice,
-                ready=ready,
-                check=lambda: conn.execute(LANES.check_connection),
-                check_every_s=LISTENER_CHECK_S,
-            )
+        await notices.listen(self._pool, CHANNELS, on_notice, ready=ready)
 
     async def renew_leases(self, worker_id: UUID, lease_s: float) -> ShardCensus:
         async with self.connection() as conn, conn.transaction():

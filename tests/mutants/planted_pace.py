@@ -16,6 +16,7 @@ LOOP, STEP, HISTORY = "indexer/follow/loop.py", "indexer/follow/step.py", "index
 WORKER, HEADS, SERVICE = "relay/workers/worker.py", "relay/workers/heads.py", "relay/service.py"
 
 HINTS, PACE = "chains/hints.py", "indexer/follow/pace.py"
+NOTICES = "migrations/notices.py"
 MATURING = "indexer/rules/maturing.py"
 
 ASKS_REMEMBERED = ("tests/unit/indexer/test_remembered.py",)
@@ -25,6 +26,7 @@ ASKS_MATURING = ("tests/unit/indexer/test_maturing.py",)
 ASKS_HINTS = ("tests/unit/chains/test_hints.py",)
 ASKS_OCCASIONS = ("tests/unit/indexer/test_occasions.py",)
 ASKS_PACE = ("tests/unit/indexer/test_pace.py",)
+ASKS_NOTICES = ("tests/database/test_notices.py",)
 ASKS_WORKER = ("tests/unit/relay/test_worker.py",)
 ASKS_HEADS = ("tests/properties/relay/test_heads.py",)
 
@@ -172,6 +174,46 @@ PLANTED_PACE = (
         8,
         (Edit(LOOP, "max(poll_s, STATUS_EVERY_S) if follower.is_still else poll_s", "poll_s"),),
         asks=ASKS_IDLE,
+    ),
+    Planted(
+        "each who listens has a session of its own",
+        8,
+        (Edit(NOTICES, "    ear = _ears.get(pool)\n", "    ear = None\n"),),
+        asks=ASKS_NOTICES,
+    ),
+    Planted(
+        "whoever shared a lost connection waits for ever",
+        7,
+        (
+            Edit(
+                NOTICES,
+                "            del _ears[pool]\n            ear.ended.set()\n",
+                "            del _ears[pool]\n",
+            ),
+            Edit(NOTICES, "    ear.ended.set()\n    async with ear.line:\n", "    async with ear.line:\n"),
+            Edit(
+                NOTICES,
+                "    def end(self, _conn: object) -> None:\n        self.ended.set()\n",
+                "    def end(self, _conn: object) -> None:\n        return\n",
+            ),
+        ),
+        asks=ASKS_NOTICES,
+    ),
+    Planted(
+        "the surprise of one who listens deafens the others",
+        7,
+        (
+            Edit(
+                NOTICES, "loop.call_soon(one.take, channel, str(payload))", "one.take(channel, str(payload))"
+            ),
+        ),
+        asks=ASKS_NOTICES,
+    ),
+    Planted(
+        "a connection that is only listened on is never asked whether it is one",
+        7,
+        (Edit(NOTICES, 'await conn.execute(QUERIES["check_connection"])', "pass"),),
+        asks=ASKS_NOTICES,
     ),
     Planted(
         "nobody is told that history is wanted",

@@ -14,8 +14,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from migrations.notices import QUERIES
 from migrations.queries import load_queries
-from relay.workers.store import LANES, SHARDS_SQL
+from relay.workers.store import SHARDS_SQL
 from tests.devnet.anvil import start_anvil
 from tests.faultproxy.proxy import start_proxy
 from tests.processes.program import Program, Settings
@@ -42,7 +43,7 @@ HEARTBEATS = {
         "BEGIN;",
         "COMMIT;",
     },
-    "the listener": {LANES.check_connection},
+    "the listener": {QUERIES["check_connection"]},
 }
 KNOWN = {text.strip() for texts in HEARTBEATS.values() for text in texts}
 WINDOWS_MAX = 3

@@ -1,0 +1,2 @@
+-- name: check_connection :exec
+select 1;
