@@ -32,7 +32,7 @@ class HintTrust:
         self._in_time = 0
         self._to_earn = EARN_FIRST
         self._is_open = False
-        self._was_silent = False
+        self._kept = ""
 
     def note_open(self) -> None:
         """A subscription stands: from now on every head is to be named."""
@@ -42,6 +42,8 @@ class HintTrust:
         """A head was named; False where the last look showed it, so that there is nothing to look for."""
         self._told.append(head)
         self._judge_untold(now_s)
+        if head == self._kept:
+            self._kept = ""  # late, and not silent
         if head == self._untold:
             self._untold = ""
             self._note_in_time()
@@ -66,7 +68,7 @@ class HintTrust:
     def would_tell(self, now_s: float) -> bool:
         """Whether a subscription stands, and none has kept a head to itself since the last that was believed."""
         self._judge_untold(now_s)
-        return self._is_open and not self._was_silent
+        return self._is_open and not self._kept
 
     def forget(self) -> None:
         """The subscription ended: another one has to earn it anew."""
@@ -77,15 +79,15 @@ class HintTrust:
 
     def _note_in_time(self) -> None:
         self._in_time += 1
-        self._was_silent = self._was_silent and self._in_time < self._to_earn
+        if self._in_time >= self._to_earn:
+            self._kept = ""
         if self._in_time >= EARN_MAX:
             self._to_earn = EARN_FIRST
 
     def _judge_untold(self, now_s: float) -> None:
         if not self._untold or now_s - self._untold_since_s <= self._late_s:
             return
-        self._untold = ""
+        self._kept, self._untold = self._untold, ""
         if self._in_time >= self._to_earn:
             self._to_earn = min(2 * self._to_earn, EARN_MAX)
         self._in_time = 0
-        self._was_silent = True

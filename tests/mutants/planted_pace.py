@@ -151,8 +151,8 @@ PLANTED_PACE = (
         (
             Edit(
                 HINTS,
-                "        self._in_time = 0\n        self._was_silent = True\n",
-                "        self._in_time = 0\n",
+                'self._kept, self._untold = self._untold, ""',
+                'self._untold = ""',
             ),
         ),
         asks=ASKS_HINTS,

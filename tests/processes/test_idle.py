@@ -106,7 +106,7 @@ async def test_a_chain_that_stands_still_asks_the_database_for_its_leases_only(
                 found = await watch_statements(conn, WATCHED_S)
                 looks = proxy.http_exchanges - before[0]
                 wake_ups = count_wake_ups(running.process.pid) - before[1]
-                if all(text in KNOWN for _, _, text in found):
+                if all(text in KNOWN for _, _, text in found) and looks <= LOOKS_MAX:
                     break
             sessions = await conn.fetchval(
                 """select count(*) from pg_stat_activity

@@ -115,6 +115,12 @@ def test_a_subscription_that_kept_a_head_to_itself_is_not_even_when_it_is_renewe
     trust.forget()
     trust.note_open()
     assert not trust.would_tell(200.0)
+    trust.note_told("0xc", 201.0)
+    assert not trust.would_tell(201.0), "of another"
+    trust.note_told("0xb", 202.0)
+    assert trust.would_tell(202.0), "late is not silent"
+    trust.note_seen("0xd", 203.0)
+    assert not trust.would_tell(206.0)
     assert trust.would_tell(earn(trust, now_s=200.0))
 
 
