@@ -8,10 +8,10 @@ where there is one; whom to ask is `auditors`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 
-from chains.model import Address, AssetId, Block, BlockHash
+from chains.model import Address, Block, BlockHash
 from chains.port import ChainSource, Provider
 from indexer.history.auditors import Asked, ask_auditor, list_runs
 from indexer.history.balance_audit import AuditedBalances, BalanceTally
@@ -202,7 +202,6 @@ async def _sight(
     if not hits:
         return []
     async with store.open_reading(desk.settings.traits.chain) as reading:
-        starts: Mapping[AssetId, int] = await reading.load_listed_assets()
-        registrations = group_by_address(await reading.load_registrations(parties(hits)))
+        payable, starts = await reading.load_payable(parties(hits))
     known: dict[DepositId, AddressId] = {deposit.id: deposit.address_id for deposit in recorded}
-    return match_hits(hits, registrations, known, desk.rules(starts))
+    return match_hits(hits, group_by_address(payable), known, desk.rules(starts))

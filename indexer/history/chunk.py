@@ -79,8 +79,8 @@ async def sight(
         return Seen((), dict.fromkeys(hits_of, ()), NOTHING_TOUCHED)
     # With several operators what no hash proves is in doubt until two tell it, however large.
     doubted_above = None if reading.are_several else move.record.trusted_height
-    rules = desk.rules(await move.load_listed_assets(), doubted_above=doubted_above)
-    registrations = group_by_address(await move.load_registrations(parties(everything)))
+    payable, starts = await move.load_payable(parties(everything))
+    rules, registrations = desk.rules(starts, doubted_above=doubted_above), group_by_address(payable)
     touched = await move.load_touched(_only(possible_ids(everything, registrations, rules)))
     known = known_registrations(touched)
     told = {one: match_hits(of_one, registrations, known, rules) for one, of_one in hits_of.items()}

@@ -293,8 +293,8 @@ async def _decide_changes(
 ) -> Decided:
     # With several operators whatever pays somebody and is not covered waits for another's word.
     doubted_above = after.trusted_height if plan.agreed_height is None else None
-    rules = desk.rules(await move.load_listed_assets() if hits else {}, doubted_above=doubted_above)
-    registrations = group_by_address(await move.load_registrations(parties(hits)) if hits else ())
+    payable, starts = await move.load_payable(parties(hits)) if hits else ([], {})
+    rules, registrations = desk.rules(starts, doubted_above=doubted_above), group_by_address(payable)
     ids = possible_ids(hits, registrations, rules)
     touched = await move.load_touched(
         TouchQuery(

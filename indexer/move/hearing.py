@@ -50,8 +50,8 @@ async def hear_witness(
     hits = find_hits(witness, watched)
     recorded = await move.load_standing(first, last)
     known = {deposit.id: deposit.address_id for deposit in recorded}
-    registrations = group_by_address(await move.load_registrations(parties(hits)))
-    sightings = match_hits(hits, registrations, known, rules(await move.load_listed_assets()))
+    payable, starts = await move.load_payable(parties(hits))
+    sightings = match_hits(hits, group_by_address(payable), known, rules(starts))
     differing = find_differing_heights(recorded, sightings)
     settled = compute_settled(witness, differing)
     vouched = [

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from chains.model import Block, ChainId
+from chains.model import Block
+from indexer.rows.remembered import LockedRow
 from migrations.handles import Connection
 from migrations.queries import load_queries
 
@@ -19,12 +20,15 @@ _DOUBTS = load_queries("indexer", "doubts.sql")
 class PostgresDoubts:
     """`BlockDoubts` of one chain, on its move's connection."""
 
-    def __init__(self, conn: Connection, chain: ChainId) -> None:
+    def __init__(self, conn: Connection, row: LockedRow) -> None:
         self._conn = conn
-        self._chain = chain
+        self._row = row
+        self._chain = row.record.chain
 
     async def load(self, heights: Collection[int]) -> dict[int, str]:
         """Which of these heights are in doubt, and which host told what is recorded there."""
+        if not self._row.may_have_doubts:
+            return {}
         rows = await self._conn.fetch(_DOUBTS["load_doubts"], self._chain, list(heights))
         return {row["height"]: row["served_by"] for row in rows}
 
@@ -35,6 +39,7 @@ class PostgresDoubts:
 
     async def insert(self, served_by: Mapping[int, str], *, due_at: datetime) -> None:
         """From now on these blocks are in doubt; where one was before, nothing changes."""
+        self._row.may_have_doubts = True
         heights, hosts = list(served_by), list(served_by.values())
         await self._conn.execute(_DOUBTS["insert_doubts"], self._chain, heights, hosts, due_at)
 

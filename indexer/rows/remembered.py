@@ -8,9 +8,10 @@ Asking the database is `store`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from indexer.rows.storage import ChainRecord
+from indexer.rules.identity import AddressId
 
 REMEMBERED_MAX_S = 10.0
 """How long a chain's row is believed without a renewed lease: an operator's word is heard by then."""
@@ -63,7 +64,14 @@ class RememberedChain:
 
 @dataclass(slots=True)
 class LockedRow:
-    """The chain's row as a move found it, and as it wrote it, if it did."""
+    """The chain's row as a move found it, and as it wrote it, if it did; with it what spares the move a question."""
 
     record: ChainRecord
     written: ChainRecord | None = None
+    watch_version: int | None = None
+    """The newest registration's; None where the lock is not held, so that it has to be asked for."""
+
+    may_have_conflicts: bool = True
+    may_have_doubts: bool = True
+    references: dict[AddressId, str | None] = field(default_factory=dict)
+    """What merchants call those addresses of which a row was read already."""

@@ -24,8 +24,8 @@ _SPENDS = load_queries("indexer", "spends.sql")
 async def load_conflicting(
     conn: Connection, chain: ChainId, tables: Sequence[TransferTable]
 ) -> list[Deposit]:
-    """The waiting deposits of which these blocks use up a key; blocks are read only where somebody waits."""
-    if not tables or not await conn.fetchval(_SPENDS["has_conflicts"], chain):
+    """The waiting deposits of which these blocks use up a key."""
+    if not tables:
         return []
     spent = [key for table in tables for key in table.spends]
     return [decode_deposit(row) for row in await conn.fetch(_SPENDS["load_conflicting"], chain, spent)]

@@ -148,8 +148,10 @@ class MoveTransaction(Protocol):
         """Every registration of these addresses on this chain, deleted ones included."""
         ...
 
-    async def load_listed_assets(self) -> Mapping[AssetId, int]:
-        """The start height of each asset that counts."""
+    async def load_payable(
+        self, addresses: Collection[Address]
+    ) -> tuple[list[Registration], Mapping[AssetId, int]]:
+        """Every registration of these addresses, deleted ones included, and the start height of each asset that counts."""
         ...
 
     async def load_hashes(self, heights: Collection[int]) -> dict[int, BlockHash]:

@@ -21,22 +21,16 @@ from indexer.rows.remembered import REMEMBERED_MAX_S, LockedRow, RememberedChain
 from indexer.rows.spelling import (
     AssetRow,
     decode_chain,
-    decode_deposit,
     decode_registration,
     encode_chain,
     encode_deposit_row,
 )
-from indexer.rows.spend_store import (
-    insert_conflicts,
-    insert_repeats,
-    leave_repeats,
-    load_conflicting,
-    load_repeats,
-)
+from indexer.rows.spend_store import insert_conflicts, insert_repeats, leave_repeats
 from indexer.rows.storage import ChainRecord, LeaseLost, TouchQuery, WatchDelta
+from indexer.rows.touched_store import load_deposits, load_touched
 from indexer.rules.deposits import Deposit
 from indexer.rules.events import Fact
-from indexer.rules.identity import AddressId, DepositId, MerchantId
+from indexer.rules.identity import AddressId, MerchantId
 from indexer.rules.matching import Registration
 from indexer.rules.moves import Repeat, Touched
 from migrations.handles import Connection, Pool
@@ -192,9 +186,14 @@ class PostgresFollowStore:
             async with self._pool.acquire() as conn, conn.transaction():
                 await lock_chain_exclusive(conn, await self._lock_key(conn, chain))
                 # A statement of its own: its snapshot must be newer than the lock.
-                row = await conn.fetchrow(_CHAINS["load_chain"], chain)
+                row = await conn.fetchrow(_CHAINS["load_locked_chain"], chain)
                 assert row is not None, "a lock key exists only with its chain"
-                locked = LockedRow(decode_chain(row))
+                locked = LockedRow(
+                    decode_chain(row),
+                    watch_version=row["watch_version"],
+                    may_have_conflicts=row["has_conflicts"],
+                    may_have_doubts=row["has_doubts"],
+                )
                 if (epoch := locked.record.lease_epoch) != lease_epoch:
                     raise LeaseLost(f"{chain} is followed by another process (epoch {epoch})")
                 yield PostgresMove(conn, locked, self._publish)
@@ -230,7 +229,7 @@ class PostgresMove:
         self._record = row.record
         self._publish = publish
         self.row = row
-        self.doubts = PostgresDoubts(conn, row.record.chain)
+        self.doubts = PostgresDoubts(conn, row)
 
     @property
     def record(self) -> ChainRecord:
@@ -260,6 +259,8 @@ class PostgresMove:
         addresses: list[Address] = []
         version = after_version
         while True:
+            if self.row.watch_version is not None and version >= self.row.watch_version:
+                return WatchDelta(version, addresses)
             rows = await self._conn.fetch(
                 _WATCHLIST["load_watch_delta"], self._record.chain, version, WATCH_PAGE_ADDRESSES, NO_HORIZON
             )
@@ -275,10 +276,15 @@ class PostgresMove:
         rows = await self._conn.fetch(_WATCHLIST["load_registrations"], self._record.chain, list(addresses))
         return [decode_registration(row) for row in rows]
 
-    async def load_listed_assets(self) -> Mapping[AssetId, int]:
-        """The start height of each asset that counts."""
-        rows = await self._conn.fetch(_CHAINS["load_assets"], self._record.chain)
-        return {AssetId(row["asset"]): row["start_height"] for row in rows if row["listed"]}
+    async def load_payable(
+        self, addresses: Collection[Address]
+    ) -> tuple[list[Registration], Mapping[AssetId, int]]:
+        """Every registration of these addresses, deleted ones included, and the start height of each asset that counts."""
+        rows = await self._conn.fetch(_WATCHLIST["load_payable"], self._record.chain, list(addresses))
+        registrations = [row for row in rows if row["id"] is not None]
+        self.row.references |= {AddressId(row["id"]): row["reference"] for row in registrations}
+        starts = {AssetId(row["asset"]): row["start_height"] for row in rows if row["id"] is None}
+        return [decode_registration(row) for row in registrations], starts
 
     async def load_hashes(self, heights: Collection[int]) -> dict[int, BlockHash]:
         """Our canonical hashes at these heights, before the move."""
@@ -286,46 +292,24 @@ class PostgresMove:
         return {row["height"]: BlockHash(row["hash"]) for row in rows}
 
     async def load_touched(self, query: TouchQuery) -> Touched:
-        """The deposits this move may change; each group asked for only where it can be non-empty."""
-        conn, chain = self._conn, self._record.chain
-        by_id = await self._fetch_deposits("load_deposits_by_id", list(query.ids)) if query.ids else []
-        displaced: list[Deposit] = []
-        if query.displaced_above is not None:
-            displaced = await self._fetch_deposits("load_displaced", chain, query.displaced_above)
-        rows = await conn.fetch(
-            _DEPOSITS["load_maturing"],
-            chain,
-            query.tip_height,
-            query.final_height,
-            query.safe_height,
-            query.agreed_height,
-        )
-        maturing = [decode_deposit(row) for row in rows]
-        if query.heights_fell:
-            maturing += await self._fetch_deposits("load_falling_back", chain, query.final_height)
-        off_chain = await load_conflicting(conn, chain, query.spends)
-        repeats: list[Repeat] = []
-        if displaced and query.displaced_above is not None:
-            repeats = await load_repeats(
-                conn, [one.id for one in displaced], height_last=query.displaced_above
-            )
-        return Touched({DepositId(d.id): d for d in by_id}, displaced, maturing, off_chain, repeats)
-
-    async def _fetch_deposits(self, name: str, *arguments: object) -> list[Deposit]:
-        return [decode_deposit(row) for row in await self._conn.fetch(_DEPOSITS[name], *arguments)]
+        """The deposits this move may change."""
+        return await load_touched(self._conn, self.row, query)
 
     async def load_standing(self, height_first: int, height_last: int) -> list[Deposit]:
         """The deposits that stand in our canonical blocks at these heights."""
-        return await self._fetch_deposits("load_standing", self._record.chain, height_first, height_last)
+        return await load_deposits(self._conn, "load_standing", self._record.chain, height_first, height_last)
 
     async def load_on_one_word(self, height_last: int, *, limit: int) -> list[Deposit]:
         """The lowest deposits up to this height that rest on one operator's word."""
-        return await self._fetch_deposits("load_on_one_word", self._record.chain, height_last, limit)
+        return await load_deposits(self._conn, "load_on_one_word", self._record.chain, height_last, limit)
 
     async def load_references(self, addresses: Collection[AddressId]) -> dict[AddressId, str | None]:
         """The merchants' references of these registrations."""
-        rows = await self._conn.fetch(_WATCHLIST["load_references"], list(addresses))
-        return {AddressId(row["id"]): row["reference"] for row in rows}
+        known = self.row.references
+        if unknown := [one for one in addresses if one not in known]:
+            rows = await self._conn.fetch(_WATCHLIST["load_references"], unknown)
+            known |= {AddressId(row["id"]): row["reference"] for row in rows}
+        return {one: known[one] for one in addresses}
 
     async def load_watching_merchants(self) -> list[MerchantId]:
         """Merchants with a living address on this chain, for `chain.*` facts."""
@@ -354,6 +338,7 @@ class PostgresMove:
 
     async def write_deposits(self, deposits: Sequence[Deposit]) -> None:
         """Insert new deposits and overwrite older versions."""
+        self.row.may_have_conflicts = True
         columns = list(zip(*map(encode_deposit_row, deposits), strict=True))
         assert len(columns) == DEPOSIT_COLUMNS_COUNT
         await self._conn.execute(_DEPOSITS["write_deposits"], *columns)

@@ -6,6 +6,16 @@ select
 from chains
 where chain = $1;
 
+-- A chain's row and what can change under its lock by its holder's hand alone.
+-- name: load_locked_chain :one
+select
+  chains.*,
+  exists (select from deposit_conflicts as waiting where waiting.chain = $1) as has_conflicts,
+  exists (select from doubted_blocks as doubted where doubted.chain = $1) as has_doubts,
+  (select coalesce(max(watch_version), 0) from addresses where addresses.chain = $1) as watch_version
+from chains
+where chain = $1;
+
 -- name: load_lock_key :one
 select lock_key
 from chains

@@ -1,8 +1,3 @@
--- name: load_deposits_by_id :many
-select *
-from deposits
-where id = any($1::uuid[]);
-
 -- name: load_standing :many
 select *
 from deposits
@@ -15,36 +10,47 @@ from deposits
 where chain = $1
   and height > $2;
 
--- name: load_maturing :many
-select *
-from deposits
-where chain = $1
-  and state = 'included'
-  and confirmed_by = 'depth'
-  and not on_one_word
-  and height + confirmations_required - 1 <= $2
-  and height <= $5
-  and not exists (select from doubted_blocks as doubted where doubted.chain = $1 and doubted.height = deposits.height)
-union
-select *
-from deposits
-where chain = $1
-  and state = 'included'
-  and confirmed_by = 'safe'
-  and not on_one_word
-  and height <= least($4, $5)
-  and not exists (select from doubted_blocks as doubted where doubted.chain = $1 and doubted.height = deposits.height)
-union
-select *
-from deposits
-where chain = $1
-  and state in ('included', 'confirmed')
-  and not on_one_word
-  and height <= $3
-  and (
-    state = 'confirmed'
-    or not exists (select from doubted_blocks as doubted where doubted.chain = $1 and doubted.height = deposits.height)
-  );
+-- The deposits that are named and those that mature by heights, each with what its merchant calls its address.
+-- name: load_touched :many
+select touched.*, (select reference from addresses where addresses.id = touched.address_id) as reference
+from (
+  select true as is_named, deposits.*
+  from deposits
+  where id = any($6::uuid[])
+  union all
+  select false, maturing.*
+  from (
+    select *
+    from deposits
+    where chain = $1
+      and state = 'included'
+      and confirmed_by = 'depth'
+      and not on_one_word
+      and height + confirmations_required - 1 <= $2
+      and height <= $5
+      and not exists (select from doubted_blocks as doubted where doubted.chain = $1 and doubted.height = deposits.height)
+    union
+    select *
+    from deposits
+    where chain = $1
+      and state = 'included'
+      and confirmed_by = 'safe'
+      and not on_one_word
+      and height <= least($4, $5)
+      and not exists (select from doubted_blocks as doubted where doubted.chain = $1 and doubted.height = deposits.height)
+    union
+    select *
+    from deposits
+    where chain = $1
+      and state in ('included', 'confirmed')
+      and not on_one_word
+      and height <= $3
+      and (
+        state = 'confirmed'
+        or not exists (select from doubted_blocks as doubted where doubted.chain = $1 and doubted.height = deposits.height)
+      )
+  ) as maturing
+) as touched;
 
 -- name: load_falling_back :many
 select *

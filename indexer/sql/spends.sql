@@ -1,6 +1,3 @@
--- name: has_conflicts :one
-select exists (select from deposit_conflicts where chain = $1);
-
 -- name: load_conflicting :many
 select *
 from deposits

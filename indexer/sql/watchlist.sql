@@ -27,6 +27,19 @@ from addresses
 where chain = $1
   and address = any($2::bytea[]);
 
+-- Whoever may be paid at these addresses, and with them the listed assets: an asset's row has no registration.
+-- name: load_payable :many
+select id, merchant_id, address, memo, effective_start, watching_until, reference, null as asset, null as start_height
+from addresses
+where chain = $1
+  and address = any($2::bytea[])
+union all
+select null, null, null, null, null, null, null, asset, start_height
+from assets
+where chain = $1
+  and listed
+  and held_reason is null;
+
 -- name: load_references :many
 select id, reference
 from addresses

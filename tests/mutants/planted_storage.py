@@ -113,8 +113,8 @@ PLANTED_STORAGE = (
         (
             Edit(
                 DEPOSITS_SQL,
-                "  and state in ('included', 'confirmed')\n  and not on_one_word\n  and height <= $3\n  and (\n",
-                "  and state in ('included')\n  and not on_one_word\n  and height <= $3\n  and (\n",
+                "and state in ('included', 'confirmed')\n      and not on_one_word\n      and height <= $3\n      and (\n",
+                "and state in ('included')\n      and not on_one_word\n      and height <= $3\n      and (\n",
             ),
         ),
         on_database=True,
@@ -124,9 +124,9 @@ PLANTED_STORAGE = (
         4,
         (
             Edit(
-                "indexer/sql/spends.sql",
-                "select exists (select from deposit_conflicts where chain = $1);\n",
-                "select exists (select from deposit_conflicts where chain = $1 and false);\n",
+                CHAINS_SQL,
+                "where waiting.chain = $1) as has_conflicts",
+                "where waiting.chain = $1 and false) as has_conflicts",
             ),
         ),
         on_database=True,

@@ -302,8 +302,12 @@ class MemoryMove:
             return [covered(one, self.rows.pending_starts, *self.covered) for one in found]
         return found
 
-    async def load_listed_assets(self) -> Mapping[AssetId, int]:
-        self.pause()
+    async def load_payable(
+        self, addresses: Collection[Address]
+    ) -> tuple[list[Registration], Mapping[AssetId, int]]:
+        return await self.load_registrations(addresses), self._listed_starts()
+
+    def _listed_starts(self) -> Mapping[AssetId, int]:
         starts = self.rows.asset_starts
         if self._lowered_to is not None:
             old_tip = self.rows.record.tip.height

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from chains.model import ConflictKey
-from indexer.rows import spend_store, store
+from indexer.rows import spend_store, touched_store
 from indexer.rows.spelling import decode_deposit
 from indexer.rules.deposits import Deposit, DepositState
 from indexer.rules.identity import DepositId
@@ -87,7 +87,7 @@ async def cost_of_ten_blocks(scene: Scene, patch: pytest.MonkeyPatch) -> Counter
 
     with patch.context() as patched:
         patch = patched
-        count(store)
+        count(touched_store)
         count(spend_store)
         for name in ("fetch", "fetchrow", "fetchval", "execute"):
             count_statements(name)
