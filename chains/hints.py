@@ -60,6 +60,13 @@ class HintTrust:
                 self._untold, self._untold_since_s = head, now_s
         return bool(self._told) and self._told[-1] == head
 
+    def name_next(self, now_s: float) -> str | None:
+        """What the next look will show, as it seems: the only head that was named since the last, while names are believed."""
+        if len(self._told) < 2 or not self.is_live(now_s):
+            return None
+        before, last = self._told[-2], self._told[-1]
+        return last if before == self._seen != last else None
+
     def is_live(self, now_s: float) -> bool:
         """Whether new heads are told in time."""
         self._judge_untold(now_s)

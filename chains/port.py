@@ -103,6 +103,13 @@ class Provider(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Along:
+    """The block that comes next would be read at once, with this `sought`."""
+
+    sought: Sought | None
+
+
 class ChainSource(Protocol):
     """All providers of one chain: who is asked next, and who is believed less."""
 
@@ -111,9 +118,13 @@ class ChainSource(Protocol):
         ...
 
     async def fetch_head_hedged(
-        self, *, safe: bool = True, final: bool = True
+        self, *, safe: bool = True, final: bool = True, along: Along | None = None
     ) -> tuple[Provider, HeadReport]:
         """The chosen provider's head; when it is slow today, whoever of the next two answers first.
+
+        With `along` the block that was announced may be asked for in the same
+        exchange; it is used where it turns out to be the head, and is then at
+        hand for `fetch_blocks_at`.
 
         The provider that answered serves the whole step.  One that failed is
         reported already; raises its error when nobody answers.

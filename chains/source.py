@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from chains.errors import ChainError, Unreachable
 from chains.hints import HintTrust
 from chains.model import Header, HeadReport
-from chains.port import Provider
+from chains.port import Along, Provider
 from chains.rpc.endpoints import EndpointBook, Health, compute_stale_after
 from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits
@@ -99,20 +99,20 @@ class SharedSource(Generic[ProviderT]):
         self._book.record_lag(provider.name, head_height, tip_height)
 
     async def fetch_head_hedged(
-        self, *, safe: bool = True, final: bool = True
+        self, *, safe: bool = True, final: bool = True, along: Along | None = None
     ) -> tuple[ProviderT, HeadReport]:
         first = self.choose_provider()
         order = self._book.choose_order(self._clock())
         second = next((self._providers[name] for name in order if name != first.name), None)
         answers: list[tuple[ProviderT, HeadReport] | ChainError] = []
         async with asyncio.TaskGroup() as group:
-            waiting = {group.create_task(self._try_head(first, safe=safe, final=final))}
+            waiting = {group.create_task(self._try_head(first, along, safe=safe, final=final))}
             done, waiting = await asyncio.wait(
                 waiting, timeout=None if second is None else self._hedge.delay_s
             )
             answers += [task.result() for task in done]
             if second is not None and not _has_report(answers):
-                waiting = waiting | {group.create_task(self._try_head(second, safe=safe, final=final))}
+                waiting = waiting | {group.create_task(self._try_head(second, None, safe=safe, final=final))}
             while waiting and not _has_report(answers):
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 answers += [task.result() for task in done]
@@ -126,16 +126,27 @@ class SharedSource(Generic[ProviderT]):
         raise next(answer for answer in answers if isinstance(answer, ChainError))
 
     async def _try_head(
-        self, provider: ProviderT, *, safe: bool, final: bool
+        self, provider: ProviderT, along: Along | None, *, safe: bool, final: bool
     ) -> tuple[ProviderT, HeadReport] | ChainError:
         began = self._clock()
         try:
-            report = await provider.fetch_head_report(safe=safe, final=final)
+            report = await self._fetch_report(provider, along, safe=safe, final=final)
         except ChainError as error:
             self.report_failure(provider, error)
             return error
         self._hedge.record(self._clock() - began)
         return provider, report
+
+    async def _fetch_report(
+        self,
+        provider: ProviderT,
+        along: Along | None,  # noqa: ARG002  # for families that have it
+        *,
+        safe: bool,
+        final: bool,
+    ) -> HeadReport:
+        """A family whose nodes give both in one exchange asks for what is wanted along."""
+        return await provider.fetch_head_report(safe=safe, final=final)
 
     def note_head(self, name: str, head: Header) -> None:
         """A provider claimed a head."""

@@ -18,7 +18,7 @@ from chains.evm.nodes.node import EvmNode, name_provider
 from chains.evm.nodes.proof import fetch_deposit_proof
 from chains.evm.nodes.reading import Reading
 from chains.evm.nodes.story import fetch_story
-from chains.evm.nodes.window import describe_block
+from chains.evm.nodes.window import describe_block, plan_rows
 from chains.evm.rows.structs import decode_header
 from chains.model import (
     Address,
@@ -68,7 +68,19 @@ class EvmProvider:
         with self._blamed():
             return await self.node.fetch_genesis_hash(self.lane)
 
-    async def fetch_head_report(self, *, safe: bool = True, final: bool = True) -> HeadReport:
+    async def fetch_head_report(
+        self,
+        *,
+        safe: bool = True,
+        final: bool = True,
+        announced: str | None = None,
+        sought: Sought | None = None,
+    ) -> HeadReport:
+        """As the port says; the block that was `announced` by its hash is asked for in the same exchange.
+
+        It is at hand afterwards.  What fails may have failed for it, so heads
+        are then asked for alone for a while.
+        """
         traits = self.reading.traits
         tags = ["latest"]
         if safe and facts_of(traits).safe_tag:
@@ -76,14 +88,22 @@ class EvmProvider:
         if final and isinstance(traits.finality, FinalByTag):
             tags.append("finalized")
         calls = [Call("eth_getBlockByNumber", (tag, False)) for tag in tags]
+        next_block: Sequence[Call] = ()
+        if announced is not None:
+            next_block = plan_rows(self.node, self.reading, [announced], sought).calls
+        if len(calls) + len(next_block) > self.node.batch_calls_max:
+            next_block = ()
         with self._blamed():
-            latest, *others = await self.node.ask(calls, self.lane, deadline_s=HEAD_DEADLINE_S)
+            with self.node.ahead.asking(next_block) as along:
+                outcomes = await self.node.ask([*calls, *along], self.lane, deadline_s=HEAD_DEADLINE_S)
+            latest, *others = outcomes[: len(calls)]
             raw = expect_result(latest)
             if is_null(raw):
                 raise Missing("does not know its newest block")
             finality = dict(zip(tags[1:], map(_read_tag, others), strict=True))
             report = HeadReport(decode_header(raw), finality.get("safe"), finality.get("finalized"))
             self.node.head_height = report.head.height
+            self.node.ahead.keep(along, outcomes[len(calls) :])
             self.on_head(self.name, report.head)
             return report
 

@@ -6,6 +6,7 @@ Who is asked next is `chains.source`.  One provider's asking is `provider` and
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -20,12 +21,14 @@ from chains.evm.nodes.reading import believe_consistent, compute_reading
 from chains.evm.provider import EvmProvider
 from chains.evm.rows.structs import HASH_TEXT_LENGTH, Verifier
 from chains.evm.verify.verifier import BlockVerifier
-from chains.model import AssetId, BlockHash
-from chains.port import CheckState
+from chains.model import AssetId, BlockHash, HeadReport
+from chains.port import Along, CheckState
 from chains.rpc.throttle import Budget, SharedBudget
 from chains.rpc.transport import Endpoint, HttpTransport
 from chains.source import SharedSource, name_endpoints, open_book
 from chains.traits import ChainTraits
+
+_HASH = re.compile("[0-9a-f]{64}")
 
 _log = structlog.get_logger(__name__)
 
@@ -95,6 +98,16 @@ class EvmSource(SharedSource[EvmProvider]):
         self._pin.genesis_hash = BlockHash(network_id)
         for provider in self._providers.values():
             provider.node.forget_identity()
+
+    async def _fetch_report(
+        self, provider: EvmProvider, along: Along | None, *, safe: bool, final: bool
+    ) -> HeadReport:
+        announced = None if along is None else self.hints.name_next(self._clock())
+        if along is None or announced is None or not _HASH.fullmatch(announced):
+            return await provider.fetch_head_report(safe=safe, final=final)
+        return await provider.fetch_head_report(
+            safe=safe, final=final, announced="0x" + announced, sought=along.sought
+        )
 
     async def run_hints(self) -> None:
         await self.heads.run()

@@ -11,7 +11,7 @@ import asyncio
 
 from chains.errors import ChainError, Unreachable, WrongNetwork
 from chains.model import HeadReport
-from chains.port import Provider
+from chains.port import Along, Provider
 from chains.scripted.provider import ScriptedProvider
 
 
@@ -73,7 +73,11 @@ class ScriptedSource:
         self._network_id = network_id
 
     async def fetch_head_hedged(
-        self, *, safe: bool = True, final: bool = True
+        self,
+        *,
+        safe: bool = True,
+        final: bool = True,
+        along: Along | None = None,  # noqa: ARG002  # a script has no exchanges
     ) -> tuple[ScriptedProvider, HeadReport]:
         provider = self.choose_provider()
         try:

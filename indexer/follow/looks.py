@@ -12,8 +12,8 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from chains.errors import ChainError
-from chains.model import BlockRef, HeadReport
-from chains.port import ChainSource, Provider
+from chains.model import BlockRef, HeadReport, Sought
+from chains.port import Along, ChainSource, Provider
 from indexer.follow.tags import TagWatch
 from indexer.follow.voices import soon
 from indexer.rows.storage import ChainRecord
@@ -43,9 +43,15 @@ class Looks:
             return None
         return self._seen if self._seen[1].head.hash == tip.hash else None
 
-    async def fetch_head(self, record: ChainRecord, now: datetime) -> tuple[Provider, HeadReport]:
-        """The head of the provider this step asks, with those finality tags that can have moved."""
+    async def fetch_head(
+        self, record: ChainRecord, now: datetime, sought: Sought | None
+    ) -> tuple[Provider, HeadReport]:
+        """The head of the provider this step asks, with those finality tags that can have moved.
+
+        Where the last one is our tip, the block that comes next may be asked for along with it.
+        """
         now_s = now.timestamp()
+        along = None if self.recall(record.tip) is None else Along(sought)
         wanted = self._tags.choose(
             now_s,
             tip_height=record.tip.height,
@@ -53,15 +59,15 @@ class Looks:
             final_height=record.final_height,
         )
         self._seen = None
-        self._seen = await self._fetch(safe=wanted.safe, final=wanted.final)
+        self._seen = await self._fetch(along, safe=wanted.safe, final=wanted.final)
         self._tags.note_answer(now_s, wanted, self._seen[1])
         return self._seen
 
-    async def _fetch(self, *, safe: bool, final: bool) -> tuple[Provider, HeadReport]:
+    async def _fetch(self, along: Along | None, *, safe: bool, final: bool) -> tuple[Provider, HeadReport]:
         chosen, self.next_provider = self.next_provider, None
         self._is_chosen = chosen is not None
         if chosen is None:
-            return await self._source.fetch_head_hedged(safe=safe, final=final)
+            return await self._source.fetch_head_hedged(safe=safe, final=final, along=along)
         try:
             async with soon(chosen, self._waits_at_most_s):
                 return chosen, await chosen.fetch_head_report(safe=safe, final=final)

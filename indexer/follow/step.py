@@ -112,7 +112,7 @@ class Follower:
         seen = self._looks.recall(record.tip) if occasion is not Occasion.HEAD else None
         if seen is not None and self._suspicion is None:
             return await self._mature(record, *seen, now, asks=occasion is Occasion.TICK, wakes=True)
-        provider, report = await self._looks.fetch_head(record, now)
+        provider, report = await self._looks.fetch_head(record, now, self._desk.watched.list_sought())
         self.head_read = report.head
         try:
             outcome = await self._follow(record, provider, report, now)

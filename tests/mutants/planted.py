@@ -34,8 +34,8 @@ from tests.mutants.planted_following import PLANTED_FOLLOWING
 from tests.mutants.planted_heights import PLANTED_HEIGHTS
 from tests.mutants.planted_history import PLANTED_HISTORY
 from tests.mutants.planted_holds import PLANTED_HOLDS
-from tests.mutants.planted_nodes import PLANTED_NODES
 from tests.mutants.planted_moves import PLANTED_MOVES
+from tests.mutants.planted_nodes import PLANTED_NODES
 from tests.mutants.planted_pace import PLANTED_PACE
 from tests.mutants.planted_proofs import PLANTED_PROOFS
 from tests.mutants.planted_rows import PLANTED_ROWS

@@ -1,4 +1,4 @@
-"""Bugs in what a move does not ask again: what it knew when it took the lock, and changed itself since.
+"""Bugs in what is not asked again: what a move knew when it took the lock, and what a node answered beside its head.
 
 Data only, as `planted.py`.
 """
@@ -17,6 +17,12 @@ CHAINS_SQL, WATCHLIST_SQL, DEPOSITS_SQL = (
     "indexer/sql/watchlist.sql",
     "indexer/sql/deposits.sql",
 )
+AHEAD, HINTS, SOURCE = (
+    "chains/evm/nodes/ahead.py",
+    "chains/hints.py",
+    "chains/evm/source.py",
+)
+ASKS_HAND = ("-n0", "tests/live_evm/test_ahead.py")
 ASKS_MOVES = ("-n0", "tests/database/indexer/test_moves.py")
 
 PLANTED_MOVES = (
@@ -78,5 +84,71 @@ PLANTED_MOVES = (
             ),
         ),
         asks=ASKS_MOVES,
+    ),
+    Planted(
+        "which deposits a move names is planned anew each time",
+        8,
+        (Edit(DEPOSITS_SQL, "where id = any((select $6::uuid[])::uuid[])", "where id = any($6::uuid[])"),),
+        asks=ASKS_MOVES,
+    ),
+    Planted(
+        "what is at hand answers whatever is asked",
+        1,
+        (Edit(AHEAD, "self._outcomes if list(calls) == list(self._calls) else ()", "self._outcomes"),),
+        asks=ASKS_HAND,
+    ),
+    Planted(
+        "what is at hand answers again and again",
+        5,
+        (
+            Edit(
+                AHEAD,
+                "else ()\n        self._calls = self._outcomes = ()\n",
+                "else ()\n",
+            ),
+        ),
+        asks=ASKS_HAND,
+    ),
+    Planted(
+        "an announced block that the node does not hold yet counts as missing",
+        5,
+        (Edit(AHEAD, "isinstance(one, ChainError) or is_null(one)", "isinstance(one, ChainError)"),),
+        asks=ASKS_HAND,
+    ),
+    Planted(
+        "a block that breaks the exchange takes every head with it",
+        8,
+        (
+            Edit(
+                AHEAD,
+                "                self._alone_looks = ALONE_LOOKS\n",
+                "                self._alone_looks = 0\n",
+            ),
+        ),
+        asks=ASKS_HAND,
+    ),
+    Planted(
+        "whoever is not believed chooses what is asked",
+        11,
+        (Edit(HINTS, "if len(self._told) < 2 or not self.is_live(now_s):", "if len(self._told) < 2:"),),
+        asks=("-n0", "tests/unit/chains/test_hints.py"),
+    ),
+    Planted(
+        "a block is asked along although more than one was announced",
+        11,
+        (
+            Edit(
+                HINTS,
+                "return last if before == self._seen != last else None",
+                "return last if self._seen != last else None",
+            ),
+        ),
+        asks=("-n0", "tests/unit/chains/test_hints.py"),
+    ),
+    Planted(
+        "what is no hash is asked for along with the head",
+        12,
+        (Edit(SOURCE, " or not _HASH.fullmatch(announced):", ":"),),
+        asks=ASKS_HAND,
     ),
 )

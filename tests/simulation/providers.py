@@ -26,7 +26,7 @@ from chains.model import (
     TxHash,
     Unprovable,
 )
-from chains.port import Provider
+from chains.port import Along, Provider
 from tests.simulation.chain import SimBlock, SimChain
 
 Pause = Callable[[], None]
@@ -276,7 +276,7 @@ class SimSource:
         return self._rng.choice(usable)
 
     async def fetch_head_hedged(
-        self, *, safe: bool = True, final: bool = True
+        self, *, safe: bool = True, final: bool = True, along: Along | None = None
     ) -> tuple[Provider, HeadReport]:
         provider = self.choose_provider()
         try:

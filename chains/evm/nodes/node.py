@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from chains.errors import ChainError, Inconsistent, Refused, Throttled, Unreachable, WrongNetwork
+from chains.evm.nodes.ahead import AskedAhead
 from chains.evm.nodes.receipts import ReceiptsWay
 from chains.evm.rows.structs import decode_header, encode_word, parse_quantity
 from chains.model import BlockHash, BlockRef
@@ -101,6 +102,7 @@ class EvmNode:
         self.budget = budget
         self.pin = pin
         self.abilities = Abilities()
+        self.ahead = AskedAhead()
         self.batches = Batches(transport, budget, clock=clock)
         self.head_height = -1
         self._transport = transport

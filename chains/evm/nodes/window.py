@@ -74,10 +74,17 @@ class _Draft:
         return Rows(self.block, self.receipts, self.trace, teaches=teaches)
 
 
-async def fetch_rows(
-    node: EvmNode, lane: Lane, reading: Reading, references: Sequence[str], sought: Sought | None = None
-) -> list[Rows]:
-    """The raw rows of blocks named by hash or by height: one batch, and what it left open."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked first about some blocks; `asks_along`: their receipts with them."""
+
+    calls: Sequence[Call]
+    form: ReceiptsForm
+    asks_along: bool
+
+
+def plan_rows(node: EvmNode, reading: Reading, references: Sequence[str], sought: Sought | None) -> Plan:
+    """One batch for blocks named by hash or by height."""
     by_hash = len(references[0]) == HASH_TEXT_LENGTH
     form = node.abilities.receipts.choose_form()
     asks_along = form is not ReceiptsForm.BY_TRANSACTION and not _spares_many(node, reading, sought)
@@ -88,7 +95,17 @@ async def fetch_rows(
             calls.append(receipts_call(form, reference, by_hash=by_hash))
         if facts_of(reading.traits).traces and by_hash:
             calls.append(_trace_call(reference))
-    outcomes = await _ask(node, lane, calls, for_receipts=asks_along)
+    return Plan(calls, form, asks_along)
+
+
+async def fetch_rows(
+    node: EvmNode, lane: Lane, reading: Reading, references: Sequence[str], sought: Sought | None = None
+) -> list[Rows]:
+    """The raw rows of blocks named by hash or by height: one batch, and what it left open."""
+    by_hash = len(references[0]) == HASH_TEXT_LENGTH
+    plan = plan_rows(node, reading, references, sought)
+    calls, form, asks_along = plan.calls, plan.form, plan.asks_along
+    outcomes = node.ahead.take(calls) or await _ask(node, lane, calls, for_receipts=asks_along)
     width = len(calls) // len(references)
     drafts: list[_Draft] = []
     for position, reference in enumerate(references):

@@ -16,10 +16,18 @@ from indexer.move.registration import RegistrationRequest, register
 from indexer.rows.storage import TouchQuery
 from indexer.rows.store import PostgresMove
 from migrations.ids import new_id
+from migrations.queries import load_queries
 from tests.database.indexer.scene import NOW, SHOP, Scene, open_scene
 from tests.database.indexer.test_replacements import pay_the_till
 from tests.database.indexer.test_spends import one_deposit, orphan
 from tests.simulation.setups import WATCHABLE
+
+CHAINS, WATCHLIST, DEPOSITS = (
+    load_queries("indexer", name) for name in ("chains.sql", "watchlist.sql", "deposits.sql")
+)
+
+PLANNED_MAX = 5
+"""So often PostgreSQL plans for the values at hand, before it compares that with planning once for all."""
 
 TRIPS_A_MOVE = 10
 """Begin, lock, row, payable, touched, blocks, deposits, row, events, commit."""
@@ -39,7 +47,8 @@ def counted_trips(patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
         patch.setattr(asyncpg.Connection, name, send)
 
-    with patch.context() as patch:
+    with patch.context() as patched:
+        patch = patched
         for name in ("fetch", "fetchrow", "fetchval", "execute"):
             count(name)
         yield sent
@@ -107,8 +116,16 @@ async def test_a_deposit_that_a_move_lets_wait_is_found_by_it(database_url: str)
         spends: Any = [SimpleNamespace(spends=[b"nonce 1"])]
 
         async def waiting(move: PostgresMove) -> list[Any]:
-            heights = dict(tip_height=0, final_height=None, safe_height=None, agreed_height=0)
-            query = TouchQuery(ids=(), displaced_above=None, heights_fell=False, spends=spends, **heights)  # type: ignore[arg-type]
+            query = TouchQuery(
+                ids=(),
+                displaced_above=None,
+                tip_height=0,
+                final_height=None,
+                safe_height=None,
+                agreed_height=0,
+                heights_fell=False,
+                spends=spends,
+            )
             return [one.id for one in (await move.load_touched(query)).off_chain]
 
         async with opened(scene) as move:
@@ -117,6 +134,22 @@ async def test_a_deposit_that_a_move_lets_wait_is_found_by_it(database_url: str)
             assert await waiting(move) == [orphan(deposit, 1).id]
         async with opened(scene) as move:
             assert await waiting(move) == [orphan(deposit, 1).id], "and by the next"
+
+
+async def test_what_a_move_asks_is_planned_once(database_url: str) -> None:
+    async with open_scene(database_url) as scene, scene.pool.acquire() as conn:
+        asked: list[tuple[str, tuple[Any, ...]]] = [
+            (CHAINS["load_locked_chain"], (scene.id,)),
+            (WATCHLIST["load_payable"], (scene.id, [WATCHABLE[0]])),
+            (DEPOSITS["load_touched"], (scene.id, 5, None, None, 5, [new_id(1)])),
+        ]
+        for statement, arguments in asked:
+            for _ in range(2 * PLANNED_MAX):
+                await conn.fetch(statement, *arguments)
+            planned = await conn.fetchval(
+                "select custom_plans from pg_prepared_statements where statement = $1", statement
+            )
+            assert planned <= PLANNED_MAX, statement.split("\n", 1)[0]
 
 
 async def test_a_watch_list_that_did_not_grow_is_not_read(

@@ -129,3 +129,26 @@ def test_the_head_that_was_there_before_is_nobodys_to_name() -> None:
     trust.note_open()
     trust.note_seen("0xa", 0.0)
     assert trust.would_tell(100.0)
+
+
+def test_the_head_that_was_named_alone_since_the_last_look_is_what_the_next_will_show() -> None:
+    trust = HintTrust(12.0)
+    assert trust.name_next(0.0) is None
+    now_s = earn(trust)
+    assert trust.name_next(now_s) is None, "it was shown"
+    trust.note_told("next", now_s)
+    assert trust.name_next(now_s) == "next"
+    trust.note_told("one more", now_s)
+    assert trust.name_next(now_s) is None, "a look would show more than one block"
+    trust.note_seen("one more", now_s)
+    trust.note_told("third", now_s)
+    assert trust.name_next(now_s) == "third"
+    trust.forget()
+    assert trust.name_next(now_s) is None
+
+
+def test_who_is_not_believed_names_nothing() -> None:
+    trust = HintTrust(12.0)
+    now_s = earn(trust, heads=1)
+    trust.note_told("next", now_s)
+    assert trust.name_next(now_s) is None
