@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import uvloop
 
-from gateway.commands import ALL_COMMANDS
+from gateway.commands import PLACES, import_command
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
 from gateway.config.table import ConfigInvalid
 from gateway.process.observe import configure_logs
@@ -26,8 +26,9 @@ OK, WRONG, BAD_USE, INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    parser = build_parser()
-    asked = parser.parse_args(arguments)
+    line = sys.argv[1:] if arguments is None else arguments
+    parser = build_parser(line[0] if line else "")
+    asked = parser.parse_args(line)
     if not hasattr(asked, "command"):
         parser.print_help(sys.stderr)
         return BAD_USE
@@ -55,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole tree of commands."""
+def build_parser(first_word: str = "") -> argparse.ArgumentParser:
+    """The whole tree of commands; where the line begins with one of them, that one alone: nothing is read of the others."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--config",
@@ -71,8 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Deposits told by signed webhooks that are never lost.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for command in ALL_COMMANDS:
-        command.add_to(commands, shared)
+    for name in [first_word] if first_word in PLACES else PLACES:
+        import_command(name).add_to(commands, shared)
     return parser
 
 

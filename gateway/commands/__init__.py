@@ -1,46 +1,42 @@
-"""One module for each group of commands; this is their list, in the order of `chainbell --help`."""
+"""One module for each group of commands; this is their list, in the order of `chainbell --help`.
+
+Here: where each command stands. A module is imported when its command is asked for: all of them together import the
+whole house, which takes longer than most commands do. Not here: the tree itself (`gateway.cli`).
+"""
 
 from __future__ import annotations
 
-from gateway.commands import (
-    audit,
-    backup,
-    chains,
-    demo,
-    doctor,
-    listen,
-    logs,
-    merchants,
-    replay,
-    rescan,
-    retention,
-    run,
-    schema,
-    secrets,
-    trail,
-    verify,
-    witness,
-)
+from importlib import import_module
+
 from gateway.commands.frame import Command, Group
 
-ALL_COMMANDS: tuple[Command | Group, ...] = (
-    run.RUN,
-    schema.MIGRATE,
-    demo.DEMO,
-    doctor.DOCTOR,
-    merchants.MERCHANT,
-    merchants.KEY,
-    chains.CHAIN,
-    rescan.RESCAN,
-    audit.AUDIT,
-    replay.REPLAY,
-    listen.LISTEN,
-    retention.RETENTION,
-    logs.LOGS,
-    trail.TRAIL,
-    witness.WITNESS,
-    secrets.SECRETS,
-    backup.BACKUP,
-    backup.RESTORE,
-    verify.VERIFY,
-)
+PLACES = {
+    "run": "run.RUN",
+    "migrate": "schema.MIGRATE",
+    "demo": "demo.DEMO",
+    "doctor": "doctor.DOCTOR",
+    "merchant": "merchants.MERCHANT",
+    "key": "merchants.KEY",
+    "chain": "chains.CHAIN",
+    "rescan": "rescan.RESCAN",
+    "audit": "audit.AUDIT",
+    "replay": "replay.REPLAY",
+    "listen": "listen.LISTEN",
+    "retention": "retention.RETENTION",
+    "logs": "logs.LOGS",
+    "trail": "trail.TRAIL",
+    "witness": "witness.WITNESS",
+    "secrets": "secrets.SECRETS",
+    "backup": "backup.BACKUP",
+    "restore": "backup.RESTORE",
+    "verify": "verify.VERIFY",
+}
+"""Module and name of each command in this folder."""
+
+
+def import_command(name: str) -> Command | Group:
+    """The command of this name, and whatever it needs."""
+    module, _, attribute = PLACES[name].partition(".")
+    command: Command | Group = getattr(import_module(f"{__name__}.{module}"), attribute)
+    assert command.name == name
+    return command

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import aiohttp
 import pytest
 
 from gateway.cli import build_parser
-from gateway.commands import ALL_COMMANDS
+from gateway.commands import PLACES, import_command
 from gateway.commands.frame import Group
 from migrations.connect import connect
 from migrations.runner import MIGRATION_LOCK_KEY, load_migrations, migrate
@@ -25,6 +27,10 @@ chain_id = 31337
 native = { symbol = "ETH", decimals = 18, slip44 = 60 }
 endpoints = ["http://user:s3cret@127.0.0.1:1/k3y", "ws://127.0.0.1:1/k3y"]
 """
+
+HEAVY = {"gateway.compose", "gateway.http.edge.app", "web3"}
+WITH_THE_HOUSE = {"run", "doctor", "chain", "audit", "verify"}
+"""Commands that run the house, or ask its nodes."""
 
 BAD_USE = [
     ((), "COMMAND"),
@@ -87,9 +93,28 @@ async def test_a_database_that_does_not_answer_or_refuses_is_1(shell: Shell) -> 
         assert "Traceback" not in ended.err
 
 
+def test_commands_that_run_no_house_do_not_import_it() -> None:
+    names = [name for name in PLACES if name not in WITH_THE_HOUSE]
+    program = f"import sys; from gateway.cli import build_parser; [build_parser(name) for name in {names}]; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stdout.split())
+
+
+def test_a_command_alone_is_entered_as_it_stands_in_the_whole_tree(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for line in [[name, "--help"] for name in PLACES] + [[name, "--nonsense"] for name in PLACES]:
+        said = []
+        for parser in (build_parser(), build_parser(line[0])):
+            with pytest.raises(SystemExit):
+                parser.parse_args(line)
+            said.append(capsys.readouterr())
+        assert said[0] == said[1], line
+
+
 async def test_every_command_takes_config_json_and_help() -> None:
     lines = []
-    for command in ALL_COMMANDS:
+    for command in map(import_command, PLACES):
         if isinstance(command, Group):
             lines += [[command.name, one.name] for one in command.commands]
         else:
