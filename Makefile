@@ -70,9 +70,11 @@ demo: setup ## a local chain, a shop, signed webhooks, a reorg: the whole story 
 
 # --- proof -----------------------------------------------------------------------------------------------------
 
+# Images of Python like to set PYTHONDONTWRITEBYTECODE. Without what was compiled, every worker rewrites each assertion
+# anew and every program that a test starts compiles the house.
 .PHONY: test
 test: setup ## every test, on real Postgres and a real node (ARGS="-k reorg" chooses, WORKERS=1 for one process)
-	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
+	@unset PYTHONDONTWRITEBYTECODE; $(RUN) -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: check
 check: setup ## style, types, import contracts and house rules; no database, no node

@@ -147,9 +147,7 @@ async def test_native_and_token_deposits_are_proven_over_a_socket_to_both_kits(s
         assert judge(reply.body, other) == {"refused": "this is the proof of another block"}
 
 
-async def test_the_event_in_a_proof_stands_under_the_checkpoint_that_is_in_it(
-    shop: Shop, tmp_path: Path
-) -> None:
+async def test_the_event_in_a_proof_stands_under_the_checkpoint_that_is_in_it(shop: Shop) -> None:
     deposit = (await pay_both_ways(shop))[0]
     assert (await shop.proof_of(deposit)).json["event"] is None
     signed = await shop.call("/v1/events/checkpoints", method="POST", body={})
@@ -169,7 +167,7 @@ async def test_the_event_in_a_proof_stands_under_the_checkpoint_that_is_in_it(
     check_told(proven, body)
     question = deposit_question(reply.body, proof["block"]["hash"], shop.merchant)
     signed_by = {"public_key": signed.json["public_key"]}
-    whole, untold = ask_java([{**question, **signed_by}, {**question, "public_key": OTHER_KEY}], tmp_path)
+    whole, untold = ask_java([{**question, **signed_by}, {**question, "public_key": OTHER_KEY}])
     assert (whole["holds"], whole["amount_base_units"]) == (True, str(proven.amount_base_units))
     assert not untold["holds"]
 

@@ -6,7 +6,6 @@ Not here: that the kit for Node says the same (test_kits_agree.py), the command 
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +55,6 @@ def test_whatever_else_a_transaction_holds_is_no_anchor(anchored: Any) -> None:
         verify_anchor(NOTE, anchored)
 
 
-def test_java_says_the_same(tmp_path: Path) -> None:
+def test_java_says_the_same() -> None:
     questions = [{"check": "anchor", "note": NOTE, "anchored": one} for one in GOOD + BAD]
-    assert [one["holds"] for one in ask_java(questions, tmp_path)] == [True] * len(GOOD) + [False] * len(BAD)
+    assert [one["holds"] for one in ask_java(questions)] == [True] * len(GOOD) + [False] * len(BAD)

@@ -67,13 +67,11 @@ def proven_by_kit(text: bytes, block_hash: str) -> str | None:
         return None
 
 
-def test_it_proves_the_deposits_of_the_vectors_and_refuses_the_others(
-    tmp_path: Path, rng: random.Random
-) -> None:
+def test_it_proves_the_deposits_of_the_vectors_and_refuses_the_others(rng: random.Random) -> None:
     vectors = json.loads((KIT / "deposit_vectors.json").read_text())["proofs"]
     texts = [(json.dumps(one["proof"]).encode(), one["block_hash"]) for one in vectors]
     flipped = [(flip(rng, text), known) for text, known in texts for _ in range(FLIPS)]
-    said = ask_java([deposit_question(*one) for one in texts + flipped], tmp_path)
+    said = ask_java([deposit_question(*one) for one in texts + flipped])
     for one, answer in zip(vectors, said, strict=False):
         amount = None if one["proven"] is None else str(one["proven"]["amount_base_units"])
         assert answer.get("amount_base_units") == amount, (one["name"], answer)
@@ -83,32 +81,32 @@ def test_it_proves_the_deposits_of_the_vectors_and_refuses_the_others(
         assert amount == proven_by_kit(text, known), (answer, text)
 
 
-def test_it_believes_the_requests_of_the_vectors_and_refuses_the_others(tmp_path: Path) -> None:
+def test_it_believes_the_requests_of_the_vectors_and_refuses_the_others() -> None:
     vectors = json.loads((KIT / "vectors.json").read_text())["verify"]
     shared = ("headers", "secrets", "public_keys", "now_s")
     questions = [
         {"check": "webhook", "body": b64(one["body"].encode()), **{name: one[name] for name in shared}}
         for one in vectors
     ]
-    for one, answer in zip(vectors, ask_java(questions, tmp_path), strict=True):
+    for one, answer in zip(vectors, ask_java(questions), strict=True):
         assert answer["holds"] == (one["accepted"] is not None), (one["name"], answer)
         if one["accepted"] is not None:
             prev_sequence = one["accepted"]["prev_sequence"]
             assert answer["prev_sequence"] == (-1 if prev_sequence is None else prev_sequence), one["name"]
 
 
-def test_it_judges_growth_and_anchors_as_the_kit_for_python_does(tmp_path: Path, rng: random.Random) -> None:
+def test_it_judges_growth_and_anchors_as_the_kit_for_python_does(rng: random.Random) -> None:
     made = [make_case(rng) for _ in range(CASES)]
     cases = [
         (name, given) for name, given in made if name == "anchor" or (name in QUESTIONS and WHO in given)
     ]
     questions = [{"check": name, **QUESTIONS[name](*given)} for name, given in cases]
-    for (name, given), answer in zip(cases, ask_java(questions, tmp_path), strict=True):
+    for (name, given), answer in zip(cases, ask_java(questions), strict=True):
         assert answer["holds"] == (say(name, given) is True), (answer, given)
 
 
-def test_it_chooses_the_keys_of_the_vectors(tmp_path: Path) -> None:
+def test_it_chooses_the_keys_of_the_vectors() -> None:
     vectors = json.loads((KIT / "vectors.json").read_text())["public_keys_at"]
     questions = [{**one, "check": "keys_at", "body": b64(one["document"].encode())} for one in vectors]
-    for one, answer in zip(vectors, ask_java(questions, tmp_path), strict=True):
+    for one, answer in zip(vectors, ask_java(questions), strict=True):
         assert answer.get("found") == one["found"], (one["name"], answer)
