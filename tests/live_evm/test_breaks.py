@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chains.errors import ChainError, Missing
-from chains.rpc import batches
+from chains.rpc import batches, throttle
 from tests.faultproxy.fronts import Asked, Front, barring, error, plain, refusing, say
 from tests.live_evm.conftest import Faulty, paid_to
 from tests.live_evm.test_dialects import BY_NUMBER, RECEIPTS, assert_understood, forgiving
@@ -22,6 +22,9 @@ pytestmark = pytest.mark.live
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "PAUSE_S", 0.01)
+    # A budget that has shrunk to a call a second would be all these tests wait for; tests/unit/chains/test_throttle.py
+    # says how far it shrinks.
+    monkeypatch.setattr(throttle, "RATE_MIN_PER_S", 100.0)
 
 
 BREAKING: dict[str, Front] = {
