@@ -30,7 +30,7 @@ async def torment(scene: Scene, rng: random.Random, roles: Sequence[tuple[str, .
             gone = rng.choice(scene.all_receivers)
             gone.down = not gone.down and rng.random() < 0.3
             await scene.program.start(*victim.roles)
-        await asyncio.sleep(1.0)
+        await scene.traffic.until_paid(8)
         scene.traffic.stop.set()
     for receiver in scene.all_receivers:
         receiver.down = False

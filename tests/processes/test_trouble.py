@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,16 +16,30 @@ import pytest
 from tests.processes.scene import Scene, open_scene
 
 STOP_LIMIT_S = 10.0
+PATIENCE_S = 60.0
+PAYMENTS_EACH = 20
+DISK_FULL = "disk is full"
 BALLAST_STEP_BYTES = 1 << 20
 
 
-async def under_load(scene: Scene, seconds: float) -> None:
-    """Let payments, blocks and reorganisations go on for a while."""
+async def under_load(scene: Scene, until: Awaitable[None]) -> None:
+    """Let payments, blocks and reorganisations go on until then."""
     async with asyncio.TaskGroup() as group:
         group.create_task(scene.traffic.run())
-        await asyncio.sleep(seconds)
+        await until
         scene.traffic.stop.set()
     scene.traffic.stop.clear()
+
+
+async def until_said(scene: Scene, words: str) -> None:
+    """Wait until a process's log has these words."""
+    async with asyncio.timeout(PATIENCE_S):
+        while words not in read_logs(scene):  # another process writes them
+            await asyncio.sleep(0.05)
+
+
+def read_logs(scene: Scene) -> str:
+    return "".join(path.read_text(errors="replace") for path in sorted(scene.program.log_files))
 
 
 @pytest.mark.timeout(180)
@@ -39,7 +53,7 @@ async def test_a_stop_under_load_ends_within_ten_seconds_and_loses_nothing(
         for _ in range(2):
             async with asyncio.TaskGroup() as group:
                 group.create_task(scene.traffic.run())
-                await asyncio.sleep(2.0)
+                await scene.traffic.until_paid(PAYMENTS_EACH)
                 (running,) = scene.program.running
                 status = await scene.program.stop(running, patience_s=STOP_LIMIT_S)
                 scene.traffic.stop.set()
@@ -63,7 +77,7 @@ async def test_a_database_that_restarts_under_load_loses_nothing(
         async with asyncio.TaskGroup() as group:
             group.create_task(scene.traffic.run())
             for _ in range(4):
-                await asyncio.sleep(1.5)
+                await scene.traffic.until_paid(PAYMENTS_EACH)
                 # What a restart is to a client: every connection ends at once, in the middle of anything.
                 await admin.execute(
                     "select pg_terminate_backend(pid) from pg_stat_activity "
@@ -110,14 +124,14 @@ async def test_a_full_disk_says_so_and_loses_nothing(tmp_path: Path, rng: random
             await scene.program.start()
             await scene.program.wait_ready()
             await scene.prepare()
-            await under_load(scene, 1.5)
+            await under_load(scene, scene.traffic.until_paid(PAYMENTS_EACH))
             ballast = fill(disk)
-            await under_load(scene, 6.0)
+            await under_load(scene, until_said(scene, DISK_FULL))
+            await under_load(scene, scene.traffic.until_paid(2 * PAYMENTS_EACH))
             said = await scene.program.read_metrics()
             ballast.unlink()
             await scene.program.wait_ready()
             await scene.settle()
             await scene.check()
-            logs = "".join(path.read_text(errors="replace") for path in sorted(scene.program.log_files))
-            assert "disk is full" in logs, "a full disk is named, with what to do"
+            assert DISK_FULL in read_logs(scene), "a full disk is named, with what to do"
             assert "chainbell_" in said, "metrics answer without the database"

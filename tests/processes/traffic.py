@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from tests.devnet.anvil import ACCOUNTS, AnvilNode
 from tests.live.world import mint_data, transfer_data
 
+PATIENCE_S = 30.0
+
 
 @dataclass(slots=True)
 class Traffic:
@@ -27,6 +29,7 @@ class Traffic:
     payments_count: int = 0
     reorgs_count: int = 0
     recent: list[str] = field(default_factory=list)
+    _paid: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def prepare(self) -> None:
         """Give the payer tokens, and the chain some depth to change its mind in."""
@@ -38,6 +41,14 @@ class Traffic:
         while not self.stop.is_set():
             await self.act()
             await asyncio.sleep(self.pause_s)
+
+    async def until_paid(self, more: int) -> None:
+        """Wait until so many payments more were made."""
+        wanted = self.payments_count + more
+        async with asyncio.timeout(PATIENCE_S):
+            while self.payments_count < wanted:
+                self._paid.clear()
+                await self._paid.wait()
 
     async def act(self) -> None:
         """One action: mostly a payment and a block, sometimes a reorganisation."""
@@ -57,6 +68,7 @@ class Traffic:
         else:
             tx_hash = await self.node.send(to=self.token, data=transfer_data(till, amount))
         self.payments_count += 1
+        self._paid.set()
         self.recent = [*self.recent[-11:], tx_hash]
 
     async def _reorganise(self) -> None:
