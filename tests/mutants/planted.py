@@ -23,6 +23,7 @@ from tests.mutants.edits import (
 from tests.mutants.planted_api import PLANTED_API
 from tests.mutants.planted_backup import PLANTED_BACKUP
 from tests.mutants.planted_bill import PLANTED_BILL
+from tests.mutants.planted_bitcoin import PLANTED_BITCOIN
 from tests.mutants.planted_configuration import PLANTED_CONFIGURATION
 from tests.mutants.planted_delivery import PLANTED_DELIVERY
 from tests.mutants.planted_deposit_proofs import PLANTED_DEPOSIT_PROOFS
@@ -334,6 +335,7 @@ PLANTED = (
     *PLANTED_API,
     *PLANTED_BACKUP,
     *PLANTED_BILL,
+    *PLANTED_BITCOIN,
     *PLANTED_DEPOSIT_PROOFS,
     *PLANTED_EVIDENCE,
     *PLANTED_CONFIGURATION,

@@ -1,0 +1,1 @@
+"""A block's bytes as values: headers, transactions, outputs.  Pure."""

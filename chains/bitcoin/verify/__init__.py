@@ -1,0 +1,1 @@
+"""Is a block what its hash says, and was the work done?  Pure."""

@@ -1,0 +1,88 @@
+"""Bugs that believe a block of Bitcoin's family which its header does not cover, or spell a script as another.
+
+Data only, as `planted.py`.
+"""
+
+from __future__ import annotations
+
+from tests.mutants.edits import Edit, Planted
+
+BLOCK, MERKLE, AUXILIARY, BLOCKS, WIRE = (
+    "chains/bitcoin/verify/block.py",
+    "chains/bitcoin/verify/merkle.py",
+    "chains/bitcoin/verify/auxiliary.py",
+    "chains/bitcoin/rows/blocks.py",
+    "chains/bitcoin/rows/wire.py",
+)
+ADDRESSES, WORK = "chains/bitcoin/addresses.py", "chains/bitcoin/verify/work.py"
+ASKED = ("tests/unit/chains/bitcoin",)
+
+
+def _planted(name: str, file: str, old: str, new: str) -> Planted:
+    return Planted(name, 5, (Edit(file, old, new),), asks=ASKED)
+
+
+PLANTED_BITCOIN = (
+    _planted(
+        "a list that repeats its own end has a root",
+        MERKLE,
+        "        if any(level[place] == level[place + 1] for place in range(0, len(level) - 1, 2)):\n",
+        "        if False:\n",
+    ),
+    _planted(
+        "easier work than the coin allows counts", BLOCK, "target is None or target > limit", "target is None"
+    ),
+    _planted("work is believed by its bits", BLOCK, "compute_work_hash(coin, worked) > target", "False"),
+    _planted(
+        "witnesses that nobody committed to are believed",
+        BLOCK,
+        "        if any(one.has_witness for one in transactions):\n            raise",
+        "        if False:\n            raise",
+    ),
+    _planted(
+        "a commitment that is not opened holds",
+        BLOCK,
+        "        if not any(one.has_witness for one in transactions):\n",
+        "        if True:\n",
+    ),
+    _planted(
+        "outputs may hold more than there is together", BLOCK, "total > coin.money_max_base_units", "False"
+    ),
+    _planted(
+        "another chain's coinbase may name another block", AUXILIARY, "marked + len(MARK) != at", "False"
+    ),
+    _planted(
+        "another chain's coinbase may stand in no block",
+        AUXILIARY,
+        "follow_branch(auxiliary.coinbase.id, auxiliary.to_coinbase) != auxiliary.header[36:68]",
+        "False",
+    ),
+    _planted(
+        "what stands behind a block is passed over",
+        BLOCKS,
+        '    if cursor.left:\n        raise Malformed(f"{cursor.left} bytes behind a block")\n',
+        "",
+    ),
+    _planted(
+        "a count is believed before there is room for it", WIRE, "count * item_bytes_min > self.left", "False"
+    ),
+    _planted("a length has several spellings", WIRE, "        if value < least:\n", "        if False:\n"),
+    _planted(
+        "an address may have another version's checksum",
+        ADDRESSES,
+        "    if check != _check_due(version):\n",
+        "    if False:\n",
+    ),
+    _planted(
+        "an address of another network is taken",
+        ADDRESSES,
+        "        if human != coin.prefixes.bech32:\n",
+        "        if False:\n",
+    ),
+    _planted(
+        "Litecoin's periods are Bitcoin's",
+        WORK,
+        "        case Retargeting.PERIODS_WHOLE if height > PERIOD_BLOCKS:\n",
+        "        case Retargeting.PERIODS_WHOLE if False:\n",
+    ),
+)
