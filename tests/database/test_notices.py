@@ -13,6 +13,7 @@ import pytest
 
 from migrations import notices
 from migrations.connect import connect, open_pool
+from migrations.errors import DatabaseAway
 from migrations.handles import Connection, Pool
 from migrations.notices import listen
 
@@ -65,7 +66,7 @@ async def open_scene(database_url: str) -> AsyncIterator[Scene]:
             for task in tasks:
                 task.cancel()
             for task in tasks:
-                with suppress(asyncio.CancelledError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                with suppress(asyncio.CancelledError, DatabaseAway, asyncpg.PostgresError):
                     await task
             await teller.close()
 
@@ -105,7 +106,7 @@ async def test_a_lost_connection_sends_all_away_and_another_is_made(database_url
         await scene.teller.execute(f"select pg_terminate_backend(pid) from ({SESSIONS}) as session")
         async with asyncio.timeout(10):
             for heard in everybody:
-                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+                with pytest.raises(DatabaseAway):
                     await heard.task
         again = await scene.listen(["two"])
         await scene.tell("two", "x")
@@ -119,7 +120,8 @@ async def test_whoever_holds_the_connection_may_leave_and_takes_nothing_along(da
         with suppress(asyncio.CancelledError):
             await first.task
         async with asyncio.timeout(10):
-            await second.task  # who listens again is the next to hold it
+            with pytest.raises(DatabaseAway):
+                await second.task  # who listens again is the next to hold it
         again = await scene.listen(["two"])
         await scene.tell("one", "x")
         await scene.tell("two", "x")
@@ -158,4 +160,5 @@ async def test_a_connection_that_does_not_answer_is_noticed_though_nobody_tells_
         async with asyncio.timeout(10):
             with pytest.raises(asyncpg.DivisionByZeroError):
                 await first.task
-            await second.task
+            with pytest.raises(DatabaseAway):
+                await second.task

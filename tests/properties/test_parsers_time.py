@@ -21,6 +21,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from chains.bitcoin import addresses as bitcoin_addresses
+from chains.bitcoin.coins import COINS
+from chains.bitcoin.rows import blocks
 from chains.errors import ChainError
 from chains.evm.nodes import heads
 from chains.evm.rows import structs as rows
@@ -146,12 +149,22 @@ REFUSALS = (
     verify_deposit.ProofInvalid,
 )
 CALLS = (jsonrpc.Call("eth_chainId"),)
+AUXILIARY = b"\0\1" + bytes(78)
+"""A header that says that another chain's work follows."""
+
 PARSERS: dict[str, Parser] = {
     "address": rules_of(Family.EVM).parse_address,
     "address: as webhooks' hosts": addresses.judge_address,
     "answer of a receiver": in_bytes(read_answer),
     "api key": apikeys.decode_api_key,
     "authorization": auth.read_token,
+    "bitcoin: address": partial(bitcoin_addresses.parse_address, COINS["bitcoin"]),
+    "bitcoin: block": in_bytes(lambda data: blocks.decode_block(data, COINS["litecoin"])),
+    "bitcoin: block behind a header": in_bytes(
+        lambda data: blocks.decode_block(bytes(80) + data, COINS["bitcoin"])
+    ),
+    "bitcoin: header": in_bytes(lambda data: blocks.decode_header(AUXILIARY + data, COINS["dogecoin"])),
+    "bitcoin: transaction": in_bytes(lambda data: blocks.decode_transaction(data, COINS["bitcoin"])),
     "block hash": rules_of(Family.EVM).parse_block_hash,
     "bloom": bloom.parse_bloom,
     "body": in_bytes(decode_body),
