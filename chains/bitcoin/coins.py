@@ -6,13 +6,14 @@ Sources: Bitcoin Core, Litecoin Core and Dogecoin Core, `chainparams.cpp`,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 COIN_BASE_UNITS: Final = 100_000_000
-SEQUENCE_MONEY_MAX: Final = 2**63 - 1
+VALUE_MAX_BASE_UNITS: Final = 2**63 - 1
+"""What a transaction's field holds."""
 
 
 class WorkHash(StrEnum):
@@ -73,118 +74,92 @@ class Coin:
     coinbase_maturity_blocks: int = 100
 
 
-_BITCOIN_MONEY: Final = 21_000_000 * COIN_BASE_UNITS
-_LITECOIN_MONEY: Final = 84_000_000 * COIN_BASE_UNITS
+_BITCOIN: Final = Coin(
+    name="bitcoin",
+    genesis_hash=bytes.fromhex("000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"),
+    prefixes=Prefixes((0,), (5,), "bc"),
+    work_hash=WorkHash.SHA256D,
+    limit_bits=0x1D00FFFF,
+    spacing_s=600,
+    retargeting=Retargeting.PERIODS,
+    money_max_base_units=21_000_000 * COIN_BASE_UNITS,
+)
+_LITECOIN: Final = Coin(
+    name="litecoin",
+    genesis_hash=bytes.fromhex("12a765e31ffd4059bada1e25190f6e98c99d9714d334efa41a195a7e7e04bfe2"),
+    prefixes=Prefixes((48,), (50, 5), "ltc"),
+    work_hash=WorkHash.SCRYPT,
+    limit_bits=0x1E0FFFFF,
+    spacing_s=150,
+    retargeting=Retargeting.PERIODS_WHOLE,
+    money_max_base_units=84_000_000 * COIN_BASE_UNITS,
+    extension_flag=True,
+)
+_DOGECOIN: Final = Coin(
+    name="dogecoin",
+    genesis_hash=bytes.fromhex("1a91e3dace36e2be3bf030a65679fe821aa1d6ef92e7c9902eb318182c355691"),
+    prefixes=Prefixes((30,), (22,), None),
+    work_hash=WorkHash.SCRYPT,
+    limit_bits=0x1E0FFFFF,
+    spacing_s=60,
+    retargeting=Retargeting.EACH_BLOCK,
+    money_max_base_units=VALUE_MAX_BASE_UNITS,  # new coins have no end
+    retargets_from=145_000,
+    has_witness=False,
+    merge_id=0x62,
+    coinbase_maturity_blocks=240,
+)
 
 
-def _bitcoin(
-    name: str, genesis: str, prefixes: Prefixes, limit_bits: int = 0x1D00FFFF, *, periods: bool = False
+def _try_out(
+    coin: Coin, network: str, genesis: str, prefixes: Prefixes, limit_bits: int | None = None
 ) -> Coin:
-    return Coin(
-        name=name,
+    """A network of the same coin on which it is tried out."""
+    return replace(
+        coin,
+        name=f"{coin.name}-{network}",
         genesis_hash=bytes.fromhex(genesis),
         prefixes=prefixes,
-        work_hash=WorkHash.SHA256D,
-        limit_bits=limit_bits,
-        spacing_s=600,
-        retargeting=Retargeting.PERIODS if periods else Retargeting.UNKNOWN,
-        money_max_base_units=_BITCOIN_MONEY,
+        limit_bits=coin.limit_bits if limit_bits is None else limit_bits,
+        retargeting=Retargeting.UNKNOWN,
     )
 
 
-def _litecoin(name: str, genesis: str, prefixes: Prefixes, limit_bits: int, *, periods: bool = False) -> Coin:
-    return Coin(
-        name=name,
-        genesis_hash=bytes.fromhex(genesis),
-        prefixes=prefixes,
-        work_hash=WorkHash.SCRYPT,
-        limit_bits=limit_bits,
-        spacing_s=150,
-        retargeting=Retargeting.PERIODS_WHOLE if periods else Retargeting.UNKNOWN,
-        money_max_base_units=_LITECOIN_MONEY,
-        extension_flag=True,
-    )
-
-
-def _dogecoin(
-    name: str,
-    genesis: str,
-    prefixes: Prefixes,
-    limit_bits: int,
-    maturity_blocks: int,
-    *,
-    each_block: bool = False,
-) -> Coin:
-    return Coin(
-        name=name,
-        genesis_hash=bytes.fromhex(genesis),
-        prefixes=prefixes,
-        work_hash=WorkHash.SCRYPT,
-        limit_bits=limit_bits,
-        spacing_s=60,
-        retargeting=Retargeting.EACH_BLOCK if each_block else Retargeting.UNKNOWN,
-        # New coins have no end: what fits a transaction's field is the bound.
-        money_max_base_units=SEQUENCE_MONEY_MAX,
-        retargets_from=145_000,
-        has_witness=False,
-        merge_id=0x62,
-        coinbase_maturity_blocks=maturity_blocks,
-    )
-
+_TB: Final = Prefixes((111,), (196,), "tb")
 
 COINS: Final = MappingProxyType(
     {
         coin.name: coin
         for coin in (
-            _bitcoin(
-                "bitcoin",
-                "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
-                Prefixes((0,), (5,), "bc"),
-                periods=True,
+            _BITCOIN,
+            _try_out(
+                _BITCOIN, "testnet3", "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943", _TB
             ),
-            _bitcoin(
-                "bitcoin-testnet3",
-                "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943",
-                Prefixes((111,), (196,), "tb"),
+            _try_out(
+                _BITCOIN, "testnet4", "00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043", _TB
             ),
-            _bitcoin(
-                "bitcoin-testnet4",
-                "00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043",
-                Prefixes((111,), (196,), "tb"),
-            ),
-            _bitcoin(
-                "bitcoin-signet",
+            _try_out(
+                _BITCOIN,
+                "signet",
                 "00000008819873e925422c1ff0f99f7cc9bbb232af63a077a480a3633bee1ef6",
-                Prefixes((111,), (196,), "tb"),
+                _TB,
                 0x1E0377AE,
             ),
-            _bitcoin(
-                "bitcoin-regtest",
+            _try_out(
+                _BITCOIN,
+                "regtest",
                 "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206",
-                Prefixes((111,), (196,), "bcrt"),
+                replace(_TB, bech32="bcrt"),
                 0x207FFFFF,
             ),
-            _litecoin(
-                "litecoin",
-                "12a765e31ffd4059bada1e25190f6e98c99d9714d334efa41a195a7e7e04bfe2",
-                Prefixes((48,), (50, 5), "ltc"),
-                0x1E0FFFFF,
-                periods=True,
-            ),
-            _litecoin(
-                "litecoin-testnet4",
+            _LITECOIN,
+            _try_out(
+                _LITECOIN,
+                "testnet4",
                 "4966625a4b2851d9fdee139e56211a0d88575f59ed816ff5e6a63deb4e3e29a0",
                 Prefixes((111,), (58, 196), "tltc"),
-                0x1E0FFFFF,
             ),
-            _dogecoin(
-                "dogecoin",
-                "1a91e3dace36e2be3bf030a65679fe821aa1d6ef92e7c9902eb318182c355691",
-                Prefixes((30,), (22,), None),
-                0x1E0FFFFF,
-                240,
-                each_block=True,
-            ),
+            _DOGECOIN,
         )
     }
 )

@@ -1,7 +1,8 @@
 """One module for each group of commands; this is their list, in the order of `chainbell --help`.
 
 Here: where each command stands. A module is imported when its command is asked for: all of them together import the
-whole house, which takes longer than most commands do. Not here: the tree itself (`gateway.cli`).
+whole house, which takes longer than most commands do. They stand side by side, so that whoever knows the command finds its file.
+Not here: the tree itself (`gateway.cli`).
 """
 
 from __future__ import annotations

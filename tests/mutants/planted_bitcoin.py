@@ -60,7 +60,7 @@ PLANTED_BITCOIN = (
     _planted(
         "what stands behind a block is passed over",
         BLOCKS,
-        '    if cursor.left:\n        raise Malformed(f"{cursor.left} bytes behind a block")\n',
+        '    cursor.end_here("a block")\n',
         "",
     ),
     _planted(

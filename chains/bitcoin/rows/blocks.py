@@ -136,11 +136,10 @@ def read_header(cursor: Cursor, coin: Coin) -> BlockHeader:
 
 
 def decode_header(data: bytes, coin: Coin) -> BlockHeader:
-    """One header and nothing behind it."""
+    """One header and nothing behind it; raises `Malformed`."""
     cursor = Cursor(data)
     header = read_header(cursor, coin)
-    if cursor.left:
-        raise Malformed(f"{cursor.left} bytes behind a header")
+    cursor.end_here("a header")
     return header
 
 
@@ -153,17 +152,15 @@ def decode_block(data: bytes, coin: Coin) -> RawBlock:
     extension = b""
     if len(transactions) > 1 and transactions[-1].is_extension:
         extension = _read_extension(cursor)
-    if cursor.left:
-        raise Malformed(f"{cursor.left} bytes behind a block")
+    cursor.end_here("a block")
     return RawBlock(header, transactions, extension)
 
 
 def decode_transaction(data: bytes, coin: Coin) -> Transaction:
-    """One transaction and nothing behind it."""
+    """One transaction and nothing behind it; raises `Malformed`."""
     cursor = Cursor(data)
     transaction = read_transaction(cursor, coin)
-    if cursor.left:
-        raise Malformed(f"{cursor.left} bytes behind a transaction")
+    cursor.end_here("a transaction")
     return transaction
 
 

@@ -49,6 +49,11 @@ class Cursor:
             raise Malformed(f"{what} ends {count - self.left} bytes early")
         self.at += count
 
+    def end_here(self, what: str) -> None:
+        """Refuse whatever was not read."""
+        if self.left:
+            raise Malformed(f"{self.left} bytes behind {what}")
+
     def read_u8(self, what: str) -> int:
         return self.take(1, what)[0]
 

@@ -7,6 +7,7 @@ than one decision (`tests.simulation`).
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from chains.model import (
@@ -23,6 +24,7 @@ from chains.model import (
     TxHash,
     format_position,
 )
+from indexer.rows.storage import ChainRecord
 from indexer.rules.deposits import Change, Deposit, Sighting, decide_found
 from indexer.rules.identity import AddressId, DepositId, MerchantId
 from indexer.rules.policy import ChainView, ConfirmedBy, Requirement
@@ -53,6 +55,31 @@ def header(height: int, name: str | None = None, parent: str | None = None) -> H
         BlockRef(height - 1, block_hash(f"b{height - 1}" if parent is None else parent)),
         1_700_000_000 + height,
     )
+
+
+def chain_record(tip_height: int = 0, **others: Any) -> ChainRecord:
+    """A chain that every operator agrees on and nothing is wrong with; `others` as `ChainRecord` names them."""
+    healthy: dict[str, Any] = {
+        "chain": CHAIN,
+        "alias": "local",
+        "network_id": block_hash("b0"),
+        "start_height": 0,
+        "tip": BlockRef(tip_height, block_hash(f"b{tip_height}")),
+        "final_height": None,
+        "safe_height": None,
+        "agreed_height": tip_height,
+        "halt_reason": None,
+        "halted_at": None,
+        "halted_fork_height": None,
+        "accepted_fork_hash": None,
+        "disputed_fork_height": None,
+        "conditions": frozenset(),
+        "notice_version": 0,
+        "move_count": 0,
+        "lease_epoch": 1,
+        "moved_at": NOW,
+    }
+    return ChainRecord(**healthy | others)
 
 
 def depth(confirmations: int) -> Requirement:

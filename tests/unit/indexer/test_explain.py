@@ -8,7 +8,6 @@ import pytest
 
 from chains.model import BlockRef, Movement, TransactionStory, TransferKind
 from indexer.explain import Knowledge, Reason, explain_deposit, explain_transaction
-from indexer.rows.storage import ChainRecord
 from indexer.rules.events import Naming
 from indexer.rules.matching import ListedAsset, Registration
 from migrations.ids import encode_id
@@ -16,11 +15,11 @@ from tests.unit.indexer.making import (
     ADDRESS_ID,
     CHAIN,
     MERCHANT,
-    NOW,
     PAYER,
     TILL,
     TOKEN,
     block_hash,
+    chain_record,
     depth,
     recorded,
     sighting,
@@ -31,26 +30,7 @@ from tests.unit.indexer.making import (
 
 def known(tip: int, agreed: int, *, disputed_above: int | None = None) -> Knowledge:
     """A chain whose operators agree up to `agreed`."""
-    record = ChainRecord(
-        chain=CHAIN,
-        alias="local",
-        network_id=block_hash("b0"),
-        start_height=0,
-        tip=BlockRef(tip, block_hash(f"b{tip}")),
-        final_height=None,
-        safe_height=None,
-        agreed_height=agreed,
-        halt_reason=None,
-        halted_at=None,
-        halted_fork_height=None,
-        accepted_fork_hash=None,
-        disputed_fork_height=disputed_above,
-        conditions=frozenset(),
-        notice_version=0,
-        move_count=1,
-        lease_epoch=1,
-        moved_at=NOW,
-    )
+    record = chain_record(tip, agreed_height=agreed, disputed_fork_height=disputed_above)
     naming = Naming(CHAIN, "local", {TOKEN.asset_id: TOKEN}, encode_id, repr, repr, repr)
     return Knowledge(record, naming, {}, None, (), {}, None)
 

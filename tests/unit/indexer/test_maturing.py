@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chains.model import BlockRef, HeadReport
-from indexer.rows.storage import ChainRecord
+from chains.model import HeadReport
 from indexer.rules.maturing import may_mature
-from tests.unit.indexer.making import CHAIN, NOW, block_hash, header
+from tests.unit.indexer.making import chain_record, header
 
 START = 5
 TIP = 20
@@ -16,25 +15,11 @@ TIP = 20
 def ripens(
     *, safe: int | None = None, final: int | None = None, safe_before: int | None, final_before: int | None
 ) -> bool:
-    record = ChainRecord(
-        chain=CHAIN,
-        alias="local",
-        network_id=b"network",
+    record = chain_record(
+        TIP,
         start_height=0 if final_before == 0 else START,
-        tip=BlockRef(TIP, block_hash(f"b{TIP}")),
         final_height=final_before,
         safe_height=safe_before,
-        agreed_height=TIP,
-        halt_reason=None,
-        halted_at=None,
-        halted_fork_height=None,
-        accepted_fork_hash=None,
-        disputed_fork_height=None,
-        conditions=frozenset(),
-        notice_version=0,
-        move_count=0,
-        lease_epoch=1,
-        moved_at=NOW,
     )
     tags = (None if height is None else header(height) for height in (safe, final))
     return may_mature(record, HeadReport(header(TIP), *tags), None, is_settled=True)

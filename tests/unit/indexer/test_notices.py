@@ -7,9 +7,8 @@ Here: decisions on measures. Not here: that they are told at all, which a real l
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from chains.model import BlockHash, BlockRef
 from chains.traits import FinalByTag
 from indexer.follow.status import Vitals
 from indexer.move.notices import CONGESTED, FINALITY_DELAYED, INTERVALS_MIN, Pulse, decide_conditions
@@ -17,34 +16,15 @@ from indexer.rows.storage import ChainRecord
 from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from indexer.settings import FollowSettings
 from tests.devnet.local import local_traits
+from tests.unit.indexer.making import NOW, chain_record
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = FollowSettings(
     local_traits(),
     (ConfirmRule(Requirement(ConfirmedBy.DEPTH, 1)),),
     FinalByTag(),
     finality_delayed_after_s=60,
 )
-RECORD = ChainRecord(
-    chain=SETTINGS.traits.chain,
-    alias="local",
-    network_id=BlockHash(b"g" * 32),
-    start_height=0,
-    tip=BlockRef(9, BlockHash(b"t" * 32)),
-    final_height=5,
-    safe_height=None,
-    agreed_height=9,
-    halt_reason=None,
-    halted_at=None,
-    halted_fork_height=None,
-    accepted_fork_hash=None,
-    disputed_fork_height=None,
-    conditions=frozenset(),
-    notice_version=0,
-    move_count=0,
-    lease_epoch=1,
-    moved_at=NOW,
-)
+RECORD = chain_record(9, chain=SETTINGS.traits.chain, final_height=5)
 
 
 def judge(vitals: Vitals, record: ChainRecord, after_s: float) -> frozenset[str]:

@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.model import BlockHash, BlockRef, ChainId
 from indexer.rows.remembered import RememberedChain
 from indexer.rows.storage import ChainRecord
+from tests.unit.indexer.making import chain_record
 
-NOW = datetime(2026, 11, 20, tzinfo=UTC)
-FIRST = ChainRecord(
-    chain=ChainId("eip155:1"),
-    alias="one",
-    network_id=b"",
-    start_height=1,
-    tip=BlockRef(1, BlockHash(bytes(32))),
-    final_height=None,
-    safe_height=None,
-    agreed_height=0,
-    halt_reason=None,
-    halted_at=None,
-    halted_fork_height=None,
-    accepted_fork_hash=None,
-    disputed_fork_height=None,
-    conditions=frozenset(),
-    notice_version=0,
-    move_count=0,
-    lease_epoch=1,
-    moved_at=NOW,
-)
+FIRST = chain_record()
 LATER = replace(FIRST, move_count=1)
 
 
