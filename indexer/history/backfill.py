@@ -72,7 +72,7 @@ async def step_backfill(
     if record is None or record.is_halted or record.agreed_height < record.start_height:
         # What lies under blocks that operators agree on is agreed on with them; until then it is one voice's.
         return NothingPending()
-    wanted = await store.load_backfill_range(chain)
+    wanted = await store.load_backfill_range(chain, tip_height=record.tip.height)
     if wanted is None:
         return NothingPending()
     wanted = (wanted[0], min(wanted[1], record.tip.height))

@@ -271,8 +271,11 @@ class BackfillStore(Protocol):
         """The chain's row, or None before its first block."""
         ...
 
-    async def load_backfill_range(self, chain: ChainId) -> tuple[int, int] | None:
-        """The range of the work that reaches highest: (first, last) wanted heights, or None."""
+    async def load_backfill_range(self, chain: ChainId, *, tip_height: int) -> tuple[int, int] | None:
+        """The range of the work that reaches highest: (first, last) wanted heights, or None.
+
+        Of rescans only those that begin at or below `tip_height`.
+        """
         ...
 
     async def take_due_doubts(

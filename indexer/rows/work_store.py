@@ -73,14 +73,18 @@ class PostgresBackfillStore:
         """The chain's row, or None before its first block."""
         return await self._follow_store.load_chain(chain)
 
-    async def load_backfill_range(self, chain: ChainId) -> tuple[int, int] | None:
-        """The range of the work that reaches highest: (first, last) wanted heights, or None."""
-        ranges: list[tuple[int, int]] = []
+    async def load_backfill_range(self, chain: ChainId, *, tip_height: int) -> tuple[int, int] | None:
+        """The range of the work that reaches highest: (first, last) wanted heights, or None.
+
+        A rescan of blocks that our chain left stands in nobody's way: what takes their place is read anew anyway.
+        """
         async with self._pool.acquire() as conn:
-            for name in ("load_highest_pending_address", "load_highest_pending_asset", "load_highest_rescan"):
-                row = await conn.fetchrow(_WORK[name], chain)
-                if row is not None:
-                    ranges.append((row["height_first"], row["height_last"]))
+            rows = (
+                await conn.fetchrow(_WORK["load_highest_pending_address"], chain),
+                await conn.fetchrow(_WORK["load_highest_pending_asset"], chain),
+                await conn.fetchrow(_WORK["load_highest_rescan"], chain, tip_height),
+            )
+        ranges = [(row["height_first"], row["height_last"]) for row in rows if row is not None]
         return max(ranges, key=lambda wanted: wanted[1], default=None)
 
     async def take_due_doubts(

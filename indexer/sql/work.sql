@@ -19,6 +19,7 @@ select height_next as height_last, height_first
 from rescans
 where chain = $1
   and done_at is null
+  and height_first <= $2
 order by height_next desc
 limit 1;
 

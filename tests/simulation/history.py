@@ -40,13 +40,13 @@ class MemoryBackfillStore:
     async def load_chain(self, chain: ChainId) -> ChainRecord | None:
         return await self._store.load_chain(chain)
 
-    async def load_backfill_range(self, chain: ChainId) -> tuple[int, int] | None:
+    async def load_backfill_range(self, chain: ChainId, *, tip_height: int) -> tuple[int, int] | None:
         self._store.interrupts.pause("read")
         rows = self._store.rows[chain]
         starts = {one.address_id: one.effective_start for one in rows.registrations}
         wanted = [(first, starts[address_id] - 1) for address_id, first in rows.pending_starts.items()]
         wanted += [(first, rows.asset_starts[asset] - 1) for asset, first in rows.pending_assets.items()]
-        wanted += rows.rescans
+        wanted += [one for one in rows.rescans if one[0] <= tip_height]
         return max(wanted, key=lambda range_: range_[1], default=None)
 
     async def take_due_doubts(

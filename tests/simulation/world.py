@@ -402,6 +402,11 @@ class World:
         for network in self.networks:
             # A chain that only lost its newest blocks shows no branch; absence is no evidence, the next block is.
             network.chain.extend()
+            # What is to be read again was on our chain; a branch with fewer heights grows to it in time.
+            rows = self.store.rows.get(network.id)
+            wanted_height = max((first for first, _ in rows.rescans), default=0) if rows is not None else 0
+            while network.chain.tip.height < wanted_height:
+                network.chain.extend()
             for provider in network.providers:
                 provider.mood, provider.tag_mood = Mood.HONEST, TagMood.TRUE
                 provider.view, provider.rest_until = network.chain.tip, 0

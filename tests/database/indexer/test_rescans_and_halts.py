@@ -45,6 +45,36 @@ async def test_a_rescan_of_an_address_that_was_to_count_later_ends(database_url:
         assert await scene.pool.fetchval("select effective_start from addresses") == tip.height
 
 
+async def test_a_rescan_of_blocks_that_were_left_keeps_nobody_from_its_history(database_url: str) -> None:
+    async with open_scene(database_url, blocks=12) as scene:
+        await scene.follow()
+        tip = (await load(scene)).tip
+        await request_rescan(
+            scene.pool,
+            scene.id,
+            new_id=new_id(1),
+            height_first=tip.height,
+            height_last=tip.height,
+            address=None,
+            now=NOW,
+        )
+        # As after a reorganisation to a branch that has as many blocks and fewer heights.
+        await scene.pool.execute(
+            "update rescans set height_first = $1, height_last = $1, height_next = $1", tip.height + 1
+        )
+        await scene.watch(from_height=tip.height - 3)
+        history = PostgresBackfillStore(scene.pool, scene.store)
+        while not isinstance(
+            await step_backfill(scene.desk, history, scene.provider, now=NOW), NothingPending
+        ):
+            pass
+        assert await scene.pool.fetchval("select effective_start from addresses") == tip.height - 3
+        scene.chain.extend()
+        await scene.follow()
+        await step_backfill(scene.desk, history, scene.provider, now=NOW)
+        assert await scene.pool.fetchval("select count(*) from rescans where done_at is null") == 0
+
+
 async def test_a_halted_chain_credits_nothing_by_another_policy_until_it_is_resumed(
     database_url: str,
 ) -> None:
