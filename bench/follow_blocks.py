@@ -43,7 +43,7 @@ from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier
 from chains.model import Asset, AssetId, ChainId
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth
 from gateway.process.collector import collect_rarely
 from indexer.follow.outcomes import Advanced, Idle, Started
@@ -172,7 +172,7 @@ async def open_desk(
         BlockVerifier(PROFILES[facts_of(traits).verification_profile]) if verified else believe_consistent
     )
     try:
-        async with EvmSource(traits, [Endpoint(url)], verifier=verifier) as source:
+        async with EvmSource(traits, [NodeEndpoint(url)], verifier=verifier) as source:
             yield desk, source
     finally:
         await pool.close()

@@ -15,12 +15,12 @@ from msgspec import Struct
 
 from chains.model import Address, BlockHash, ChainId, TxHash
 from chains.port import CheckState, OpenedSource
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.throttle import SharedBudget
-from chains.rpc.transport import Endpoint
 from chains.traits import ChainTraits
 from chains.trial import TrialRules
 
-ShareBudget = Callable[[Endpoint], SharedBudget]
+ShareBudget = Callable[[NodeEndpoint], SharedBudget]
 """Gives the budget that an endpoint has in common with other processes."""
 
 
@@ -28,7 +28,11 @@ class OpenSource(Protocol):
     """Makes one chain's providers of its configured endpoints; the caller closes them."""
 
     def __call__(
-        self, traits: ChainTraits, endpoints: Sequence[Endpoint], *, share_budget: ShareBudget | None = None
+        self,
+        traits: ChainTraits,
+        endpoints: Sequence[NodeEndpoint],
+        *,
+        share_budget: ShareBudget | None = None,
     ) -> OpenedSource:
         """Raises `ValueError` where no endpoint can be asked."""
         ...

@@ -18,7 +18,7 @@ from chains.hints import HintTrust
 from chains.model import Header, HeadReport
 from chains.port import Along, Provider
 from chains.rpc.endpoints import EndpointBook, Health, compute_stale_after
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits
 
 HEDGE_SAMPLES = 64
@@ -187,9 +187,9 @@ def open_book(traits: ChainTraits) -> EndpointBook:
     return EndpointBook(compute_stale_after(traits.block_time_s))
 
 
-def name_endpoints(endpoints: Sequence[Endpoint]) -> dict[str, Endpoint]:
+def name_endpoints(endpoints: Sequence[NodeEndpoint]) -> dict[str, NodeEndpoint]:
     """Endpoints by host, numbered where several share one."""
-    named: dict[str, Endpoint] = {}
+    named: dict[str, NodeEndpoint] = {}
     for endpoint in endpoints:
         name, number = endpoint.host, 1
         while name in named:

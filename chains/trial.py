@@ -13,7 +13,7 @@ from typing import Protocol
 from chains.errors import ChainError
 from chains.model import Block
 from chains.port import Provider
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits
 
 
@@ -65,4 +65,4 @@ class TrialRules:
 
     start: Callable[[Provider, ChainTraits], Trial]
     advise: Callable[[ChainError, str], str | None]
-    hear_head: Callable[[ChainTraits, Endpoint, float], Awaitable[str | None]]
+    hear_head: Callable[[ChainTraits, NodeEndpoint, float], Awaitable[str | None]]

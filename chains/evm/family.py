@@ -14,7 +14,7 @@ from chains.evm.facts import FACTS, NAMESPACE, facts_of, number_of
 from chains.family import BlockSeen, FamilyRules, ShareBudget
 from chains.model import BlockHash, ChainId, TxHash
 from chains.port import OpenedSource
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits
 from chains.trial import TrialRules
 
@@ -40,7 +40,7 @@ def _format_hash(word: bytes) -> str:
 
 
 def _open_source(
-    traits: ChainTraits, endpoints: Sequence[Endpoint], *, share_budget: ShareBudget | None = None
+    traits: ChainTraits, endpoints: Sequence[NodeEndpoint], *, share_budget: ShareBudget | None = None
 ) -> OpenedSource:
     from chains.evm.source import EvmSource  # noqa: PLC0415
     from chains.evm.verify import PROFILES, BlockVerifier  # noqa: PLC0415

@@ -23,8 +23,9 @@ from chains.evm.rows.structs import HASH_TEXT_LENGTH, Verifier
 from chains.evm.verify.verifier import BlockVerifier
 from chains.model import AssetId, BlockHash, HeadReport
 from chains.port import Along, CheckState
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.throttle import Budget, SharedBudget
-from chains.rpc.transport import Endpoint, HttpTransport
+from chains.rpc.transport import HttpTransport
 from chains.source import SharedSource, name_endpoints, open_book
 from chains.traits import ChainTraits
 
@@ -44,10 +45,10 @@ class EvmSource(SharedSource[EvmProvider]):
     def __init__(
         self,
         traits: ChainTraits,
-        endpoints: Sequence[Endpoint],
+        endpoints: Sequence[NodeEndpoint],
         *,
         verifier: Verifier = believe_consistent,
-        share_budget: Callable[[Endpoint], SharedBudget] | None = None,
+        share_budget: Callable[[NodeEndpoint], SharedBudget] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.verifier = verifier

@@ -18,7 +18,7 @@ from chains.evm.provider import EvmProvider
 from chains.evm.value.traces import TRACE_METHOD
 from chains.model import Block
 from chains.port import Provider
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits
 from chains.trial import Remark, TrialRules
 
@@ -106,7 +106,7 @@ def _advise(error: ChainError, alias: str) -> str | None:
             return None
 
 
-async def _hear_head(traits: ChainTraits, endpoint: Endpoint, timeout_s: float) -> str | None:
+async def _hear_head(traits: ChainTraits, endpoint: NodeEndpoint, timeout_s: float) -> str | None:
     def heard(_head: str) -> None:
         raise _Heard
 

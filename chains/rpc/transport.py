@@ -22,6 +22,7 @@ import aiohttp
 from yarl import URL
 
 from chains.errors import ChainError, Refused, Throttled, Unreachable
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.refusals import TooLarge, read_http_status
 
 RESPONSE_BYTES_MAX = 64 * 1024 * 1024
@@ -37,47 +38,6 @@ REDIRECTS_MAX = 2
 RETRY_AFTER_S_MAX = 3_600.0
 SECRET_LENGTH_MIN = 6
 """Shorter parts of a URL ("/v3/") are no keys, and are words of a language."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One configured URL of a node; its secrets stay out of `repr`.
-
-    `operator` empty means: derived from the host.  `requests_per_s` None
-    means: no budget known, learn it from refusals.
-    """
-
-    url: str = field(repr=False)
-    operator: str = ""
-    requests_per_s: float | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def host(self) -> str:
-        """Host and, where it is not the scheme's own, port: the name people see."""
-        url = URL(self.url)
-        host = url.host or "unnamed"
-        shown = f"[{host}]" if ":" in host else host
-        default_port = {"http": 80, "ws": 80, "https": 443, "wss": 443}.get(url.scheme)
-        return shown if url.port in (None, default_port) else f"{shown}:{url.port}"
-
-    @property
-    def is_websocket(self) -> bool:
-        return URL(self.url).scheme in ("ws", "wss")
-
-    @property
-    def operator_name(self) -> str:
-        """Who runs it: as configured, else the host's last two labels.
-
-        Two names under one registered domain count as one voice, which errs
-        towards trusting less; an IP address is its own operator.
-        """
-        if self.operator:
-            return self.operator
-        host = URL(self.url).host or "unnamed"
-        if ":" in host or host.replace(".", "").isdigit():
-            return host
-        return ".".join(host.split(".")[-2:])
 
 
 _PATH = re.compile(r"(?:/(?!(?:\.|%2[eE]){1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
@@ -126,7 +86,7 @@ class HttpTransport:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: NodeEndpoint,
         *,
         deadline_s: float = TOTAL_DEADLINE_S,
         response_bytes_max: int = RESPONSE_BYTES_MAX,

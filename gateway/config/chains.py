@@ -21,7 +21,7 @@ from chains import catalog
 from chains.catalog import CatalogueEntry, aliases
 from chains.families import rules_of
 from chains.model import Asset, AssetId, BlockRef, ChainId
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
 from gateway.config.settings import ChainSettings
 from gateway.config.shapes import NEVER, Chain, Rule, Token
@@ -220,11 +220,11 @@ def _build_rule(rule: Rule, traits: ChainTraits) -> ConfirmRule:
     return ConfirmRule(_require(rule.confirmations, rule.finality), asset, rule.up_to_base_units)
 
 
-def _build_endpoints(table: Chain) -> tuple[Endpoint, ...]:
+def _build_endpoints(table: Chain) -> tuple[NodeEndpoint, ...]:
     endpoints = tuple(
-        Endpoint(one)
+        NodeEndpoint(one)
         if isinstance(one, str)
-        else Endpoint(one.url, one.operator, one.requests_per_s, one.headers)
+        else NodeEndpoint(one.url, one.operator, one.requests_per_s, one.headers)
         for one in table.endpoints
     )
     if not endpoints:

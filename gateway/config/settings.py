@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from indexer.settings import FollowSettings
 from relay.settings import RelaySettings
 
@@ -103,7 +103,7 @@ class ChainSettings:
     """One followed chain: how, and whom to ask."""
 
     follow: FollowSettings
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[NodeEndpoint, ...]
 
     @property
     def alias(self) -> str:

@@ -15,7 +15,7 @@ from datetime import datetime
 from chains.errors import ChainError
 from chains.families import rules_of
 from chains.model import HeadReport
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits, FinalByTag
 from gateway.compose_chains import build_source
 from gateway.config.settings import ChainSettings
@@ -84,7 +84,7 @@ def _judge_verification(
 
 
 async def _check_endpoint(
-    settings: ChainSettings, endpoint: Endpoint, record: ChainRecord | None, now: datetime
+    settings: ChainSettings, endpoint: NodeEndpoint, record: ChainRecord | None, now: datetime
 ) -> list[Finding]:
     name = f"{settings.alias} {endpoint.host}" + (" (ws)" if endpoint.is_websocket else "")
     if endpoint.is_websocket:
@@ -93,7 +93,7 @@ async def _check_endpoint(
 
 
 async def _check_provider(
-    name: str, settings: ChainSettings, endpoint: Endpoint, record: ChainRecord | None, now: datetime
+    name: str, settings: ChainSettings, endpoint: NodeEndpoint, record: ChainRecord | None, now: datetime
 ) -> list[Finding]:
     findings: list[Finding] = []
     try:
@@ -149,7 +149,7 @@ def _judge_tags(name: str, settings: ChainSettings, report: HeadReport) -> list[
     return findings
 
 
-async def _check_hints(name: str, traits: ChainTraits, endpoint: Endpoint) -> Finding:
+async def _check_hints(name: str, traits: ChainTraits, endpoint: NodeEndpoint) -> Finding:
     trouble = await rules_of(traits.family).load_trial().hear_head(traits, endpoint, HINT_TIMEOUT_S)
     if trouble is None:
         return Finding(name, Grade.OK, "tells new heads")

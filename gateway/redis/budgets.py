@@ -14,8 +14,8 @@ from collections.abc import Callable
 from hashlib import blake2b
 from uuid import uuid4
 
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.throttle import Lane
-from chains.rpc.transport import Endpoint
 from gateway.redis.connection import RedisAway, RedisConnection, Script
 from gateway.redis.metrics import Use
 
@@ -94,7 +94,7 @@ class SharedBudgets:
         self._script = Script(connection, "spend_budget")
         self._process = uuid4().hex
 
-    def share(self, endpoint: Endpoint) -> SharedProviderBudget:
+    def share(self, endpoint: NodeEndpoint) -> SharedProviderBudget:
         """What `EvmSource` takes as `share_budget`."""
         digest = blake2b(
             endpoint.url.encode(), digest_size=KEY_BYTES, key=self._connection.derive(b"budgets", KEY_BYTES)

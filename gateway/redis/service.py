@@ -13,8 +13,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.throttle import SharedBudget
-from chains.rpc.transport import Endpoint
 from gateway.ratelimits import LocalRateLimits, RateLimits
 from gateway.redis.budgets import SharedBudgets
 from gateway.redis.cache import SharedStatusCache
@@ -33,7 +33,7 @@ class Shared:
     limits: RateLimits
     wakes: Wakes
     cache: StatusCache
-    share_budget: Callable[[Endpoint], SharedBudget] | None = None
+    share_budget: Callable[[NodeEndpoint], SharedBudget] | None = None
     connection: RedisConnection | None = None
     loops: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = field(default=())
 

@@ -16,7 +16,7 @@ from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier
 from chains.model import Address
 from chains.port import ChainSource
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.scripted import ScriptedChain, ScriptedProvider, ScriptedSource, ScriptedTx
 from chains.traits import ChainTraits
 from tests.devnet.anvil import AnvilNode, start_anvil
@@ -76,7 +76,11 @@ class AnvilWorld:
         self.node = node
         self.source = EvmSource(
             self.traits,
-            [Endpoint(node.url, operator="a"), Endpoint(node.url, operator="b"), Endpoint(node.ws_url)],
+            [
+                NodeEndpoint(node.url, operator="a"),
+                NodeEndpoint(node.url, operator="b"),
+                NodeEndpoint(node.ws_url),
+            ],
             verifier=BlockVerifier(PROFILES[facts_of(self.traits).verification_profile]),
         )
 

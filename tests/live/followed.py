@@ -23,7 +23,7 @@ from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier
 from chains.model import ChainId
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from indexer.follow.outcomes import Idle, Lagging, NotYet, Outcome
 from indexer.follow.step import Follower
 from indexer.move.commit import ChainDesk
@@ -126,7 +126,11 @@ class Followed:
 
 @asynccontextmanager
 async def following(
-    followed: Followed, database_url: str, endpoints: Sequence[Endpoint], *, verifier: Verifier | None = None
+    followed: Followed,
+    database_url: str,
+    endpoints: Sequence[NodeEndpoint],
+    *,
+    verifier: Verifier | None = None,
 ) -> AsyncIterator[None]:
     """The given database, and the chain followed from its nodes' head on."""
     traits = followed.settings.traits
@@ -151,6 +155,6 @@ async def following(
             await followed.pool.close()
 
 
-def list_endpoints(proxies: Sequence[FaultProxy]) -> list[Endpoint]:
+def list_endpoints(proxies: Sequence[FaultProxy]) -> list[NodeEndpoint]:
     """Each proxy as an operator of its own."""
-    return [Endpoint(proxy.url, operator=f"operator-{number}") for number, proxy in enumerate(proxies)]
+    return [NodeEndpoint(proxy.url, operator=f"operator-{number}") for number, proxy in enumerate(proxies)]

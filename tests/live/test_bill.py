@@ -18,7 +18,7 @@ from chains.evm.facts import facts_of
 from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import FinalByTag
 from indexer.follow.surroundings import FollowedChain, Surroundings
 from indexer.move.desk import build_desk
@@ -82,9 +82,10 @@ async def open_followed(
         traits = replace(world.settings.traits, block_time_s=BLOCK_TIME_S)
         settings = replace(world.settings, traits=traits, poll_interval_s=BLOCK_TIME_S / 4)
         endpoints = [
-            Endpoint(proxy.url, operator=f"operator-{number}") for number, proxy in enumerate(world.proxies)
+            NodeEndpoint(proxy.url, operator=f"operator-{number}")
+            for number, proxy in enumerate(world.proxies)
         ]
-        endpoints += [Endpoint(world.proxies[0].ws_url)] if has_websocket else []
+        endpoints += [NodeEndpoint(world.proxies[0].ws_url)] if has_websocket else []
         verifier = BlockVerifier(PROFILES[facts_of(traits).verification_profile])
         async with EvmSource(traits, endpoints, verifier=verifier) as source:
             bell = Bell()

@@ -18,7 +18,7 @@ from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier
 from chains.model import BlockHash, BlockRef
 from chains.rpc import batches
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from tests.faultproxy.fronts import (
     Front,
     Metered,
@@ -133,7 +133,7 @@ async def test_a_node_that_lost_its_genesis_is_followed_by_an_identity_block(
         identity = BlockRef(1, BlockHash(bytes.fromhex((await world.node.block_hash(1))[2:])))
         traits = replace(world.source.traits, identity=identity)
         verifier = BlockVerifier(PROFILES[facts_of(traits).verification_profile])
-        async with EvmSource(traits, [Endpoint(world.proxies[0].url)], verifier=verifier) as source:
+        async with EvmSource(traits, [NodeEndpoint(world.proxies[0].url)], verifier=verifier) as source:
             source.pin_network(record.network_id)
             world.source = source
             world.restart()

@@ -11,7 +11,7 @@ import pytest
 
 from chains.evm.facts import change_facts
 from chains.evm.source import EvmSource
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits
 from indexer.follow.outcomes import Idle
 from indexer.follow.step import Follower
@@ -161,7 +161,7 @@ async def read_history(world: World) -> None:
 async def joined(world: World, first_url: str) -> AsyncIterator[FaultProxy]:
     """A second operator beside the first, from now on."""
     async with start_proxy(world.node.url) as proxy:
-        endpoints = [Endpoint(first_url, operator="first"), Endpoint(proxy.url, operator="second")]
+        endpoints = [NodeEndpoint(first_url, operator="first"), NodeEndpoint(proxy.url, operator="second")]
         async with EvmSource(world.settings.traits, endpoints, clock=lambda: world.clock_s[0]) as source:
             epoch = world.desk.lease_epoch
             world.restart()
@@ -217,8 +217,8 @@ async def test_two_endpoints_of_the_operator_who_served_it_are_no_second_word(da
     async with doubtful(database_url, operators=1) as world:
         await pay(world, LARGE)
         endpoints = [
-            Endpoint(world.proxies[0].url, operator="first"),
-            Endpoint(world.node.url, operator="first"),
+            NodeEndpoint(world.proxies[0].url, operator="first"),
+            NodeEndpoint(world.node.url, operator="first"),
         ]
         async with EvmSource(world.settings.traits, endpoints, clock=lambda: world.clock_s[0]) as source:
             world.source, world.follower = source, Follower(world.desk, source)

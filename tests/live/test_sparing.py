@@ -14,7 +14,7 @@ from chains.evm.facts import change_facts, facts_of
 from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from indexer.history.audit import audit_range
 from indexer.history.backfill import Covered, step_backfill
 from indexer.rows.work_store import PostgresBackfillStore, request_rescan
@@ -173,7 +173,7 @@ async def test_a_rescan_finds_what_a_token_moved_before_it_was_listed(database_u
         traits = list_tokens(world.settings.traits, [later])
         world.settings = replace(world.settings, traits=traits)
         verifier = BlockVerifier(PROFILES[facts_of(traits).verification_profile])
-        async with EvmSource(traits, [Endpoint(proxy_of(world).url)], verifier=verifier) as source:
+        async with EvmSource(traits, [NodeEndpoint(proxy_of(world).url)], verifier=verifier) as source:
             world.source = source
             world.restart()
             tip = await world.node.height()

@@ -19,7 +19,7 @@ from web3 import Web3
 from chains.evm.address import parse_address
 from chains.evm.facts import EvmFacts
 from chains.model import Asset, AssetId, ChainId
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalityRule
 from indexer.rules.identity import MerchantId
 from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
@@ -106,7 +106,7 @@ async def open_world(
         world = World(
             settings=settings, proxies=proxies, node=node, token=contract or "", contracts=contracts
         )
-        endpoints = list_endpoints(proxies) or [Endpoint(node.url)]
+        endpoints = list_endpoints(proxies) or [NodeEndpoint(node.url)]
         await stack.enter_async_context(following(world, database_url, endpoints))
         yield world
 

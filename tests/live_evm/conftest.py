@@ -16,7 +16,7 @@ from chains.evm.provider import EvmProvider
 from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier
 from chains.model import Block, Transfer
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits
 from tests.devnet.anvil import ACCOUNTS, AnvilNode, find_anvil, start_anvil
 from tests.devnet.compiled import load_contract
@@ -68,8 +68,8 @@ async def make_source() -> AsyncIterator[MakeSource]:
     """Builds verifying sources that are closed with the test."""
     made: list[EvmSource] = []
 
-    def make(traits: ChainTraits, *urls: str | Endpoint) -> EvmSource:
-        endpoints = [url if isinstance(url, Endpoint) else Endpoint(url) for url in urls]
+    def make(traits: ChainTraits, *urls: str | NodeEndpoint) -> EvmSource:
+        endpoints = [url if isinstance(url, NodeEndpoint) else NodeEndpoint(url) for url in urls]
         verifier = BlockVerifier(PROFILES[facts_of(traits).verification_profile])
         made.append(EvmSource(traits, endpoints, verifier=verifier))
         return made[-1]

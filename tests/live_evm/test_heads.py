@@ -20,7 +20,7 @@ from websockets.utils import accept_key
 
 from chains.evm.nodes import heads
 from chains.evm.nodes.heads import MESSAGE_SPACING_S, HeadsLost, HeadWatch, read_head
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from tests.faultproxy.proxy import FaultProxy, start_proxy
 from tests.live_evm.conftest import Faulty, LocalChain
 
@@ -32,7 +32,7 @@ async def watching(*urls: str, silence_s: float = 5.0) -> AsyncIterator[tuple[He
     """A running watch and the event its hints set."""
     hinted = asyncio.Event()
     watch = HeadWatch(
-        "local", [Endpoint(url) for url in urls], 1.0, lambda _head: hinted.set(), silence_s=silence_s
+        "local", [NodeEndpoint(url) for url in urls], 1.0, lambda _head: hinted.set(), silence_s=silence_s
     )
     task = asyncio.create_task(watch.run())
     try:

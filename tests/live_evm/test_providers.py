@@ -14,7 +14,7 @@ import pytest
 from chains.errors import Missing, Throttled, Unreachable, WrongNetwork
 from chains.evm.nodes import node
 from chains.evm.source import EvmSource
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 from tests.devnet.anvil import start_anvil
 from tests.faultproxy import faults
 from tests.faultproxy.faults import Delay, Reset, Status
@@ -166,7 +166,7 @@ async def test_case_103_an_upstream_swapped_in_the_middle_of_a_step_gives_no_blo
 
 async def test_what_a_provider_is_asked_in_a_day_is_what_it_was_sent(faulty: Faulty) -> None:
     now_s = 0.0
-    endpoint = Endpoint(faulty.proxy.url)
+    endpoint = NodeEndpoint(faulty.proxy.url)
     async with EvmSource(faulty.chain.traits(), [endpoint], clock=lambda: now_s) as source:
         provider = source.choose_provider()
         faulty.proxy.calls.clear()

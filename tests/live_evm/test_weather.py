@@ -12,8 +12,9 @@ import time
 import pytest
 
 from chains.errors import Inconsistent, Refused, Throttled, Unreachable
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.refusals import TooLarge
-from chains.rpc.transport import Endpoint, Request
+from chains.rpc.transport import Request
 from tests.faultproxy import faults
 from tests.faultproxy.faults import Delay, Exchange, Flood, Raw, Reset, Shuffled, Status, Truncate, WebPage
 from tests.live_evm.conftest import Faulty, MakeSource, paid_to
@@ -164,7 +165,7 @@ async def test_a_batch_is_no_larger_than_a_second_of_the_budget(
     faulty: Faulty, make_source: MakeSource
 ) -> None:
     await faulty.chain.node.mine(9)
-    slow = Endpoint(faulty.proxy.url, requests_per_s=4)
+    slow = NodeEndpoint(faulty.proxy.url, requests_per_s=4)
     provider = make_source(faulty.chain.traits(), slow).choose_provider()
     before = faulty.proxy.http_exchanges
     assert len(await provider.fetch_headers(0, 9)) == 10

@@ -8,18 +8,18 @@ import time
 
 import pytest
 
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.throttle import Budget, Lane
-from chains.rpc.transport import Endpoint
 from gateway.redis.budgets import SharedProviderBudget
 from tests.redis.conftest import Member, until
 from tests.redis.server import RedisServer
 
 pytestmark = pytest.mark.usefixtures("patient")
 RATE_PER_S = 40.0
-NODE = Endpoint("http://node.example/v1/a-key-that-stays-secret", requests_per_s=RATE_PER_S)
+NODE = NodeEndpoint("http://node.example/v1/a-key-that-stays-secret", requests_per_s=RATE_PER_S)
 
 
-def budget_of(member: Member, endpoint: Endpoint = NODE) -> SharedProviderBudget:
+def budget_of(member: Member, endpoint: NodeEndpoint = NODE) -> SharedProviderBudget:
     assert member.shared.share_budget is not None
     budget = member.shared.share_budget(endpoint)
     assert isinstance(budget, SharedProviderBudget)
@@ -77,7 +77,7 @@ async def test_heads_do_not_wait_for_another_process_that_backfills(members: tup
 async def test_a_refusal_told_to_one_process_slows_the_other(
     members: tuple[Member, Member], server: RedisServer
 ) -> None:
-    unlimited = Endpoint("http://public.example")
+    unlimited = NodeEndpoint("http://public.example")
     one, other = (budget_of(member, unlimited) for member in members)
     for _ in range(50):
         await one.spend(Lane.HEAD, 1)
@@ -131,7 +131,7 @@ async def test_without_redis_each_process_keeps_to_its_share(
 async def test_without_redis_and_without_a_configured_rate_nothing_waits(
     members: tuple[Member, Member], server: RedisServer
 ) -> None:
-    budget = budget_of(members[0], Endpoint("http://public.example"))
+    budget = budget_of(members[0], NodeEndpoint("http://public.example"))
     server.kill()
     assert await spend_for(budget, 0.5) > 500
 

@@ -21,7 +21,7 @@ from msgspec import Struct
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from chains.rpc.transport import Endpoint
+from chains.rpc.node_endpoint import NodeEndpoint
 
 SILENCE_MIN_S = 10.0
 SILENCE_BLOCKS = 3
@@ -94,7 +94,7 @@ class HeadWatch:
     def __init__(
         self,
         chain_alias: str,
-        endpoints: Sequence[Endpoint],
+        endpoints: Sequence[NodeEndpoint],
         block_time_s: float,
         on_hint: Callable[[str], None],
         on_lost: Callable[[], None] = lambda: None,
@@ -144,7 +144,7 @@ class HeadWatch:
             self.subscribed_to = ""
             self._on_lost()
 
-    async def _listen(self, endpoint: Endpoint) -> None:
+    async def _listen(self, endpoint: NodeEndpoint) -> None:
         try:
             async with _Connect(
                 endpoint.url,
@@ -164,7 +164,7 @@ class HeadWatch:
         except (WebSocketException, OSError, TimeoutError, ValueError, EOFError) as error:
             raise HeadsLost(type(error).__name__) from None
 
-    async def _hear(self, endpoint: Endpoint, connection: ws.ClientConnection) -> None:
+    async def _hear(self, endpoint: NodeEndpoint, connection: ws.ClientConnection) -> None:
         head_before: str | None = None
         deadline_s = self._clock() + self._silence_s
         while True:
@@ -184,7 +184,7 @@ class HeadWatch:
                 self._on_hint(head)
             await asyncio.sleep(MESSAGE_SPACING_S)
 
-    def _note_subscribed(self, endpoint: Endpoint) -> None:
+    def _note_subscribed(self, endpoint: NodeEndpoint) -> None:
         self.subscribed_to = endpoint.host
         if self._is_lost:
             self._log.info("heads-restored", provider=endpoint.host)

@@ -14,7 +14,8 @@ from chains.errors import ChainError, Inconsistent, WrongNetwork
 from chains.evm.rows.structs import decode_header, encode_word, parse_quantity
 from chains.family import BlockSeen
 from chains.rpc.jsonrpc import Call, decode_batch, encode_batch, expect_result, is_null, read_status
-from chains.rpc.transport import Endpoint, HttpTransport, Request
+from chains.rpc.node_endpoint import NodeEndpoint
+from chains.rpc.transport import HttpTransport, Request
 
 DEADLINE_S = 15.0
 """For each call: whoever waits sits before a terminal."""
@@ -22,7 +23,7 @@ DEADLINE_S = 15.0
 
 async def fetch_block_seen(url: str, chain_number: int, height: int) -> BlockSeen:
     """Ask the node at `url`; raises `WrongNetwork` for another chain's, and what keeps it from answering."""
-    async with HttpTransport(Endpoint(url), deadline_s=DEADLINE_S) as transport:
+    async with HttpTransport(NodeEndpoint(url), deadline_s=DEADLINE_S) as transport:
         number = _read_number(await _ask(transport, "eth_chainId"))
         if number != chain_number:
             raise WrongNetwork(f"serves chain {number}, not {chain_number}", provider=transport.name)

@@ -17,9 +17,10 @@ from aiohttp.test_utils import TestServer
 
 from chains.errors import ChainError, Missing, Refused, Throttled, Unreachable
 from chains.rpc.client import Client
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.refusals import TooLarge, read_http_status
 from chains.rpc.throttle import Budget, Lane
-from chains.rpc.transport import Endpoint, HttpTransport, Request
+from chains.rpc.transport import HttpTransport, Request
 
 KEY = "k3y-of-a-plan"
 HEADER = "h3ader-of-a-plan"
@@ -63,7 +64,7 @@ async def serving(
     app.router.add_route("*", "/{rest:.*}", handle)
     async with TestServer(app) as server:
         url = f"{server.make_url(root)}?token={KEY}"
-        endpoint = Endpoint(url, headers={"x-key": HEADER})
+        endpoint = NodeEndpoint(url, headers={"x-key": HEADER})
         async with HttpTransport(endpoint, response_bytes_max=bytes_max) as transport:
             yield Rest(Client(transport, Budget()))
 

@@ -18,9 +18,10 @@ from chains.errors import ChainError, Refused, Throttled, Unreachable
 from chains.evm.nodes.node import EvmNode, NetworkPin
 from chains.rpc.batches import Batches
 from chains.rpc.jsonrpc import Call
+from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.refusals import TooLarge
 from chains.rpc.throttle import Budget, Lane
-from chains.rpc.transport import Endpoint, HttpTransport, parse_retry_after
+from chains.rpc.transport import HttpTransport, parse_retry_after
 
 KEY = "0123456789abcdef"
 
@@ -85,7 +86,7 @@ async def asking(*replies: Reply) -> AsyncIterator[tuple[Batches, HttpTransport,
     server = Server(list(replies))
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]
-    transport = HttpTransport(Endpoint(f"http://user:{KEY}@127.0.0.1:{server.port}/v2/{KEY}?token={KEY}"))
+    transport = HttpTransport(NodeEndpoint(f"http://user:{KEY}@127.0.0.1:{server.port}/v2/{KEY}?token={KEY}"))
     try:
         async with transport:
             yield Batches(transport, Budget()), transport, server

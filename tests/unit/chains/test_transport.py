@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 
 from chains.evm.source import EvmSource
-from chains.rpc.transport import Endpoint, parse_retry_after
+from chains.rpc.node_endpoint import NodeEndpoint
+from chains.rpc.transport import parse_retry_after
 from tests.devnet.local import local_traits
 
 
@@ -25,25 +26,25 @@ from tests.devnet.local import local_traits
     ],
 )
 def test_an_endpoint_is_known_by_its_host_only(url: str, host: str, operator: str) -> None:
-    endpoint = Endpoint(url, headers={"authorization": "secret"})
+    endpoint = NodeEndpoint(url, headers={"authorization": "secret"})
     assert (endpoint.host, endpoint.operator_name) == (host, operator)
     assert "secret" not in repr(endpoint)
 
 
 def test_a_named_operator_is_the_operator() -> None:
-    assert Endpoint("http://a.example.org", operator="me").operator_name == "me"
+    assert NodeEndpoint("http://a.example.org", operator="me").operator_name == "me"
 
 
 async def test_two_endpoints_of_one_host_get_two_names() -> None:
     urls = ["http://node.test/a", "http://node.test/b", "wss://node.test/ws", "http://other.test"]
-    async with EvmSource(local_traits(), [Endpoint(url) for url in urls]) as source:
+    async with EvmSource(local_traits(), [NodeEndpoint(url) for url in urls]) as source:
         assert [health.name for health in source.healths] == ["node.test", "node.test#2", "other.test"]
         assert source.operators_count == 2
 
 
 async def test_a_chain_without_an_http_endpoint_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one http"):
-        EvmSource(local_traits(), [Endpoint("ws://node.test")])
+        EvmSource(local_traits(), [NodeEndpoint("ws://node.test")])
 
 
 @pytest.mark.parametrize(
