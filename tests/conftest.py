@@ -6,6 +6,7 @@ test (some 30 ms). The seed is printed at the top of every run: `CHAINBELL_SEED=
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import random
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ import asyncpg
 import hypothesis
 import pytest
 import pytest_asyncio
+import uvloop
 
 from chains.evm.nodes.tokens import RECURSION_LIMIT
 from migrations.cluster import APPLICATION_ROLE, SUPERUSER_ROLE, open_cluster
@@ -30,8 +32,8 @@ from migrations.connect import connect
 from migrations.embedded import embedded_database, stop_if_unused
 from migrations.errors import EmbeddedProblem
 from migrations.runner import load_migrations, migrate
+from tests.depth import SEED_VARIABLE
 
-SEED_VARIABLE = "CHAINBELL_SEED"
 RUN_DIR_PREFIX = "chainbell-tests-"
 ABANDONED_AFTER_S = 1800
 TEMPLATE_LOCK_KEY = 1
@@ -53,6 +55,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault(
         "PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex
     )  # xdist's workers are all given the same
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the program runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -95,32 +102,38 @@ class DatabaseServer:
         return f"{before}@/{database}?{after.partition('?')[2]}"
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def database_server() -> AsyncIterator[DatabaseServer]:
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[DatabaseServer]:
     """One server for the whole run, of which every worker holds a share."""
-    await _remove_abandoned_servers()
     run_dir = Path(tempfile.gettempdir()) / f"{RUN_DIR_PREFIX}{os.environ['PYTEST_XDIST_TESTRUNUID']}"
-    async with embedded_database(run_dir, settings=FAST_AND_FORGETFUL) as dsn:
-        yield DatabaseServer((await open_cluster(run_dir)).dsn(SUPERUSER_ROLE, "postgres"), dsn)
-    if not (
-        run_dir / "postgres" / "cluster" / "postmaster.pid"
-    ).exists():  # another worker may still be at it
+    with asyncio.Runner() as runner:
+        runner.run(_remove_abandoned_servers())
+        share = embedded_database(run_dir, settings=FAST_AND_FORGETFUL)
+        dsn = runner.run(share.__aenter__())
+        superuser_url = runner.run(open_cluster(run_dir)).dsn(SUPERUSER_ROLE, "postgres")
+        yield DatabaseServer(superuser_url, dsn)
+        runner.run(share.__aexit__(None, None, None))
+    # Another worker may still be at it.
+    if not (run_dir / "postgres" / "cluster" / "postmaster.pid").exists():
         shutil.rmtree(run_dir, ignore_errors=True)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def migrated_template(database_server: DatabaseServer) -> str:
+@pytest.fixture(scope="session")
+def migrated_template(database_server: DatabaseServer) -> str:
     """The name of a fully migrated database that nobody is connected to, made by the first worker to ask."""
+    return asyncio.run(_make_template(database_server))
+
+
+async def _make_template(server: DatabaseServer) -> str:
     checksums = b"".join(migration.checksum for migration in load_migrations())
     name = f"template_{hashlib.sha256(checksums).hexdigest()[:16]}"
-    conn = await asyncpg.connect(database_server.superuser_url)
+    conn = await asyncpg.connect(server.superuser_url)
     try:
         await conn.execute("select pg_advisory_lock($1)", TEMPLATE_LOCK_KEY)
         if not await conn.fetchval("select exists (select from pg_database where datname = $1)", name):
             await conn.execute(f"drop database if exists {name}_partial")
             await conn.execute(f"create database {name}_partial owner {APPLICATION_ROLE}")
-            url = database_server.url_of(f"{name}_partial")
-            template = await connect(url, application_name="template")
+            template = await connect(server.url_of(f"{name}_partial"), application_name="template")
             try:
                 await migrate(template)
             finally:

@@ -111,6 +111,7 @@ def complaint_of(command: Sequence[str], tree: Path, *, seconds_max: float = SEC
         "PYTHONPATH": str(tree),
         "PATH": os.pathsep.join([*map(str, ANVIL), os.environ.get("PATH", "")]),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "CI": "true",  # each test as deep as it goes
         "CHAINBELL_POSTGRES_SCHEDULES": POSTGRES_SCHEDULES,
         "CHAINBELL_RECORDED": os.environ.get("CHAINBELL_RECORDED", str(ROOT.parent / "shared" / "recorded")),
     }

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.depth import times
 from tests.processes.scene import Scene, open_scene
 
-KILLS_PER_TEST = 13
+KILLS_PER_TEST = times(5, ci=13)
 
 
 async def torment(scene: Scene, rng: random.Random, roles: Sequence[tuple[str, ...]]) -> None:

@@ -8,12 +8,15 @@ import traceback
 import pytest
 
 from migrations.connect import open_pool
+from tests.depth import times
 from tests.simulation.postgres import PostgresWorld
 from tests.simulation.troubles import Tally, Trouble
 
-SCHEDULES = int(os.environ.get("CHAINBELL_POSTGRES_SCHEDULES", "200"))
+SCHEDULES = int(os.environ.get("CHAINBELL_POSTGRES_SCHEDULES", times(20, ci=200)))
 PARTS = 2
 ROUNDS = 14
+ENOUGH_FOR_ALL = 100
+"""Fewer schedules need not meet every common trouble."""
 COMMON = (
     Trouble.CRASH_READING,
     Trouble.CRASH_WRITING,
@@ -31,7 +34,7 @@ COMMON = (
 @pytest.mark.parametrize("part", range(PARTS))
 async def test_every_law_holds_on_a_real_database(part: int, seed: int, database_url: str) -> None:
     tally, first = Tally(), seed % (1 << 31)
-    pool = await open_pool(database_url, size=12, application_name="simulation")
+    pool = await open_pool(database_url, size=12, application_name="simulation", resets=False)
     try:
         for number in range(SCHEDULES // PARTS):
             world = PostgresWorld(pool, number, first + number, tally)
@@ -44,4 +47,5 @@ async def test_every_law_holds_on_a_real_database(part: int, seed: int, database
         await pool.close()
     for trouble in COMMON:
         print(f"{tally.counts[trouble]:>10}  {trouble}")
-    assert all(tally.counts[trouble] for trouble in COMMON)
+    if SCHEDULES >= ENOUGH_FOR_ALL:
+        assert all(tally.counts[trouble] for trouble in COMMON)

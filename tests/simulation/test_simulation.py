@@ -1,4 +1,4 @@
-"""Two thousand schedules in eight parts, and the proof that trouble really came.
+"""Many schedules in eight parts, two thousand in CI, and the proof that trouble really came.
 
 Each part is one test, so that workers share them evenly. A failing seed is printed with the command that replays it.
 """
@@ -9,11 +9,12 @@ import os
 
 import pytest
 
+from tests.depth import times
 from tests.simulation.runner import rare_collections, replay_command, run_schedule
 from tests.simulation.troubles import Tally, Trouble
 
-SCHEDULES = int(os.environ.get("CHAINBELL_SCHEDULES", "2000"))
-"""Fewer for a quick look; each kind of trouble is then asked for in proportion."""
+SCHEDULES = int(os.environ.get("CHAINBELL_SCHEDULES", times(200, ci=2000)))
+"""Each kind of trouble is asked for in proportion."""
 
 STEPS = 60
 PARTS = 8
@@ -33,7 +34,7 @@ def test_every_law_holds_after_every_step_of_every_schedule(part: int, seed: int
                 pytest.fail(f"{failure}\n{replay_command(first + number, STEPS)}", pytrace=False)
     for trouble in IN_MEMORY:
         print(f"{tally.counts[trouble]:>10}  {trouble}")
-    enough = EACH_TROUBLE_MIN * SCHEDULES / 10_000 / PARTS
+    enough = EACH_TROUBLE_MIN * SCHEDULES // 10_000 // PARTS
     too_rare = {
         str(trouble): tally.counts[trouble] for trouble in IN_MEMORY if tally.counts[trouble] < enough
     }

@@ -29,6 +29,7 @@ from relay.workers.fresh import FreshEvents
 from relay.workers.roster import Attempt, Roster
 from relay.workers.shards import Shards
 from relay.workers.storage import SealedSecret
+from tests.depth import times
 from tests.properties.relay.covering import OVER, TAKES_BACK
 from tests.properties.relay.memory import MemoryStore, StoredReplay, drive, promote
 
@@ -486,7 +487,7 @@ class RelayMachine(RuleBasedStateMachine):
 
 TestRelayMachine = RelayMachine.TestCase
 TestRelayMachine.settings = hypothesis.settings(
-    max_examples=150,
+    max_examples=times(50, ci=150),
     stateful_step_count=60,
     report_multiple_bugs=False,
     phases=[hypothesis.Phase.generate],

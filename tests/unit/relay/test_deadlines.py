@@ -9,6 +9,7 @@ import pytest
 from relay.out.deadlines import Deadlines
 
 SHORT_S = 0.05
+LOOP_TICK_S = 0.001  # uvloop counts milliseconds
 
 
 async def test_a_block_in_time_is_left_alone_and_a_late_one_is_a_timeout() -> None:
@@ -44,7 +45,7 @@ async def test_each_of_many_is_late_at_its_own_time() -> None:
     late = [wait(number * SHORT_S / 10, 30) for number in range(30)]
     quick = [wait(number * SHORT_S / 10, 0) for number in range(30)]
     took = await asyncio.gather(*late, *quick)
-    assert all(one is not None and one >= SHORT_S for one in took[:30])
+    assert all(one is not None and one >= SHORT_S - LOOP_TICK_S for one in took[:30])
     assert took[30:] == [None] * 30
     deadlines.close()
 

@@ -60,6 +60,10 @@ class IdleRoster:
         return
 
 
+LOOP_TICK_S = 0.001
+"""uvloop counts milliseconds."""
+
+
 class PatientDispatcher(BusyDispatcher):
     """Something is to be written and something to be read; when that happened, by the loop's clock."""
 
@@ -117,7 +121,7 @@ async def test_logs_are_read_at_once_and_then_not_sooner_than_the_interval() -> 
     assert first - dispatcher.began_s < 0.03
     assert others
     for before, after in zip(dispatcher.read_at_s, others, strict=False):
-        assert after - before >= 0.03
+        assert after - before >= 0.03 - LOOP_TICK_S
 
 
 async def test_a_worker_with_more_to_send_than_it_can_still_reads_for_others_and_writes() -> None:
