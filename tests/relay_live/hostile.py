@@ -29,6 +29,8 @@ class Hostile:
         return f"http://127.0.0.1:{self.port}/"
 
     async def send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        if writer.is_closing():  # uvloop takes a write to a closed transport for a mistake
+            raise ConnectionResetError
         writer.write(data)
         await writer.drain()
         self.sent_bytes += len(data)

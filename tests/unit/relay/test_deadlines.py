@@ -21,7 +21,7 @@ async def test_a_block_in_time_is_left_alone_and_a_late_one_is_a_timeout() -> No
     began_s = loop.time()
     with pytest.raises(TimeoutError), deadlines.limit():
         await asyncio.sleep(30)
-    assert loop.time() - began_s >= SHORT_S
+    assert loop.time() - began_s >= SHORT_S - LOOP_TICK_S
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0, "the cancellation was taken back"

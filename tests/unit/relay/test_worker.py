@@ -104,7 +104,7 @@ async def work_patiently(dispatcher: Any) -> None:
 async def test_a_cursor_that_nobody_waits_for_is_written_after_its_delay() -> None:
     dispatcher = PatientDispatcher()
     await work_patiently(dispatcher)
-    assert dispatcher.settled_at_s - dispatcher.began_s >= 0.1
+    assert dispatcher.settled_at_s - dispatcher.began_s >= 0.1 - LOOP_TICK_S
 
 
 async def test_what_somebody_waits_for_is_written_at_once_whatever_waits_already() -> None:
