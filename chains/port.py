@@ -26,7 +26,7 @@ from chains.model import (
     TxHash,
     Unprovable,
 )
-from chains.rpc.endpoints import Health
+from chains.rpc.endpoints import NodeHealth
 from chains.traits import ChainTraits
 
 
@@ -44,7 +44,7 @@ class Provider(Protocol):
         ...
 
     def for_backfill(self) -> Provider:
-        """The same provider, asked behind the head's requests: its lane for history."""
+        """The same provider, asked behind the head's requests: with less priority."""
         ...
 
     async def fetch_network_id(self) -> bytes:
@@ -201,7 +201,7 @@ class OpenedSource(ChainSource, Protocol):
         ...
 
     @property
-    def healths(self) -> Sequence[Health]:
+    def healths(self) -> Sequence[NodeHealth]:
         """What is known of each provider, for `/v1/chains` and metrics."""
         ...
 

@@ -17,7 +17,7 @@ from chains.errors import ChainError, Unreachable
 from chains.hints import HintTrust
 from chains.model import Header, HeadReport
 from chains.port import Along, Provider
-from chains.rpc.endpoints import EndpointBook, Health, compute_stale_after
+from chains.rpc.endpoints import EndpointBook, NodeHealth, compute_stale_after
 from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits
 
@@ -76,7 +76,7 @@ class SharedSource(Generic[ProviderT]):
         return len({provider.operator for provider in self._providers.values()})
 
     @property
-    def healths(self) -> Sequence[Health]:
+    def healths(self) -> Sequence[NodeHealth]:
         return list(self._book.healths.values())
 
     def choose_provider(self) -> ProviderT:

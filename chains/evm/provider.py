@@ -32,8 +32,8 @@ from chains.model import (
     TxHash,
     Unprovable,
 )
-from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
-from chains.rpc.throttle import Lane
+from chains.rpc.jsonrpc import Call, Reply, expect_result, is_null
+from chains.rpc.throttle import Priority
 from chains.traits import FinalByTag
 
 HEAD_DEADLINE_S = 10.0
@@ -45,12 +45,12 @@ OPINION_HEADERS_MAX = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvmProvider:
-    """One node in one lane; `for_backfill` gives the same node's other lane."""
+    """One node, asked with one priority; `for_backfill` gives the same node with the other."""
 
     node: EvmNode
     reading: Reading
     on_head: Callable[[str, Header], None]
-    lane: Lane = Lane.HEAD
+    priority: Priority = Priority.HEAD
 
     @property
     def name(self) -> str:
@@ -62,11 +62,11 @@ class EvmProvider:
 
     def for_backfill(self) -> EvmProvider:
         """The same node, yielding to calls for the head."""
-        return EvmProvider(self.node, self.reading, self.on_head, Lane.BACKFILL)
+        return EvmProvider(self.node, self.reading, self.on_head, Priority.BACKFILL)
 
     async def fetch_network_id(self) -> bytes:
         with self._blamed():
-            return await self.node.fetch_genesis_hash(self.lane)
+            return await self.node.fetch_genesis_hash(self.priority)
 
     async def fetch_head_report(
         self,
@@ -95,7 +95,7 @@ class EvmProvider:
             next_block = ()
         with self._blamed():
             with self.node.ahead.asking(next_block) as along:
-                outcomes = await self.node.ask([*calls, *along], self.lane, deadline_s=HEAD_DEADLINE_S)
+                outcomes = await self.node.ask([*calls, *along], self.priority, deadline_s=HEAD_DEADLINE_S)
             latest, *others = outcomes[: len(calls)]
             raw = expect_result(latest)
             if is_null(raw):
@@ -112,29 +112,29 @@ class EvmProvider:
         calls = [Call("eth_getBlockByNumber", (hex(height), False)) for height in heights]
         with self._blamed():
             patient = len(calls) > OPINION_HEADERS_MAX
-            outcomes = await self.node.ask(calls, self.lane, patient=patient) if calls else []
+            outcomes = await self.node.ask(calls, self.priority, patient=patient) if calls else []
             return [
                 self._read_header(height, outcome) for height, outcome in zip(heights, outcomes, strict=True)
             ]
 
     async def fetch_transaction(self, tx_hash: TxHash) -> TransactionStory | None:
         with self._blamed():
-            return await fetch_story(self.node, self.lane, self.reading, tx_hash)
+            return await fetch_story(self.node, self.priority, self.reading, tx_hash)
 
     async def fetch_balances(
         self, wanted: Sequence[tuple[Address, Address | None]], block: BlockRef
     ) -> list[int]:
         with self._blamed():
-            return await fetch_balances(self.node, self.lane, wanted, block)
+            return await fetch_balances(self.node, self.priority, wanted, block)
 
     async def fetch_deposit_proof(self, block: BlockRef, tx_hash: TxHash) -> DepositProof | Unprovable:
         with self._blamed():
-            return await fetch_deposit_proof(self.node, self.lane, self.reading, block, tx_hash)
+            return await fetch_deposit_proof(self.node, self.priority, self.reading, block, tx_hash)
 
     async def fetch_blocks_at(self, refs: Sequence[BlockRef], *, sought: Sought | None = None) -> list[Block]:
         with self._blamed():
             hashes = [one.hash for one in refs]
-            blocks = await fetch_by_hash(self.node, self.lane, self.reading, hashes, sought)
+            blocks = await fetch_by_hash(self.node, self.priority, self.reading, hashes, sought)
             for block, ref in zip(blocks, refs, strict=True):
                 if block.header.height != ref.height:
                     raise Inconsistent(f"shows a block of height {block.header.height} at {ref.height}")
@@ -145,10 +145,10 @@ class EvmProvider:
     ) -> list[Block]:
         with self._blamed():
             return await fetch_by_height(
-                self.node, self.lane, self.reading, height_first, height_last, sought
+                self.node, self.priority, self.reading, height_first, height_last, sought
             )
 
-    def _read_header(self, height: int, outcome: Outcome) -> Header:
+    def _read_header(self, height: int, outcome: Reply) -> Header:
         raw = expect_result(outcome)
         if is_null(raw):
             raise Missing(f"does not hold the {describe_block(self.node, hex(height))}")
@@ -166,7 +166,7 @@ class EvmProvider:
             raise name_provider(error, self.name) from error.__cause__
 
 
-def _read_tag(outcome: Outcome) -> Header | None:
+def _read_tag(outcome: Reply) -> Header | None:
     """A finality tag's header; None while the node does not know it.
 
     Nodes answer null or an error of their own after a restart, chains without

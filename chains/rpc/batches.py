@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 from chains.errors import ChainError, Refused, Throttled, Unreachable
 from chains.rpc.client import Client
-from chains.rpc.jsonrpc import Call, Outcome, decode_batch, encode_batch, read_status
+from chains.rpc.jsonrpc import Call, Reply, decode_batch, encode_batch, read_status
 from chains.rpc.refusals import NoBatches, TooLarge, Unanswered
-from chains.rpc.throttle import Budget, Lane
+from chains.rpc.throttle import Budget, Priority
 from chains.rpc.transport import HttpTransport, Request
 
 BATCH_CALLS_MAX = 100
@@ -100,25 +100,32 @@ class Batches:
         self.asked_apart: set[tuple[str, str]] = set()
 
     async def ask(
-        self, calls: Sequence[Call], lane: Lane, *, deadline_s: float | None = None, patient: bool = False
-    ) -> list[Outcome]:
+        self,
+        calls: Sequence[Call],
+        priority: Priority,
+        *,
+        deadline_s: float | None = None,
+        patient: bool = False,
+    ) -> list[Reply]:
         """One outcome a call, in the order of `calls`.
 
         Raises what makes every exchange fail.  `patient`: a refused rate is
         waited out for some seconds, so that a window of blocks is not lost to it.
         """
-        asking = _Asking(self, calls, lane, deadline_s, patient=patient)
+        asking = _Asking(self, calls, priority, deadline_s, patient=patient)
         while asking.parts:
             await asking.step()
         return asking.collect()
 
-    async def exchange(self, calls: Sequence[Call], lane: Lane, deadline_s: float | None) -> list[Outcome]:
+    async def exchange(
+        self, calls: Sequence[Call], priority: Priority, deadline_s: float | None
+    ) -> list[Reply]:
         """One request and its answer; a batch that can not be taken raises."""
         id_first, self._id_next = self._id_next, (self._id_next + len(calls)) % ID_MAX
         outcomes = await self._client.exchange(
             Request(encode_batch(calls, id_first), read_status=read_status),
             lambda answer: decode_batch(answer, calls, id_first),
-            lane,
+            priority,
             calls_count=len(calls),
             deadline_s=deadline_s,
             refuses_rate=lambda found: any(isinstance(one, Throttled) for one in found),
@@ -127,19 +134,19 @@ class Batches:
             self._failed_in_a_row = self._failed_calls = 0
         return outcomes
 
-    async def is_batch_to_blame(self, calls: Sequence[Call], lane: Lane) -> bool:
+    async def is_batch_to_blame(self, calls: Sequence[Call], priority: Priority) -> bool:
         """Whether a call is answered alone after batches of such a size failed again and again."""
         self._failed_in_a_row += 1
         self._failed_calls = max(self._failed_calls, len(calls))
         if self._failed_in_a_row <= FAILED_BATCHES_MAX:
             return False
         try:
-            await self.exchange(calls[:1], lane, None)
+            await self.exchange(calls[:1], priority, None)
         except ChainError:
             return False
         return True
 
-    def is_own(self, outcome: Outcome | None) -> bool:
+    def is_own(self, outcome: Reply | None) -> bool:
         """Whether a refusal was heard before of a call alone: then it is no batch's."""
         return isinstance(outcome, ChainError) and _words_of(outcome) in self._own_words
 
@@ -154,23 +161,29 @@ class _Asking:
     """The calls of one `ask` on their way: what is answered, and what is still to be asked in which parts."""
 
     def __init__(
-        self, batches: Batches, calls: Sequence[Call], lane: Lane, deadline_s: float | None, *, patient: bool
+        self,
+        batches: Batches,
+        calls: Sequence[Call],
+        priority: Priority,
+        deadline_s: float | None,
+        *,
+        patient: bool,
     ) -> None:
         self._batches = batches
         self._calls = calls
-        self._lane = lane
+        self._priority = priority
         self._deadline_s = deadline_s
         self._pauses_max = PAUSES_MAX if patient else 0
         self._pauses_left = self._pauses_max
         self._answered = 0
         self._refused_alone = 0
         self._doubts: list[_Doubt] = []
-        self._outcomes: list[Outcome | None] = [None] * len(calls)
+        self._outcomes: list[Reply | None] = [None] * len(calls)
         together = [index for index, call in enumerate(calls) if _tag_of(call) not in batches.asked_apart]
         apart = [[index] for index, call in enumerate(calls) if _tag_of(call) in batches.asked_apart]
         self.parts: deque[Sequence[int]] = deque(part for part in (together, *apart) if part)
 
-    def collect(self) -> list[Outcome]:
+    def collect(self) -> list[Reply]:
         """All outcomes, when no part is left."""
         assert all(outcome is not None for outcome in self._outcomes), "every call has its outcome"
         return [outcome for outcome in self._outcomes if outcome is not None]
@@ -182,7 +195,7 @@ class _Asking:
             return
         calls = [self._calls[index] for index in part]
         try:
-            outcomes = await self._batches.exchange(calls, self._lane, self._deadline_s)
+            outcomes = await self._batches.exchange(calls, self._priority, self._deadline_s)
         except Throttled as error:
             await self._pause(part, error)
         except Refused as error:
@@ -218,7 +231,7 @@ class _Asking:
             if not self._answered or not (self._doubts or is_apart):
                 raise error
             self._put_apart(part[0], error)
-        elif self._is_narrowed_down(part) or await self._batches.is_batch_to_blame(calls, self._lane):
+        elif self._is_narrowed_down(part) or await self._batches.is_batch_to_blame(calls, self._priority):
             self._split(part)
         else:
             raise error
@@ -258,7 +271,7 @@ class _Asking:
         halves: list[Sequence[int]] = [part[: len(part) // 2], part[len(part) // 2 :]]
         self.parts.extendleft(reversed(list(by_method.values()) if len(by_method) > 1 else halves))
 
-    async def _settle(self, part: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+    async def _settle(self, part: Sequence[int], outcomes: Sequence[Reply]) -> None:
         """Keep what was answered; what the batch is to blame for is asked again."""
         again: list[int] = []
         throttled: Throttled | None = None
@@ -282,12 +295,12 @@ class _Asking:
         else:
             self._batches.size.note_taken(len(part))
 
-    def _are_extras(self, again: Sequence[int], outcomes: Sequence[Outcome]) -> bool:
+    def _are_extras(self, again: Sequence[int], outcomes: Sequence[Reply]) -> bool:
         """Whether only blocks by tag were refused beside what was answered: some plans count those apart."""
         answered = len(again) < len(outcomes)
         return answered and all(_tag_of(self._calls[index])[1] for index in again)
 
-    def _may_be_the_batch(self, outcome: Outcome) -> bool:
+    def _may_be_the_batch(self, outcome: Reply) -> bool:
         if isinstance(outcome, NoBatches | TooLarge | Unanswered):
             return True
         return type(outcome) is Refused and not self._batches.is_own(outcome)
@@ -298,7 +311,7 @@ class _Asking:
         self.parts.extendleft(one for one in (again[1:], again[:1]) if one)
         self._doubts.append(_Doubt(2 * (taken or len(part) // 2), {again[0]}))
 
-    def _put(self, index: int, outcome: Outcome) -> None:
+    def _put(self, index: int, outcome: Reply) -> None:
         if isinstance(outcome, ChainError):
             if type(outcome) is Refused:
                 self._batches.note_own(outcome)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from chains.errors import ChainError, Throttled
 from chains.rpc.meter import CallMeter
-from chains.rpc.throttle import Budget, Lane
+from chains.rpc.throttle import Budget, Priority
 from chains.rpc.transport import HttpTransport, Request
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Client:
         self,
         request: Request,
         read: Callable[[bytes], T],
-        lane: Lane,
+        priority: Priority,
         *,
         calls_count: int = 1,
         deadline_s: float | None = None,
@@ -45,7 +45,7 @@ class Client:
         `refuses_rate` tells an answer in which the rate was refused though it
         was read; a `Throttled` that is raised counts as one anyway.
         """
-        async with self.budget.admit(lane, calls_count):
+        async with self.budget.admit(priority, calls_count):
             began = self._clock()
             self.meter.note(calls_count, began)
             try:

@@ -39,7 +39,7 @@ def compute_stale_after(block_time_s: float) -> float:
 
 
 @dataclass(slots=True)
-class Health:
+class NodeHealth:
     """What is remembered of one provider."""
 
     name: str
@@ -65,13 +65,13 @@ class EndpointBook:
     """The providers of one chain in the order they were configured."""
 
     stale_after_s: float = STALE_MIN_S
-    healths: dict[str, Health] = field(default_factory=dict)
+    healths: dict[str, NodeHealth] = field(default_factory=dict)
     primary: str = ""
 
     def add(self, name: str, operator: str) -> None:
         """Enter a provider; the first one is asked first."""
         assert name not in self.healths, "provider names are unique"
-        self.healths[name] = Health(name, operator)
+        self.healths[name] = NodeHealth(name, operator)
 
     def choose_order(self, now_s: float) -> list[str]:
         """Usable providers, best first; empty while all of them rest."""
@@ -139,7 +139,9 @@ class EndpointBook:
         health = self.healths[name]
         health.lag_blocks = max(0, tip_height - head_height)
 
-    def _order(self, healths: Sequence[Health], now_s: float, *, last_resort: Sequence[Health]) -> list[str]:
+    def _order(
+        self, healths: Sequence[NodeHealth], now_s: float, *, last_resort: Sequence[NodeHealth]
+    ) -> list[str]:
         """Those that do not rest, best first; while all do, of `last_resort` those that have rested long enough."""
         usable = [health for health in healths if not health.is_resting(now_s)]
         if not usable:
@@ -147,14 +149,14 @@ class EndpointBook:
         ordered = sorted(usable, key=lambda health: self._rank(health, now_s))
         return [health.name for health in ordered]
 
-    def _rank(self, health: Health, now_s: float) -> tuple[bool, bool, bool, int]:
+    def _rank(self, health: NodeHealth, now_s: float) -> tuple[bool, bool, bool, int]:
         position = list(self.healths).index(health.name)
         stands_still = health.head_height >= 0 and now_s - health.head_advanced_at_s > self.stale_after_s
         is_late = health.lag_blocks > LAG_BLOCKS_MAX or stands_still
         return (health.distrusts > 0, is_late, health.name != self.primary, position)
 
     @staticmethod
-    def _compute_rest(health: Health, error: ChainError) -> float:
+    def _compute_rest(health: NodeHealth, error: ChainError) -> float:
         if isinstance(error, Inconsistent | WrongNetwork):
             health.distrusts += 1
             return min(DISTRUST_FIRST_S * 2.0 ** (health.distrusts - 1), DISTRUST_MAX_S)

@@ -41,7 +41,7 @@ class Call:
     params: Params = ()
 
 
-Outcome = Raw | ChainError
+Reply = Raw | ChainError
 """What came of one call: the JSON of its result, or why there is none."""
 
 
@@ -103,7 +103,7 @@ def read_status(status: int, content: bytes) -> ChainError | None:
     return None if is_rpc_error else read_http_status(status, content)
 
 
-def decode_batch(body: bytes, calls: Sequence[Call], id_first: int = 1) -> list[Outcome]:
+def decode_batch(body: bytes, calls: Sequence[Call], id_first: int = 1) -> list[Reply]:
     """One outcome a call, in the order of `calls`.
 
     Raises `Unreachable` when the body is not JSON-RPC at all, and what the
@@ -118,7 +118,7 @@ def decode_batch(body: bytes, calls: Sequence[Call], id_first: int = 1) -> list[
     if strays and not any(number in by_id for number in numbers):
         _raise_for_strays(strays)
     spoken = next((_read_error("batch", one.error) for one in strays if _is_given(one.error)), None)
-    outcomes: list[Outcome] = []
+    outcomes: list[Reply] = []
     for number, call in zip(numbers, calls, strict=True):
         if number in twice:
             outcomes.append(Inconsistent(f"{call.method} was answered twice, differently"))
@@ -147,7 +147,7 @@ def decode_nested(decoder: msgspec.json.Decoder[_T], data: bytes | Raw) -> _T:
         sys.setrecursionlimit(limit)
 
 
-def expect_result(outcome: Outcome) -> Raw:
+def expect_result(outcome: Reply) -> Raw:
     """The result, or the error raised."""
     if isinstance(outcome, ChainError):
         raise outcome
@@ -187,7 +187,7 @@ def _pair(answers: Sequence[_Answer]) -> tuple[dict[int, _Answer], list[_Answer]
     return by_id, strays, twice
 
 
-def _read_single(call: Call, answers: Sequence[_Answer], number: int) -> Outcome:
+def _read_single(call: Call, answers: Sequence[_Answer], number: int) -> Reply:
     """One call's answer: by its id, or, where none is given, because nothing else was asked."""
     mine = [answer for answer in answers if _read_id(answer.id) in (number, None)]
     if not mine:
@@ -219,7 +219,7 @@ def _raise_for_strays(strays: Sequence[_Answer]) -> None:
         raise NoBatches("a batch was answered without ids")
 
 
-def _read_outcome(call: Call, answer: _Answer) -> Outcome:
+def _read_outcome(call: Call, answer: _Answer) -> Reply:
     has_result = memoryview(answer.result).nbytes > 0
     if _is_given(answer.error):
         excuses = has_result and not is_null(answer.result) and bytes(answer.error) in EMPTY_ERRORS

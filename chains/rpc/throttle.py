@@ -1,4 +1,4 @@
-"""How often one provider may be asked: a budget that learns, in two lanes.
+"""How often one provider may be asked: a budget that learns, and two priorities within it.
 
 The budget shrinks by half when the provider refuses or grows slow and climbs
 back with every success (AIMD), slowly near the rate that was refused, so a
@@ -46,7 +46,7 @@ IN_FLIGHT_MAX = 8
 IN_FLIGHT_BACKFILL_MAX = 4
 
 
-class Lane(StrEnum):
+class Priority(StrEnum):
     """What a call is for."""
 
     HEAD = "head"
@@ -56,7 +56,7 @@ class Lane(StrEnum):
 class SharedBudget(Protocol):
     """What all processes together may ask one provider; spent after a process's own budget."""
 
-    async def spend(self, lane: Lane, calls_count: int) -> None:
+    async def spend(self, priority: Priority, calls_count: int) -> None:
         """Return when these calls fit.  Never raises, and never waits long for whoever keeps the count."""
         ...
 
@@ -105,12 +105,12 @@ class Budget:
         return UNBOUNDED_CALLS if math.isinf(self._rate) else max(1, math.floor(self._rate))
 
     @asynccontextmanager
-    async def admit(self, lane: Lane, calls_count: int) -> AsyncIterator[None]:
+    async def admit(self, priority: Priority, calls_count: int) -> AsyncIterator[None]:
         """Wait until these calls fit the budget, then hold a place in flight."""
-        if lane is Lane.HEAD:
+        if priority is Priority.HEAD:
             async with self._announce_head():
                 await self._spend(self._all, calls_count)
-                await self._spend_shared(lane, calls_count)
+                await self._spend_shared(priority, calls_count)
                 await self._in_flight.acquire()
             try:
                 yield
@@ -121,7 +121,7 @@ class Budget:
             await self._spend(self._backfill, calls_count)
             await self._head_gate.wait()
             await self._spend(self._all, calls_count)
-            await self._spend_shared(lane, calls_count)
+            await self._spend_shared(priority, calls_count)
             async with self._in_flight:
                 yield
 
@@ -179,9 +179,9 @@ class Budget:
                 return
             await throttler.acquire()  # type: ignore[no-untyped-call]  # published without types
 
-    async def _spend_shared(self, lane: Lane, calls_count: int) -> None:
+    async def _spend_shared(self, priority: Priority, calls_count: int) -> None:
         if self._shared is not None:
-            await self._shared.spend(lane, calls_count)
+            await self._shared.spend(priority, calls_count)
 
     @asynccontextmanager
     async def _announce_head(self) -> AsyncIterator[None]:

@@ -15,12 +15,12 @@ from hashlib import blake2b
 from uuid import uuid4
 
 from chains.rpc.node_endpoint import NodeEndpoint
-from chains.rpc.throttle import Lane
+from chains.rpc.throttle import Priority
 from gateway.redis.connection import RedisAway, RedisConnection, Script
 from gateway.redis.metrics import Use
 
-AHEAD_S = {Lane.HEAD: 1.0, Lane.BACKFILL: 0.3}
-"""How much of the budget a lane may take in advance: what lies between is the head's, whatever a backfill wants."""
+AHEAD_S = {Priority.HEAD: 1.0, Priority.BACKFILL: 0.3}
+"""How much of the budget each may take in advance: what lies between is the head's, whatever a backfill wants."""
 WAIT_S_MAX = 1.0
 """Asked again at least so often: others may have left, and Redis may have gone."""
 KEY_BYTES = 16
@@ -47,18 +47,18 @@ class SharedProviderBudget:
         self._processes_count = 1
         self._paid_at_s = 0.0
 
-    async def spend(self, lane: Lane, calls_count: int) -> None:
+    async def spend(self, priority: Priority, calls_count: int) -> None:
         """As `SharedBudget.spend`."""
-        wait_s = await self._try_spending(lane, calls_count)
+        wait_s = await self._try_spending(priority, calls_count)
         while wait_s > 0:
             await asyncio.sleep(min(wait_s, WAIT_S_MAX))
-            wait_s = await self._try_spending(lane, calls_count)
+            wait_s = await self._try_spending(priority, calls_count)
 
     def record_throttled(self) -> None:
         """As `SharedBudget.record_throttled`: the others hear it when this process asks next."""
         self._refused = True
 
-    async def _try_spending(self, lane: Lane, calls_count: int) -> float:
+    async def _try_spending(self, priority: Priority, calls_count: int) -> float:
         """Take these calls; or take nothing, and return how many seconds to wait."""
         refused, self._refused = self._refused, False
         try:
@@ -67,21 +67,21 @@ class SharedProviderBudget:
                 self._key,
                 calls_count,
                 self._ceiling or 0,
-                round(AHEAD_S[lane] * 1_000_000),
+                round(AHEAD_S[priority] * 1_000_000),
                 int(refused),
                 self._process,
             )
         except RedisAway:
-            return self._try_own_share(lane, calls_count)
+            return self._try_own_share(priority, calls_count)
         return wait_us / 1_000_000
 
-    def _try_own_share(self, lane: Lane, calls_count: int) -> float:
+    def _try_own_share(self, priority: Priority, calls_count: int) -> float:
         if self._ceiling is None:
             return 0.0
         now_s = self._clock()
         debt_s = max(0.0, self._paid_at_s - now_s)
-        if debt_s > AHEAD_S[lane]:
-            return debt_s - AHEAD_S[lane]
+        if debt_s > AHEAD_S[priority]:
+            return debt_s - AHEAD_S[priority]
         self._paid_at_s = now_s + debt_s + calls_count * self._processes_count / self._ceiling
         return 0.0
 

@@ -23,9 +23,9 @@ from indexer.follow.outcomes import (
     Halted,
     Idle,
     Lagging,
-    Outcome,
     Rewound,
     Started,
+    StepOutcome,
     Suspecting,
     describe_standstill,
 )
@@ -99,7 +99,7 @@ class FollowLoop:
             failures = 0
             occasion = await self._wait_after(outcome, follower)
 
-    async def _step_and_count(self, follower: Follower, occasion: Occasion) -> Outcome | None:
+    async def _step_and_count(self, follower: Follower, occasion: Occasion) -> StepOutcome | None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         outcome = await self._step(follower, occasion)
@@ -111,7 +111,7 @@ class FollowLoop:
         self._around.observer.follow_step(self._alias, type(outcome).__name__, loop.time() - started)
         return outcome
 
-    async def _step(self, follower: Follower, occasion: Occasion) -> Outcome | None:
+    async def _step(self, follower: Follower, occasion: Occasion) -> StepOutcome | None:
         """One step of following, or None while another process holds the chain."""
         now = self._around.now()
         record = await self._chain.store.load_chain(self._settings.traits.chain)
@@ -140,7 +140,7 @@ class FollowLoop:
         except Exception as error:  # noqa: BLE001  # as above
             self.note_surprise(error, stage="tend")
 
-    def _note_outcome(self, outcome: Outcome) -> None:
+    def _note_outcome(self, outcome: StepOutcome) -> None:
         observer = self._around.observer
         match outcome:
             case Advanced(moved=moved, head_height=head_height):
@@ -318,7 +318,7 @@ class FollowLoop:
             base = max(base, 0.2)
         await self._around.wait(min(base * 2 ** min(failures - 1, 6), FAILURE_WAIT_MAX_S))
 
-    def _more_to_do(self, outcome: Outcome) -> bool:
+    def _more_to_do(self, outcome: StepOutcome) -> bool:
         match outcome:
             case Advanced(moved=moved, head_height=head_height):
                 return moved.record.tip.height < head_height
@@ -327,7 +327,7 @@ class FollowLoop:
             case _:
                 return False
 
-    async def _wait_after(self, outcome: Outcome | None, follower: Follower) -> Occasion:
+    async def _wait_after(self, outcome: StepOutcome | None, follower: Follower) -> Occasion:
         """Until a hint of a new head, or something is due; not at all where more is to be done.
 
         Beside a look that is the lease, the status, and others who have not agreed.

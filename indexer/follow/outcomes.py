@@ -72,10 +72,10 @@ class NotYet:
     head_height: int
 
 
-Outcome = Idle | Advanced | Rewound | Lagging | Suspecting | Halted | Started | NotYet
+StepOutcome = Idle | Advanced | Rewound | Lagging | Suspecting | Halted | Started | NotYet
 
 
-def describe_standstill(outcome: Outcome) -> str | None:
+def describe_standstill(outcome: StepOutcome) -> str | None:
     """Why a chain stands still though every step went well; None where it does not."""
     match outcome:
         case Halted(reason=reason):

@@ -12,11 +12,11 @@ from datetime import datetime
 from chains.errors import ChainError, Inconsistent
 from chains.model import is_placed
 from chains.port import ChainSource, Provider
-from indexer.follow.outcomes import NotYet, Outcome, Started
+from indexer.follow.outcomes import NotYet, Started, StepOutcome
 from indexer.move.commit import ChainDesk
 
 
-async def start_chain(desk: ChainDesk, source: ChainSource, now: datetime) -> Outcome:
+async def start_chain(desk: ChainDesk, source: ChainSource, now: datetime) -> StepOutcome:
     """Record the first canonical block; raises `ChainError` after the provider was blamed for it."""
     provider = source.choose_provider()
     try:
@@ -26,7 +26,7 @@ async def start_chain(desk: ChainDesk, source: ChainSource, now: datetime) -> Ou
         raise
 
 
-async def _start_from(provider: Provider, desk: ChainDesk, source: ChainSource, now: datetime) -> Outcome:
+async def _start_from(provider: Provider, desk: ChainDesk, source: ChainSource, now: datetime) -> StepOutcome:
     settings = desk.settings
     network_id = await provider.fetch_network_id()
     report = await provider.fetch_head_report(safe=False, final=False)

@@ -17,7 +17,7 @@ from chains.model import Block, BlockHash, BlockRef, Header, HeadReport, is_plac
 from chains.port import ChainSource, Provider
 from indexer.follow.forks import Branch, ForkSearch
 from indexer.follow.looks import Looks
-from indexer.follow.outcomes import Advanced, Halted, Idle, Lagging, Outcome, Rewound, Suspecting
+from indexer.follow.outcomes import Advanced, Halted, Idle, Lagging, Rewound, StepOutcome, Suspecting
 from indexer.follow.pace import Occasion
 from indexer.follow.prefetch import Prefetch
 from indexer.follow.start import start_chain
@@ -37,6 +37,7 @@ from indexer.rules.canonical import (
 )
 from indexer.rules.evidence import (
     Dismiss,
+    Dispute,
     Halt,
     Opinion,
     Rewind,
@@ -44,10 +45,9 @@ from indexer.rules.evidence import (
     Wait,
     decide_evidence,
 )
-from indexer.rules.evidence import Dispute as OpenDispute
 from indexer.rules.finality import read_tags
 from indexer.rules.maturing import compute_doubted, may_mature
-from indexer.rules.plan import Dispute, Moved, MovePlan, Superseded
+from indexer.rules.plan import DisputeChange, Moved, MovePlan, Superseded
 
 
 class Follower:
@@ -95,7 +95,7 @@ class Follower:
         """Ask nobody any more: the service stops."""
         self._voices.forget()
 
-    async def step(self, now: datetime, *, occasion: Occasion = Occasion.HEAD) -> Outcome:
+    async def step(self, now: datetime, *, occasion: Occasion = Occasion.HEAD) -> StepOutcome:
         """At most one move; raises `ChainError` after the provider was blamed for it.
 
         On another occasion than `HEAD` the head is not read again where the
@@ -124,7 +124,7 @@ class Follower:
 
     async def _follow(
         self, record: ChainRecord, provider: Provider, report: HeadReport, now: datetime
-    ) -> Outcome:
+    ) -> StepOutcome:
         head = report.head
         if not is_placed(head, skipped_heights_max=self._skipped_heights_max):
             raise Inconsistent(
@@ -181,7 +181,7 @@ class Follower:
         report: HeadReport,
         blocks: Sequence[Block],
         now: datetime,
-    ) -> Outcome:
+    ) -> StepOutcome:
         self._suspicion = None
         if not self._extends(record.tip, blocks):
             raise Inconsistent("blocks do not link to the headers they were asked by", provider=provider.name)
@@ -213,9 +213,9 @@ class Follower:
     def _agreed_without_asking(self, record: ChainRecord) -> int | None:
         return None if not self._voices.are_several else record.agreed_height
 
-    def _dispute_without_asking(self) -> Dispute:
+    def _dispute_without_asking(self) -> DisputeChange:
         """One operator is trusted: what others disputed before they were taken out of the configuration is over."""
-        return Dispute.STANDS if self._voices.are_several else Dispute.SETTLED
+        return DisputeChange.STANDS if self._voices.are_several else DisputeChange.SETTLED
 
     async def _settle_agreement(
         self, moved: Moved, provider: Provider, report: HeadReport, now: datetime
@@ -241,11 +241,11 @@ class Follower:
         *,
         asks: bool = True,
         wakes: bool = False,
-    ) -> Outcome:
+    ) -> StepOutcome:
         """Raise agreed, safe and final heights without a new block, as far as others have been heard."""
         self.is_still = not self._voices.are_several
         agreed: int | None = None
-        dispute: int | Dispute = self._dispute_without_asking()
+        dispute: int | DisputeChange = self._dispute_without_asking()
         if self._voices.are_several:
             doubted = compute_doubted(record)
             is_open = doubted.agreed_height < record.tip.height
@@ -257,12 +257,12 @@ class Follower:
                 # Their side is looked at next, as a fork from our point of view.
                 self._looks.next_provider = agreement.contradicting
             elif agreement.is_whole:
-                dispute = Dispute.SETTLED
+                dispute = DisputeChange.SETTLED
         witness = await self._voices.fetch_witness(
             record, provider, heights_max=self._desk.settings.step_heights_max
         )
         second_look = await self._voices.look_again(record, provider) if asks else ()
-        ripens = may_mature(record, report, agreed, is_settled=dispute is Dispute.SETTLED)
+        ripens = may_mature(record, report, agreed, is_settled=dispute is DisputeChange.SETTLED)
         if not witness and not second_look and not ripens:
             return Idle()
         plan = MovePlan(
@@ -278,7 +278,7 @@ class Follower:
 
     async def _weigh_fork(
         self, record: ChainRecord, provider: Provider, report: HeadReport, height_last: int, now: datetime
-    ) -> Outcome:
+    ) -> StepOutcome:
         """A head that does not link to our tip: find the fork, ask, and act only on evidence."""
         async with self._looks.soon_where_chosen(provider):
             # Who shows another chain may lead to another network by now.
@@ -303,7 +303,7 @@ class Follower:
                     provider, head_height=branch.fork.height, tip_height=record.tip.height
                 )
                 return Suspecting(seen, opinion)
-            case OpenDispute():
+            case Dispute():
                 self._suspicion = None
                 await self._open_dispute(record, branch, now)
                 return Suspecting(seen, opinion)
@@ -340,7 +340,7 @@ class Follower:
 
     async def _rewind(
         self, record: ChainRecord, provider: Provider, report: HeadReport, branch: Branch, now: datetime
-    ) -> Outcome:
+    ) -> StepOutcome:
         blocks: list[Block] = []
         step_blocks = self._desk.settings.batch_blocks_max
         for index in range(0, len(branch.headers), step_blocks):
@@ -364,7 +364,7 @@ class Follower:
             fork=branch.fork,
             tags=read_tags(report, tip_is_theirs=True),
             agreed_height=agreed,
-            dispute=Dispute.SETTLED,
+            dispute=DisputeChange.SETTLED,
             accept_final_above=branch.fork.hash == record.accepted_fork_hash,
         )
         moved = await self._hold_and_commit(provider, plan, now)

@@ -45,7 +45,7 @@ from indexer.rules.moves import (
     find_repeats,
     lift,
 )
-from indexer.rules.plan import Decided, Dispute, Moved, MovePlan, Superseded
+from indexer.rules.plan import Decided, DisputeChange, Moved, MovePlan, Superseded
 from indexer.rules.policy import choose_requirement
 from indexer.rules.watchset import WatchSet
 from indexer.rules.witness import compute_settled, decide_held
@@ -256,9 +256,9 @@ async def _block_up_to(
 
 def _disputed_after(before: ChainRecord, plan: MovePlan) -> int | None:
     match plan.dispute:
-        case Dispute.STANDS:
+        case DisputeChange.STANDS:
             return before.disputed_fork_height
-        case Dispute.SETTLED:
+        case DisputeChange.SETTLED:
             return None
         case height:
             return height

@@ -17,7 +17,7 @@ from indexer.rules.finality import NO_TAGS, TagReport
 from indexer.rules.moves import Repeat, last_versions
 
 
-class Dispute(Enum):
+class DisputeChange(Enum):
     """What a move does to an open dispute; a height instead opens one at that fork."""
 
     STANDS = "stands"
@@ -41,7 +41,7 @@ class MovePlan:
     fork: BlockRef | None = None
     tags: TagReport = NO_TAGS
     agreed_height: int | None = None
-    dispute: int | Dispute = Dispute.STANDS
+    dispute: int | DisputeChange = DisputeChange.STANDS
     accept_final_above: bool = False
     held: HeldRecipients | None = None
     witness: Sequence[Block] = ()

@@ -24,7 +24,7 @@ from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier
 from chains.model import ChainId
 from chains.rpc.node_endpoint import NodeEndpoint
-from indexer.follow.outcomes import Idle, Lagging, NotYet, Outcome
+from indexer.follow.outcomes import Idle, Lagging, NotYet, StepOutcome
 from indexer.follow.step import Follower
 from indexer.move.commit import ChainDesk
 from indexer.move.desk import build_desk
@@ -66,7 +66,7 @@ class Followed:
         self.desk = build_desk(self.settings, self.store)
         self.follower = Follower(self.desk, self.source)
 
-    async def step(self) -> Outcome:
+    async def step(self) -> StepOutcome:
         """One step, a second after the last."""
         self.now += timedelta(seconds=1)
         self.clock_s[0] = self.now.timestamp()
@@ -76,9 +76,9 @@ class Followed:
             self.desk.lease_epoch = epoch
         return await self.follower.step(self.now)
 
-    async def settle(self, *, steps_max: int = 200) -> list[Outcome]:
+    async def settle(self, *, steps_max: int = 200) -> list[StepOutcome]:
         """Step until nothing is left to do; returns what the steps were."""
-        outcomes: list[Outcome] = []
+        outcomes: list[StepOutcome] = []
         for _ in range(steps_max):
             outcome = await self.step()
             outcomes.append(outcome)
@@ -86,7 +86,7 @@ class Followed:
                 return outcomes
         raise AssertionError(f"not settled after {steps_max} steps: {outcomes[-3:]}")
 
-    async def step_in_weather(self) -> Outcome | ChainError:
+    async def step_in_weather(self) -> StepOutcome | ChainError:
         """One step, with weather as a value."""
         try:
             return await self.step()

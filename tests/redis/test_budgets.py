@@ -9,7 +9,7 @@ import time
 import pytest
 
 from chains.rpc.node_endpoint import NodeEndpoint
-from chains.rpc.throttle import Budget, Lane
+from chains.rpc.throttle import Budget, Priority
 from gateway.redis.budgets import SharedProviderBudget
 from tests.redis.conftest import Member, until
 from tests.redis.server import RedisServer
@@ -27,14 +27,14 @@ def budget_of(member: Member, endpoint: NodeEndpoint = NODE) -> SharedProviderBu
 
 
 async def spend_for(
-    budget: SharedProviderBudget, seconds: float, *, lane: Lane = Lane.HEAD, calls: int = 1
+    budget: SharedProviderBudget, seconds: float, *, priority: Priority = Priority.HEAD, calls: int = 1
 ) -> int:
     """How many calls go through in that time, asked one after the other."""
     count, end_s = 0, time.monotonic() + seconds
     while (left_s := end_s - time.monotonic()) > 0:
         try:
             async with asyncio.timeout(left_s):
-                await budget.spend(lane, calls)
+                await budget.spend(priority, calls)
         except TimeoutError:
             break
         count += calls
@@ -54,20 +54,20 @@ async def test_a_batch_larger_than_a_second_of_budget_passes_and_is_paid_for(
 ) -> None:
     one, other = (budget_of(member) for member in members)
     began_s = time.monotonic()
-    await one.spend(Lane.HEAD, 100)
+    await one.spend(Priority.HEAD, 100)
     assert time.monotonic() - began_s < 1.4, "it is not paid for in advance"
-    await other.spend(Lane.HEAD, 1)
+    await other.spend(Priority.HEAD, 1)
     assert 1.2 < time.monotonic() - began_s < 10, "2.5 s of budget, of which one may be taken ahead"
 
 
 async def test_heads_do_not_wait_for_another_process_that_backfills(members: tuple[Member, Member]) -> None:
     backfiller, follower = (budget_of(member) for member in members)
-    backfill = asyncio.create_task(spend_for(backfiller, 2.0, lane=Lane.BACKFILL, calls=5))
+    backfill = asyncio.create_task(spend_for(backfiller, 2.0, priority=Priority.BACKFILL, calls=5))
     await asyncio.sleep(0.5)
     waits_s = []
     for _ in range(10):
         began_s = time.monotonic()
-        await follower.spend(Lane.HEAD, 2)
+        await follower.spend(Priority.HEAD, 2)
         waits_s.append(time.monotonic() - began_s)
         await asyncio.sleep(0.1)
     assert max(waits_s) < 0.15
@@ -80,12 +80,12 @@ async def test_a_refusal_told_to_one_process_slows_the_other(
     unlimited = NodeEndpoint("http://public.example")
     one, other = (budget_of(member, unlimited) for member in members)
     for _ in range(50):
-        await one.spend(Lane.HEAD, 1)
-        await other.spend(Lane.HEAD, 1)
+        await one.spend(Priority.HEAD, 1)
+        await other.spend(Priority.HEAD, 1)
     began_s = time.monotonic()
     assert await spend_for(other, 0.5) > 100, "nothing is known against it"
     one.record_throttled()
-    await one.spend(Lane.HEAD, 1)
+    await one.spend(Priority.HEAD, 1)
     sent_per_s = 2 * await spend_for(other, 0.5) / (time.monotonic() - began_s)
     assert await spend_for(other, 1.0) < 5 * sent_per_s
     (key,) = [key for key in await server.keys() if b":budget:" in key]
@@ -96,19 +96,19 @@ async def test_a_refusal_told_to_one_process_slows_the_other(
 
 async def test_what_was_learnt_grows_back(members: tuple[Member, Member], server: RedisServer) -> None:
     one = budget_of(members[0])
-    await one.spend(Lane.HEAD, 1)
+    await one.spend(Priority.HEAD, 1)
     one.record_throttled()
-    await one.spend(Lane.HEAD, 1)
+    await one.spend(Priority.HEAD, 1)
     (key,) = [key for key in await server.keys() if b":budget:" in key]
     assert await server.command("HEXISTS", key, "rate") == 1
     a_minute_ago = int((time.time() - 60) * 1_000_000)
     await server.command("HSET", key, "rated_at_us", a_minute_ago)
-    await one.spend(Lane.HEAD, 1)
+    await one.spend(Priority.HEAD, 1)
     assert await server.command("HEXISTS", key, "rate") == 0, "climbed to what is configured"
 
 
 async def test_a_url_never_stands_in_redis(members: tuple[Member, Member], server: RedisServer) -> None:
-    await budget_of(members[0]).spend(Lane.HEAD, 1)
+    await budget_of(members[0]).spend(Priority.HEAD, 1)
     (key,) = [key for key in await server.keys() if b":budget:" in key]
     assert b"secret" not in key
     assert b"node" not in key
@@ -120,8 +120,8 @@ async def test_without_redis_each_process_keeps_to_its_share(
 ) -> None:
     budgets = [budget_of(member) for member in members]
     for budget in budgets:
-        await budget.spend(Lane.HEAD, 1)
-    await budgets[0].spend(Lane.HEAD, 1)  # it has seen the other now
+        await budget.spend(Priority.HEAD, 1)
+    await budgets[0].spend(Priority.HEAD, 1)  # it has seen the other now
     server.kill()
     counts = await asyncio.gather(*(spend_for(budget, 2.0) for budget in budgets))
     assert sum(counts) <= RATE_PER_S * 3 + 4
@@ -149,7 +149,7 @@ async def test_killed_flushed_and_frozen_redis_never_stop_a_provider_being_asked
 
     async def ask(index: int) -> None:
         while True:
-            async with budgets[index].admit(Lane.HEAD, 1):
+            async with budgets[index].admit(Priority.HEAD, 1):
                 asked[index] += 1
 
     asking = [asyncio.create_task(ask(index)) for index in range(2)]

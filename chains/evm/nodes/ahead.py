@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from chains.errors import ChainError
-from chains.rpc.jsonrpc import Call, Outcome, is_null
+from chains.rpc.jsonrpc import Call, Reply, is_null
 
 ALONE_LOOKS = 32
 """After an exchange with both failed, so many heads are asked for alone: whether the block was to blame is not known."""
@@ -21,7 +21,7 @@ class AskedAhead:
 
     def __init__(self) -> None:
         self._calls: Sequence[Call] = ()
-        self._outcomes: Sequence[Outcome] = ()
+        self._outcomes: Sequence[Reply] = ()
         self._alone_looks = 0
 
     @contextmanager
@@ -38,12 +38,12 @@ class AskedAhead:
                 self._alone_looks = ALONE_LOOKS
             raise
 
-    def keep(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
+    def keep(self, calls: Sequence[Call], outcomes: Sequence[Reply]) -> None:
         """This was answered about the announced block; where something was refused or is not held all is asked again."""
         if not any(isinstance(one, ChainError) or is_null(one) for one in outcomes):
             self._calls, self._outcomes = calls, outcomes
 
-    def take(self, calls: Sequence[Call]) -> Sequence[Outcome]:
+    def take(self, calls: Sequence[Call]) -> Sequence[Reply]:
         """The outcomes of exactly these calls, once; none where others were asked."""
         found = self._outcomes if list(calls) == list(self._calls) else ()
         self._calls = self._outcomes = ()

@@ -18,8 +18,8 @@ from chains.errors import ChainError, Inconsistent, Missing, Pruned, Refused, Th
 from chains.evm.nodes.node import EvmNode
 from chains.evm.rows.structs import decode_header, encode_word, parse_quantity
 from chains.model import Address, BlockRef
-from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
-from chains.rpc.throttle import Lane
+from chains.rpc.jsonrpc import Call, Reply, expect_result, is_null
+from chains.rpc.throttle import Priority
 
 BALANCE_OF = "0x70a08231"
 """The selector of ERC-20 `balanceOf(address)`."""
@@ -34,29 +34,29 @@ _NOT_CANONICAL = re.compile(r"not (?:currently )?(?:in )?(?:the )?canonical", re
 
 
 async def fetch_balances(
-    node: EvmNode, lane: Lane, wanted: Sequence[tuple[Address, Address | None]], block: BlockRef
+    node: EvmNode, priority: Priority, wanted: Sequence[tuple[Address, Address | None]], block: BlockRef
 ) -> list[int]:
     """One balance for each pair of address and token contract (None: native), in base units."""
     if not wanted:
         return []
     if node.abilities.state_by_hash:
         place: object = {"blockHash": encode_word(block.hash), "requireCanonical": True}
-        outcomes = await node.ask([_balance_call(*one, place) for one in wanted], lane)
+        outcomes = await node.ask([_balance_call(*one, place) for one in wanted], priority)
         if not any(_is_form_refused(one) for one in outcomes):
             return [_read_balance(one, block) for one in outcomes]
-    balances = await _fetch_by_height(node, lane, wanted, block)
+    balances = await _fetch_by_height(node, priority, wanted, block)
     node.abilities.state_by_hash = False
     return balances
 
 
 async def _fetch_by_height(
-    node: EvmNode, lane: Lane, wanted: Sequence[tuple[Address, Address | None]], block: BlockRef
+    node: EvmNode, priority: Priority, wanted: Sequence[tuple[Address, Address | None]], block: BlockRef
 ) -> list[int]:
     """Heights name forks, so the block at this one is asked for before and, apart, after."""
     place = hex(block.height)
     header = Call("eth_getBlockByNumber", (place, False))
-    before, *outcomes = await node.ask([header, *(_balance_call(*one, place) for one in wanted)], lane)
-    (after,) = await node.ask([header], lane)
+    before, *outcomes = await node.ask([header, *(_balance_call(*one, place) for one in wanted)], priority)
+    (after,) = await node.ask([header], priority)
     for outcome in (before, after):
         raw = expect_result(outcome)
         if is_null(raw) or decode_header(raw).hash != block.hash:
@@ -72,13 +72,13 @@ def _balance_call(address: Address, contract: Address | None, place: object) -> 
     return Call("eth_call", ({"to": "0x" + contract.hex(), "data": data}, place))
 
 
-def _is_form_refused(outcome: Outcome) -> bool:
+def _is_form_refused(outcome: Reply) -> bool:
     if not isinstance(outcome, Refused):
         return False
     return "(-32602)" in outcome.detail or "cannot unmarshal" in outcome.detail
 
 
-def _read_balance(outcome: Outcome, block: BlockRef) -> int:
+def _read_balance(outcome: Reply, block: BlockRef) -> int:
     if isinstance(outcome, ChainError) and not isinstance(outcome, Throttled):
         if _PRUNED.search(outcome.detail):
             raise Pruned(f"keeps no balances of block {block.height}: {outcome.detail}")

@@ -26,7 +26,7 @@ from chains.evm.value.sparing import VOUCHED_BLOCKS, EvmSpared
 from chains.evm.value.traces import decode_trace
 from chains.evm.verify.profiles import Check
 from chains.model import Block, BlockHash, Doubt, Sought, VerificationLevel, is_linked
-from chains.rpc.throttle import Lane
+from chains.rpc.throttle import Priority
 
 BATCH_BYTES_AIM = 8 * 1024 * 1024
 """Large enough that a round trip is cheap beside it, small enough to hold a few."""
@@ -42,7 +42,7 @@ CHANGED_BLOOM = Doubt(Check.LOGS_BLOOM.value, "rule-changed")
 
 async def fetch_by_hash(
     node: EvmNode,
-    lane: Lane,
+    priority: Priority,
     reading: Reading,
     hashes: Sequence[BlockHash],
     sought: Sought | None = None,
@@ -52,7 +52,7 @@ async def fetch_by_hash(
     while len(blocks) < len(hashes):
         window = hashes[len(blocks) : len(blocks) + _window_blocks(node.abilities)]
         texts = [encode_word(block_hash) for block_hash in window]
-        found = await fetch_rows(node, lane, reading, texts, sought)
+        found = await fetch_rows(node, priority, reading, texts, sought)
         for text, rows in zip(texts, found, strict=True):
             blocks.append(_read_block(node, reading, text, rows))
             await asyncio.sleep(0)
@@ -61,7 +61,7 @@ async def fetch_by_hash(
 
 async def fetch_by_height(
     node: EvmNode,
-    lane: Lane,
+    priority: Priority,
     reading: Reading,
     height_first: int,
     height_last: int,
@@ -72,9 +72,9 @@ async def fetch_by_height(
     Heights name forks, so a reorganisation between two calls mixes them: what
     does not fit is asked for once more, then it is `Inconsistent`.
     """
-    blocks = await _fetch_heights(node, lane, reading, height_first, height_last, sought)
+    blocks = await _fetch_heights(node, priority, reading, height_first, height_last, sought)
     if not is_linked([block.header for block in blocks]):
-        blocks = await _fetch_heights(node, lane, reading, height_first, height_last, sought)
+        blocks = await _fetch_heights(node, priority, reading, height_first, height_last, sought)
     if not is_linked([block.header for block in blocks]):
         raise Inconsistent(f"blocks {height_first} to {height_last} are not of one chain")
     return blocks
@@ -82,7 +82,7 @@ async def fetch_by_height(
 
 async def _fetch_heights(
     node: EvmNode,
-    lane: Lane,
+    priority: Priority,
     reading: Reading,
     height_first: int,
     height_last: int,
@@ -93,13 +93,13 @@ async def _fetch_heights(
     while height <= height_last:
         window = range(height, min(height + _window_blocks(node.abilities), height_last + 1))
         texts = [hex(one) for one in window]
-        found = await fetch_rows(node, lane, reading, texts, sought)
+        found = await fetch_rows(node, priority, reading, texts, sought)
         for text, rows in zip(texts, found, strict=True):
             header = compute_header(rows.block)
             if header.height != int(text, 16):
                 raise Inconsistent(f"answered height {text} with block {header.height}")
             if _is_mixed(rows):
-                blocks += await fetch_by_hash(node, lane, reading, [header.hash])
+                blocks += await fetch_by_hash(node, priority, reading, [header.hash])
             else:
                 blocks.append(_read_block(node, reading, None, rows))
             await asyncio.sleep(0)
@@ -108,12 +108,12 @@ async def _fetch_heights(
 
 
 async def fetch_checked_rows(
-    node: EvmNode, lane: Lane, reading: Reading, block_hash: BlockHash
+    node: EvmNode, priority: Priority, reading: Reading, block_hash: BlockHash
 ) -> tuple[RawBlock, RawReceipts]:
     """One block's rows with their JSON, after the checks that every block goes through."""
     text = encode_word(block_hash)
     (rows,) = await fetch_rows(
-        node, lane, replace(reading, traits=change_facts(reading.traits, traces=False)), [text]
+        node, priority, replace(reading, traits=change_facts(reading.traits, traces=False)), [text]
     )
     _check_rows(reading, text, rows)
     return rows.block, rows.receipts

@@ -21,8 +21,8 @@ from chains.evm.nodes.receipts import ReceiptsWay
 from chains.evm.rows.structs import decode_header, encode_word, parse_quantity
 from chains.model import BlockHash, BlockRef
 from chains.rpc.batches import Batches
-from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
-from chains.rpc.throttle import Budget, Lane
+from chains.rpc.jsonrpc import Call, Reply, expect_result, is_null
+from chains.rpc.throttle import Budget, Priority
 from chains.rpc.transport import HttpTransport
 
 IDENTITY_MAX_AGE_S = 120.0
@@ -122,18 +122,23 @@ class EvmNode:
         await self._transport.close()
 
     async def ask(
-        self, calls: Sequence[Call], lane: Lane, *, deadline_s: float | None = None, patient: bool = False
-    ) -> list[Outcome]:
+        self,
+        calls: Sequence[Call],
+        priority: Priority,
+        *,
+        deadline_s: float | None = None,
+        patient: bool = False,
+    ) -> list[Reply]:
         """One outcome a call, all from this node on its proven network.
 
         Raises what made every exchange fail; refusals of single calls are
         outcomes.  How calls are split, and what `patient` is, say `Batches`.
         """
         try:
-            await self._ensure_identity(lane, patient=patient)
-            outcomes = await self.batches.ask(calls, lane, deadline_s=deadline_s, patient=patient)
+            await self._ensure_identity(priority, patient=patient)
+            outcomes = await self.batches.ask(calls, priority, deadline_s=deadline_s, patient=patient)
             # A connection made meanwhile may lead to another machine.
-            await self._ensure_identity(lane, patient=patient)
+            await self._ensure_identity(priority, patient=patient)
         except ChainError as error:
             self.forget_identity()
             raise self._name(error) from None
@@ -142,10 +147,10 @@ class EvmNode:
                 self._name(outcome)
         return outcomes
 
-    async def fetch_genesis_hash(self, lane: Lane) -> BlockHash:
+    async def fetch_genesis_hash(self, priority: Priority) -> BlockHash:
         """The hash of the block that tells the network, block 0 unless configured otherwise; asked anew."""
         self.forget_identity()
-        await self._ensure_identity(lane)
+        await self._ensure_identity(priority)
         assert self._genesis_hash is not None, "an identified node has said its genesis"
         return self._genesis_hash
 
@@ -164,7 +169,7 @@ class EvmNode:
             error.detail = self._transport.redact(error.detail)
         return name_provider(error, self.name)
 
-    async def _ensure_identity(self, lane: Lane, *, patient: bool = False) -> None:
+    async def _ensure_identity(self, priority: Priority, *, patient: bool = False) -> None:
         if self._is_identified():
             return
         async with self._identity_lock:
@@ -173,7 +178,7 @@ class EvmNode:
             calls = [Call("eth_chainId")]
             if self._identified_on != self._transport.connections_opened:
                 calls.append(Call("eth_getBlockByNumber", (hex(self.pin.height), False)))
-            chain_id, *genesis = await self.batches.ask(calls, lane, patient=patient)
+            chain_id, *genesis = await self.batches.ask(calls, priority, patient=patient)
             self._check_chain_number(expect_result(chain_id))
             for outcome in genesis:
                 self._check_genesis(outcome)
@@ -186,7 +191,7 @@ class EvmNode:
             and self._clock() - self._identified_at < IDENTITY_MAX_AGE_S
         )
 
-    def _check_genesis(self, outcome: Outcome) -> None:
+    def _check_genesis(self, outcome: Reply) -> None:
         height = self.pin.height
         if isinstance(outcome, Unreachable | Throttled | Inconsistent):
             raise outcome

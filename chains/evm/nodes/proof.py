@@ -39,7 +39,7 @@ from chains.evm.verify.transactions import encode_transaction
 from chains.evm.verify.trie import compute_ordered_root
 from chains.model import BlockRef, DepositProof, TrieProof, TxHash, Unprovable, UnprovableReason
 from chains.rpc.jsonrpc import Call, expect_result, is_null
-from chains.rpc.throttle import Lane
+from chains.rpc.throttle import Priority
 
 _NEEDED: Final = (
     Check.HEADER_HASH,
@@ -56,15 +56,15 @@ _NOT_COVERED: Final = Unprovable(
 
 
 async def fetch_deposit_proof(
-    node: EvmNode, lane: Lane, reading: Reading, block: BlockRef, tx_hash: TxHash
+    node: EvmNode, priority: Priority, reading: Reading, block: BlockRef, tx_hash: TxHash
 ) -> DepositProof | Unprovable:
     """The proof of one transaction of a canonical block; raises `Missing` where the node calls another canonical."""
     profile = PROFILES[facts_of(reading.traits).verification_profile]
     why_not = find_obstacle(profile, block.height)
     if why_not is not None:
         return why_not
-    rows, receipts = await fetch_checked_rows(node, lane, reading, block.hash)
-    (outcome,) = await node.ask([Call("eth_getBlockByNumber", (hex(block.height), False))], lane)
+    rows, receipts = await fetch_checked_rows(node, priority, reading, block.hash)
+    (outcome,) = await node.ask([Call("eth_getBlockByNumber", (hex(block.height), False))], priority)
     raw = expect_result(outcome)
     if is_null(raw) or decode_header(raw).hash != block.hash:
         raise Missing(f"does not call the block {encode_word(block.hash)} canonical")

@@ -20,9 +20,9 @@ from chains.errors import ChainError, Inconsistent, Missing, Refused
 from chains.evm.rows.consistency import ConsistencyRules
 from chains.evm.rows.structs import RawBlock, RawReceipts, compute_header, decode_receipt, decode_receipts
 from chains.evm.verify.hashing import compute_keccak
-from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
+from chains.rpc.jsonrpc import Call, Reply, expect_result, is_null
 from chains.rpc.refusals import UnknownMethod
-from chains.rpc.throttle import Lane
+from chains.rpc.throttle import Priority
 
 if TYPE_CHECKING:
     from chains.evm.nodes.node import EvmNode
@@ -110,7 +110,7 @@ def is_without_receipts(rules: ConsistencyRules, block: RawBlock) -> bool:
     return not block.transactions and rules.receipts_beyond_max == 0
 
 
-def read_receipts(outcome: Outcome, block: RawBlock) -> RawReceipts | ChainError:
+def read_receipts(outcome: Reply, block: RawBlock) -> RawReceipts | ChainError:
     """The receipts of a block in one answer, or why they must be asked for otherwise."""
     if isinstance(outcome, ChainError):
         return outcome
@@ -128,7 +128,7 @@ def read_receipts(outcome: Outcome, block: RawBlock) -> RawReceipts | ChainError
 
 
 async def fetch_one_by_one(
-    node: EvmNode, lane: Lane, rules: ConsistencyRules, blocks: Sequence[RawBlock]
+    node: EvmNode, priority: Priority, rules: ConsistencyRules, blocks: Sequence[RawBlock]
 ) -> list[RawReceipts]:
     """Each transaction's receipt, for every block; raises `Missing` where one is not held."""
     way = node.abilities.receipts
@@ -147,7 +147,7 @@ async def fetch_one_by_one(
             part, to_ask = to_ask[:size], to_ask[size:]
             size = node.batch_calls_max
             calls = [Call("eth_getTransactionReceipt", (name,)) for _, name in part]
-            for (key, name), outcome in zip(part, await node.ask(calls, lane, patient=True), strict=True):
+            for (key, name), outcome in zip(part, await node.ask(calls, priority, patient=True), strict=True):
                 raw = expect_result(outcome)
                 if is_null(raw) and name not in optional:
                     raise Missing(f"does not hold the receipt of {name}")

@@ -37,8 +37,8 @@ from chains.model import (
     TransferKind,
     TxHash,
 )
-from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
-from chains.rpc.throttle import Lane
+from chains.rpc.jsonrpc import Call, Reply, expect_result, is_null
+from chains.rpc.throttle import Priority
 
 SYMBOLS_ASKED_MAX = 4
 """Strangers' contracts asked for their symbol: enough to explain, too few to abuse."""
@@ -60,14 +60,14 @@ _TOLD = msgspec.json.Decoder(_Told)
 
 
 async def fetch_story(
-    node: EvmNode, lane: Lane, reading: Reading, tx_hash: TxHash
+    node: EvmNode, priority: Priority, reading: Reading, tx_hash: TxHash
 ) -> TransactionStory | None:
     """The transaction's story; None where the node does not know it."""
     text = encode_word(tx_hash)
     calls = [Call("eth_getTransactionByHash", (text,)), Call("eth_getTransactionReceipt", (text,))]
     if facts_of(reading.traits).traces:
         calls.append(Call("debug_traceTransaction", (text, {"tracer": "callTracer"})))
-    told, receipt_outcome, *trace = await node.ask(calls, lane)
+    told, receipt_outcome, *trace = await node.ask(calls, priority)
     raw, raw_receipt = expect_result(told), expect_result(receipt_outcome)
     if is_null(raw):
         return None
@@ -107,7 +107,7 @@ def _read_native(reading: Reading, transaction: _Told, receipt: RawReceipt | Non
     return [_native(reading, TransferKind.NATIVE, sender, recipient, amount_base_units)]
 
 
-def _read_inner(reading: Reading, trace: Sequence[Outcome]) -> list[Movement]:
+def _read_inner(reading: Reading, trace: Sequence[Reply]) -> list[Movement]:
     """Moves of inner calls; a node that cannot trace leaves them out of a story."""
     if not trace or isinstance(trace[0], ChainError) or is_null(trace[0]):
         return []

@@ -24,7 +24,7 @@ from chains.errors import Refused, Throttled, Unreachable, WrongNetwork
 from chains.evm.nodes.node import EvmNode
 from chains.model import Address, Asset, AssetId
 from chains.rpc.jsonrpc import Call, expect_result
-from chains.rpc.throttle import Lane
+from chains.rpc.throttle import Priority
 
 RECURSION_LIMIT = 1_000
 """Python's own. Importing web3 raises it a hundredfold, and then JSON nested deep enough overflows the C stack of the
@@ -61,7 +61,7 @@ class _NodeProvider(AsyncBaseProvider):
         self._node = node
 
     async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        (outcome,) = await self._node.ask([Call(str(method), tuple(params))], Lane.BACKFILL)
+        (outcome,) = await self._node.ask([Call(str(method), tuple(params))], Priority.BACKFILL)
         raw = expect_result(outcome)
         if memoryview(raw).nbytes > RESULT_CHARACTERS_MAX:
             raise Refused(f"{method}: an answer over {RESULT_CHARACTERS_MAX} characters")

@@ -32,8 +32,8 @@ from chains.evm.rows.structs import HASH_TEXT_LENGTH, RawBlock, RawReceipts, dec
 from chains.evm.value.sparing import EvmSpared, is_proven, read_spared
 from chains.evm.value.traces import TRACE_METHOD, TRACE_OPTIONS
 from chains.model import Sought
-from chains.rpc.jsonrpc import Call, Outcome, expect_result, is_null
-from chains.rpc.throttle import Lane
+from chains.rpc.jsonrpc import Call, Reply, expect_result, is_null
+from chains.rpc.throttle import Priority
 
 EMPTY_LIST = Raw(b"[]")
 
@@ -62,7 +62,7 @@ class _Draft:
 
     block: RawBlock
     receipts: RawReceipts | ChainError | None
-    trace: Outcome | None
+    trace: Reply | None
     spared: EvmSpared | None = None
 
     def finish(self, *, teaches: bool) -> Rows:
@@ -99,13 +99,17 @@ def plan_rows(node: EvmNode, reading: Reading, references: Sequence[str], sought
 
 
 async def fetch_rows(
-    node: EvmNode, lane: Lane, reading: Reading, references: Sequence[str], sought: Sought | None = None
+    node: EvmNode,
+    priority: Priority,
+    reading: Reading,
+    references: Sequence[str],
+    sought: Sought | None = None,
 ) -> list[Rows]:
     """The raw rows of blocks named by hash or by height: one batch, and what it left open."""
     by_hash = len(references[0]) == HASH_TEXT_LENGTH
     plan = plan_rows(node, reading, references, sought)
     calls, form, asks_along = plan.calls, plan.form, plan.asks_along
-    outcomes = node.ahead.take(calls) or await _ask(node, lane, calls, for_receipts=asks_along)
+    outcomes = node.ahead.take(calls) or await _ask(node, priority, calls, for_receipts=asks_along)
     width = len(calls) // len(references)
     drafts: list[_Draft] = []
     for position, reference in enumerate(references):
@@ -121,12 +125,12 @@ async def fetch_rows(
         drafts.append(draft)
     lacking = [draft for draft in drafts if draft.spared is None]
     if not asks_along and form is not ReceiptsForm.BY_TRANSACTION:
-        await _ask_receipts(node, lane, reading, form, lacking)
+        await _ask_receipts(node, priority, reading, form, lacking)
     by_hash = by_hash or not asks_along
     await _complete_receipts(
-        node, lane, reading, lacking, may_reshape=by_hash and form is ReceiptsForm.BY_HASH
+        node, priority, reading, lacking, may_reshape=by_hash and form is ReceiptsForm.BY_HASH
     )
-    await _complete_traces(node, lane, reading, drafts)
+    await _complete_traces(node, priority, reading, drafts)
     rows = [draft.finish(teaches=sought is not None) for draft in drafts]
     for one in rows:
         if one.spared is None:
@@ -160,20 +164,22 @@ def _spare(node: EvmNode, reading: Reading, draft: _Draft, sought: Sought) -> Ev
 
 
 async def _ask_receipts(
-    node: EvmNode, lane: Lane, reading: Reading, form: ReceiptsForm, drafts: Sequence[_Draft]
+    node: EvmNode, priority: Priority, reading: Reading, form: ReceiptsForm, drafts: Sequence[_Draft]
 ) -> None:
     """All receipts of these blocks, by the hashes that they were shown under."""
     asked = [draft for draft in drafts if not is_without_receipts(reading.rules, draft.block)]
     calls = [receipts_call(form, draft.block.hash, by_hash=True) for draft in asked]
-    outcomes = await _ask(node, lane, calls, for_receipts=True) if calls else []
+    outcomes = await _ask(node, priority, calls, for_receipts=True) if calls else []
     for draft, outcome in zip(asked, outcomes, strict=True):
         draft.receipts = read_receipts(outcome, draft.block)
 
 
-async def _ask(node: EvmNode, lane: Lane, calls: Sequence[Call], *, for_receipts: bool) -> list[Outcome]:
+async def _ask(
+    node: EvmNode, priority: Priority, calls: Sequence[Call], *, for_receipts: bool
+) -> list[Reply]:
     """The outcomes; an exchange that broke with whole blocks' receipts in it may have broken for them."""
     try:
-        return await node.ask(calls, lane, patient=True)
+        return await node.ask(calls, priority, patient=True)
     except (Unreachable, Throttled) as error:
         if for_receipts:
             node.abilities.receipts.note_broken(error)
@@ -181,7 +187,7 @@ async def _ask(node: EvmNode, lane: Lane, calls: Sequence[Call], *, for_receipts
 
 
 async def _complete_receipts(
-    node: EvmNode, lane: Lane, reading: Reading, drafts: Sequence[_Draft], *, may_reshape: bool
+    node: EvmNode, priority: Priority, reading: Reading, drafts: Sequence[_Draft], *, may_reshape: bool
 ) -> None:
     """Receipts that were refused while their block is there, by another way of the same node."""
     way = node.abilities.receipts
@@ -196,12 +202,12 @@ async def _complete_receipts(
         return
     if may_reshape and any(is_form_refused(refusal) for refusal in refusals):
         calls = [receipts_call(ReceiptsForm.BY_OBJECT, draft.block.hash, by_hash=True) for draft in lacking]
-        for draft, outcome in zip(lacking, await node.ask(calls, lane, patient=True), strict=True):
+        for draft, outcome in zip(lacking, await node.ask(calls, priority, patient=True), strict=True):
             draft.receipts = read_receipts(outcome, draft.block)
         if all(isinstance(draft.receipts, list) for draft in lacking):
             way.form = ReceiptsForm.BY_OBJECT
             return
-    found = await fetch_one_by_one(node, lane, reading.rules, [draft.block for draft in lacking])
+    found = await fetch_one_by_one(node, priority, reading.rules, [draft.block for draft in lacking])
     for draft, receipts in zip(lacking, found, strict=True):
         draft.receipts = receipts
         way.note_block_by_transaction()
@@ -212,7 +218,9 @@ async def _complete_receipts(
         way.note_block_by_transaction()
 
 
-async def _complete_traces(node: EvmNode, lane: Lane, reading: Reading, drafts: Sequence[_Draft]) -> None:
+async def _complete_traces(
+    node: EvmNode, priority: Priority, reading: Reading, drafts: Sequence[_Draft]
+) -> None:
     """The traces of blocks in which something ran; nothing moved in the others, whether traced or not."""
     if not facts_of(reading.traits).traces:
         return
@@ -222,14 +230,14 @@ async def _complete_traces(node: EvmNode, lane: Lane, reading: Reading, drafts: 
     untraced = [draft for draft in drafts if draft.trace is None]
     if untraced:
         calls = [_trace_call(draft.block.hash) for draft in untraced]
-        for draft, outcome in zip(untraced, await node.ask(calls, lane, patient=True), strict=True):
+        for draft, outcome in zip(untraced, await node.ask(calls, priority, patient=True), strict=True):
             draft.trace = outcome
     for draft in drafts:
         assert draft.trace is not None, "every block with transactions was asked for"
         draft.trace = _expect(draft.trace, f"trace of block {draft.block.hash}")
 
 
-def _is_answered(outcome: Outcome | None) -> bool:
+def _is_answered(outcome: Reply | None) -> bool:
     return isinstance(outcome, Raw) and not is_null(outcome)
 
 
@@ -258,7 +266,7 @@ def _trace_call(block_hash: str) -> Call:
     return Call(TRACE_METHOD, (block_hash, TRACE_OPTIONS))
 
 
-def _expect(outcome: Outcome, what: str) -> Raw:
+def _expect(outcome: Reply, what: str) -> Raw:
     raw = expect_result(outcome)
     if is_null(raw):
         raise Missing(f"does not hold the {what}")

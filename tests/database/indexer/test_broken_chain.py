@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from chains.model import BlockHash, BlockRef
 from indexer.follow import loop as follow_loop
 from indexer.follow.loop import FollowLoop
-from indexer.follow.outcomes import Halted, Lagging, Outcome, Suspecting, describe_standstill
+from indexer.follow.outcomes import Halted, Lagging, StepOutcome, Suspecting, describe_standstill
 from indexer.follow.pace import Occasion
 from indexer.follow.step import Follower
 from indexer.follow.surroundings import FollowedChain, Surroundings
@@ -71,7 +71,7 @@ class BrokenOnce(Follower):
 
     broken = True
 
-    async def step(self, now: datetime, *, occasion: Occasion = Occasion.HEAD) -> Outcome:
+    async def step(self, now: datetime, *, occasion: Occasion = Occasion.HEAD) -> StepOutcome:
         if self.broken:
             self.broken = False
             raise AssertionError("a move must link to its parent")
@@ -81,10 +81,10 @@ class BrokenOnce(Follower):
 class StandsStill(Follower):
     """Finds the same, again and again."""
 
-    found: Outcome = Lagging(3)
+    found: StepOutcome = Lagging(3)
     steps = 0
 
-    async def step(self, now: datetime, *, occasion: Occasion = Occasion.HEAD) -> Outcome:
+    async def step(self, now: datetime, *, occasion: Occasion = Occasion.HEAD) -> StepOutcome:
         self.steps += 1
         return self.found
 
@@ -131,7 +131,7 @@ SUSPICION = Suspicion(BlockRef(7, BlockHash(b"\x07" * 32)), BlockHash(b"\x08" * 
     ],
 )
 async def test_a_chain_that_stands_still_says_so_once_and_not_that_it_is_restored(
-    database_url: str, found: Outcome, said: str, rung: list[str]
+    database_url: str, found: StepOutcome, said: str, rung: list[str]
 ) -> None:
     async with open_scene(database_url) as scene:
         await scene.follow()

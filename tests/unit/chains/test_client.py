@@ -19,7 +19,7 @@ from chains.errors import ChainError, Missing, Refused, Throttled, Unreachable
 from chains.rpc.client import Client
 from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.refusals import TooLarge, read_http_status
-from chains.rpc.throttle import Budget, Lane
+from chains.rpc.throttle import Budget, Priority
 from chains.rpc.transport import HttpTransport, Request
 
 KEY = "k3y-of-a-plan"
@@ -41,12 +41,12 @@ class Rest:
 
     async def fetch_block(self, block_hash: str, **query: str) -> Any:
         request = Request(path=f"/block/{block_hash}", query=query, read_status=read_status)
-        return await self.client.exchange(request, json.loads, Lane.HEAD, deadline_s=5)
+        return await self.client.exchange(request, json.loads, Priority.HEAD, deadline_s=5)
 
     async def fetch_account(self, address: str) -> Any:
         body = json.dumps({"address": address}).encode()
         request = Request(body, path="/wallet/getaccount", read_status=read_status)
-        return await self.client.exchange(request, json.loads, Lane.BACKFILL, deadline_s=5)
+        return await self.client.exchange(request, json.loads, Priority.BACKFILL, deadline_s=5)
 
 
 Answer = Callable[[web.Request], web.Response]

@@ -20,7 +20,7 @@ from chains.rpc.batches import Batches
 from chains.rpc.jsonrpc import Call
 from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.refusals import TooLarge
-from chains.rpc.throttle import Budget, Lane
+from chains.rpc.throttle import Budget, Priority
 from chains.rpc.transport import HttpTransport, parse_retry_after
 
 KEY = "0123456789abcdef"
@@ -108,7 +108,7 @@ async def honest(peer: Peer, body: bytes) -> None:
 
 
 async def ask_one(batches: Batches, deadline_s: float = 5.0) -> object:
-    (outcome,) = await batches.ask([Call("m")], Lane.HEAD, deadline_s=deadline_s)
+    (outcome,) = await batches.ask([Call("m")], Priority.HEAD, deadline_s=deadline_s)
     return outcome if isinstance(outcome, ChainError) else json.loads(bytes(outcome))
 
 
@@ -230,7 +230,7 @@ async def test_what_a_refusal_repeats_of_our_url_is_not_repeated_by_us(status: s
     async with asking(telltale) as (batches, transport, _server):
         node = EvmNode("node", "me", transport, batches.budget, NetworkPin(1))
         with pytest.raises(Refused, match="no route for") as caught:
-            await node.ask([Call("m")], Lane.HEAD)
+            await node.ask([Call("m")], Priority.HEAD)
         assert KEY not in str(caught.value) + caught.value.detail
 
 

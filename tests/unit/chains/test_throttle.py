@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from chains.rpc.throttle import BACKFILL_SHARE, RATE_MIN_PER_S, Budget, Lane
+from chains.rpc.throttle import BACKFILL_SHARE, RATE_MIN_PER_S, Budget, Priority
 
 
 def test_nothing_is_held_back_while_nothing_is_known_against_it() -> None:
@@ -82,42 +82,42 @@ def test_slow_answers_shrink_it_too() -> None:
     assert budget.rate_per_s == 50
 
 
-async def spend(budget: Budget, lane: Lane, calls_count: int) -> float:
+async def spend(budget: Budget, priority: Priority, calls_count: int) -> float:
     began = time.monotonic()
-    async with budget.admit(lane, calls_count):
+    async with budget.admit(priority, calls_count):
         return time.monotonic() - began
 
 
 async def test_a_budget_is_kept_and_a_batch_costs_its_calls() -> None:
     budget = Budget(20)
-    assert await spend(budget, Lane.HEAD, 20) < 0.5
-    assert await spend(budget, Lane.HEAD, 5) > 0.4
+    assert await spend(budget, Priority.HEAD, 20) < 0.5
+    assert await spend(budget, Priority.HEAD, 5) > 0.4
 
 
 async def test_history_may_not_take_the_heads_share() -> None:
     budget = Budget(20)
     share = int(20 * BACKFILL_SHARE)
-    await spend(budget, Lane.BACKFILL, share)
-    waiting = asyncio.create_task(spend(budget, Lane.BACKFILL, 10))
+    await spend(budget, Priority.BACKFILL, share)
+    waiting = asyncio.create_task(spend(budget, Priority.BACKFILL, 10))
     await asyncio.sleep(0.05)
-    assert await spend(budget, Lane.HEAD, 20 - share) < 0.3, "the head finds its share untouched"
+    assert await spend(budget, Priority.HEAD, 20 - share) < 0.3, "the head finds its share untouched"
     assert await waiting > 0.5
 
 
 async def test_a_head_that_waits_is_served_before_history_that_came_later() -> None:
     budget = Budget(4)
-    await spend(budget, Lane.HEAD, 4)
-    served: list[Lane] = []
+    await spend(budget, Priority.HEAD, 4)
+    served: list[Priority] = []
 
-    async def ask(lane: Lane, calls_count: int) -> None:
-        async with budget.admit(lane, calls_count):
-            served.append(lane)
+    async def ask(priority: Priority, calls_count: int) -> None:
+        async with budget.admit(priority, calls_count):
+            served.append(priority)
 
-    head = asyncio.create_task(ask(Lane.HEAD, 6))
+    head = asyncio.create_task(ask(Priority.HEAD, 6))
     await asyncio.sleep(0.02)
-    history = [asyncio.create_task(ask(Lane.BACKFILL, 1)) for _ in range(2)]
+    history = [asyncio.create_task(ask(Priority.BACKFILL, 1)) for _ in range(2)]
     await asyncio.wait([head, *history])
-    assert served == [Lane.HEAD, Lane.BACKFILL, Lane.BACKFILL]
+    assert served == [Priority.HEAD, Priority.BACKFILL, Priority.BACKFILL]
 
 
 async def test_calls_in_flight_have_a_bound_and_leave_room_for_the_head() -> None:
@@ -128,7 +128,7 @@ async def test_calls_in_flight_have_a_bound_and_leave_room_for_the_head() -> Non
 
     async def hold() -> None:
         nonlocal inside, most
-        async with budget.admit(Lane.BACKFILL, 1):
+        async with budget.admit(Priority.BACKFILL, 1):
             inside += 1
             most = max(most, inside)
             await release.wait()
@@ -136,7 +136,7 @@ async def test_calls_in_flight_have_a_bound_and_leave_room_for_the_head() -> Non
 
     tasks = [asyncio.create_task(hold()) for _ in range(30)]
     await asyncio.sleep(0.05)
-    assert await spend(budget, Lane.HEAD, 1) < 0.2
+    assert await spend(budget, Priority.HEAD, 1) < 0.2
     release.set()
     await asyncio.wait(tasks)
     assert most == 4
@@ -144,9 +144,9 @@ async def test_calls_in_flight_have_a_bound_and_leave_room_for_the_head() -> Non
 
 async def test_a_cancelled_wait_gives_its_place_back() -> None:
     budget = Budget(2)
-    await spend(budget, Lane.HEAD, 2)
-    waiting = asyncio.create_task(spend(budget, Lane.HEAD, 2))
+    await spend(budget, Priority.HEAD, 2)
+    waiting = asyncio.create_task(spend(budget, Priority.HEAD, 2))
     await asyncio.sleep(0.05)
     waiting.cancel()
     await asyncio.wait([waiting])
-    assert await asyncio.wait_for(spend(budget, Lane.BACKFILL, 1), 3) > 0
+    assert await asyncio.wait_for(spend(budget, Priority.BACKFILL, 1), 3) > 0

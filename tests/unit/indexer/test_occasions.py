@@ -8,13 +8,13 @@ import pytest
 
 from chains.errors import WrongNetwork
 from chains.model import BlockHash
-from indexer.follow.outcomes import Advanced, Idle, Outcome, Suspecting
+from indexer.follow.outcomes import Advanced, Idle, StepOutcome, Suspecting
 from indexer.follow.pace import Occasion
 from indexer.follow.step import Follower
 from tests.unit.indexer.test_second_operator import Primary, Scene, open_scene
 
 
-async def step(scene: Scene, occasion: Occasion) -> Outcome:
+async def step(scene: Scene, occasion: Occasion) -> StepOutcome:
     scene.now += timedelta(seconds=0.1)
     return await scene.follower.step(scene.now, occasion=occasion)
 

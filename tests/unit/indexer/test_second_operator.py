@@ -20,7 +20,7 @@ from chains.port import Provider
 from chains.scripted.chain import ScriptedChain
 from chains.scripted.provider import ScriptedProvider
 from chains.scripted.source import ScriptedSource
-from indexer.follow.outcomes import Advanced, Outcome, Rewound
+from indexer.follow.outcomes import Advanced, Rewound, StepOutcome
 from indexer.follow.step import Follower
 from indexer.follow.voices import compute_patience_s
 from indexer.move.commit import ChainDesk
@@ -77,7 +77,7 @@ class Scene:
     def record(self) -> ChainRecord:
         return self.store.rows[self.chain.traits.chain].record
 
-    async def step(self) -> Outcome:
+    async def step(self) -> StepOutcome:
         self.now += timedelta(seconds=2)
         return await self.follower.step(self.now)
 

@@ -16,7 +16,7 @@ from chains.port import Provider
 from chains.scripted import ScriptedBlock, ScriptedChain, ScriptedProvider, ScriptedSource
 from chains.traits import FinalAtDepth
 from indexer.follow.forks import ForkSearch
-from indexer.follow.outcomes import Halted, NotYet, Outcome, Rewound, Suspecting
+from indexer.follow.outcomes import Halted, NotYet, Rewound, StepOutcome, Suspecting
 from indexer.follow.prefetch import Prefetch
 from indexer.follow.step import Follower
 from indexer.history.backfill import step_backfill
@@ -44,12 +44,12 @@ class Scene:
     store: MemoryStore
     polls: int = 0
 
-    async def step(self) -> Outcome:
+    async def step(self) -> StepOutcome:
         self.polls += 1
         return await self.follower.step(NOW + timedelta(seconds=2 * self.polls))
 
-    async def follow(self, steps: int = 8) -> list[Outcome | ChainError]:
-        told: list[Outcome | ChainError] = []
+    async def follow(self, steps: int = 8) -> list[StepOutcome | ChainError]:
+        told: list[StepOutcome | ChainError] = []
         for _ in range(steps):
             try:
                 told.append(await self.step())

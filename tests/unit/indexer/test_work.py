@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from chains.scripted import ScriptedChain, ScriptedProvider, ScriptedSource
-from indexer.follow.outcomes import Advanced, Idle, Outcome, Rewound, Started, Suspecting
+from indexer.follow.outcomes import Advanced, Idle, Rewound, Started, StepOutcome, Suspecting
 from indexer.follow.step import Follower
 from indexer.move.commit import ChainDesk
 from tests.simulation.log import MerchantLogs
@@ -29,7 +29,7 @@ class Scene:
     follower: Follower
     store: MemoryStore
 
-    async def steps(self, count: int) -> list[Outcome]:
+    async def steps(self, count: int) -> list[StepOutcome]:
         now = NOW + timedelta(seconds=10 * self.chain.head.height)
         return [await self.follower.step(now + timedelta(seconds=2 * number)) for number in range(count)]
 
