@@ -333,51 +333,6 @@ class TransactionStory:
     served_by: str
 
 
-class UnprovableReason(StrEnum):
-    """Why a family cannot prove a transaction to somebody who knows only its block's hash."""
-
-    AGREEMENT_ONLY = "agreement-only"
-    """The chain's block hash does not cover its transactions and receipts."""
-
-    OLDER_RULES = "older-rules"
-    """Blocks of this height followed rules that nobody recomputes here."""
-
-    SETTLED_LATER = "settled-later"
-    """The block does not commit to its own receipts."""
-
-    NOT_COVERED = "not-covered"
-    """The block commits to something else than its rows show: a system transaction, a field or type not known."""
-
-    NOT_IN_BLOCK = "not-in-block"
-    """The canonical block holds no such transaction."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unprovable:
-    """There is no proof, and a sentence for people says why."""
-
-    reason: UnprovableReason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class TrieProof:
-    """EVM: the encoded header, and the nodes from its roots to a transaction and its receipt.
-
-    Both tries have the key rlp(`index`); nodes stand root first, those that are
-    inside others left out.
-    """
-
-    header: bytes
-    index: int
-    transaction: tuple[bytes, ...]
-    receipt: tuple[bytes, ...]
-
-
-DepositProof = TrieProof
-"""What leads from a block's hash to a transaction and its outcome; a family with other commitments adds its own form."""
-
-
 def format_position(*numbers: int) -> str:
     """A place within a block as opaque text that sorts by it: the outermost number first, what is contained behind it."""
     return ".".join(f"{number:06d}" for number in numbers)

@@ -18,14 +18,13 @@ from chains.model import (
     AssetId,
     Block,
     BlockRef,
-    DepositProof,
     Header,
     HeadReport,
     Sought,
     TransactionStory,
     TxHash,
-    Unprovable,
 )
+from chains.proofs import DepositProof, Unprovable
 from chains.rpc.endpoints import NodeHealth
 from chains.traits import ChainTraits
 

@@ -20,18 +20,8 @@ from chains.evm.nodes.reading import Reading
 from chains.evm.nodes.story import fetch_story
 from chains.evm.nodes.window import describe_block, plan_rows
 from chains.evm.rows.structs import decode_header
-from chains.model import (
-    Address,
-    Block,
-    BlockRef,
-    DepositProof,
-    Header,
-    HeadReport,
-    Sought,
-    TransactionStory,
-    TxHash,
-    Unprovable,
-)
+from chains.model import Address, Block, BlockRef, Header, HeadReport, Sought, TransactionStory, TxHash
+from chains.proofs import DepositProof, Unprovable
 from chains.rpc.jsonrpc import Call, Reply, expect_result, is_null
 from chains.rpc.throttle import Priority
 from chains.traits import FinalByTag

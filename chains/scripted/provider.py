@@ -18,7 +18,6 @@ from chains.model import (
     Block,
     BlockHash,
     BlockRef,
-    DepositProof,
     Header,
     HeadReport,
     ListedTransfers,
@@ -27,10 +26,9 @@ from chains.model import (
     TransactionStory,
     TransferKind,
     TxHash,
-    Unprovable,
-    UnprovableReason,
     VerificationLevel,
 )
+from chains.proofs import DepositProof, Unprovable, UnprovableReason
 from chains.scripted.chain import (
     ScriptedBlock,
     ScriptedChain,

@@ -106,7 +106,8 @@ DEPOSITS = (
     Operation(
         "GET", "/v1/deposits/{deposit_id}/proof", "get_deposit_proof", "Prove a deposit by its block's hash",
         Scope.DEPOSITS, deposit_proofs.get_deposit_proof,
-        (Response(200, shapes_proofs.DepositProofObject, "The proof."),), problems=(409,), waits=True,
+        (Response(200, shapes_proofs.TrieProofObject | shapes_proofs.MerkleProofObject, "The proof."),),
+        problems=(409,), waits=True,
     ),
 )  # fmt: skip
 

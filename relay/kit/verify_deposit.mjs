@@ -3,7 +3,7 @@
 // must come from somebody else than whoever gave the proof (docs/proofs.md). What shows nothing is a ProofInvalid, and
 // verifyDeposit() throws nothing else.
 
-import { createHash } from "node:crypto";
+import { createHash, scryptSync } from "node:crypto";
 
 export const FORMAT = "chainbell-proof-1";
 const PROOF_BYTES_MAX = 4 * 1024 * 1024; // of header and nodes together
@@ -11,6 +11,8 @@ const TEXT_LENGTH_MAX = 12 * 1024 * 1024;
 const DEPTH_MAX = 32; // of the JSON; a proof needs three
 const OPENINGS_MAX = 2_000; // of brackets and braces in the text, those in strings too
 const NODES_MAX = 12; // of one path; the key of item 65,535 has six half bytes
+const BRANCH_MAX = 30; // hashes beside the way from a transaction of Bitcoin's family to its root
+const HEADERS_MAX = 144; // that follow the block in a proof of Bitcoin's family: a day of them
 const HEADER_FIELDS = [15, 26]; // with a 27th, Avalanche's does not commit to its own receipts (ACP-194)
 const AMOUNT_LENGTH_MAX = 78;
 const TRANSFER_TOPIC = "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"; // Transfer(address,address,uint256)
@@ -19,15 +21,19 @@ const TRANSFER_TOPIC = "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4d
 export class ProofInvalid extends Error {}
 
 /**
- * Returns what `proof` (the JSON as received, or parsed) shows of the block with `blockHash` ("0x…" or 32 bytes):
- * {depositId, merchantId, chain, asset, kind, recipient, n, amountBaseUnits (a BigInt), txHash, height, blockHash, timeS}.
+ * Returns what `proof` (the JSON as received, or parsed) shows of the block with `blockHash` (hex or 32 bytes):
+ * {depositId, merchantId, chain, asset, kind, recipient, n, amountBaseUnits (a BigInt), txHash, height, blockHash, timeS,
+ * headersCount, work (a BigInt)}. Hashes and recipient are hex as the chain's nodes show them: "0x…" on EVM chains; bare, and
+ * the output's script, in Bitcoin's family. There `height` is only claimed, and `work` is how many hashes the block and the
+ * headers linked to it (`headersCount` in all) stand for, 0 where it is not checked.
  * `blockHash` is what a node you trust calls the canonical block of the proof's chain at the proof's height; whether that
  * block is final is a question to the same node.
  */
 export function verifyDeposit(proof, blockHash) {
   const found = parseProof(proof);
-  const wanted = wantedHash(blockHash);
   const claim = readClaim(found);
+  if (claim.kind === "utxo") return verifyOutput(found, claim, wantedHash(blockHash, ""));
+  const wanted = wantedHash(blockHash);
   const headerBytes = bytesOf(found.header, "header");
   const paths = ["transaction", "receipt"].map((name) => nodesOf(found[name], name));
   const size = [headerBytes, ...paths.flat()].reduce((sum, one) => sum + one.length, 0);
@@ -46,25 +52,19 @@ export function verifyDeposit(proof, blockHash) {
   if (!keccak256(envelope).equals(claim.txHash)) {
     throw new ProofInvalid("another transaction stands at that place of the block");
   }
-  const amount = findAmount(claim, envelope, receipt);
-  if (amount !== claim.amount) {
-    throw new ProofInvalid(`the chain says ${amount} base units, and the proof ${claim.amount}`);
-  }
-  const { depositId, merchantId, chain, asset, kind, n } = claim;
-  return {
-    depositId,
-    merchantId,
-    chain,
-    asset,
-    kind,
-    recipient: hexOf(claim.recipient),
-    n,
-    amountBaseUnits: amount,
-    txHash: hexOf(claim.txHash),
-    height: Number(header.height),
-    blockHash: hexOf(wanted),
-    timeS: Number(header.timeS),
-  };
+  checkAmount(claim, findAmount(claim, envelope, receipt));
+  return prove(claim, { height: Number(header.height), blockHash: hexOf(wanted), timeS: Number(header.timeS) });
+}
+
+function checkAmount(claim, amount) {
+  if (amount !== claim.amount) throw new ProofInvalid(`the chain says ${amount} base units, and the proof ${claim.amount}`);
+}
+
+function prove(claim, seen) {
+  const { depositId, merchantId, chain, asset, kind, n, amount, prefix } = claim;
+  const [recipient, txHash] = [claim.recipient, claim.txHash].map((one) => prefix + one.toString("hex"));
+  const about = { depositId, merchantId, chain, asset, kind, recipient, n, amountBaseUnits: amount, txHash };
+  return { ...about, ...seen, headersCount: seen.headersCount ?? 1, work: seen.work ?? 0n };
 }
 
 /** Checks that this event, by itself believed (verify, an inclusion proof), tells of what was proven; ProofInvalid. */
@@ -117,7 +117,7 @@ const hexOf = (bytes) => `0x${bytes.toString("hex")}`;
 
 // --- what the proof says -------------------------------------------------------------------------------------------
 
-const CHAIN = /^eip155:[1-9][0-9]{0,31}$/;
+const CHAIN = /^(?:eip155:[1-9][0-9]{0,31}|bip122:[0-9a-f]{32})$/;
 const NATIVE = /^\/slip44:(?:0|[1-9][0-9]{0,9})$/;
 const MERCHANT = /^mer_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 const AMOUNT = new RegExp(`^[1-9][0-9]{0,${AMOUNT_LENGTH_MAX - 1}}$`);
@@ -130,29 +130,32 @@ function readClaim(proof) {
   const deposit = member(proof, "deposit");
   if (own(deposit, "chain") !== chain) throw new ProofInvalid("the deposit is of another chain than the proof");
   const [kind, asset] = [own(deposit, "kind"), own(deposit, "asset")];
+  const isUtxo = chain.startsWith("bip122:");
+  const prefix = isUtxo ? "" : "0x";
   let contract = null;
-  if (kind === "token" && typeof asset === "string" && asset.startsWith(`${chain}/erc20:`)) {
+  if (!isUtxo && kind === "token" && typeof asset === "string" && asset.startsWith(`${chain}/erc20:`)) {
     contract = bytesOf(asset.slice(chain.length + 7), "contract", 20);
   } else if (
-    kind !== "native" ||
+    kind !== (isUtxo ? "utxo" : "native") ||
     typeof asset !== "string" ||
     !asset.startsWith(chain) ||
     !NATIVE.test(asset.slice(chain.length))
   ) {
-    throw new ProofInvalid("a proof is of a token's transfer or of the native coin, and its asset says so");
+    throw new ProofInvalid("a proof is of a token's transfer or of the chain's coin, and its asset says so");
   }
   const merchantId = textOf(own(deposit, "merchant_id"), MERCHANT, "merchant_id");
-  const recipient = bytesOf(own(deposit, "recipient"), "recipient", 20);
-  const txHash = bytesOf(own(deposit, "tx_hash"), "tx_hash", 32);
+  const recipient = bytesOf(own(deposit, "recipient"), "recipient", isUtxo ? null : 20, prefix);
+  const txHash = bytesOf(own(deposit, "tx_hash"), "tx_hash", 32, prefix);
   const n = wholeOf(own(deposit, "n"), "n");
   const amount = BigInt(textOf(own(deposit, "amount_base_units"), AMOUNT, "amount_base_units"));
-  const lines = ["chainbell-deposit-1", merchantId, chain, hexOf(txHash), kind, asset, hexOf(recipient), String(n)];
+  const [tx, to] = [txHash, recipient].map((one) => prefix + one.toString("hex"));
+  const lines = ["chainbell-deposit-1", merchantId, chain, tx, kind, asset, to, String(n)];
   const digest = createHash("sha256").update(lines.join("\n")).digest("hex");
   const number = BigInt(`0x${digest.slice(0, 32)}`);
   let computed = "dep_";
   for (let shift = 125n; shift >= 0n; shift -= 5n) computed += CROCKFORD[Number((number >> shift) & 31n)];
   if (own(deposit, "id") !== computed) throw new ProofInvalid("the deposit's id is not the id of what is proven");
-  return { depositId: computed, merchantId, chain, asset, kind, contract, recipient, txHash, n, amount };
+  return { depositId: computed, merchantId, chain, asset, kind, contract, recipient, txHash, n, amount, prefix };
 }
 
 function own(found, name) {
@@ -175,13 +178,14 @@ function wholeOf(value, what) {
   return Math.abs(value); // -0 is 0
 }
 
-/** Bytes as "0x…" in lower case; of this length, where one is given. */
-function bytesOf(value, what, length = null) {
-  if (typeof value === "string" && value.length <= 2 * PROOF_BYTES_MAX + 2 && value.startsWith("0x")) {
-    const data = Buffer.from(value.slice(2), "hex");
-    if (data.toString("hex") === value.slice(2) && (length === null || data.length === length)) return data;
+/** Bytes in lower-case hex behind `prefix`; of this length, where one is given. */
+function bytesOf(value, what, length = null, prefix = "0x") {
+  if (typeof value === "string" && value.length <= 2 * PROOF_BYTES_MAX + 2 && value.startsWith(prefix)) {
+    const digits = value.slice(prefix.length);
+    const data = Buffer.from(digits, "hex");
+    if (data.toString("hex") === digits && (length === null || data.length === length)) return data;
   }
-  throw new ProofInvalid(`${what} is missing or no bytes in lower-case hex after 0x`);
+  throw new ProofInvalid(`${what} is missing or no bytes in lower-case hex${prefix ? " after 0x" : ""}`);
 }
 
 function nodesOf(value, what) {
@@ -191,10 +195,127 @@ function nodesOf(value, what) {
   return Array.from(value, (one) => bytesOf(one, what));
 }
 
-function wantedHash(blockHash) {
+function listOf(value, what, length, itemsMax) {
+  if (!Array.isArray(value) || value.length > itemsMax) throw new ProofInvalid(`${what} is no list of at most ${itemsMax} items`);
+  return Array.from(value, (one) => bytesOf(one, what, length));
+}
+
+function wantedHash(blockHash, prefix = "0x") {
   if (blockHash instanceof Uint8Array && blockHash.length === 32) return Buffer.from(blockHash);
   const ascii = typeof blockHash === "string" && /^[\x00-\x7f]*$/.test(blockHash.slice(0, 80));
-  return bytesOf(ascii ? blockHash.toLowerCase() : null, "the block hash to hold it against", 32);
+  return bytesOf(ascii ? blockHash.toLowerCase() : null, "the block hash to hold it against", 32, prefix);
+}
+
+// --- Bitcoin and its like: an output under its block's Merkle root, and the headers behind it -------------------------
+
+/** Whose headers carry their own work; of others (test networks, merged mining) only the links are checked. */
+const WORKED = new Map([
+  ["bip122:000000000019d6689c085ae165831e93", hashTwice], // Bitcoin
+  ["bip122:12a765e31ffd4059bada1e25190f6e98", scrypt], // Litecoin
+]);
+const HEADER_BYTES = 80;
+const CORE_BYTES_AMBIGUOUS = 64; // such a transaction may be an inner node of the tree (CVE-2017-12842); it shows nothing
+
+function verifyOutput(found, claim, wanted) {
+  const header = bytesOf(own(found, "header"), "header", HEADER_BYTES);
+  const core = bytesOf(own(found, "raw_transaction"), "raw_transaction");
+  const branch = listOf(own(found, "branch"), "branch", 32, BRANCH_MAX);
+  const headers = listOf(own(found, "headers"), "headers", HEADER_BYTES, HEADERS_MAX);
+  const block = member(found, "block");
+  if (!bytesOf(own(block, "hash"), "block.hash", 32, "").equals(wanted) || !shown(hashTwice(header)).equals(wanted)) {
+    throw new ProofInvalid("this is the proof of another block");
+  }
+  let node = hashTwice(core);
+  if (core.length === CORE_BYTES_AMBIGUOUS || !shown(node).equals(claim.txHash)) {
+    throw new ProofInvalid("raw_transaction is not the transaction of the deposit");
+  }
+  let index = wholeOf(own(found, "index"), "index");
+  for (const beside of branch) {
+    node = hashTwice(Buffer.concat(index % 2 ? [beside, node] : [node, beside]));
+    index = Math.floor(index / 2);
+  }
+  if (index > 0 || !node.equals(header.subarray(36, 68))) {
+    throw new ProofInvalid("the branch does not lead to the block's Merkle root");
+  }
+  const output = readOutputs(core)[claim.n];
+  if (output === undefined || !output.script.equals(claim.recipient)) {
+    throw new ProofInvalid("this transaction has no such output to the recipient");
+  }
+  checkAmount(claim, output.amount);
+  return prove(claim, {
+    height: wholeOf(own(block, "height"), "block.height"),
+    blockHash: wanted.toString("hex"),
+    timeS: header.readUInt32LE(68),
+    headersCount: 1 + headers.length,
+    work: checkHeaders([header, ...headers], WORKED.get(claim.chain)),
+  });
+}
+
+function hashTwice(data) {
+  return createHash("sha256").update(createHash("sha256").update(data).digest()).digest();
+}
+
+function scrypt(header) {
+  return scryptSync(header, header, 32, { N: 1024, r: 1, p: 1 });
+}
+
+/** A hash in the order in which people read it. */
+const shown = (hash) => Buffer.from(hash).reverse();
+
+/** How many hashes these headers stand for; ProofInvalid where one does not follow the other, or lacks its work. */
+function checkHeaders(headers, workOf) {
+  let work = 0n;
+  for (const [place, header] of headers.entries()) {
+    if (place > 0 && !header.subarray(4, 36).equals(hashTwice(headers[place - 1]))) {
+      throw new ProofInvalid("the headers do not follow each other");
+    }
+    if (workOf === undefined) continue;
+    const [size, mantissa] = [header[75], header.readUIntLE(72, 3)];
+    const fits = size >= 3 && size <= 32 && mantissa > 0 && mantissa < 0x800000;
+    const target = fits ? BigInt(mantissa) << BigInt(8 * (size - 3)) : 0n;
+    if (!fits || numberOf(shown(workOf(header))) > target) throw new ProofInvalid("a header has not the work that it claims");
+    work += (1n << 256n) / (target + 1n);
+  }
+  return work;
+}
+
+/** Amounts and scripts of a transaction without witnesses, which must be all of `core`. */
+function readOutputs(core) {
+  let at = 4;
+  let count;
+  [count, at] = countAt(core, at);
+  if (count === 0 || count > Math.floor(core.length / 41)) {
+    throw new ProofInvalid("raw_transaction is none, or has its witnesses with it");
+  }
+  let size;
+  for (let left = count; left > 0; left -= 1) {
+    [size, at] = countAt(core, at + 36);
+    at += size + 4;
+  }
+  [count, at] = countAt(core, at);
+  const outputs = [];
+  while (outputs.length < count && at <= core.length) {
+    const amount = at + 8 > core.length ? 0n : core.readBigUInt64LE(at);
+    [size, at] = countAt(core, at + 8);
+    outputs.push({ amount, script: core.subarray(at, at + size) });
+    at += size;
+  }
+  if (outputs.length !== count || at + 4 !== core.length) {
+    throw new ProofInvalid("raw_transaction is none, or has its witnesses with it");
+  }
+  return outputs;
+}
+
+/** A count in its shortest form, and the place behind it. */
+function countAt(data, at) {
+  const first = at < data.length ? data[at] : 0xff;
+  if (first < 0xfd) return [first, at + 1];
+  const size = 2 << (first - 0xfd);
+  const count = at + 1 + size > data.length ? -1 : Number(numberOf(shown(data.subarray(at + 1, at + 1 + size))));
+  if (count < [0xfd, 0x10000, 2 ** 32][first - 0xfd]) {
+    throw new ProofInvalid("raw_transaction holds a count in another form than the shortest, or ends within one");
+  }
+  return [count, at + 1 + size];
 }
 
 // --- RLP, read strictly (Yellow Paper, appendix B) ------------------------------------------------------------------

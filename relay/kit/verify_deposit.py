@@ -1,10 +1,10 @@
 """What holds a deposit against its chain: did this value reach that address, in the block with this hash?
 
 This file stands alone: the standard library, nothing else. Copy it, or import it. Lives here: `verify_deposit` over the
-proof of `GET /v1/deposits/{id}/proof`, `check_told` for the event in it, and the Keccak, RLP and tries they need
-(docs/proofs.md has the same in words). Does not live here: where the block's hash comes from, which must be somebody
-else than whoever gave the proof. `verify_deposit.mjs` is the same for Node. All of it raises `ProofInvalid` only. It is long
-because it is one file to copy.
+proof of `GET /v1/deposits/{id}/proof`, `check_told` for the event in it, and what they need: Keccak, RLP and tries for EVM
+chains; transactions, Merkle branches and headers for Bitcoin and its like (docs/proofs.md has the same in words). Does not
+live here: where the block's hash comes from, which must be somebody else than whoever gave the proof. `verify_deposit.mjs`
+is the same for Node. All of it raises `ProofInvalid` only. It is long because it is one file to copy.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ NODES_MAX = 12
 """Of one path; the key of item 65,535 has six half bytes."""
 HEIGHT_MAX = 2**53 - 1
 AMOUNT_MAX = 2**256 - 1
+BRANCH_MAX = 30
+"""Hashes beside the way from a transaction of Bitcoin's family to its root: no block has a deeper tree."""
+HEADERS_MAX = 144
+"""That follow the block in a proof of Bitcoin's family: a day of them."""
 HEADER_FIELDS = range(15, 27)
 """Ethereum's has 15 to 23, Avalanche's up to 26; from its 27th on it does not commit to its own receipts (ACP-194)."""
 
@@ -41,9 +45,12 @@ class ProofInvalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProvenDeposit:
-    """What the block proves: this amount reached `recipient` in this transaction. Hashes are "0x…" in lower case.
+    """What the block proves: this amount reached `recipient` in this transaction.
 
-    `time_s` is the block's own Unix time. `merchant_id` is a part of the id, and nothing a chain knows.
+    Hashes and recipient are lower-case hex as the chain's nodes show them: "0x…" on EVM chains; bare, and the output's
+    script, in Bitcoin's family. There `height` is only claimed, and `headers_count` headers are linked to the block, itself
+    among them; `work` is how many hashes they stand for, 0 where it is not checked. `time_s` is the block's own Unix time.
+    `merchant_id` is a part of the id, and nothing a chain knows.
     """
 
     deposit_id: str
@@ -58,17 +65,21 @@ class ProvenDeposit:
     height: int
     block_hash: str
     time_s: int
+    headers_count: int = 1
+    work: int = 0
 
 
 def verify_deposit(proof: Mapping[str, Any] | str | bytes, block_hash: str | bytes) -> ProvenDeposit:
-    """What `proof` shows of the block with `block_hash` ("0x…" or 32 bytes); ProofInvalid where it shows nothing.
+    """What `proof` shows of the block with `block_hash` (hex or 32 bytes); ProofInvalid where it shows nothing.
 
     `proof` is the JSON as received, or parsed. `block_hash` is what a node you trust calls the canonical block of the
     proof's chain at the proof's height; whether that block is final is a question to the same node.
     """
     found = parse_proof(proof)
-    wanted = _wanted_hash(block_hash)
     claim = _read_claim(found)
+    if claim.kind == "utxo":
+        return _verify_output(found, claim, _wanted_hash(block_hash, prefix=""))
+    wanted = _wanted_hash(block_hash)
     parts = [_bytes_of(found.get("header"), "header")]
     paths = [_nodes_of(found.get(name), name) for name in ("transaction", "receipt")]
     if sum(map(len, [*parts, *paths[0], *paths[1]])) > PROOF_BYTES_MAX:
@@ -84,22 +95,28 @@ def verify_deposit(proof: Mapping[str, Any] | str | bytes, block_hash: str | byt
     receipt = _walk(paths[1], header.receipts_root, key, "receipt")
     if keccak_256(envelope) != claim.tx_hash:
         raise ProofInvalid("another transaction stands at that place of the block")
-    amount = _find_amount(claim, envelope, receipt)
+    _check_amount(claim, _find_amount(claim, envelope, receipt))
+    return _prove(claim, block_hash="0x" + wanted.hex(), height=header.height, time_s=header.time_s)
+
+
+def _check_amount(claim: _Claim, amount: int) -> None:
     if amount != claim.amount_base_units:
         raise ProofInvalid(f"the chain says {amount} base units, and the proof {claim.amount_base_units}")
+
+
+def _prove(claim: _Claim, **seen: Any) -> ProvenDeposit:
+    prefix = "" if claim.kind == "utxo" else "0x"
     return ProvenDeposit(
         deposit_id=claim.deposit_id,
         merchant_id=claim.merchant_id,
         chain=claim.chain,
         asset=claim.asset,
         kind=claim.kind,
-        recipient="0x" + claim.recipient.hex(),
+        recipient=prefix + claim.recipient.hex(),
         n=claim.n,
-        amount_base_units=amount,
-        tx_hash="0x" + claim.tx_hash.hex(),
-        height=header.height,
-        block_hash="0x" + wanted.hex(),
-        time_s=header.time_s,
+        amount_base_units=claim.amount_base_units,
+        tx_hash=prefix + claim.tx_hash.hex(),
+        **seen,
     )
 
 
@@ -150,7 +167,7 @@ def _refuse_constant(_: str) -> None:
 
 # --- what the proof says ------------------------------------------------------------------------------------------
 
-_CHAIN = re.compile(r"eip155:[1-9][0-9]{0,31}")
+_CHAIN = re.compile(r"eip155:[1-9][0-9]{0,31}|bip122:[0-9a-f]{32}")
 _NATIVE = re.compile(r"/slip44:(?:0|[1-9][0-9]{0,9})")
 _MERCHANT = re.compile(r"mer_[0-7][0-9a-hjkmnp-tv-z]{25}")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,77}")
@@ -179,16 +196,17 @@ def _read_claim(proof: Mapping[str, Any]) -> _Claim:
     if deposit.get("chain") != chain:
         raise ProofInvalid("the deposit is of another chain than the proof")
     kind, asset = deposit.get("kind"), deposit.get("asset")
-    contract = b""
-    if kind == "token" and isinstance(asset, str) and asset.startswith(f"{chain}/erc20:"):
+    is_utxo = chain.startswith("bip122:")
+    prefix, contract = "" if is_utxo else "0x", b""
+    if not is_utxo and kind == "token" and isinstance(asset, str) and asset.startswith(f"{chain}/erc20:"):
         contract = _bytes_of(asset[len(chain) + 7 :], "contract", 20)
     elif not (
-        kind == "native"
+        kind == ("utxo" if is_utxo else "native")
         and isinstance(asset, str)
         and asset.startswith(chain)
         and _NATIVE.fullmatch(asset[len(chain) :])
     ):
-        raise ProofInvalid("a proof is of a token's transfer or of the native coin, and its asset says so")
+        raise ProofInvalid("a proof is of a token's transfer or of the chain's coin, and its asset says so")
     claim = _Claim(
         deposit_id=str(deposit.get("id")),
         merchant_id=_text_of(deposit.get("merchant_id"), _MERCHANT, "merchant_id"),
@@ -196,8 +214,8 @@ def _read_claim(proof: Mapping[str, Any]) -> _Claim:
         asset=asset,
         kind=kind,
         contract=contract,
-        recipient=_bytes_of(deposit.get("recipient"), "recipient", 20),
-        tx_hash=_bytes_of(deposit.get("tx_hash"), "tx_hash", 32),
+        recipient=_bytes_of(deposit.get("recipient"), "recipient", None if is_utxo else 20, prefix=prefix),
+        tx_hash=_bytes_of(deposit.get("tx_hash"), "tx_hash", 32, prefix=prefix),
         n=_whole_of(deposit.get("n"), "n"),
         amount_base_units=int(_text_of(deposit.get("amount_base_units"), _AMOUNT, "amount_base_units")),
     )
@@ -205,10 +223,10 @@ def _read_claim(proof: Mapping[str, Any]) -> _Claim:
         "chainbell-deposit-1",
         claim.merchant_id,
         chain,
-        "0x" + claim.tx_hash.hex(),
+        prefix + claim.tx_hash.hex(),
         kind,
         asset,
-        "0x" + claim.recipient.hex(),
+        prefix + claim.recipient.hex(),
         str(claim.n),
     )
     number = int.from_bytes(hashlib.sha256("\n".join(lines).encode()).digest()[:16], "big")
@@ -238,16 +256,17 @@ def _whole_of(value: Any, what: str) -> int:
     return int(value)
 
 
-def _bytes_of(value: Any, what: str, length: int | None = None) -> bytes:
-    """Bytes as "0x…" in lower case; of this length, where one is given."""
-    if isinstance(value, str) and len(value) <= 2 * PROOF_BYTES_MAX + 2 and value[:2] == "0x":
+def _bytes_of(value: Any, what: str, length: int | None = None, *, prefix: str = "0x") -> bytes:
+    """Bytes in lower-case hex behind `prefix`; of this length, where one is given."""
+    if isinstance(value, str) and len(value) <= 2 * PROOF_BYTES_MAX + 2 and value.startswith(prefix):
+        digits = value[len(prefix) :]
         try:
-            data = bytes.fromhex(value[2:])
+            data = bytes.fromhex(digits)
         except ValueError:
             data = b""
-        if data.hex() == value[2:] and length in (None, len(data)):
+        if data.hex() == digits and length in (None, len(data)):
             return data
-    raise ProofInvalid(f"{what} is missing or no bytes in lower-case hex after 0x")
+    raise ProofInvalid(f"{what} is missing or no bytes in lower-case hex{' after 0x' if prefix else ''}")
 
 
 def _nodes_of(value: Any, what: str) -> list[bytes]:
@@ -256,11 +275,123 @@ def _nodes_of(value: Any, what: str) -> list[bytes]:
     return [_bytes_of(one, what) for one in value]
 
 
-def _wanted_hash(block_hash: str | bytes) -> bytes:
+def _list_of(value: Any, what: str, length: int, items_max: int) -> list[bytes]:
+    if not isinstance(value, list) or len(value) > items_max:
+        raise ProofInvalid(f"{what} is no list of at most {items_max} items")
+    return [_bytes_of(one, what, length) for one in value]
+
+
+def _wanted_hash(block_hash: str | bytes, *, prefix: str = "0x") -> bytes:
     if isinstance(block_hash, bytes) and len(block_hash) == 32:
         return block_hash
     text = block_hash.lower() if isinstance(block_hash, str) and block_hash.isascii() else None
-    return _bytes_of(text, "the block hash to hold it against", 32)
+    return _bytes_of(text, "the block hash to hold it against", 32, prefix=prefix)
+
+
+# --- Bitcoin and its like: an output under its block's Merkle root, and the headers behind it ----------------------
+
+_WORKED: Mapping[str, str] = {
+    "bip122:000000000019d6689c085ae165831e93": "sha256d",  # Bitcoin
+    "bip122:12a765e31ffd4059bada1e25190f6e98": "scrypt",  # Litecoin
+}
+"""Whose headers carry their own work; of others (test networks, merged mining) only the links are checked."""
+
+_HEADER_BYTES = 80
+_CORE_BYTES_AMBIGUOUS = 64
+"""A transaction of this size may be an inner node of the tree (CVE-2017-12842); it shows nothing."""
+
+
+def _verify_output(found: Mapping[str, Any], claim: _Claim, wanted: bytes) -> ProvenDeposit:
+    header = _bytes_of(found.get("header"), "header", _HEADER_BYTES)
+    core = _bytes_of(found.get("raw_transaction"), "raw_transaction")
+    branch = _list_of(found.get("branch"), "branch", 32, BRANCH_MAX)
+    headers = _list_of(found.get("headers"), "headers", _HEADER_BYTES, HEADERS_MAX)
+    block = _member(found, "block")
+    block_hash = _bytes_of(block.get("hash"), "block.hash", 32, prefix="")
+    if block_hash != wanted or _hash_twice(header)[::-1] != wanted:
+        raise ProofInvalid("this is the proof of another block")
+    tx_hash = _hash_twice(core)
+    if len(core) == _CORE_BYTES_AMBIGUOUS or tx_hash[::-1] != claim.tx_hash:
+        raise ProofInvalid("raw_transaction is not the transaction of the deposit")
+    index, node = _whole_of(found.get("index"), "index"), tx_hash
+    for beside in branch:
+        node = _hash_twice(beside + node if index & 1 else node + beside)
+        index >>= 1
+    if index or node != header[36:68]:
+        raise ProofInvalid("the branch does not lead to the block's Merkle root")
+    outputs = _read_outputs(core)
+    if claim.n >= len(outputs) or outputs[claim.n][1] != claim.recipient:
+        raise ProofInvalid("this transaction has no such output to the recipient")
+    _check_amount(claim, outputs[claim.n][0])
+    return _prove(
+        claim,
+        block_hash=wanted.hex(),
+        height=_whole_of(block.get("height"), "block.height"),
+        time_s=int.from_bytes(header[68:72], "little"),
+        headers_count=1 + len(headers),
+        work=_check_headers([header, *headers], _WORKED.get(claim.chain)),
+    )
+
+
+def _hash_twice(data: bytes) -> bytes:
+    return hashlib.sha256(hashlib.sha256(data).digest()).digest()
+
+
+def _check_headers(headers: Sequence[bytes], function: str | None) -> int:
+    """How many hashes these headers stand for; ProofInvalid where one does not follow the other, or lacks its work."""
+    work = 0
+    for before, header in zip((None, *headers), headers, strict=False):
+        if before is not None and header[4:36] != _hash_twice(before):
+            raise ProofInvalid("the headers do not follow each other")
+        if function is None:
+            continue
+        bits = int.from_bytes(header[72:76], "little")
+        size, mantissa = bits >> 24, bits & 0x7FFFFF
+        target = mantissa << 8 * (size - 3) if 3 <= size <= 32 else 0
+        worked = _hash_twice(header) if function == "sha256d" else _scrypt(header)
+        if bits & 0x800000 or not 0 < target < 1 << 256 or int.from_bytes(worked, "little") > target:
+            raise ProofInvalid("a header has not the work that it claims")
+        work += (1 << 256) // (target + 1)
+    return work
+
+
+def _scrypt(header: bytes) -> bytes:
+    return hashlib.scrypt(header, salt=header, n=1024, r=1, p=1, dklen=32)
+
+
+def _read_outputs(core: bytes) -> list[tuple[int, bytes]]:
+    """Amounts and scripts of a transaction without witnesses, which must be all of `core`."""
+    at = 4
+    inputs_count, at = _count_at(core, at)
+    if not 0 < inputs_count <= len(core) // 41:
+        raise ProofInvalid("raw_transaction is none, or has its witnesses with it")
+    for _ in range(inputs_count):
+        size, at = _count_at(core, at + 36)
+        at += size + 4
+    outputs_count, at = _count_at(core, at)
+    outputs: list[tuple[int, bytes]] = []
+    while len(outputs) < outputs_count and at <= len(core):
+        amount = int.from_bytes(core[at : at + 8], "little")
+        size, at = _count_at(core, at + 8)
+        outputs.append((amount, core[at : at + size]))
+        at += size
+    if outputs_count != len(outputs) or at + 4 != len(core):
+        raise ProofInvalid("raw_transaction is none, or has its witnesses with it")
+    return outputs
+
+
+def _count_at(data: bytes, at: int) -> tuple[int, int]:
+    """A count in its shortest form, and the place behind it."""
+    first = data[at] if at < len(data) else 0xFF
+    if first < 0xFD:
+        return first, at + 1
+    size = 2 << first - 0xFD
+    count = int.from_bytes(data[at + 1 : at + 1 + size], "little")
+    if at + 1 + size > len(data) or count < (0xFD, 0x10000, 1 << 32)[first - 0xFD]:
+        raise ProofInvalid(
+            "raw_transaction holds a count in another form than the shortest, or ends within one"
+        )
+    return count, at + 1 + size
 
 
 # --- RLP, read strictly (Yellow Paper, appendix B) ----------------------------------------------------------------

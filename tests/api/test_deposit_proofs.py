@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from chains.errors import ChainError, Inconsistent, Missing, Unreachable
-from chains.model import Address, BlockRef, DepositProof, TransferKind, TrieProof, TxHash, Unprovable
+from chains.model import Address, BlockRef, TransferKind, TxHash
+from chains.proofs import DepositProof, TrieProof, Unprovable
 from chains.scripted import ScriptedProvider, ScriptedSource
 from gateway.http.edge.limits import PROOFS, PROOFS_EACH_MAX
 from gateway.http.resources import deposit_proofs

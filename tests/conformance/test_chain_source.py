@@ -11,19 +11,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from chains.bitcoin.rows.blocks import MerkleBranch, hash_twice
+from chains.bitcoin.verify.merkle import follow_branch
 from chains.errors import Missing, Unreachable, WrongNetwork
-from chains.model import (
-    Address,
-    BlockHash,
-    BlockRef,
-    Sought,
-    TransferKind,
-    TrieProof,
-    TxHash,
-    Unprovable,
-    UnprovableReason,
-    is_linked,
-)
+from chains.model import Address, BlockHash, BlockRef, Sought, TransferKind, TxHash, is_linked
+from chains.proofs import MerkleProof, TrieProof, Unprovable, UnprovableReason
 from relay.kit.verify_deposit import keccak_256
 from tests.conformance.worlds import World, anvil_world, scripted_world
 from tests.devnet.anvil import find_anvil
@@ -245,6 +237,11 @@ async def test_a_transaction_is_proven_by_its_blocks_hash_or_a_reason_is_given(w
             assert transfer.position.startswith(f"{index:06d}")
             assert keccak_256(transaction[0]) in header
             assert keccak_256(receipt[0]) in header
+        case MerkleProof(header=header, index=index, transaction=core, branch=branch):
+            assert hash_twice(header)[::-1] == block.header.hash
+            assert transfer.position.startswith(f"{index:06d}")
+            assert hash_twice(core)[::-1] == transfer.tx_hash
+            assert follow_branch(hash_twice(core), MerkleBranch(branch, index)) == header[36:68]
         case Unprovable(reason=reason, detail=detail):
             assert reason is UnprovableReason.AGREEMENT_ONLY
             assert detail

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chains.errors import ChainError, Missing
-from chains.model import BlockRef, TrieProof
+from chains.model import BlockRef
+from chains.proofs import TrieProof
 from relay.kit.verify_deposit import keccak_256
 from tests.faultproxy import faults
 from tests.live_evm.conftest import Faulty, transfers_of

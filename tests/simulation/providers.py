@@ -18,15 +18,14 @@ from chains.model import (
     Block,
     BlockHash,
     BlockRef,
-    DepositProof,
     Header,
     HeadReport,
     Sought,
     TransactionStory,
     TxHash,
-    Unprovable,
 )
 from chains.port import Along, Provider
+from chains.proofs import DepositProof, Unprovable
 from tests.simulation.chain import SimBlock, SimChain
 
 Pause = Callable[[], None]

@@ -156,6 +156,27 @@ def decode_block(data: bytes, coin: Coin) -> RawBlock:
     return RawBlock(header, transactions, extension)
 
 
+def find_core(data: bytes, coin: Coin, tx_id: bytes) -> tuple[int, bytes] | None:
+    """Where a transaction stands in a block, and the bytes that its id is the hash of; raises `Malformed`.
+
+    `tx_id` as computed, not as read by people.
+    """
+    cursor = Cursor(data)
+    read_header(cursor, coin)
+    for index in range(cursor.read_count(TRANSACTION_BYTES_MIN, "the transactions")):
+        begin = cursor.at
+        if read_transaction(cursor, coin).id != tx_id:
+            continue
+        end, cursor.at = cursor.at, begin + 4
+        if coin.has_witness:
+            _read_flags(cursor, coin)
+        body = cursor.at
+        _read_inputs(cursor)
+        _read_outputs(cursor)
+        return index, data[begin : begin + 4] + data[body : cursor.at] + data[end - 4 : end]
+    return None
+
+
 def decode_transaction(data: bytes, coin: Coin) -> Transaction:
     """One transaction and nothing behind it; raises `Malformed`."""
     cursor = Cursor(data)

@@ -30,6 +30,18 @@ def compute_root(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+def compute_branch(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """The hashes beside the way from the leaf at `index` to the root."""
+    level, beside = list(leaves), list[bytes]()
+    while len(level) > 1:
+        if len(level) & 1:
+            level.append(level[-1])
+        beside.append(level[index ^ 1])
+        level = [hash_twice(level[place] + level[place + 1]) for place in range(0, len(level), 2)]
+        index >>= 1
+    return tuple(beside)
+
+
 def follow_branch(leaf: bytes, branch: MerkleBranch) -> bytes | None:
     """The root that a branch leads to; None where its index lies outside its tree."""
     index, node = branch.index, leaf

@@ -37,7 +37,8 @@ from chains.evm.verify.receipts import check_words, encode_receipt
 from chains.evm.verify.rlp import EMPTY, encode_list, to_bytes
 from chains.evm.verify.transactions import encode_transaction
 from chains.evm.verify.trie import compute_ordered_root
-from chains.model import BlockRef, DepositProof, TrieProof, TxHash, Unprovable, UnprovableReason
+from chains.model import BlockRef, TxHash
+from chains.proofs import DepositProof, TrieProof, Unprovable, UnprovableReason
 from chains.rpc.jsonrpc import Call, expect_result, is_null
 from chains.rpc.throttle import Priority
 

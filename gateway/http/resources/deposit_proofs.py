@@ -8,20 +8,28 @@ chain's family, `chains.port`), the verifier (relay.kit.verify_deposit), its sha
 from __future__ import annotations
 
 import asyncio
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
 
 from chains.errors import ChainError, Missing
 from chains.families import rules_of
-from chains.model import BlockRef, DepositProof, TransferKind, Unprovable
+from chains.model import BlockRef, TransferKind
 from chains.port import ChainSource
+from chains.proofs import DepositProof, MerkleProof, TrieProof, Unprovable
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.limits import PROOFS, spend
 from gateway.http.edge.problem import Problem, busy
 from gateway.http.resources.deposits import load_published
-from gateway.http.shapes.proofs import DepositProofObject, ProvenBlock, ProvenTransfer, ToldEvent
+from gateway.http.shapes.proofs import (
+    DepositProofObject,
+    MerkleProofObject,
+    ProvenBlock,
+    ProvenTransfer,
+    ToldEvent,
+    TrieProofObject,
+)
 from indexer.rules.deposits import Deposit, Occurrence
 from migrations.ids import encode_id
 from relay.errors import Conflict, LogBroken, NotFound
@@ -101,8 +109,8 @@ async def _ask(source: ChainSource, deposit: Deposit, occurrence: Occurrence) ->
         source.report_success(provider)
         if isinstance(found, Unprovable):
             _refuse(found.reason.value, found.detail)
-        if sum(map(len, (found.header, *found.transaction, *found.receipt))) > PROOF_BYTES_MAX:
-            _refuse("too-large", f"the transaction and its receipt are larger than {PROOF_BYTES_MAX} bytes")
+        if _measure(found) > PROOF_BYTES_MAX:
+            _refuse("too-large", f"what proves the transaction is larger than {PROOF_BYTES_MAX} bytes")
         return found
     if missing:
         _refuse(
@@ -112,30 +120,52 @@ async def _ask(source: ChainSource, deposit: Deposit, occurrence: Occurrence) ->
     raise _unanswered("no provider of this chain gave the block now; try again")
 
 
+def _measure(proof: DepositProof) -> int:
+    """Bytes of what leads to the transaction."""
+    match proof:
+        case TrieProof():
+            return sum(map(len, (proof.header, *proof.transaction, *proof.receipt)))
+        case MerkleProof():
+            return sum(map(len, (proof.header, proof.transaction, *proof.branch, *proof.headers)))
+
+
 async def _compose(
     call: Call, deposit: Deposit, occurrence: Occurrence, proof: DepositProof
 ) -> DepositProofObject:
     face = await call.services.faces.of(deposit.chain, deposit.asset)
-    return DepositProofObject(
-        format=FORMAT,
-        deposit=ProvenTransfer(
+    rules = rules_of(face.family)
+    about: dict[str, Any] = {
+        "format": FORMAT,
+        "deposit": ProvenTransfer(
             id=encode_id("dep", deposit.id),
             merchant_id=encode_id("mer", deposit.merchant_id),
             chain=deposit.chain,
-            tx_hash=rules_of(face.family).format_tx_hash(deposit.tx_hash),
+            tx_hash=rules.format_tx_hash(deposit.tx_hash),
             kind=deposit.kind,
             asset=deposit.asset.lower(),
-            recipient=rules_of(face.family).encode_identity(deposit.chain, deposit.recipient),
+            recipient=rules.encode_identity(deposit.chain, deposit.recipient),
             n=deposit.n,
             amount_base_units=str(deposit.amount_base_units),
         ),
-        chain=deposit.chain,
-        block=ProvenBlock(height=occurrence.height, hash=_hex(occurrence.block_hash)),
-        header=_hex(proof.header),
-        index=proof.index,
-        transaction=[_hex(node) for node in proof.transaction],
-        receipt=[_hex(node) for node in proof.receipt],
-    )
+        "chain": deposit.chain,
+        "block": ProvenBlock(height=occurrence.height, hash=rules.format_block_hash(occurrence.block_hash)),
+        "header": _hex(proof.header),
+        "index": proof.index,
+    }
+    match proof:
+        case TrieProof():
+            return TrieProofObject(
+                **about,
+                transaction=[_hex(node) for node in proof.transaction],
+                receipt=[_hex(node) for node in proof.receipt],
+            )
+        case MerkleProof():
+            return MerkleProofObject(
+                **about,
+                raw_transaction=_hex(proof.transaction),
+                branch=[_hex(one) for one in proof.branch],
+                headers=[_hex(one) for one in proof.headers],
+            )
 
 
 def _check(given: DepositProofObject, occurrence: Occurrence) -> ProvenDeposit:

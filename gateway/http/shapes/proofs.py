@@ -102,11 +102,8 @@ class ToldEvent(Given, frozen=True):
     checkpoint: str
 
 
-class DepositProofObject(Given, frozen=True):
-    """A proof of the form `chainbell-proof-1` for EVM chains; other families bring members of their own.
-
-    `transaction` and `receipt` are the nodes of two Merkle-Patricia tries, root first, with the key rlp(`index`).
-    """
+class DepositProofObject(Given, frozen=True, kw_only=True):
+    """What every proof of the form `chainbell-proof-1` says, whatever its chain commits to."""
 
     format: str
     deposit: ProvenTransfer
@@ -114,6 +111,26 @@ class DepositProofObject(Given, frozen=True):
     block: ProvenBlock
     header: HexData
     index: int
+    event: ToldEvent | None = None
+
+
+class TrieProofObject(DepositProofObject, frozen=True, kw_only=True):
+    """Of an EVM chain (`eip155`).
+
+    `transaction` and `receipt` are the nodes of two Merkle-Patricia tries, root first, with the key rlp(`index`).
+    """
+
     transaction: list[HexData]
     receipt: list[HexData]
-    event: ToldEvent | None = None
+
+
+class MerkleProofObject(DepositProofObject, frozen=True, kw_only=True):
+    """Of a chain of Bitcoin's family (`bip122`).
+
+    `raw_transaction` is without its witnesses, `branch` leads from it, which is number `index` of its block, to the root in
+    `header`; `headers` follow the block. All in the order of bytes as hashed.
+    """
+
+    raw_transaction: HexData
+    branch: list[HexData]
+    headers: list[HexData]

@@ -24,6 +24,7 @@ from trie.hexary import HexaryTrie
 
 from migrations.ids import encode_id
 from relay import kit
+from tests.unit.relay.output_cases import list_output_vectors
 
 Json = Any
 VECTORS = Path(kit.__file__).with_name("deposit_vectors.json")
@@ -218,6 +219,7 @@ def build_vectors() -> Json:
         "a receipt of another place": changed(proof, "receipt", to=case.path(1, 0)),
         "capital letters": changed(proof, "header", to=proof["header"].replace("b", "B")),
     }
+    vectors += [_vector(*one) for one in list_output_vectors()]
     refused = [_vector(f"refused: {name}", lie, None) for name, lie in lies.items()]
     other = {**_vector("refused: a block of another hash", proof, None), "block_hash": hexed(b"\x01" * 32)}
     return {"about": ABOUT, "proofs": [*vectors, *refused, other]}

@@ -24,6 +24,7 @@ SPELLINGS = {
     "height": "height",
     "block_hash": "blockHash",
     "time_s": "timeS",
+    "headers_count": "headersCount",
 }
 
 
@@ -34,7 +35,7 @@ def judge(text: bytes, block_hash: str) -> Verdict:
     except ProofInvalid as error:
         return {"refused": str(error)}
     said = {theirs: getattr(found, ours) for ours, theirs in SPELLINGS.items()}
-    return {**said, "amountBaseUnits": str(found.amount_base_units)}
+    return {**said, "amountBaseUnits": str(found.amount_base_units), "work": str(found.work)}
 
 
 def judge_in_node(proofs: Sequence[tuple[bytes, str]]) -> list[Verdict]:

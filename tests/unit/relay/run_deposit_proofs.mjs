@@ -7,7 +7,7 @@ for await (const chunk of process.stdin) given += chunk;
 const verdicts = JSON.parse(given).map(({ text, block_hash: blockHash }) => {
   try {
     const found = verifyDeposit(Buffer.from(text, "latin1"), blockHash);
-    return { ...found, amountBaseUnits: String(found.amountBaseUnits) };
+    return { ...found, amountBaseUnits: String(found.amountBaseUnits), work: String(found.work) };
   } catch (error) {
     if (error instanceof ProofInvalid) return { refused: error.message };
     throw error;

@@ -167,9 +167,7 @@ def test_a_claim_that_the_block_does_not_bear_out_is_refused() -> None:
         "and its asset says so": changed(proof, "deposit", "asset", to=f"{CHAIN}/erc20:{hexed(TOKEN)}"),
         "no such thing": case.prove(10, 9, token=b"\x78" * 20),
         "merchant_id": changed(proof, "deposit", "merchant_id", to=f"{MERCHANT}\n{CHAIN}"),
-        "chain is missing or malformed": changed(
-            proof, "chain", to="bip122:000000000019d6689c085ae165831e93"
-        ),
+        "chain is missing or malformed": changed(proof, "chain", to="tron:0x2b6653dc"),
     }
     for expected, said in zip(lies, refused(*lies.values()), strict=True):
         assert expected in said

@@ -15,6 +15,7 @@ from chains.bitcoin.rows.blocks import decode_block, decode_header
 from chains.bitcoin.rows.wire import Malformed
 from chains.bitcoin.verify.block import check_block, check_header
 from chains.errors import Inconsistent
+from tests.unit.chains.bitcoin.test_proofs import hold_against_kit
 from tests.unit.chains.verify.recorded import IS_RECORDED, REASON, RECORDED
 
 if not IS_RECORDED:
@@ -26,6 +27,7 @@ WHOLE = [
     one for one in MANIFEST if one["path"].split("/")[0] in FAMILY and one["kind"] in ("raw_block", "block")
 ]
 BITS_CHANGED = 12
+PROVEN_EACH = 12
 
 
 def coin_of(one: dict[str, Any]) -> Coin:
@@ -72,3 +74,12 @@ def test_recorded_headers_link_and_have_their_work() -> None:
         assert after.parent_hash == before.hash
     for one in headers:
         check_header(COINS["litecoin-testnet4"], one)
+
+
+@pytest.mark.parametrize("one", WHOLE, ids=[one["path"] for one in WHOLE])
+def test_its_transactions_are_proven_to_the_merchants_own_program(
+    one: dict[str, Any], rng: random.Random
+) -> None:
+    coin, raw = coin_of(one), read(one)
+    count = len(decode_block(raw, coin).transactions)
+    hold_against_kit(coin, raw, rng.sample(range(count), min(count, PROVEN_EACH)), [])

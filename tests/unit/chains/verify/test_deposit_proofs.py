@@ -21,17 +21,8 @@ from chains.evm.rows.structs import RawBlock, RawReceipt
 from chains.evm.verify import PROFILES, Check, Mode, Profile
 from chains.evm.verify.paths import compute_path
 from chains.evm.verify.trie import compute_ordered_root
-from chains.model import (
-    Address,
-    AssetId,
-    Transfer,
-    TransferKind,
-    TrieProof,
-    TxHash,
-    Unprovable,
-    UnprovableReason,
-    format_position,
-)
+from chains.model import Address, AssetId, Transfer, TransferKind, TxHash, format_position
+from chains.proofs import DepositProof, TrieProof, Unprovable, UnprovableReason
 from indexer.rules.identity import compute_deposit_id
 from migrations.ids import encode_id
 from relay.kit import verify_deposit as kit
@@ -259,7 +250,7 @@ def test_altered_rows_and_unknown_types_give_no_proof() -> None:
     assert reason_of(refused) is UnprovableReason.NOT_IN_BLOCK
 
 
-def reason_of(answer: TrieProof | Unprovable | None) -> UnprovableReason | None:
+def reason_of(answer: DepositProof | Unprovable | None) -> UnprovableReason | None:
     return answer.reason if isinstance(answer, Unprovable) else None
 
 
