@@ -200,9 +200,9 @@ def _build_entry(family: Family, page: _Page, own: Mapping[str, object], file_na
     names = (page.alias, *page.other_aliases)
     for name in names:
         _require(_ALIAS.fullmatch(name) is not None, f"aliases: {name!r} is no alias")
-    contracts = [_parse_contract(rules, token.contract) for token in page.tokens]
+    chain, facts = rules.facts.parse_page(own, [token.contract for token in page.tokens])
+    contracts = [_parse_contract(rules, chain, token.contract) for token in page.tokens]
     _require(len(set(contracts)) == len(contracts), "tokens: a contract is listed twice")
-    chain, facts = rules.facts.parse_page(own, contracts)
     expected = f"{chain.partition(':')[2]}-{page.alias}.toml"
     _require(file_name == expected, f"alias: the file is not called {expected}")
     _require(0 < page.block_time_s <= 86_400, "block_time_s: not a block time")
@@ -210,7 +210,9 @@ def _build_entry(family: Family, page: _Page, own: Mapping[str, object], file_na
     _require(bool(page.sources), "sources: facts need a source")
     _require(page.native.slip44 >= 0 and 0 <= page.native.decimals <= 77, "native: out of range")
     tokens = tuple(
-        _build_token(f"{chain}/{rules.contract_namespace}:{rules.encode_identity(contract)}", token, contract)
+        _build_token(
+            f"{chain}/{rules.contract_namespace}:{rules.encode_identity(chain, contract)}", token, contract
+        )
         for token, contract in zip(page.tokens, contracts, strict=True)
     )
     native = AssetId(f"{chain}/slip44:{page.native.slip44}")
@@ -266,14 +268,15 @@ def _build_token(asset_id: str, token: _Token, contract: Address) -> CatalogueTo
     return CatalogueToken(asset, token.name, token.issuance, token.status, tuple(token.flags))
 
 
-def _parse_contract(rules: FamilyRules, text: str) -> Address:
+def _parse_contract(rules: FamilyRules, chain: ChainId, text: str) -> Address:
     """An address as the family shows it, checksum and all; the catalogue accepts no other spelling."""
     try:
-        address = rules.parse_address(text)
+        address = rules.parse_address(chain, text)
     except ValueError as error:
         raise CatalogueInvalid(f"tokens.contract: {text}: {error}") from None
     _require(
-        rules.format_address(address) == text, f"tokens.contract: {text} is not written with its checksum"
+        rules.format_address(chain, address) == text,
+        f"tokens.contract: {text} is not written with its checksum",
     )
     return address
 

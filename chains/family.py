@@ -67,7 +67,7 @@ class FactsRules:
     `chain_id`; raises `ValueError` saying what is wanted.  `suppose` gives the
     traits of a chain that nobody described, `override` those an operator
     changed by `keys`.  `parse_page` takes what is left of a catalogue page
-    when the keys of every family are read, and the contracts it lists; raises
+    when the keys of every family are read, and the contracts it lists as they are spelled there; raises
     `ValueError` and msgspec's naming the key.  `tells_safe`: the chain has
     `safe` blocks below its head.
     """
@@ -76,7 +76,7 @@ class FactsRules:
     parse_chain: Callable[[object], ChainId]
     suppose: Callable[[ChainId, str], ChainTraits]
     override: Callable[[ChainTraits, Struct], ChainTraits]
-    parse_page: Callable[[Mapping[str, object], Collection[Address | None]], tuple[ChainId, object]]
+    parse_page: Callable[[Mapping[str, object], Collection[str]], tuple[ChainId, object]]
     tells_safe: Callable[[ChainTraits], bool]
     describe_verification: Callable[[ChainTraits], Verification]
 
@@ -89,7 +89,8 @@ class FamilyRules:
     `shares_addresses`: an address is its owner's on every chain of the family.
     `parse_*` take what a person wrote and raise `ValueError` saying what is
     wrong; `format_*` give what people are shown; `encode_identity` is an
-    address as deposits' identities and CAIP-19 spell it.  `parse_memo` is None
+    address as deposits' identities and CAIP-19 spell it.  Addresses are
+    spelled for a chain: of some families one owner has another on each.  `parse_memo` is None
     where payments carry none by which customers of one address could be told
     apart; what it gives has 1 to 1,024 bytes.  `fetch_block_seen`
     asks a node at a URL, which nobody configured, for its block at a height;
@@ -99,9 +100,9 @@ class FamilyRules:
     namespace: str
     contract_namespace: str
     shares_addresses: bool
-    parse_address: Callable[[str], Address]
-    format_address: Callable[[Address], str]
-    encode_identity: Callable[[Address], str]
+    parse_address: Callable[[ChainId, str], Address]
+    format_address: Callable[[ChainId, Address], str]
+    encode_identity: Callable[[ChainId, Address], str]
     parse_tx_hash: Callable[[str], TxHash]
     format_tx_hash: Callable[[TxHash], str]
     parse_block_hash: Callable[[str], BlockHash]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from chains.families import family_of, rules_of
 from chains.model import Asset, AssetId, ChainId
@@ -100,7 +101,7 @@ def _face_of_former(known: KnownChain) -> Face | None:
         alias=known.alias,
         assets={asset.asset_id: asset for asset in known.assets},
         encode_id=encode_id,
-        address_text=rules_of(family).format_address,
+        address_text=partial(rules_of(family).format_address, known.chain),
         tx_hash_text=rules_of(family).format_tx_hash,
         block_hash_text=rules_of(family).format_block_hash,
     )

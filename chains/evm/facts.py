@@ -120,16 +120,14 @@ def _override(traits: ChainTraits, said: Struct) -> ChainTraits:
     )
 
 
-def _parse_page(
-    values: Mapping[str, object], contracts: Collection[Address | None]
-) -> tuple[ChainId, EvmFacts]:
+def _parse_page(values: Mapping[str, object], contracts: Collection[str]) -> tuple[ChainId, EvmFacts]:
     page = msgspec.convert(values, PageKeys)
     if page.chain_id < 1:
         raise ValueError("chain_id: not positive")
     if page.verification not in PROFILES:
         raise ValueError(f"verification: there is no profile {page.verification!r}")
     excluded = tuple(_parse_emitter(text) for text in page.excluded_emitters)
-    if set(contracts) & set(excluded):
+    if set(contracts) & set(page.excluded_emitters):
         raise ValueError("excluded_emitters: a listed token cannot be excluded")
     facts = EvmFacts(page.safe_tag, excluded, page.verification, page.traces)
     return ChainId(f"{NAMESPACE}:{page.chain_id}"), facts

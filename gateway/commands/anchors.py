@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from chains.families import rules_of
+from chains.model import ChainId
 from chains.traits import Family
 from gateway.commands.frame import BadUse, Command, CommandFailed, Frame
 from gateway.process.database import open_for_command
@@ -102,11 +103,12 @@ def _plan_call(frame: Frame) -> dict[str, str] | None:
         found = _CHAIN.fullmatch(frame.chain_of(frame.settings()).follow.traits.chain)
     if found is None:
         raise BadUse(f"--chain {chain}: no chain of the EVM family")
+    rules, chain_id = rules_of(Family.EVM), ChainId(found[0])
     try:
-        address = rules_of(Family.EVM).parse_address(to)
+        address = rules.parse_address(chain_id, to)
     except ValueError as error:
         raise BadUse(f"--to {to}: {error}") from error
-    return {"chainId": hex(int(found[1])), "to": rules_of(Family.EVM).encode_identity(address)}
+    return {"chainId": hex(int(found[1])), "to": rules.encode_identity(chain_id, address)}
 
 
 def _write(folder: Path, contents: dict[str, bytes]) -> None:

@@ -33,7 +33,11 @@ async def _rescan(frame: Frame) -> int:
     if not 0 <= asked.height_first <= asked.height_last:
         raise BadUse("--from and --to: heights, the first not above the last")
     try:
-        address = None if asked.address is None else rules_of(traits.family).parse_address(asked.address)
+        address = (
+            None
+            if asked.address is None
+            else rules_of(traits.family).parse_address(traits.chain, asked.address)
+        )
     except ValueError as error:
         raise BadUse(f"--address: {error}") from error
     now = frame.now()

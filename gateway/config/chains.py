@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -157,11 +158,11 @@ def _build_assets(table: Chain, traits: ChainTraits, limits: Limits) -> tuple[As
 
 def _build_asset(token: Token, traits: ChainTraits) -> Asset | None:
     rules = rules_of(traits.family)
-    contract = token.parse("contract", rules.parse_address)
+    contract = token.parse("contract", partial(rules.parse_address, traits.chain))
     if contract is None:
         return None
     return Asset(
-        AssetId(f"{traits.chain}/{rules.contract_namespace}:{rules.encode_identity(contract)}"),
+        AssetId(f"{traits.chain}/{rules.contract_namespace}:{rules.encode_identity(traits.chain, contract)}"),
         token.symbol,
         token.decimals,
         contract,

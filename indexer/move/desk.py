@@ -7,7 +7,7 @@ everything else is handed the callables.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from chains.families import rules_of
 from chains.model import Asset, Transfer
@@ -33,7 +33,7 @@ def build_naming(settings: FollowSettings, formerly_listed: Iterable[Asset] = ()
         alias=traits.alias,
         assets=assets,
         encode_id=encode_id,
-        address_text=rules_of(traits.family).format_address,
+        address_text=partial(rules_of(traits.family).format_address, traits.chain),
         tx_hash_text=rules_of(traits.family).format_tx_hash,
         block_hash_text=rules_of(traits.family).format_block_hash,
     )
@@ -57,7 +57,7 @@ def build_desk(
             traits.chain,
             transfer,
             tx_hash_text=rules_of(traits.family).format_tx_hash(transfer.tx_hash),
-            recipient_text=rules_of(traits.family).encode_identity(transfer.recipient),
+            recipient_text=rules_of(traits.family).encode_identity(traits.chain, transfer.recipient),
         )
 
     return ChainDesk(

@@ -97,9 +97,11 @@ async def test_a_look_alike_is_named_beside_the_token_that_counts(database_url: 
         await world.settle()
         (finding,) = await ask(world, tx_hash)
         assert finding.reason is Reason.TOKEN_NOT_LISTED
-        assert rules_of(Family.EVM).format_address(Address(bytes.fromhex(fake[2:]))) in finding.text
         assert (
-            rules_of(Family.EVM).format_address(Address(bytes.fromhex(world.token[2:].lower())))
+            rules_of(Family.EVM).format_address(world.chain, Address(bytes.fromhex(fake[2:]))) in finding.text
+        )
+        assert (
+            rules_of(Family.EVM).format_address(world.chain, Address(bytes.fromhex(world.token[2:].lower())))
             in finding.text
         )
 

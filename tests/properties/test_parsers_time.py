@@ -29,6 +29,7 @@ from chains.evm.nodes import heads
 from chains.evm.rows import structs as rows
 from chains.evm.verify import bloom, rlp
 from chains.families import rules_of
+from chains.model import ChainId
 from chains.rpc import jsonrpc, refusals, transport
 from chains.traits import Family
 from gateway import apikeys, pull
@@ -153,7 +154,7 @@ AUXILIARY = b"\0\1" + bytes(78)
 """A header that says that another chain's work follows."""
 
 PARSERS: dict[str, Parser] = {
-    "address": rules_of(Family.EVM).parse_address,
+    "address": partial(rules_of(Family.EVM).parse_address, ChainId("eip155:1")),
     "address: as webhooks' hosts": addresses.judge_address,
     "answer of a receiver": in_bytes(read_answer),
     "api key": apikeys.decode_api_key,

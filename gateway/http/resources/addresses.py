@@ -15,8 +15,7 @@ import msgspec
 
 from chains.families import rules_of
 from chains.family import FamilyRules
-from chains.model import Address
-from chains.traits import Family
+from chains.model import Address, ChainId
 from gateway.faces import Face, Faces
 from gateway.http.edge.calls import NO_CONTENT, Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_after, page
@@ -173,16 +172,17 @@ def find_chain(faces: Faces, text: str) -> Face:
 
 def read_address(faces: Faces, face: Face | None, text: str) -> Address:
     """An address to look for, on one chain or on any; Problem 422."""
-    return read_as_spelt(faces, face, "/query/address", lambda rules: rules.parse_address(text))
+    return read_as_spelt(faces, face, "/query/address", lambda rules, chain: rules.parse_address(chain, text))
 
 
-def read_as_spelt(faces: Faces, face: Face | None, pointer: str, parse: Callable[[FamilyRules], T]) -> T:
-    """What a chain's family reads, or without a chain the first family that can; Problem 422 with the last complaint."""
-    found = [face.family] if face is not None else list({one.family for one in faces.all} or set(Family))
-    complaint = ""
-    for family in found:
+def read_as_spelt(
+    faces: Faces, face: Face | None, pointer: str, parse: Callable[[FamilyRules, ChainId], T]
+) -> T:
+    """What is read for a chain, or without one for the first that can; Problem 422 with the last complaint."""
+    complaint = "this server has no chain"
+    for one in faces.all if face is None else [face]:
         try:
-            return parse(rules_of(family))
+            return parse(rules_of(one.family), one.chain)
         except ValueError as error:
             complaint = str(error)
     raise unprocessable(pointer, complaint)
@@ -210,7 +210,7 @@ def _read_item(
     wanted: list[_Wanted] = []
     for face in chosen:
         try:
-            address = rules_of(face.family).parse_address(item.address)
+            address = rules_of(face.family).parse_address(face.chain, item.address)
         except ValueError as error:
             flaws.append(Flaw(f"{pointer}/address", str(error)))
             break

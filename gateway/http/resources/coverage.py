@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chains.families import rules_of
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.problem import Problem, not_found
 from gateway.http.resources.addresses import find_chain, read_address
@@ -30,7 +29,7 @@ async def get_coverage(call: Call) -> Answer:
     address_text = None
     if query.address is not None:
         address = read_address(call.services.faces, face, query.address)
-        address_text = rules_of(face.family).format_address(address)
+        address_text = face.naming.address_text(address)
         mine = await views.load_registrations_of_merchant(call.pool, call.merchant_id, face.chain, [address])
         if not mine:
             raise not_found("address")

@@ -125,7 +125,7 @@ async def _compose(
             tx_hash=rules_of(face.family).format_tx_hash(deposit.tx_hash),
             kind=deposit.kind,
             asset=deposit.asset.lower(),
-            recipient=rules_of(face.family).encode_identity(deposit.recipient),
+            recipient=rules_of(face.family).encode_identity(deposit.chain, deposit.recipient),
             n=deposit.n,
             amount_base_units=str(deposit.amount_base_units),
         ),

@@ -64,7 +64,9 @@ def read_filter(call: Call) -> tuple[DepositFilter, PageAfter | None]:
         reference=query.reference,
         tx_hash=None
         if query.tx_hash is None
-        else read_as_spelt(faces, face, "/query/tx_hash", lambda rules: rules.parse_tx_hash(query.tx_hash)),
+        else read_as_spelt(
+            faces, face, "/query/tx_hash", lambda rules, _: rules.parse_tx_hash(query.tx_hash)
+        ),
         since=None if query.since is None else in_utc("/query/since", query.since),
         until=None if query.until is None else in_utc("/query/until", query.until),
     )

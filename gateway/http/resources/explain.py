@@ -169,7 +169,7 @@ def _answer(
             chain=face.chain,
             chain_alias=face.alias,
             tx_hash=None if tx_hash is None else rules_of(face.family).format_tx_hash(tx_hash),
-            address=None if address is None else rules_of(face.family).format_address(address),
+            address=None if address is None else face.naming.address_text(address),
             asked_provider=None if story is None else story.served_by,
             findings=[_view(face, record, finding) for finding in findings],
         )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from chains.evm.address import encode_identity, format_address, parse_address
 from chains.families import rules_of
-from chains.model import Address, BlockHash, TxHash
+from chains.model import Address, BlockHash, ChainId, TxHash
 from chains.traits import Family
 from tests.unit.chains.verify.recorded import RECORDED, needs_recorded
 
@@ -123,9 +123,10 @@ def test_recorded_wallet_addresses_are_written_as_wallets_write_them() -> None:
 
 def test_other_rooms_spell_by_family() -> None:
     text = CHECKSUMMED[2]
-    address = rules_of(Family.EVM).parse_address(text)
-    assert rules_of(Family.EVM).format_address(address) == text
-    assert rules_of(Family.EVM).encode_identity(address) == text.lower()
+    chain = ChainId("eip155:1")
+    address = rules_of(Family.EVM).parse_address(chain, text)
+    assert rules_of(Family.EVM).format_address(chain, address) == text
+    assert rules_of(Family.EVM).encode_identity(chain, address) == text.lower()
     tx_hash, block_hash = TxHash(b"\x0a" * 32), BlockHash(b"\x0b" * 32)
     assert rules_of(Family.EVM).parse_tx_hash(rules_of(Family.EVM).format_tx_hash(tx_hash).upper()) == tx_hash
     assert (
