@@ -10,11 +10,13 @@ Paths, what a status means and what the bytes mean are the protocol's
 from __future__ import annotations
 
 import asyncio
+import base64
 import email.utils
 import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,6 +37,7 @@ KEEPALIVE_S = 75.0
 CONNECTIONS_PER_HOST_MAX = 8
 REDIRECTS_MAX = 2
 RETRY_AFTER_S_MAX = 3_600.0
+COOKIE_BYTES_MAX = 1_024
 SECRET_LENGTH_MIN = 6
 """Shorter parts of a URL ("/v3/") are no keys, and are words of a language."""
 
@@ -44,13 +47,16 @@ class Endpoint:
     """One configured URL of a node; its secrets stay out of `repr`.
 
     `operator` empty means: derived from the host.  `requests_per_s` None
-    means: no budget known, learn it from refusals.
+    means: no budget known, learn it from refusals.  `cookie_file` holds
+    "user:password" as the node last wrote it, and is read again when the node
+    refuses what it held.
     """
 
     url: str = field(repr=False)
     operator: str = ""
     requests_per_s: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cookie_file: Path | None = None
 
     @property
     def host(self) -> str:
@@ -62,8 +68,14 @@ class Endpoint:
         return shown if url.port in (None, default_port) else f"{shown}:{url.port}"
 
     @property
-    def is_websocket(self) -> bool:
-        return URL(self.url).scheme in ("ws", "wss")
+    def scheme(self) -> str:
+        """Of the URL, in lower case."""
+        return URL(self.url).scheme
+
+    @property
+    def only_hints(self) -> bool:
+        """Whether it announces heads and answers nothing (which schemes do: `FamilyRules.hint_schemes`)."""
+        return self.scheme not in ("http", "https")
 
     @property
     def operator_name(self) -> str:
@@ -138,6 +150,8 @@ class HttpTransport:
         self._deadline_s = deadline_s
         self._response_bytes_max = response_bytes_max
         self._session: aiohttp.ClientSession | None = None
+        self._cookie_file = endpoint.cookie_file
+        self._cookie: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -182,17 +196,35 @@ class HttpTransport:
     async def _exchange(self, url: URL, request: Request, redirects_left: int) -> bytes:
         method = "GET" if request.body is None else "POST"
         typed = {} if request.body is None else {"content-type": "application/json"}
+        held = self._cookie
+        headers = {**typed, **self._headers, **self._read_cookie()}
         async with self._open_session().request(
-            method, url, data=request.body, headers={**typed, **self._headers}, allow_redirects=False
+            method, url, data=request.body, headers=headers, allow_redirects=False
         ) as response:
             if response.status in (301, 302, 303, 307, 308):
                 target = self._allow_redirect(url, response, redirects_left)
+            elif response.status == 401 and held is not None:
+                # The node was started anew since, and wrote another one.
+                self._cookie, target, redirects_left = None, url, redirects_left + 1
             else:
                 content = await self._read(response)
                 self._check_status(response, content, request)
                 self._check_content(content)
                 return content
         return await self._exchange(target, request, redirects_left - 1)
+
+    def _read_cookie(self) -> dict[str, str]:
+        """The header that lets us in, of what the node last wrote; none where it writes no file."""
+        if self._cookie_file is None:
+            return {}
+        if self._cookie is None:
+            try:
+                with self._cookie_file.open("rb") as file:
+                    written = file.read(COOKIE_BYTES_MAX).strip()
+            except OSError:
+                raise Unreachable("its cookie file cannot be read", provider=self.name) from None
+            self._cookie = "Basic " + base64.b64encode(written).decode()
+        return {"authorization": self._cookie}
 
     def _allow_redirect(self, url: URL, response: aiohttp.ClientResponse, left: int) -> URL:
         try:
@@ -243,6 +275,7 @@ class HttpTransport:
             url.password,
             url.raw_path_qs,
             *self._headers.values(),
+            self._cookie,
         }
         long_enough = (one for one in secrets if one and len(one) >= SECRET_LENGTH_MIN)
         for secret in sorted(long_enough, key=len, reverse=True):
