@@ -132,3 +132,24 @@ async def test_a_longer_branch_of_another_node_moves_our_chain(database_url: str
         record = await world.store.load_chain(world.chain)
         assert record is not None
         assert record.tip.hash.hex() == await other.call("getbestblockhash")
+
+
+async def test_case_069_a_reward_is_credited_when_it_can_be_spent_though_its_block_is_final(
+    database_url: str,
+) -> None:
+    async with open_world(database_url, confirmations=2, final=4) as world:
+        await world.watch(spell(TILL))
+        await world.node.call("generateblock", spell(TILL), [])
+        await world.settle()
+        await world.node.ripen(98)
+        await world.settle()
+        assert await world.told_briefly() == [("included", "0", 1)]
+        (deposit,) = (await world.newest()).values()
+        assert (deposit["confirmations_required"], deposit["policy"]) == (100, "confirmations>=100")
+        await world.node.mine()
+        await world.settle()
+        assert [told[:2] for told in await world.told_briefly()] == [
+            ("included", "0"),
+            ("confirmed", "5000000000"),
+            ("final", "5000000000"),
+        ]

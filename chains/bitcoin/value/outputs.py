@@ -57,6 +57,7 @@ class UtxoTransfers:
             amount_base_units=output.value_base_units,
             position=format_position(place, n),
             conflict_keys=list_conflict_keys(transaction),
+            matures_after_blocks=_compute_maturity(self._coin, transaction),
         )
 
     @property
@@ -79,6 +80,13 @@ class UtxoTransfers:
 def list_conflict_keys(transaction: Transaction) -> tuple[ConflictKey, ...]:
     """What the transaction uses up: the outpoints it spends. A coinbase spends none."""
     return () if transaction.is_coinbase else tuple(map(ConflictKey, transaction.outpoints))
+
+
+def _compute_maturity(coin: Coin, transaction: Transaction) -> int:
+    """How many confirmations its outputs need to be spent: those of a reward, and those that came out of an extension."""
+    if transaction.is_coinbase:
+        return coin.coinbase_maturity_blocks
+    return coin.extension_maturity_blocks if transaction.is_extension else 0
 
 
 def list_movements(asset: AssetId, transaction: Transaction) -> tuple[Movement, ...]:
