@@ -64,6 +64,10 @@ node_modules/.ready: package-lock.json package.json .npmrc
 	@npm ci --silent --ignore-scripts
 	@touch $@
 
+.PHONY: bitcoind
+bitcoind: setup ## a bitcoind for the tests, from Debian's packages into .bitcoind (40 MB; nothing is installed)
+	@$(RUN) -m tests.devnet.bitcoind_install
+
 .PHONY: demo
 demo: setup ## a local chain, a shop, signed webhooks, a reorg: the whole story (ONCE=1 ends after one pass)
 	@$(VENV)/bin/chainbell demo $(if $(ONCE),--once)

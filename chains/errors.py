@@ -17,6 +17,14 @@ class ChainError(Exception):
         self.provider = provider
 
 
+def name_provider(error: ChainError, provider: str) -> ChainError:
+    """The same error, saying whose it is."""
+    if not error.provider:
+        error.provider = provider
+        error.args = (f"{provider}: {error.detail}",)
+    return error
+
+
 class Unreachable(ChainError):
     """No answer, or none that could be read: refused, reset, timed out, cut, HTML."""
 

@@ -6,12 +6,13 @@ Nobody else imports a family's folder.  A new family is a folder, a member of
 
 from __future__ import annotations
 
+from chains.bitcoin.family import BITCOIN
 from chains.evm.family import EVM
 from chains.family import FamilyRules
 from chains.model import ChainId
 from chains.traits import Family
 
-_RULES = {Family.EVM: EVM}
+_RULES = {Family.EVM: EVM, Family.BITCOIN: BITCOIN}
 _BY_NAMESPACE = {rules.namespace: family for family, rules in _RULES.items()}
 
 

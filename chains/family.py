@@ -91,6 +91,7 @@ class FamilyRules:
 
     `namespace` is CAIP-2's, `contract_namespace` that of its tokens in CAIP-19.
     `shares_addresses`: an address is its owner's on every chain of the family.
+    `hint_schemes` are those of endpoints that only announce heads.
     `parse_*` take what a person wrote and raise `ValueError` saying what is
     wrong; `format_*` give what people are shown; `encode_identity` is an
     address as deposits' identities and CAIP-19 spell it.  Addresses are
@@ -104,6 +105,7 @@ class FamilyRules:
     namespace: str
     contract_namespace: str
     shares_addresses: bool
+    hint_schemes: tuple[str, ...]
     parse_address: Callable[[ChainId, str], Address]
     format_address: Callable[[ChainId, Address], str]
     encode_identity: Callable[[ChainId, Address], str]

@@ -98,10 +98,11 @@ class Transfer:
 
     `n` is the ordinal among transfers of the same kind and asset to the same
     recipient inside the transaction, from 0 (Bitcoin: the output index).
-    `recipient` is who owns what arrived, where a family keeps value in accounts
-    of an owner.  `senders` are all who paid for it, each once; none for a mint.
+    `recipient` is who owns what arrived, where value is kept in accounts of an
+    owner.  `senders` are all who paid for it, each once; none for a mint.
     `position` sorts by place within the block (`format_position`).  `memo` is
-    what the chain carries beside the value.
+    what the chain carries beside the value.  `matures_after_blocks` is how many
+    confirmations it needs at least, since it can be spent no sooner; 0 for none.
     """
 
     tx_hash: TxHash
@@ -114,6 +115,7 @@ class Transfer:
     position: str
     conflict_keys: tuple[ConflictKey, ...]
     memo: bytes | None = None
+    matures_after_blocks: int = 0
 
 
 class TransferTable(Protocol):
@@ -145,7 +147,7 @@ class TransferTable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ListedTransfers:
-    """A `TransferTable` over transfers that are already built."""
+    """A `TransferTable` of built transfers."""
 
     transfers: tuple[Transfer, ...] = ()
     spends: Mapping[ConflictKey, TxHash] = field(default_factory=dict)
@@ -233,7 +235,7 @@ class Hold(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What of a block could not be checked or understood, and why: stable, machine-readable words."""
+    """What of a block could not be checked or understood, and why: stable words."""
 
     check: str
     reason: str
@@ -270,11 +272,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class HeadReport:
-    """What one provider claims is newest, with its finality tags.
-
-    `safe` and `final` are None when the provider does not know them: unknown
-    is not zero (a node restarts without them).
-    """
+    """What one provider claims is newest; its tags are None where it does not know them: unknown is not zero."""
 
     head: Header
     safe: Header | None

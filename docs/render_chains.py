@@ -21,7 +21,8 @@ from chains.catalog import CatalogueEntry, TokenStatus
 from chains.evm.address import format_address
 from chains.evm.facts import facts_of
 from chains.evm.verify import PROFILES, Check, Mode
-from chains.traits import FinalAtDepth
+from chains.families import rules_of
+from chains.traits import Family, FinalAtDepth
 
 PAGE = Path(__file__).with_name("chains.md")
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -66,6 +67,11 @@ def describe_confirmed(found: CatalogueEntry) -> str:
     return "at inclusion" if rule.confirmations == 1 else f"{rule.confirmations} confirmations"
 
 
+def profile_of(found: CatalogueEntry) -> str:
+    """The name of the checks that its blocks go through."""
+    return rules_of(found.traits.family).facts.describe_verification(found.traits).profile
+
+
 def render_networks() -> str:
     """One row a network."""
     head = ("alias", "chain", "coin", "block time", "final", "usually after", "`safe`", "confirmed by default",
@@ -80,10 +86,10 @@ def render_networks() -> str:
                 f"{found.traits.block_time_s:g} s",
                 describe_final(found),
                 describe_seconds(found.final_after_s),
-                "yes" if facts_of(found.traits).safe_tag else "no",
+                "yes" if rules_of(found.traits.family).facts.tells_safe(found.traits) else "no",
                 describe_confirmed(found),
                 f"{found.traits.reorg_window_blocks:,}",
-                f"`{facts_of(found.traits).verification_profile}`",
+                f"`{profile_of(found)}`",
             )
             for found in catalog.entries()
         ),
@@ -94,7 +100,7 @@ def render_profiles() -> str:
     """One row a profile, one column a check."""
     used: dict[str, list[str]] = {}
     for found in catalog.entries():
-        used.setdefault(facts_of(found.traits).verification_profile, []).append(found.traits.alias)
+        used.setdefault(profile_of(found), []).append(found.traits.alias)
     rows = [
         (f"`{name}`", *(SIGNS[profile.modes[check]] for check in Check), ", ".join(used.get(name, ["–"])))
         for name, profile in PROFILES.items()
@@ -128,9 +134,8 @@ def render_notes() -> str:
     """What to know about each network, and where its facts are from."""
     parts = []
     for found in catalog.entries():
-        emitters = ", ".join(
-            f"`{format_address(emitter)}`" for emitter in facts_of(found.traits).excluded_emitters
-        )
+        excluded = facts_of(found.traits).excluded_emitters if found.traits.family is Family.EVM else ()
+        emitters = ", ".join(f"`{format_address(emitter)}`" for emitter in excluded)
         notes = [note[0].upper() + note[1:] for note in found.notes]
         if emitters:
             notes.append(f"Not counted as tokens: {emitters}")

@@ -16,8 +16,8 @@ from chains.bitcoin.coins import COINS, Coin
 from chains.model import Address
 
 SCRIPT_PREFIX: Final = "script:"
-SCRIPT_BYTES_MAX: Final = 10_000
-"""A longer script can never be spent."""
+SCRIPT_BYTES_MAX: Final = 1_024
+"""Longer than a bare multisig of fifteen keys, and short enough for an index of a database."""
 
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BASE58_VALUES: Final = {letter: value for value, letter in enumerate(_BASE58)}

@@ -1,7 +1,8 @@
 """What differs between the coins of this family: their work, their limits, their spelling.  Pure data.
 
 Sources: Bitcoin Core, Litecoin Core and Dogecoin Core, `chainparams.cpp`,
-`consensus/amount.h` and `pow.cpp`; BIP 94 (testnet4).
+`consensus/amount.h`, `consensus/consensus.h` and `pow.cpp`; BIP 34; BIP 94
+(testnet4).
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ class Coin:
     `limit_bits` is the easiest target in compact form.  `retargets_from` is
     the first height at which `retargeting` holds.  `extension_flag` says that
     transactions may carry flag 8 and blocks an extension behind their
-    transactions (MWEB).  `merge_id` is the chain's number in merged mining;
+    transactions (MWEB).  `heights_from` is the first height whose coinbase must
+    say it.  `extension_maturity_blocks` is the age at which what came out of an
+    extension can be spent.  `node_version_min`: older nodes are known to have
+    believed false blocks.  `merge_id` is the chain's number in merged mining;
     None where headers carry no other chain's work.
     """
 
@@ -72,6 +76,9 @@ class Coin:
     extension_flag: bool = False
     merge_id: int | None = None
     coinbase_maturity_blocks: int = 100
+    extension_maturity_blocks: int = 0
+    heights_from: int = 1
+    node_version_min: int = 0
 
 
 _BITCOIN: Final = Coin(
@@ -83,6 +90,8 @@ _BITCOIN: Final = Coin(
     spacing_s=600,
     retargeting=Retargeting.PERIODS,
     money_max_base_units=21_000_000 * COIN_BASE_UNITS,
+    heights_from=227_931,
+    node_version_min=16_03_00,  # CVE-2018-17144: coins out of nothing
 )
 _LITECOIN: Final = Coin(
     name="litecoin",
@@ -94,6 +103,9 @@ _LITECOIN: Final = Coin(
     retargeting=Retargeting.PERIODS_WHOLE,
     money_max_base_units=84_000_000 * COIN_BASE_UNITS,
     extension_flag=True,
+    extension_maturity_blocks=6,
+    heights_from=710_000,
+    node_version_min=21_05_05,  # peg-outs that were never pegged in, April 2026
 )
 _DOGECOIN: Final = Coin(
     name="dogecoin",
@@ -107,12 +119,19 @@ _DOGECOIN: Final = Coin(
     retargets_from=145_000,
     has_witness=False,
     merge_id=0x62,
+    heights_from=1_034_383,
     coinbase_maturity_blocks=240,
 )
 
 
 def _try_out(
-    coin: Coin, network: str, genesis: str, prefixes: Prefixes, limit_bits: int | None = None
+    coin: Coin,
+    network: str,
+    genesis: str,
+    prefixes: Prefixes,
+    limit_bits: int | None = None,
+    *,
+    heights_from: int = 1,
 ) -> Coin:
     """A network of the same coin on which it is tried out."""
     return replace(
@@ -122,6 +141,7 @@ def _try_out(
         prefixes=prefixes,
         limit_bits=coin.limit_bits if limit_bits is None else limit_bits,
         retargeting=Retargeting.UNKNOWN,
+        heights_from=heights_from,
     )
 
 
@@ -133,7 +153,11 @@ COINS: Final = MappingProxyType(
         for coin in (
             _BITCOIN,
             _try_out(
-                _BITCOIN, "testnet3", "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943", _TB
+                _BITCOIN,
+                "testnet3",
+                "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943",
+                _TB,
+                heights_from=21_111,
             ),
             _try_out(
                 _BITCOIN, "testnet4", "00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043", _TB
@@ -158,6 +182,7 @@ COINS: Final = MappingProxyType(
                 "testnet4",
                 "4966625a4b2851d9fdee139e56211a0d88575f59ed816ff5e6a63deb4e3e29a0",
                 Prefixes((111,), (58, 196), "tltc"),
+                heights_from=76,
             ),
             _DOGECOIN,
         )

@@ -65,6 +65,7 @@ EVM = FamilyRules(
     namespace=NAMESPACE,
     contract_namespace="erc20",
     shares_addresses=True,
+    hint_schemes=("ws", "wss"),
     parse_address=lambda _, text: parse_address(text),
     format_address=lambda _, address: format_address(address),
     encode_identity=lambda _, address: encode_identity(address),

@@ -56,7 +56,7 @@ class EvmSource(SharedSource[EvmProvider]):
         reading = compute_reading(traits, verifier)
         book = open_book(traits)
         providers: dict[str, EvmProvider] = {}
-        for name, endpoint in name_endpoints([one for one in endpoints if not one.is_websocket]).items():
+        for name, endpoint in name_endpoints([one for one in endpoints if not one.only_hints]).items():
             shared = None if share_budget is None else share_budget(endpoint)
             budget = Budget(endpoint.requests_per_s, shared=shared, clock=clock)
             node = EvmNode(
@@ -69,7 +69,7 @@ class EvmSource(SharedSource[EvmProvider]):
         super().__init__(traits, providers, book, clock=clock)
         self.heads = HeadWatch(
             traits.alias,
-            [endpoint for endpoint in endpoints if endpoint.is_websocket],
+            [endpoint for endpoint in endpoints if endpoint.only_hints],
             traits.block_time_s,
             lambda text: self.note_hint(text[:HASH_TEXT_LENGTH].lower().removeprefix("0x")),
             self.hints.forget,

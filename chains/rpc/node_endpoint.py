@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from yarl import URL
 
@@ -17,13 +18,16 @@ class NodeEndpoint:
     """One configured URL of a node; its secrets stay out of `repr`.
 
     `operator` empty means: derived from the host.  `requests_per_s` None
-    means: no budget known, learn it from refusals.
+    means: no budget known, learn it from refusals.  `cookie_file` holds
+    "user:password" as the node last wrote it, and is read again when the node
+    refuses what it held.
     """
 
     url: str = field(repr=False)
     operator: str = ""
     requests_per_s: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cookie_file: Path | None = None
 
     @property
     def host(self) -> str:
@@ -35,8 +39,14 @@ class NodeEndpoint:
         return shown if url.port in (None, default_port) else f"{shown}:{url.port}"
 
     @property
-    def is_websocket(self) -> bool:
-        return URL(self.url).scheme in ("ws", "wss")
+    def scheme(self) -> str:
+        """Of the URL, in lower case."""
+        return URL(self.url).scheme
+
+    @property
+    def only_hints(self) -> bool:
+        """Whether it announces heads and answers nothing (which schemes do: `FamilyRules.hint_schemes`)."""
+        return self.scheme not in ("http", "https")
 
     @property
     def operator_name(self) -> str:

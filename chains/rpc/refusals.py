@@ -50,6 +50,7 @@ _WORDINGS: tuple[tuple[_Kind, str], ...] = (
         Throttled,
         r"throughput|compute units|\brps\b|(?:calls?|requests?|req) ?(?:/|per) ?(?:s|sec|second|min)\b",
     ),
+    (Throttled, r"work queue depth exceeded"),
     (Throttled, r"(?:rate|requests?) (?:limit )?(?:limit|exceeded|reached)|/ ?second"),
     (Throttled, r"(?:quota|capacity|credits?|daily|monthly).{0,40}(?:exceed|exhaust|reach|limit)"),
     (UnknownMethod, r"method.{0,80}(?:not found|not supported|unsupported|does not exist)"),
@@ -64,6 +65,7 @@ _WORDINGS: tuple[tuple[_Kind, str], ...] = (
     (Refused, r"state.{0,40}(?:not available|unavailable)|old data not available"),
     (Missing, r"(?:header|block|receipts?|resource|transaction).{0,90}not (?:be )?found"),
     (Missing, r"unknown block|no (?:such )?block|block does not exist|invalid block hash"),
+    (Missing, r"block height out of range"),
     (Missing, r"beyond (?:the )?(?:current )?head|(?:block|height).{0,60}in the future"),
     (Missing, r"(?:block|height).{0,60}not (?:yet )?(?:available|imported|mined)"),
     (Unreachable, r"time[d ]?-?\s?out|deadline|overloaded|temporar|try again|unavailable"),
@@ -74,6 +76,7 @@ _WORDINGS: tuple[tuple[_Kind, str], ...] = (
 _FORMS = tuple((re.compile(form, re.IGNORECASE), kind) for kind, form in _WORDINGS)
 
 _KIND_BY_CODE: dict[int, _Kind] = {
+    -28: Unreachable,
     429: Throttled,
     -32001: Missing,
     -32002: Unreachable,
@@ -90,7 +93,7 @@ def classify_error(method: str, code: int, message: str) -> ChainError:
     """Which weather a node's error object means; unknown ones are `Refused`.
 
     Codes: JSON-RPC 2.0, EIP-1474, execution-apis; messages: as geth, erigon,
-    nethermind, besu, reth, anvil and the large hosting providers word them.
+    nethermind, besu, reth, anvil, bitcoind and the large hosting providers word them.
     """
     text = " ".join(message.split())[:DETAIL_LENGTH_MAX]
     detail = f"{method}: {text} ({code})"

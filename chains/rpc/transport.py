@@ -10,6 +10,7 @@ Paths, what a status means and what the bytes mean are the protocol's
 from __future__ import annotations
 
 import asyncio
+import base64
 import email.utils
 import re
 import ssl
@@ -36,6 +37,7 @@ KEEPALIVE_S = 75.0
 CONNECTIONS_PER_HOST_MAX = 8
 REDIRECTS_MAX = 2
 RETRY_AFTER_S_MAX = 3_600.0
+COOKIE_BYTES_MAX = 1_024
 SECRET_LENGTH_MIN = 6
 """Shorter parts of a URL ("/v3/") are no keys, and are words of a language."""
 
@@ -98,6 +100,8 @@ class HttpTransport:
         self._deadline_s = deadline_s
         self._response_bytes_max = response_bytes_max
         self._session: aiohttp.ClientSession | None = None
+        self._cookie_file = endpoint.cookie_file
+        self._cookie: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,17 +146,35 @@ class HttpTransport:
     async def _exchange(self, url: URL, request: Request, redirects_left: int) -> bytes:
         method = "GET" if request.body is None else "POST"
         typed = {} if request.body is None else {"content-type": "application/json"}
+        held = self._cookie
+        headers = {**typed, **self._headers, **self._read_cookie()}
         async with self._open_session().request(
-            method, url, data=request.body, headers={**typed, **self._headers}, allow_redirects=False
+            method, url, data=request.body, headers=headers, allow_redirects=False
         ) as response:
             if response.status in (301, 302, 303, 307, 308):
                 target = self._allow_redirect(url, response, redirects_left)
+            elif response.status == 401 and held is not None:
+                # The node was started anew since, and wrote another one.
+                self._cookie, target, redirects_left = None, url, redirects_left + 1
             else:
                 content = await self._read(response)
                 self._check_status(response, content, request)
                 self._check_content(content)
                 return content
         return await self._exchange(target, request, redirects_left - 1)
+
+    def _read_cookie(self) -> dict[str, str]:
+        """The header that lets us in, of what the node last wrote; none where it writes no file."""
+        if self._cookie_file is None:
+            return {}
+        if self._cookie is None:
+            try:
+                with self._cookie_file.open("rb") as file:
+                    written = file.read(COOKIE_BYTES_MAX).strip()
+            except OSError:
+                raise Unreachable("its cookie file cannot be read", provider=self.name) from None
+            self._cookie = "Basic " + base64.b64encode(written).decode()
+        return {"authorization": self._cookie}
 
     def _allow_redirect(self, url: URL, response: aiohttp.ClientResponse, left: int) -> URL:
         try:
@@ -203,6 +225,7 @@ class HttpTransport:
             url.password,
             url.raw_path_qs,
             *self._headers.values(),
+            self._cookie,
         }
         long_enough = (one for one in secrets if one and len(one) >= SECRET_LENGTH_MIN)
         for secret in sorted(long_enough, key=len, reverse=True):

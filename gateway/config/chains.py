@@ -39,8 +39,8 @@ Limits = dict[AssetId, int | None]
 def build_chain(alias: str, table: Chain) -> ChainSettings | None:
     """One chain's settings; None, with flaws added, where they can not be made."""
     entry = catalog.entry(alias)
-    endpoints = _build_endpoints(table)
     family = table.family if entry is None else entry.traits.family
+    endpoints = _build_endpoints(table, family)
     said = None if family is None else table.read_rest(rules_of(family).facts.keys)
     basis = _identify(alias, table, None if entry is None else entry.traits)
     if basis is None or said is None:
@@ -220,15 +220,22 @@ def _build_rule(rule: Rule, traits: ChainTraits) -> ConfirmRule:
     return ConfirmRule(_require(rule.confirmations, rule.finality), asset, rule.up_to_base_units)
 
 
-def _build_endpoints(table: Chain) -> tuple[NodeEndpoint, ...]:
+def _build_endpoints(table: Chain, family: Family | None) -> tuple[NodeEndpoint, ...]:
     endpoints = tuple(
         NodeEndpoint(one)
         if isinstance(one, str)
-        else NodeEndpoint(one.url, one.operator, one.requests_per_s, one.headers)
+        else NodeEndpoint(one.url, one.operator, one.requests_per_s, one.headers, one.cookie_file)
         for one in table.endpoints
     )
     if not endpoints:
         table.complain("endpoints", "at least one URL of a node is wanted")
-    elif all(one.is_websocket for one in endpoints):
-        table.complain("endpoints", "at least one http:// or https:// URL is wanted; ws:// only gives hints")
+    elif all(one.only_hints for one in endpoints):
+        scheme = endpoints[0].scheme
+        table.complain(
+            "endpoints", f"at least one http:// or https:// URL is wanted; {scheme}:// only gives hints"
+        )
+    schemes = {one.scheme for one in endpoints if one.only_hints}
+    for scheme in sorted(schemes - set(() if family is None else rules_of(family).hint_schemes)):
+        if family is not None:
+            table.complain("endpoints", f"nodes of the family {family} do not speak {scheme}://")
     return endpoints

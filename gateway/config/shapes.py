@@ -110,7 +110,9 @@ def _up_to_64(said: str) -> Meta:
 Address = Annotated[Bind, Parsed(parse_bind)]
 Folder = Annotated[Path, Parsed(_parse_folder, "a folder is wanted")]
 WebUrl = Annotated[str, _urls("http", "https")]
-NodeUrl = Annotated[str, _urls("http", "https", "ws", "wss")]
+NodeUrl = Annotated[
+    str, _urls("http", "https", *(scheme for family in Family for scheme in rules_of(family).hint_schemes))
+]
 PostgresUrl = Annotated[str, _texts("^postgres(ql)?://", "a URL that starts with postgresql:// is wanted")]
 RedisUrl = Annotated[str, _texts("^(rediss?|unix)://", "a URL that starts with redis:// is wanted")]
 WitnessUrl = Annotated[str, _texts("^https?://", "a URL is wanted, to which /add-checkpoint is added")]
@@ -263,6 +265,7 @@ class Node(Table, frozen=True):
     operator: str = ""
     requests_per_s: Annotated[float, _number(most=1e6)] | None = None
     headers: dict[HeaderName, HeaderValue] = field(default_factory=dict)
+    cookie_file: Folder | None = None
 
 
 class Chain(Table, frozen=True):

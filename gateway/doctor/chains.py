@@ -43,7 +43,7 @@ async def check_chain(settings: ChainSettings, pool: Pool | None, *, now: dateti
     alias, traits = settings.alias, settings.follow.traits
     record = None if pool is None else await views.load_chain(pool, traits.chain)
     findings: list[Finding] = []
-    operators = {one.operator_name for one in settings.endpoints if not one.is_websocket}
+    operators = {one.operator_name for one in settings.endpoints if not one.only_hints}
     shown = f"{len(operators)} operator" + ("s" if len(operators) > 1 else "")
     findings.append(
         Finding(f"{alias}", Grade.OK, f"{traits.chain}, {shown}")
@@ -86,8 +86,8 @@ def _judge_verification(
 async def _check_endpoint(
     settings: ChainSettings, endpoint: NodeEndpoint, record: ChainRecord | None, now: datetime
 ) -> list[Finding]:
-    name = f"{settings.alias} {endpoint.host}" + (" (ws)" if endpoint.is_websocket else "")
-    if endpoint.is_websocket:
+    name = f"{settings.alias} {endpoint.host}" + (f" ({endpoint.scheme})" if endpoint.only_hints else "")
+    if endpoint.only_hints:
         return [await _check_hints(name, settings.follow.traits, endpoint)]
     return await _check_provider(name, settings, endpoint, record, now)
 

@@ -20,7 +20,7 @@ from indexer.rows.storage import MoveTransaction
 from indexer.rules.deposits import Change, Deposit, decide_matured
 from indexer.rules.identity import DepositId
 from indexer.rules.moves import last_versions
-from indexer.rules.policy import choose_requirement, is_too_large
+from indexer.rules.policy import choose_requirement, is_too_large, ripen
 
 PAGE_DEPOSITS = 500
 NO_HEIGHT = -1
@@ -51,9 +51,10 @@ async def reconcile_policy(desk: ChainDesk, load_unsettled: LoadUnsettled, *, no
             changes: list[Change] = []
             rewritten: list[Deposit] = []
             for deposit in page:
-                requirement = choose_requirement(
+                chosen = choose_requirement(
                     desk.settings.confirm_rules, deposit.asset, deposit.amount_base_units
                 )
+                requirement = ripen(chosen, deposit.matures_after_blocks)
                 on_one_word = deposit.on_one_word and is_too_large(
                     desk.naming.assets[deposit.asset], deposit.amount_base_units, desk.settings.hold_limits
                 )

@@ -133,6 +133,7 @@ def decode_deposit(row: Row) -> Deposit:
         final_at=row["final_at"],
         changed_at=row["changed_at"],
         on_one_word=row["on_one_word"],
+        matures_after_blocks=row["matures_after_blocks"],
     )
 
 
@@ -172,6 +173,7 @@ def encode_deposit_row(deposit: Deposit) -> tuple[object, ...]:
         deposit.final_at,
         deposit.changed_at,
         deposit.on_one_word,
+        deposit.matures_after_blocks,
     )
 
 

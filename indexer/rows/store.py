@@ -41,7 +41,7 @@ WATCH_PAGE_ADDRESSES = 50_000
 NO_HORIZON = 2**63 - 1
 """Every watch-list version there can be."""
 
-DEPOSIT_COLUMNS_COUNT = 32
+DEPOSIT_COLUMNS_COUNT = 33
 
 Publish = Callable[[Connection, Sequence[Fact]], Awaitable[object]]
 

@@ -25,7 +25,7 @@ from chains.model import (
     TxHash,
 )
 from indexer.rules.identity import AddressId, DepositId, MerchantId
-from indexer.rules.policy import ChainView, Requirement, is_confirmed, is_final
+from indexer.rules.policy import ChainView, Requirement, is_confirmed, is_final, is_mature
 
 
 class DepositState(StrEnum):
@@ -112,6 +112,7 @@ class Deposit:
     changed_at: datetime
     memo: bytes | None = None
     on_one_word: bool = False
+    matures_after_blocks: int = 0
 
     @property
     def credited_base_units(self) -> int:
@@ -198,6 +199,7 @@ def begin_deposit(sighting: Sighting, *, now: datetime, backfilled: bool) -> Dep
         recipient=transfer.recipient,
         senders=senders_of(transfer),
         memo=transfer.memo,
+        matures_after_blocks=transfer.matures_after_blocks,
         tx_hash=transfer.tx_hash,
         n=transfer.n,
         conflict_keys=transfer.conflict_keys,
@@ -262,7 +264,8 @@ def _advance(before: Deposit | None, found: Deposit, view: ChainView, now: datet
     height = found.occurrence.height
     was_confirmed = before is not None and before.state in CREDITING
     is_doubted = height in view.doubted_heights and not (was_confirmed and _stands_unchanged(before, found))
-    if found.on_one_word or is_doubted:
+    is_ripe = is_mature(height, found.matures_after_blocks, view, was_confirmed=was_confirmed)
+    if found.on_one_word or is_doubted or not is_ripe:
         target = S.INCLUDED
     elif is_final(height, view):
         target = S.FINAL

@@ -27,7 +27,7 @@ from chains.model import (
 from indexer.rules.deposits import Deposit, Sighting
 from indexer.rules.identity import AddressId, DepositId, MerchantId
 from indexer.rules.moves import Repeat
-from indexer.rules.policy import Requirement, is_too_large
+from indexer.rules.policy import Requirement, is_too_large, ripen
 from indexer.rules.watchset import WatchSet
 
 
@@ -189,7 +189,10 @@ def match_hits(
                     header=hit.header,
                     transfer=transfer,
                     own_transfer=_is_own(transfer, merchant_id, hit.header.height, registrations),
-                    requirement=rules.requirement(transfer.asset, transfer.amount_base_units),
+                    requirement=ripen(
+                        rules.requirement(transfer.asset, transfer.amount_base_units),
+                        transfer.matures_after_blocks,
+                    ),
                     min_base_units=listed.asset.min_base_units,
                     on_one_word=rules.is_on_one_word(hit.header.height, hit.level, transfer, listed.asset),
                 )
@@ -217,6 +220,7 @@ def recall(
         transfer = Transfer(
             deposit.tx_hash, deposit.kind, deposit.asset, deposit.recipient, repeat.senders, deposit.n,
             repeat.amount_base_units, at.position, deposit.conflict_keys, repeat.memo,
+            deposit.matures_after_blocks,
         )  # fmt: skip
         sightings.append(
             Sighting(
@@ -227,7 +231,9 @@ def recall(
                 header=Header(at.height, at.block_hash, UNKNOWN_PARENT, at.block_time_s),
                 transfer=transfer,
                 own_transfer=_is_own(transfer, deposit.merchant_id, at.height, registrations),
-                requirement=rules.requirement(deposit.asset, repeat.amount_base_units),
+                requirement=ripen(
+                    rules.requirement(deposit.asset, repeat.amount_base_units), deposit.matures_after_blocks
+                ),
                 min_base_units=listed.asset.min_base_units,
                 on_one_word=rules.is_on_one_word(at.height, repeat.level, transfer, listed.asset),
             )

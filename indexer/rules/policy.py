@@ -103,6 +103,19 @@ def is_final(height: int, view: ChainView) -> bool:
     return view.final_height is not None and height <= view.final_height
 
 
+def ripen(requirement: Requirement, matures_after_blocks: int) -> Requirement:
+    """The requirement of coins that can be spent after so many confirmations: a smaller count is raised to that."""
+    if requirement.confirmations is None or requirement.confirmations >= matures_after_blocks:
+        return requirement
+    return Requirement(requirement.by, matures_after_blocks)
+
+
+def is_mature(height: int, matures_after_blocks: int, view: ChainView, *, was_confirmed: bool) -> bool:
+    """Whether coins of a block at `height` can be spent by now, final or not."""
+    counted_up_to = view.tip_height if was_confirmed else min(view.tip_height, view.agreed_height)
+    return matures_after_blocks == 0 or counted_up_to - height + 1 >= matures_after_blocks
+
+
 def is_confirmed(height: int, requirement: Requirement, view: ChainView, *, was_confirmed: bool) -> bool:
     """Whether the policy is met now.
 

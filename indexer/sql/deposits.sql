@@ -71,22 +71,22 @@ insert into deposits
   (id, merchant_id, address_id, chain, kind, asset, recipient, senders, memo, tx_hash, n, conflict_keys, own_transfer,
    published, backfilled, state, version, amount_base_units, credited_base_units, height, block_hash, block_time,
    position, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
-   confirmed_at, final_at, changed_at, on_one_word)
+   confirmed_at, final_at, changed_at, on_one_word, matures_after_blocks)
 select
   id, merchant_id, address_id, chain, kind, asset, recipient, senders, memo, tx_hash, n, conflict_keys, own_transfer,
   published, backfilled, state, version, amount_base_units::numeric, credited_base_units::numeric, height, block_hash,
   to_timestamp(block_time_s), position, confirmations_required, confirmed_by, confirmed_version, replaced_by,
-  first_seen_at, confirmed_at, final_at, changed_at, on_one_word
+  first_seen_at, confirmed_at, final_at, changed_at, on_one_word, matures_after_blocks
 from unnest(
   $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[],
   $10::bytea[], $11::integer[], $12::bytea[], $13::boolean[], $14::boolean[], $15::boolean[], $16::text[],
   $17::integer[], $18::text[], $19::text[], $20::bigint[], $21::bytea[], $22::bigint[], $23::text[],
   $24::integer[], $25::text[], $26::integer[], $27::bytea[], $28::timestamptz[], $29::timestamptz[],
-  $30::timestamptz[], $31::timestamptz[], $32::boolean[]
+  $30::timestamptz[], $31::timestamptz[], $32::boolean[], $33::integer[]
 ) as row (id, merchant_id, address_id, chain, kind, asset, recipient, senders, memo, tx_hash, n, conflict_keys, own_transfer,
   published, backfilled, state, version, amount_base_units, credited_base_units, height, block_hash, block_time_s,
   position, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
-  confirmed_at, final_at, changed_at, on_one_word)
+  confirmed_at, final_at, changed_at, on_one_word, matures_after_blocks)
 on conflict (id) do update
 set
   address_id = excluded.address_id,

@@ -11,15 +11,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from chains import catalog
+from chains.bitcoin.source import BitcoinSource
 from chains.evm.facts import facts_of
 from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier
-from chains.model import Address
+from chains.model import Address, TransferKind
 from chains.port import ChainSource
 from chains.rpc.node_endpoint import NodeEndpoint
 from chains.scripted import ScriptedChain, ScriptedProvider, ScriptedSource, ScriptedTx
 from chains.traits import ChainTraits
 from tests.devnet.anvil import AnvilNode, start_anvil
+from tests.devnet.bitcoind import BitcoinNode, start_bitcoind
 from tests.devnet.local import local_traits
 
 Payment = tuple[Address, int]
@@ -27,7 +30,16 @@ Payment = tuple[Address, int]
 
 
 class World(Protocol):
-    """A chain under the test's command, with a source over it."""
+    """A chain under the test's command, with a source over it.
+
+    `floor` is the height at which it begins, `own_txs` what each block holds beside the payments.
+    """
+
+    floor: int
+    own_txs: int
+    kind: TransferKind
+    has_tags: bool
+    has_balances: bool
 
     @property
     def traits(self) -> ChainTraits: ...
@@ -49,6 +61,8 @@ class ScriptedWorld:
 
     def __init__(self) -> None:
         self.traits = local_traits()
+        self.floor, self.own_txs = 0, 0
+        self.kind, self.has_tags, self.has_balances = TransferKind.NATIVE, True, True
         self.chain = ScriptedChain(self.traits)
         self.source = ScriptedSource(
             ScriptedProvider(self.chain, "a.test", "a", spares=True),
@@ -73,6 +87,8 @@ class AnvilWorld:
 
     def __init__(self, node: AnvilNode) -> None:
         self.traits = local_traits(profile="full")
+        self.floor, self.own_txs = 0, 0
+        self.kind, self.has_tags, self.has_balances = TransferKind.NATIVE, True, True
         self.node = node
         self.source = EvmSource(
             self.traits,
@@ -95,6 +111,33 @@ class AnvilWorld:
         await self.node.mine(max(0, blocks_count - depth))
 
 
+class BitcoindWorld:
+    """A real node of Bitcoin's family; two names for one node."""
+
+    def __init__(self, node: BitcoinNode, floor: int) -> None:
+        entry = catalog.entry("bitcoin-regtest")
+        assert entry is not None
+        self.traits = entry.traits
+        self.floor, self.own_txs = floor, 1
+        self.kind, self.has_tags, self.has_balances = TransferKind.UTXO, False, False
+        self.node = node
+        self.source = BitcoinSource(
+            self.traits,
+            [
+                NodeEndpoint(node.url, operator=operator, cookie_file=node.cookie_file)
+                for operator in ("a", "b")
+            ],
+        )
+
+    async def mine(self, *payments: Payment) -> None:
+        txs = [await self.node.pay((to, amount)) for to, amount in payments]
+        await self.node.mine(txs=txs)
+
+    async def reorg(self, depth: int, blocks_count: int) -> None:
+        await self.node.leave(depth)
+        await self.node.mine(blocks_count)
+
+
 @asynccontextmanager
 async def scripted_world() -> AsyncIterator[World]:
     """No node needed."""
@@ -106,5 +149,14 @@ async def anvil_world() -> AsyncIterator[World]:
     """Needs anvil."""
     async with start_anvil() as node:
         world = AnvilWorld(node)
+        async with world.source:
+            yield world
+
+
+@asynccontextmanager
+async def bitcoind_world() -> AsyncIterator[World]:
+    """Needs bitcoind."""
+    async with start_bitcoind("-txindex=1") as node:
+        world = BitcoindWorld(node, await node.height())
         async with world.source:
             yield world

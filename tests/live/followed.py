@@ -1,7 +1,8 @@
 """A chain that is followed over a real PostgreSQL, stepped by the test itself, whatever node stands behind it.
 
 No loop and no sleep: a test calls `settle`, and reads what was told. Which node
-it is, is `world` (an anvil) and `test_played_networks` (made blocks).
+it is, is `world` (an anvil), `test_played_networks` (made blocks) and
+`tests.live_bitcoin.world` (a bitcoind).
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from uuid import UUID
 
 import msgspec
 
+from chains.bitcoin.source import BitcoinSource
 from chains.errors import ChainError
-from chains.evm.address import parse_address
 from chains.evm.facts import facts_of
 from chains.evm.rows.structs import Verifier
 from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier
+from chains.families import rules_of
 from chains.model import ChainId
 from chains.rpc.node_endpoint import NodeEndpoint
+from chains.traits import Family
 from indexer.follow.outcomes import Idle, Lagging, NotYet, StepOutcome
 from indexer.follow.step import Follower
 from indexer.move.commit import ChainDesk
@@ -49,7 +52,7 @@ class Followed:
     settings: FollowSettings
     proxies: list[FaultProxy]
     pool: Pool = field(init=False)
-    source: EvmSource = field(init=False)
+    source: EvmSource | BitcoinSource = field(init=False)
     store: PostgresFollowStore = field(init=False)
     desk: ChainDesk = field(init=False)
     follower: Follower = field(init=False)
@@ -106,7 +109,7 @@ class Followed:
             new_id=new_id(int(self.now.timestamp() * 1000)),
             merchant_id=merchant,
             chain=self.chain,
-            address=parse_address(address),
+            address=rules_of(self.settings.traits.family).parse_address(self.chain, address),
             reference=reference,
             from_height=from_height,
         )
@@ -135,12 +138,15 @@ async def following(
     """The given database, and the chain followed from its nodes' head on."""
     traits = followed.settings.traits
     followed.pool = await open_pool(database_url, size=6, application_name="test")
-    followed.source = EvmSource(
-        traits,
-        endpoints,
-        verifier=verifier or BlockVerifier(PROFILES[facts_of(traits).verification_profile]),
-        clock=lambda: followed.clock_s[0],
-    )
+    if traits.family is Family.BITCOIN:
+        followed.source = BitcoinSource(traits, endpoints, clock=lambda: followed.clock_s[0])
+    else:
+        followed.source = EvmSource(
+            traits,
+            endpoints,
+            verifier=verifier or BlockVerifier(PROFILES[facts_of(traits).verification_profile]),
+            clock=lambda: followed.clock_s[0],
+        )
 
     async def publish(conn: Connection, facts: Sequence[Any]) -> None:
         await relay_log.append(conn, facts, now=followed.now)

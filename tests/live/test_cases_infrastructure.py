@@ -19,7 +19,7 @@ import pytest
 
 from chains.errors import ChainError, Inconsistent, Missing, WrongNetwork
 from chains.evm.nodes.node import IDENTITY_MAX_AGE_S
-from chains.evm.provider import EvmProvider
+from chains.port import Provider
 from chains.traits import FinalByTag
 from indexer.follow.outcomes import Advanced, Halted, Rewound
 from indexer.history.backfill import Covered, step_backfill
@@ -194,7 +194,7 @@ async def test_case_060_history_read_beside_new_blocks_tells_every_payment_once(
         assert all(seen == list(range(1, len(seen) + 1)) for seen in versions.values()), "no version twice"
 
 
-async def step_in_history(world: World, store: PostgresBackfillStore, provider: EvmProvider) -> bool:
+async def step_in_history(world: World, store: PostgresBackfillStore, provider: Provider) -> bool:
     """One chunk; False when there is none. Another reader may have been first."""
     try:
         outcome = await step_backfill(world.desk, store, provider, now=world.now)

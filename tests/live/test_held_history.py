@@ -37,8 +37,9 @@ async def paid_before(world: World) -> int:
 
 
 def provider_of(world: World, operator: str) -> Provider:
-    first = world.source.choose_provider()
-    return next(one for one in (first, *world.source.second_opinions(first)) if one.operator == operator)
+    first: Provider = world.source.choose_provider()
+    asked: list[Provider] = [first, *world.source.second_opinions(first)]
+    return next(one for one in asked if one.operator == operator)
 
 
 async def read(world: World, provider: Provider) -> Findings:

@@ -14,12 +14,23 @@ BLOCK, MERKLE, AUXILIARY, BLOCKS, WIRE = (
     "chains/bitcoin/rows/blocks.py",
     "chains/bitcoin/rows/wire.py",
 )
+OUTPUTS, TIPS, NODE, NODES_BLOCKS, PROVIDER = (
+    "chains/bitcoin/value/outputs.py",
+    "chains/bitcoin/nodes/tips.py",
+    "chains/bitcoin/nodes/node.py",
+    "chains/bitcoin/nodes/blocks.py",
+    "chains/bitcoin/provider.py",
+)
 ADDRESSES, WORK = "chains/bitcoin/addresses.py", "chains/bitcoin/verify/work.py"
 ASKED = ("tests/unit/chains/bitcoin",)
 
 
 def _planted(name: str, file: str, old: str, new: str) -> Planted:
     return Planted(name, 5, (Edit(file, old, new),), asks=ASKED)
+
+
+def _planted_live(name: str, file: str, old: str, new: str, asked: str) -> Planted:
+    return Planted(name, 5, (Edit(file, old, new),), asks=(f"tests/live_bitcoin/test_{asked}.py",))
 
 
 PLANTED_BITCOIN = (
@@ -84,5 +95,62 @@ PLANTED_BITCOIN = (
         WORK,
         "        case Retargeting.PERIODS_WHOLE if height > PERIOD_BLOCKS:\n",
         "        case Retargeting.PERIODS_WHOLE if False:\n",
+    ),
+    _planted(
+        "a block is shown at any height",
+        BLOCK,
+        "    if not block.transactions[0].coinbase_script.startswith(_encode_height(height)):\n",
+        "    if False:\n",
+    ),
+    _planted("any bits are due", BLOCK, "    if header.bits != due:\n", "    if False:\n"),
+    _planted(
+        "outputs of nothing are transfers",
+        OUTPUTS,
+        "            if output.value_base_units\n        ]",
+        "        ]",
+    ),
+    _planted(
+        "a reward can be spent at once",
+        OUTPUTS,
+        "        return coin.coinbase_maturity_blocks\n",
+        "        return 0\n",
+    ),
+    _planted(
+        "a coinbase uses up what all of them name",
+        OUTPUTS,
+        "() if transaction.is_coinbase else tuple",
+        "tuple",
+    ),
+    _planted("a gap in the count is nothing", TIPS, "        if count != expected:\n", "        if False:\n"),
+    _planted_live(
+        "a node that still downloads has a head",
+        PROVIDER,
+        "    if is_downloading:\n",
+        "    if False:\n",
+        "providers",
+    ),
+    _planted_live(
+        "every version is believed", NODE, "    if version < version_min:\n", "    if False:\n", "lies"
+    ),
+    _planted_live(
+        "every network is ours",
+        NODE,
+        "        if shown != coin.genesis_hash:\n",
+        "        if False:\n",
+        "providers",
+    ),
+    _planted_live(
+        "a cookie is read once",
+        "chains/rpc/transport.py",
+        "            elif response.status == 401 and held is not None:\n",
+        "            elif False:\n",
+        "providers",
+    ),
+    _planted_live(
+        "which target was due is not asked",
+        NODES_BLOCKS,
+        "    await _check_due_bits(node, priority, reading, raw.header, ref.height)\n",
+        "",
+        "lies",
     ),
 )

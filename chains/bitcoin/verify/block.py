@@ -39,6 +39,22 @@ def check_header(coin: Coin, header: BlockHeader) -> None:
         raise Inconsistent(f"block {_show(header)} has not the work of its bits")
 
 
+def check_height(coin: Coin, block: RawBlock, height: int) -> None:
+    """Raise `Inconsistent` unless the coinbase says this height, where it must (BIP 34)."""
+    if height < coin.heights_from:
+        return
+    if not block.transactions[0].coinbase_script.startswith(_encode_height(height)):
+        raise Inconsistent(f"block {_show(block.header)} was shown at height {height}, and says another")
+
+
+def check_due_bits(header: BlockHeader, due: int) -> None:
+    """Raise `Inconsistent` unless the header asks for the work that was due."""
+    if header.bits != due:
+        raise Inconsistent(
+            f"block {_show(header)} has the bits {header.bits:#010x}, and {due:#010x} were due"
+        )
+
+
 def check_block(coin: Coin, block: RawBlock, asked_hash: bytes | None = None) -> None:
     """Raise `Inconsistent` unless the block is the one asked for, with its work and exactly its transactions.
 
@@ -62,6 +78,14 @@ def check_block(coin: Coin, block: RawBlock, asked_hash: bytes | None = None) ->
     if not holds:
         raise Inconsistent(f"the {len(transactions)} transactions of {_show(header)} do not give its root")
     _check_witnesses(header, transactions)
+
+
+def _encode_height(height: int) -> bytes:
+    """A number as a script pushes it: the small ones have a letter of their own."""
+    if height <= 16:
+        return bytes([0x50 + height])
+    digits = height.to_bytes(height.bit_length() // 8 + 1, "little")
+    return bytes([len(digits)]) + digits
 
 
 def _check_amounts(coin: Coin, header: BlockHeader, transactions: Sequence[Transaction]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from chains.model import AssetId
 from indexer.rules.policy import (
     UNTIL_FINAL,
+    ChainView,
     ConfirmedBy,
     ConfirmRule,
     Requirement,
@@ -14,6 +15,8 @@ from indexer.rules.policy import (
     describe_requirement,
     is_confirmed,
     is_final,
+    is_mature,
+    ripen,
 )
 from tests.unit.indexer.making import COIN, TOKEN, depth, view
 
@@ -78,3 +81,18 @@ def test_an_unknown_safe_height_confirms_nothing() -> None:
     assert not is_confirmed(10, SAFE, view(20), was_confirmed=False)
     assert is_confirmed(10, SAFE, view(20, safe=10), was_confirmed=False)
     assert not is_confirmed(11, SAFE, view(20, safe=10), was_confirmed=False)
+
+
+def test_coins_that_cannot_be_spent_raise_a_count_and_no_tag() -> None:
+    assert ripen(depth(2), 100) == depth(100)
+    assert ripen(depth(120), 100) == depth(120)
+    assert ripen(SAFE, 100) == SAFE
+    assert ripen(UNTIL_FINAL, 100) == UNTIL_FINAL
+
+
+def test_coins_ripen_with_what_all_agree_on_and_stay_ripe_with_the_tip() -> None:
+    seen = ChainView(tip_height=109, final_height=109, safe_height=None, agreed_height=108)
+    assert not is_mature(10, 100, seen, was_confirmed=False)
+    assert is_mature(10, 100, seen, was_confirmed=True)
+    assert is_mature(10, 99, seen, was_confirmed=False)
+    assert is_mature(200, 0, seen, was_confirmed=False), "what can be spent at once waits for nothing here"

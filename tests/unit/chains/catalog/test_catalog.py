@@ -13,6 +13,7 @@ from chains.catalog import CatalogueInvalid, DefaultConfirmed, TokenStatus, pars
 from chains.evm.address import encode_identity, format_address, parse_address
 from chains.evm.facts import facts_of, number_of
 from chains.evm.verify import PROFILES
+from chains.families import rules_of
 from chains.traits import Family, FinalAtDepth, FinalByTag
 
 MAIN_NETWORKS = {
@@ -64,10 +65,21 @@ def test_a_network_is_known_by_its_alias_and_number(alias: str, number: int) -> 
 
 def test_there_are_test_networks_beside_the_main_ones() -> None:
     listed = {found.traits.alias: found.testnet for found in catalog.entries()}
-    assert {alias for alias, testnet in listed.items() if not testnet} == set(MAIN_NETWORKS)
-    assert {"sepolia", "hoodi", "base-sepolia", "arbitrum-sepolia"} <= {
-        a for a, testnet in listed.items() if testnet
+    assert {alias for alias, testnet in listed.items() if not testnet} == {
+        *MAIN_NETWORKS,
+        "bitcoin",
+        "litecoin",
+        "dogecoin",
     }
+    assert {
+        "bitcoin-testnet4",
+        "bitcoin-signet",
+        "bitcoin-regtest",
+        "sepolia",
+        "hoodi",
+        "base-sepolia",
+        "arbitrum-sepolia",
+    } <= {a for a, testnet in listed.items() if testnet}
 
 
 def test_another_alias_brings_the_same_facts_under_the_name_that_was_asked() -> None:
@@ -142,7 +154,9 @@ def test_case_056_safe_confirms_only_where_it_means_something() -> None:
 def test_every_entry_is_complete_and_consistent() -> None:
     for found in catalog.entries():
         traits = found.traits
-        assert facts_of(traits).verification_profile in PROFILES
+        if traits.family is Family.EVM:
+            assert facts_of(traits).verification_profile in PROFILES
+        assert traits.chain.startswith(rules_of(traits.family).namespace + ":")
         assert traits.assets == tuple(t.asset for t in found.tokens if t.status is TokenStatus.ACTIVE)
         assert found.sources, found.name
         for token in found.tokens:
@@ -162,7 +176,7 @@ def test_every_page_writes_its_addresses_with_their_checksum() -> None:
     pages = [
         page for page in files("chains.evm").joinpath("networks").iterdir() if page.name.endswith(".toml")
     ]
-    assert len(pages) == len(catalog.entries())
+    assert len(pages) == sum(found.traits.family is Family.EVM for found in catalog.entries())
     for page in pages:
         values: dict[str, Any] = tomllib.loads(page.read_text(encoding="utf-8"))
         for text in [

@@ -17,7 +17,7 @@ from chains.catalog import entries
 from chains.evm.facts import facts_of, number_of
 from chains.evm.verify import PROFILES, Check, Mode, Profile
 from chains.model import Hold
-from chains.traits import ChainTraits
+from chains.traits import ChainTraits, Family
 from tests.devnet.local import token
 from tests.unit.chains.verify.made import (
     PAYEE,
@@ -32,7 +32,7 @@ from tests.unit.chains.verify.made import (
 )
 from tests.unit.chains.verify.recorded import Rows, hex_data, keccak
 
-TRAITS = {entry.traits.alias: entry.traits for entry in entries()}
+TRAITS = {one.traits.alias: one.traits for one in entries() if one.traits.family is Family.EVM}
 OF_RECEIPTS = (Check.RECEIPTS_ROOT, Check.LOGS_BLOOM, Check.GAS_USED, Check.CREATED_ADDRESSES)
 FOREIGN = "0x" + "f0" * 20
 """A token that nobody listed."""

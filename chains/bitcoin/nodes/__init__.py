@@ -1,0 +1,1 @@
+"""Nodes of this family: asked, listened to, and their blocks checked."""

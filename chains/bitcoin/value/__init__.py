@@ -1,0 +1,1 @@
+"""What moved in a block that was checked.  Pure."""
