@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from chains.catalog import entries
-from chains.evm.facts import facts_of, number_of
+from chains.evm.facts import NAMESPACE, facts_of, number_of
 from chains.evm.verify import PROFILES, Check, Mode, Profile
 from chains.model import Hold
-from chains.traits import ChainTraits, Family
+from chains.traits import ChainTraits
 from tests.devnet.local import token
 from tests.unit.chains.verify.made import (
     PAYEE,
@@ -32,7 +32,7 @@ from tests.unit.chains.verify.made import (
 )
 from tests.unit.chains.verify.recorded import Rows, hex_data, keccak
 
-TRAITS = {one.traits.alias: one.traits for one in entries() if one.traits.family is Family.EVM}
+TRAITS = {one.traits.alias: one.traits for one in entries() if one.traits.chain.startswith(NAMESPACE)}
 OF_RECEIPTS = (Check.RECEIPTS_ROOT, Check.LOGS_BLOOM, Check.GAS_USED, Check.CREATED_ADDRESSES)
 FOREIGN = "0x" + "f0" * 20
 """A token that nobody listed."""
