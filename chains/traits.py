@@ -17,6 +17,7 @@ class Family(StrEnum):
     """Which set of rules a chain follows; one folder of this room each."""
 
     EVM = "evm"
+    TRON = "tron"
 
 
 @dataclass(frozen=True, slots=True)

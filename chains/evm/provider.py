@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from chains.errors import ChainError, Inconsistent, Missing
+from chains.errors import ChainError, Inconsistent, Missing, name_provider
 from chains.evm.facts import facts_of
 from chains.evm.nodes.balances import fetch_balances
 from chains.evm.nodes.blocks import fetch_by_hash, fetch_by_height
-from chains.evm.nodes.node import EvmNode, name_provider
+from chains.evm.nodes.node import EvmNode
 from chains.evm.nodes.proof import fetch_deposit_proof
 from chains.evm.nodes.reading import Reading
 from chains.evm.nodes.story import fetch_story

@@ -6,7 +6,7 @@ it is, is `world` (an anvil) and `test_played_networks` (made blocks).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,12 +16,12 @@ from uuid import UUID
 import msgspec
 
 from chains.errors import ChainError
-from chains.evm.address import parse_address
 from chains.evm.facts import facts_of
 from chains.evm.rows.structs import Verifier
 from chains.evm.source import EvmSource
 from chains.evm.verify.profiles import PROFILES
 from chains.evm.verify.verifier import BlockVerifier
+from chains.families import rules_of
 from chains.model import ChainId
 from chains.rpc.transport import Endpoint
 from indexer.follow.outcomes import Idle, Lagging, NotYet, Outcome
@@ -100,15 +100,17 @@ class Followed:
         merchant: MerchantId = SHOP,
         from_height: int | None = None,
         reference: str | None = None,
+        memo: bytes | None = None,
     ) -> WatchedAddress:
         """Register one address."""
         request = RegistrationRequest(
             new_id=new_id(int(self.now.timestamp() * 1000)),
             merchant_id=merchant,
             chain=self.chain,
-            address=parse_address(address),
+            address=rules_of(self.settings.traits.family).parse_address(address),
             reference=reference,
             from_height=from_height,
+            memo=memo,
         )
         return (await register(self.pool, [request], now=self.now))[0].address
 
@@ -126,17 +128,25 @@ class Followed:
 
 @asynccontextmanager
 async def following(
-    followed: Followed, database_url: str, endpoints: Sequence[Endpoint], *, verifier: Verifier | None = None
+    followed: Followed,
+    database_url: str,
+    endpoints: Sequence[Endpoint],
+    *,
+    verifier: Verifier | None = None,
+    open_source: Callable[[Callable[[], float]], Any] | None = None,
 ) -> AsyncIterator[None]:
-    """The given database, and the chain followed from its nodes' head on."""
+    """The given database, and the chain followed from its nodes' head on; `open_source` is another family's, by its clock."""
     traits = followed.settings.traits
     followed.pool = await open_pool(database_url, size=6, application_name="test")
-    followed.source = EvmSource(
-        traits,
-        endpoints,
-        verifier=verifier or BlockVerifier(PROFILES[facts_of(traits).verification_profile]),
-        clock=lambda: followed.clock_s[0],
-    )
+    if open_source is not None:
+        followed.source = open_source(lambda: followed.clock_s[0])
+    else:
+        followed.source = EvmSource(
+            traits,
+            endpoints,
+            verifier=verifier or BlockVerifier(PROFILES[facts_of(traits).verification_profile]),
+            clock=lambda: followed.clock_s[0],
+        )
 
     async def publish(conn: Connection, facts: Sequence[Any]) -> None:
         await relay_log.append(conn, facts, now=followed.now)

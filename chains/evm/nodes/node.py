@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Raw
 
-from chains.errors import ChainError, Inconsistent, Refused, Throttled, Unreachable, WrongNetwork
+from chains.errors import (
+    ChainError,
+    Inconsistent,
+    NoIdentity,
+    Throttled,
+    Unreachable,
+    WrongNetwork,
+    name_provider,
+)
 from chains.evm.nodes.ahead import AskedAhead
 from chains.evm.nodes.receipts import ReceiptsWay
 from chains.evm.rows.structs import decode_header, encode_word, parse_quantity
@@ -75,13 +83,6 @@ class NetworkPin:
     def hash(self) -> BlockHash | None:
         """What it must be: as configured, else as pinned."""
         return self.genesis_hash if self.identity is None else self.identity.hash
-
-
-class NoIdentity(Refused):
-    """The node does not serve the block that tells its network: another one must be configured."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(f'{detail}; name another with `identity = {{ height = …, hash = "0x…" }}`')
 
 
 class EvmNode:
@@ -202,14 +203,6 @@ class EvmNode:
             what = "the genesis block" if height == 0 else f"at height {height} the block"
             raise WrongNetwork(f"has {what} {encode_word(shown.hash)}, not {encode_word(expected)}")
         self._genesis_hash = shown.hash
-
-
-def name_provider(error: ChainError, provider: str) -> ChainError:
-    """The same error, saying whose it is."""
-    if not error.provider:
-        error.provider = provider
-        error.args = (f"{provider}: {error.detail}",)
-    return error
 
 
 def _decode_number(raw: Raw) -> int:

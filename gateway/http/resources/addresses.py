@@ -178,7 +178,9 @@ def read_address(faces: Faces, face: Face | None, text: str) -> Address:
 
 def read_as_spelt(faces: Faces, face: Face | None, pointer: str, parse: Callable[[FamilyRules], T]) -> T:
     """What a chain's family reads, or without a chain the first family that can; Problem 422 with the last complaint."""
-    found = [face.family] if face is not None else list({one.family for one in faces.all} or set(Family))
+    ours = {one.family for one in faces.all} or set(Family)
+    # In one order, for what two families can read is the first one's.
+    found = [face.family] if face is not None else [family for family in Family if family in ours]
     complaint = ""
     for family in found:
         try:

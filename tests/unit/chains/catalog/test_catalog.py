@@ -10,9 +10,10 @@ import pytest
 
 from chains import catalog
 from chains.catalog import CatalogueInvalid, DefaultConfirmed, TokenStatus, parse_page
-from chains.evm.address import encode_identity, format_address, parse_address
+from chains.evm.address import encode_identity
 from chains.evm.facts import facts_of, number_of
 from chains.evm.verify import PROFILES
+from chains.families import rules_of
 from chains.traits import Family, FinalAtDepth, FinalByTag
 
 MAIN_NETWORKS = {
@@ -64,7 +65,7 @@ def test_a_network_is_known_by_its_alias_and_number(alias: str, number: int) -> 
 
 def test_there_are_test_networks_beside_the_main_ones() -> None:
     listed = {found.traits.alias: found.testnet for found in catalog.entries()}
-    assert {alias for alias, testnet in listed.items() if not testnet} == set(MAIN_NETWORKS)
+    assert {alias for alias, testnet in listed.items() if not testnet} == {*MAIN_NETWORKS, "tron"}
     assert {"sepolia", "hoodi", "base-sepolia", "arbitrum-sepolia"} <= {
         a for a, testnet in listed.items() if testnet
     }
@@ -142,13 +143,15 @@ def test_case_056_safe_confirms_only_where_it_means_something() -> None:
 def test_every_entry_is_complete_and_consistent() -> None:
     for found in catalog.entries():
         traits = found.traits
-        assert facts_of(traits).verification_profile in PROFILES
+        rules = rules_of(traits.family)
+        if traits.family is Family.EVM:
+            assert facts_of(traits).verification_profile in PROFILES
         assert traits.assets == tuple(t.asset for t in found.tokens if t.status is TokenStatus.ACTIVE)
         assert found.sources, found.name
         for token in found.tokens:
             contract = token.asset.contract
             assert contract is not None
-            assert token.asset.asset_id == f"{traits.chain}/erc20:{encode_identity(contract)}"
+            assert token.asset.asset_id == f"{traits.chain}/{rules.name_contract(contract)}"
 
 
 def test_finality_is_the_chains_own_signal_where_it_has_one() -> None:
@@ -160,16 +163,20 @@ def test_finality_is_the_chains_own_signal_where_it_has_one() -> None:
 
 def test_every_page_writes_its_addresses_with_their_checksum() -> None:
     pages = [
-        page for page in files("chains.evm").joinpath("networks").iterdir() if page.name.endswith(".toml")
+        (family, page)
+        for family in Family
+        for page in files(f"chains.{family}").joinpath("networks").iterdir()
+        if page.name.endswith(".toml")
     ]
     assert len(pages) == len(catalog.entries())
-    for page in pages:
+    for family, page in pages:
+        rules = rules_of(family)
         values: dict[str, Any] = tomllib.loads(page.read_text(encoding="utf-8"))
         for text in [
-            *values["excluded_emitters"],
+            *values.get("excluded_emitters", ()),
             *(token["contract"] for token in values.get("tokens", [])),
         ]:
-            assert format_address(parse_address(text)) == text, (page.name, text)
+            assert rules.format_address(rules.parse_contract(text)) == text, (page.name, text)
 
 
 def test_the_example_page_is_read() -> None:
