@@ -208,7 +208,7 @@ def read_transaction(told: RawTransaction, results: Results | None = None) -> Tr
 def _read_result(tx_id: str, said: bytes) -> tuple[str, bool, bytes | None]:
     try:
         result = _RESULT.decode(said)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise Inconsistent(f"the result of {tx_id[:64]} cannot be read") from None
     try:
         encoded: bytes | None = encode_bytes(5, encode_message(RESULT, _DICT.decode(said)))

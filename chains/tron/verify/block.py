@@ -103,20 +103,21 @@ def _fits(header: TronHeader, bodies: Sequence[bytes | None]) -> bool:
 def check_witness(header: TronHeader, schedule: Schedule | None) -> list[Doubt]:
     """Raise `Inconsistent` unless a scheduled witness signed; the first block of a chain nobody signs.
 
-    Of a block from before the schedule only the signature is known to be that of the witness it names, or of the key that
-    signs for it today; whether that one was scheduled is not.
+    A witness of today cannot have signed an older block for anybody else either, so one that it signed is taken.  Of an
+    older block that another signed nothing is known but that.
     """
     if header.header.height == 0:
         return []
-    shown = header.header.hash.hex()
-    signer, witness = recover_signer(header), Address(header.witness)
-    keys = {witness} if schedule is None else {witness, schedule.keys.get(witness, witness)}
-    if signer is None or (signer not in keys and schedule is not None and schedule.covers(header.time_ms)):
-        raise Inconsistent(f"block {shown} is not signed by the witness it names")
+    shown, signer, witness = header.header.hash.hex(), recover_signer(header), Address(header.witness)
+    if signer is None:
+        raise Inconsistent(f"block {shown} is signed by nobody")
     if schedule is None:
         return [UNTOLD_SCHEDULE]
+    is_signed = signer in {witness, schedule.keys.get(witness, witness)}
+    if is_signed and witness in schedule.witnesses:
+        return []
     if not schedule.covers(header.time_ms):
         return [OLDER_SCHEDULE]
-    if witness not in schedule.witnesses:
-        raise Inconsistent(f"block {shown} is signed by {witness.hex()}, which is not scheduled")
-    return []
+    if not is_signed:
+        raise Inconsistent(f"block {shown} is not signed by the witness it names")
+    raise Inconsistent(f"block {shown} is signed by {witness.hex()}, which is not scheduled")

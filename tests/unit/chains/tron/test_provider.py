@@ -5,8 +5,7 @@ The node is a double on loopback for failures that no healthy node shows; its bl
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -20,23 +19,16 @@ from chains.errors import (
     Inconsistent,
     Missing,
     NoIdentity,
-    Pruned,
     Refused,
     Throttled,
     Unreachable,
     WrongNetwork,
 )
-from chains.model import Block, BlockHash, BlockRef, Hold, TransferKind, TxHash, VerificationLevel
+from chains.model import BlockHash, BlockRef, Hold, TransferKind, VerificationLevel
 from chains.tron.facts import TronFacts
-from chains.tron.provider import TronProvider
-from chains.tron.source import TronSource
 from chains.tron.verify.checks import AGREEMENT
 from tests.devnet.tron_chain import (
-    OUTCOMES,
-    TOKEN,
-    MadeTx,
     TronChain,
-    account,
     address_of,
     call,
     log,
@@ -44,46 +36,7 @@ from tests.devnet.tron_chain import (
     pay,
     text,
 )
-from tests.devnet.tron_node import TronNode, start_tron_node
-
-SHOP = account("shop")
-
-Bend = Callable[[str, dict[str, Any], Any], Any]
-
-
-@asynccontextmanager
-async def asked(
-    chain: TronChain | None = None, **options: Any
-) -> AsyncIterator[tuple[TronNode, TronProvider]]:
-    """One provider over one node."""
-    chain = chain or TronChain()
-    facts = options.pop("facts", None)
-    identity = options.pop("identity", None)
-    async with start_tron_node(chain, **options) as node:
-        traits = replace(chain.traits(facts=facts), identity=identity)
-        async with TronSource(traits, [node.endpoint()]) as source:
-            yield node, source.choose_provider()
-
-
-def only(path: str, answer: Any) -> Bend:
-    """This answer to one call, whatever else is asked."""
-    return lambda at, _body, honest: answer if at == path else honest
-
-
-def of_height(height: str, answer: Any) -> Bend:
-    """This answer wherever the block of a height is asked for."""
-    return lambda _path, body, honest: answer if body.get("id_or_num") == height else honest
-
-
-async def fetch_one(provider: TronProvider, height: int = 1) -> Block:
-    (block,) = await provider.fetch_blocks(height, height)
-    return block
-
-
-def paid(block: Block) -> list[tuple[TransferKind, int]]:
-    table = block.transfers
-    return [(table.at(at).kind, table.at(at).amount_base_units) for at in range(len(table.recipients))]
-
+from tests.unit.chains.tron.asking import SHOP, asked, fetch_one, of_height, only, paid
 
 SAID = {
     '{"Error": "class java.lang.Exception : lack of computing resources"}': Throttled,
@@ -255,6 +208,36 @@ async def test_receipts_that_cannot_be_of_this_block_are_refused(
             await fetch_one(provider)
 
 
+@pytest.mark.parametrize(
+    "name", ["number", "timestamp", "parentHash", "txTrieRoot", "witness_address", "version"]
+)
+async def test_a_header_that_its_id_does_not_cover_is_no_header(name: str) -> None:
+    chain = TronChain()
+    for _ in range(3):
+        chain.mine()
+    bent = chain.blocks[2].row
+    raw = bent["block_header"]["raw_data"]
+    changed = raw[name] + 1 if isinstance(raw[name], int) else "41" + "5" * (len(raw[name]) - 2)
+    header = {**bent["block_header"], "raw_data": {**raw, name: changed}}
+    async with asked(chain) as (node, provider):
+        node.bend = of_height("2", {**bent, "block_header": header})
+        with pytest.raises(Inconsistent, match="block"):
+            await provider.fetch_headers(1, 3)
+        node.bend = of_height("2", chain.blocks[1].row)
+        with pytest.raises(Inconsistent, match="asked for block 2"):
+            await provider.fetch_headers(1, 3)
+
+
+async def test_a_transaction_under_another_id_is_refused() -> None:
+    chain = TronChain()
+    bent = chain.mine(pay(SHOP, 5)).row
+    bent["transactions"][0]["txID"] = "ab" * 32
+    async with asked(chain) as (node, provider):
+        node.bend = of_height("1", bent)
+        with pytest.raises(Inconsistent, match="another transaction"):
+            await fetch_one(provider)
+
+
 async def test_receipts_in_another_order_are_the_same_receipts() -> None:
     chain = TronChain()
     block = chain.mine(call(log(SHOP, 5)), call(log(SHOP, 6), nonce=1))
@@ -321,6 +304,10 @@ async def test_the_schedule_is_asked_once_a_period_and_older_blocks_are_not_held
         chain.mine(pay(SHOP, 5))
     chain.maintenance_ms += 10**9
     async with asked(chain) as (node, provider):
+        assert {one.level for one in await provider.fetch_blocks(1, 4)} == {VerificationLevel.FULL}
+        assert node.asked["/wallet/listwitnesses"] == 1
+    chain.scheduled = {address_of(chain.keys[1])}
+    async with asked(chain) as (node, provider):
         (block,) = await provider.fetch_blocks(3, 3)
         assert [(one.check, one.reason) for one in block.doubts] == [("witness-schedule", "older-period")]
         assert (block.level, block.hold) == (VerificationLevel.PARTIAL, Hold.HITS)
@@ -382,52 +369,3 @@ async def test_a_node_without_its_first_block_needs_another_identity() -> None:
     async with asked(chain, identity=identity) as (node, provider):
         node.bend = of_height("0", lite)
         assert (await provider.fetch_head_report()).head.height == 1
-
-
-async def test_a_story_says_that_energy_ran_out_and_what_it_cost() -> None:
-    chain = TronChain()
-    failed = call(log(SHOP, 5), outcome="OUT_OF_ENERGY")
-    chain.mine(failed, pay(SHOP, 7, nonce=1, memo=b"hello"))
-    async with asked(chain) as (_, provider):
-        story = await provider.fetch_transaction(TxHash(failed.id))
-        assert story is not None
-        assert story.succeeded is False
-        assert story.failure == "it ran out of energy, and burned 13.845 TRX of its sender's all the same"
-        (movement,) = story.movements
-        assert (movement.recipient, movement.amount_base_units) == (SHOP, 5)
-        paid_story = await provider.fetch_transaction(TxHash(chain.head.txs[1].id))
-        assert paid_story is not None
-        assert (paid_story.succeeded, paid_story.failure, paid_story.movements[0].memo) == (
-            True,
-            "",
-            b"hello",
-        )
-
-
-async def test_balances_at_a_height_are_told_or_refused_and_never_another_blocks() -> None:
-    chain = TronChain()
-    chain.mine(pay(SHOP, 5))
-    where = BlockRef(1, BlockHash(chain.head.id))
-    async with asked(chain, keeps_history=False) as (_, provider):
-        with pytest.raises(Pruned):
-            await provider.fetch_balances([(SHOP, None)], where)
-    async with asked(chain) as (_, provider):
-        with pytest.raises(Pruned):
-            await provider.fetch_balances([(SHOP, TOKEN)], where)
-        assert await provider.fetch_balances([(SHOP, None)], where) == [5]
-
-
-async def test_decimals_are_asked_of_contracts() -> None:
-    chain = TronChain()
-    async with start_tron_node(chain) as node, TronSource(chain.traits(), [node.endpoint()]) as source:
-        (said,) = (await source.fetch_decimals()).values()
-        assert said == 6
-        node.bend = only(
-            "/wallet/triggerconstantcontract", '{"result": {"code": "OTHER_ERROR", "message": "6e"}}'
-        )
-        assert await source.fetch_decimals() == {}
-
-
-def test_the_double_knows_the_outcomes_it_plays() -> None:
-    assert set(OUTCOMES) >= {"SUCCESS", "REVERT"}
-    assert MadeTx(b"").signature
