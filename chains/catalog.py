@@ -210,9 +210,7 @@ def _build_entry(family: Family, page: _Page, own: Mapping[str, object], file_na
     _require(bool(page.sources), "sources: facts need a source")
     _require(page.native.slip44 >= 0 and 0 <= page.native.decimals <= 77, "native: out of range")
     tokens = tuple(
-        _build_token(
-            f"{chain}/{rules.contract_namespace}:{rules.encode_identity(chain, contract)}", token, contract
-        )
+        _build_token(f"{chain}/{rules.name_contract(contract)}", token, contract)
         for token, contract in zip(page.tokens, contracts, strict=True)
     )
     native = AssetId(f"{chain}/slip44:{page.native.slip44}")
@@ -271,7 +269,7 @@ def _build_token(asset_id: str, token: _Token, contract: Address) -> CatalogueTo
 def _parse_contract(rules: FamilyRules, chain: ChainId, text: str) -> Address:
     """An address as the family shows it, checksum and all; the catalogue accepts no other spelling."""
     try:
-        address = rules.parse_address(chain, text)
+        address = rules.parse_contract(text)
     except ValueError as error:
         raise CatalogueInvalid(f"tokens.contract: {text}: {error}") from None
     _require(

@@ -17,14 +17,6 @@ class ChainError(Exception):
         self.provider = provider
 
 
-def name_provider(error: ChainError, provider: str) -> ChainError:
-    """The same error, saying whose it is."""
-    if not error.provider:
-        error.provider = provider
-        error.args = (f"{provider}: {error.detail}",)
-    return error
-
-
 class Unreachable(ChainError):
     """No answer, or none that could be read: refused, reset, timed out, cut, HTML."""
 
@@ -61,3 +53,18 @@ class Inconsistent(ChainError):
 
     The provider is to blame; nothing of the answer may be used.
     """
+
+
+class NoIdentity(Refused):
+    """The node does not serve the block that tells its network: another one must be configured."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f'{detail}; name another with `identity = {{ height = …, hash = "0x…" }}`')
+
+
+def name_provider(error: ChainError, provider: str) -> ChainError:
+    """The same error, saying whose it is."""
+    if not error.provider:
+        error.provider = provider
+        error.args = (f"{provider}: {error.detail}",)
+    return error

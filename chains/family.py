@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from chains.model import Address, BlockHash, ChainId, TxHash
+from chains.model import Address, AssetId, BlockHash, ChainId, TxHash
 from chains.port import CheckState, OpenedSource
 from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.throttle import SharedBudget
@@ -89,13 +89,17 @@ class FactsRules:
 class FamilyRules:
     """One family's spelling, its facts, and its ways to nodes.
 
-    `namespace` is CAIP-2's, `contract_namespace` that of its tokens in CAIP-19.
-    `shares_addresses`: an address is its owner's on every chain of the family.
+    `namespace` is CAIP-2's.  `shares_addresses`: an address is its owner's on
+    every chain of the family, in whatever of its chains `*` was asked for.
     `hint_schemes` are those of endpoints that only announce heads.
     `parse_*` take what a person wrote and raise `ValueError` saying what is
     wrong; `format_*` give what people are shown; `encode_identity` is an
-    address as deposits' identities and CAIP-19 spell it.  Addresses are
-    spelled for a chain: of some families one owner has another on each.  `parse_memo` is None
+    address as deposits' identities spell it.  Addresses are spelled for a
+    chain: of some families one owner has another on each.  What a listed token
+    is found by (`Asset.contract`) is read by `parse_contract`, shown by
+    `format_address`, and named with its namespace as CAIP-19 has it by
+    `name_contract`; `parse_asset_id` brings an asset's id into the one spelling
+    that is kept, and leaves what it does not know as it is.  `parse_memo` is None
     where payments carry none by which customers of one address could be told
     apart; what it gives has 1 to 1,024 bytes.  `fetch_block_seen`
     asks a node at a URL, which nobody configured, for its block at a height;
@@ -103,12 +107,14 @@ class FamilyRules:
     """
 
     namespace: str
-    contract_namespace: str
     shares_addresses: bool
     hint_schemes: tuple[str, ...]
     parse_address: Callable[[ChainId, str], Address]
     format_address: Callable[[ChainId, Address], str]
     encode_identity: Callable[[ChainId, Address], str]
+    parse_contract: Callable[[str], Address]
+    name_contract: Callable[[Address], str]
+    parse_asset_id: Callable[[str], AssetId]
     parse_tx_hash: Callable[[str], TxHash]
     format_tx_hash: Callable[[TxHash], str]
     parse_block_hash: Callable[[str], BlockHash]

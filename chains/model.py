@@ -19,7 +19,7 @@ ChainId = NewType("ChainId", str)
 """CAIP-2, for example ``eip155:1``."""
 
 AssetId = NewType("AssetId", str)
-"""CAIP-19 in lower case, for example ``eip155:1/slip44:60``."""
+"""CAIP-19, for example ``eip155:1/slip44:60``; lower case but where base58 tells letters by it."""
 
 BlockHash = NewType("BlockHash", bytes)
 TxHash = NewType("TxHash", bytes)
@@ -74,10 +74,8 @@ BEFORE_FIRST = -1
 class Header:
     """One block's place in the chain; `time_s` is the block's own Unix time.
 
-    `parent` is the block it stands on, at a lower height: the next lower one
-    where every height has a block.  That of a first block lies at -1.  `work`
-    is what the block adds where the chain with the most work is the right one
-    (Bitcoin); None where work decides nothing.
+    `parent` is the block it stands on, at a lower height: the next lower one where every height has a block.  That of a first
+    block lies at -1.  `work` is what the block adds where the chain with the most work is the right one (Bitcoin), else None.
     """
 
     height: int
@@ -192,8 +190,7 @@ class NativeLedger(Protocol):
 class Sought:
     """Whose transfers alone are looked for, so that a block may be spared what provably holds none of theirs.
 
-    `addresses` are all that the watch list holds at `version`; few, since each
-    is held against every block.
+    `addresses` are all that the watch list holds at `version`; few, since each is held against every block.
     """
 
     addresses: frozenset[Address]
@@ -248,7 +245,8 @@ class Block:
     `unlisted_transfer_count` counts token transfers whose emitter is not in
     the asset list.  `served_by` names the provider by host.  `ledger` is None
     where a family keeps none.  `doubts` are for people: what was skipped here
-    is said there.  `hold` is what they do to credit.
+    is said there.  `hold` is what they do to credit.  Transfers of
+    `covered_kinds` are tied to the hash though other rows are not.
 
     `spared`: only a part was fetched, and the rest provably holds no transfer
     to anybody sought; then the counts that need it are 0 and say nothing.
@@ -268,6 +266,11 @@ class Block:
     hold: Hold = Hold.NONE
     spared: Spared | None = None
     unspares_blocks: int = 0
+    covered_kinds: frozenset[TransferKind] = frozenset()
+
+    def level_of(self, kind: TransferKind) -> VerificationLevel:
+        """How far transfers of a kind were checked."""
+        return VerificationLevel.FULL if kind in self.covered_kinds else self.level
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,9 +286,8 @@ class HeadReport:
 class Asset:
     """One asset a chain's followers look for.
 
-    `contract` is None for the native coin.  Amounts below `min_base_units`
-    are recorded and not published.  `decimals_are_trusted`: what the contract
-    says of them is not asked.
+    `contract` is None for the native coin, the number's digits where a token is no contract (TRC-10).  Amounts below
+    `min_base_units` are recorded and not published.  `decimals_are_trusted`: what the contract says of them is not asked.
     """
 
     asset_id: AssetId
@@ -321,7 +323,7 @@ class Movement:
 class TransactionStory:
     """One transaction as a provider tells it, for explaining and never for crediting.
 
-    `block` is None while it waits in a mempool; `succeeded` is None then.
+    `block` and `succeeded` are None while it waits in a mempool.  `failure` says to people why it failed, where that is told.
     """
 
     tx_hash: TxHash
@@ -329,6 +331,7 @@ class TransactionStory:
     succeeded: bool | None
     movements: tuple[Movement, ...]
     served_by: str
+    failure: str = ""
 
 
 def format_position(*numbers: int) -> str:

@@ -18,6 +18,7 @@ class Family(StrEnum):
 
     EVM = "evm"
     BITCOIN = "bitcoin"
+    TRON = "tron"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from chains import catalog
 from chains.catalog import CatalogueEntry, TokenStatus
-from chains.evm.address import format_address
 from chains.evm.facts import facts_of
 from chains.evm.verify import PROFILES, Check, Mode
 from chains.families import rules_of
+from chains.family import FamilyRules
 from chains.traits import Family, FinalAtDepth
 
 PAGE = Path(__file__).with_name("chains.md")
@@ -32,6 +32,11 @@ SIGNS = {
     Mode.BEST_EFFORT: "when it holds",
     Mode.ABSENT: "–",
 }
+
+
+def rules_for(found: CatalogueEntry) -> FamilyRules:
+    """What the network's family brings."""
+    return rules_of(found.traits.family)
 
 
 def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -67,11 +72,6 @@ def describe_confirmed(found: CatalogueEntry) -> str:
     return "at inclusion" if rule.confirmations == 1 else f"{rule.confirmations} confirmations"
 
 
-def profile_of(found: CatalogueEntry) -> str:
-    """The name of the checks that its blocks go through."""
-    return rules_of(found.traits.family).facts.describe_verification(found.traits).profile
-
-
 def render_networks() -> str:
     """One row a network."""
     head = ("alias", "chain", "coin", "block time", "final", "usually after", "`safe`", "confirmed by default",
@@ -86,10 +86,10 @@ def render_networks() -> str:
                 f"{found.traits.block_time_s:g} s",
                 describe_final(found),
                 describe_seconds(found.final_after_s),
-                "yes" if rules_of(found.traits.family).facts.tells_safe(found.traits) else "no",
+                "yes" if rules_for(found).facts.tells_safe(found.traits) else "no",
                 describe_confirmed(found),
                 f"{found.traits.reorg_window_blocks:,}",
-                f"`{profile_of(found)}`",
+                f"`{rules_for(found).facts.describe_verification(found.traits).profile}`",
             )
             for found in catalog.entries()
         ),
@@ -97,10 +97,12 @@ def render_networks() -> str:
 
 
 def render_profiles() -> str:
-    """One row a profile, one column a check."""
+    """One row a profile of the EVM family, one column a check."""
     used: dict[str, list[str]] = {}
     for found in catalog.entries():
-        used.setdefault(profile_of(found), []).append(found.traits.alias)
+        if found.traits.family is not Family.EVM:
+            continue
+        used.setdefault(facts_of(found.traits).verification_profile, []).append(found.traits.alias)
     rows = [
         (f"`{name}`", *(SIGNS[profile.modes[check]] for check in Check), ", ".join(used.get(name, ["–"])))
         for name, profile in PROFILES.items()
@@ -121,7 +123,7 @@ def render_tokens() -> str:
                 (
                     found.traits.alias,
                     token.asset.symbol,
-                    f"`{format_address(token.asset.contract)}`",
+                    f"`{rules_for(found).format_address(found.traits.chain, token.asset.contract)}`",
                     str(token.asset.decimals),
                     token.issuance.replace("_", " "),
                     "; ".join(part for part in (status, flags) if part),
@@ -135,7 +137,9 @@ def render_notes() -> str:
     parts = []
     for found in catalog.entries():
         excluded = facts_of(found.traits).excluded_emitters if found.traits.family is Family.EVM else ()
-        emitters = ", ".join(f"`{format_address(emitter)}`" for emitter in excluded)
+        emitters = ", ".join(
+            f"`{rules_for(found).format_address(found.traits.chain, emitter)}`" for emitter in excluded
+        )
         notes = [note[0].upper() + note[1:] for note in found.notes]
         if emitters:
             notes.append(f"Not counted as tokens: {emitters}")

@@ -246,7 +246,8 @@ def _explain_place(story: TransactionStory, known: Knowledge) -> Finding | None:
     if story.succeeded is False:
         return Finding(
             Reason.REVERTED,
-            f"The transaction is in block {story.block.height}, but it failed (reverted) and moved nothing.",
+            f"The transaction is in block {story.block.height}, but it failed and moved nothing: "
+            f"{story.failure or 'it reverted'}.",
         )
     if story.block.height > known.record.tip.height:
         behind = story.block.height - known.record.tip.height

@@ -3,25 +3,21 @@
 A deposit is found by its exact script, so an address is only a spelling of
 one; scripts without a usual spelling are written `script:` and hex.  Of two
 spellings of one script (Litecoin's P2SH) both are read and one is written.
-Sources: BIP 13, 173, 350; base58check as Bitcoin Core has it.
+Sources: BIP 13, 173, 350; base58check is `chains.base58`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import sha256
 from typing import Final
 
+from chains.base58 import format_checked, parse_checked
 from chains.bitcoin.coins import COINS, Coin
 from chains.model import Address
 
 SCRIPT_PREFIX: Final = "script:"
 SCRIPT_BYTES_MAX: Final = 1_024
 """Longer than a bare multisig of fifteen keys, and short enough for an index of a database."""
-
-_BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_BASE58_VALUES: Final = {letter: value for value, letter in enumerate(_BASE58)}
-_BASE58_LENGTH_MAX: Final = 40
 
 _BECH32: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BECH32_VALUES: Final = {letter: value for value, letter in enumerate(_BECH32)}
@@ -39,7 +35,8 @@ def parse_address(coin: Coin, text: str) -> Address:
         if human != coin.prefixes.bech32:
             raise ValueError(f"an address of {_HUMAN_PARTS[human]}, not of {coin.name}")
         return Address(_parse_bech32(text))
-    version, digest = _parse_base58(text)
+    payload = parse_checked(text)
+    version, digest = payload[0], payload[1:]
     if version in coin.prefixes.pubkey_hash:
         return Address(b"\x76\xa9\x14" + digest + b"\x88\xac")
     if version in coin.prefixes.script_hash:
@@ -56,9 +53,9 @@ def format_address(coin: Coin, script: Address) -> str:
     """How people are shown a script."""
     prefixes = coin.prefixes
     if len(script) == 25 and script[:3] == b"\x76\xa9\x14" and script[23:] == b"\x88\xac":
-        return _format_base58(prefixes.pubkey_hash[0], script[3:23])
+        return format_checked(bytes([prefixes.pubkey_hash[0]]) + script[3:23])
     if len(script) == 23 and script[:2] == b"\xa9\x14" and script[22:] == b"\x87":
-        return _format_base58(prefixes.script_hash[0], script[2:22])
+        return format_checked(bytes([prefixes.script_hash[0]]) + script[2:22])
     program = _read_program(script)
     if program is not None and prefixes.bech32 is not None:
         return _format_bech32(prefixes.bech32, *program)
@@ -75,34 +72,6 @@ def _parse_script(digits: str) -> Address:
     if len(script) > SCRIPT_BYTES_MAX:
         raise ValueError(f"a script has at most {SCRIPT_BYTES_MAX} bytes")
     return Address(script)
-
-
-def _parse_base58(text: str) -> tuple[int, bytes]:
-    if not 26 <= len(text) <= _BASE58_LENGTH_MAX:
-        raise ValueError("no address: it is too short or too long")
-    number = 0
-    for letter in text:
-        value = _BASE58_VALUES.get(letter)
-        if value is None:
-            raise ValueError(f"no address: {letter!r} is not a letter of base58")
-        number = number * 58 + value
-    zeros = len(text) - len(text.lstrip("1"))
-    data = bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
-    if len(data) != 25:
-        raise ValueError("no address: it has not the length of one")
-    if sha256(sha256(data[:21]).digest()).digest()[:4] != data[21:]:
-        raise ValueError("the checksum does not fit: one character is wrong")
-    return data[0], data[1:21]
-
-
-def _format_base58(version: int, digest: bytes) -> str:
-    data = bytes([version]) + digest
-    data += sha256(sha256(data).digest()).digest()[:4]
-    number, letters = int.from_bytes(data, "big"), ""
-    while number:
-        number, digit = divmod(number, 58)
-        letters = _BASE58[digit] + letters
-    return "1" * (len(data) - len(data.lstrip(b"\0"))) + letters
 
 
 def _parse_bech32(text: str) -> bytes:

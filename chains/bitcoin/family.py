@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from chains.bitcoin.addresses import format_address, parse_address
 from chains.bitcoin.facts import FACTS, NAMESPACE, coin_of
 from chains.family import BlockSeen, FamilyRules, ShareBudget
-from chains.model import BlockHash, ChainId, TxHash
+from chains.model import Address, AssetId, BlockHash, ChainId, TxHash
 from chains.port import OpenedSource
 from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits
@@ -33,6 +33,10 @@ def _parse_hash(text: str, what: str) -> bytes:
     if _HASH.fullmatch(text) is None:
         raise ValueError(f"a {what} hash is exactly 64 hexadecimal digits")
     return bytes.fromhex(text)
+
+
+def _refuse_contract(_: str) -> Address:
+    raise ValueError("chains of this family have no tokens")
 
 
 def _open_source(
@@ -57,12 +61,14 @@ async def _fetch_block_seen(chain: ChainId, url: str, height: int) -> BlockSeen:
 
 BITCOIN = FamilyRules(
     namespace=NAMESPACE,
-    contract_namespace="",
     shares_addresses=False,
     hint_schemes=("tcp",),
     parse_address=lambda chain, text: parse_address(coin_of(chain), text),
     format_address=lambda chain, script: format_address(coin_of(chain), script),
     encode_identity=lambda _, script: script.hex(),
+    parse_contract=_refuse_contract,
+    name_contract=bytes.hex,
+    parse_asset_id=lambda text: AssetId(text.lower()),
     parse_tx_hash=_parse_tx_hash,
     format_tx_hash=bytes.hex,
     parse_block_hash=_parse_block_hash,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from chains.evm.address import encode_identity, format_address, parse_address
 from chains.evm.facts import FACTS, NAMESPACE, facts_of, number_of
 from chains.family import BlockSeen, FamilyRules, ShareBudget
-from chains.model import BlockHash, ChainId, TxHash
+from chains.model import AssetId, BlockHash, ChainId, TxHash
 from chains.port import OpenedSource
 from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits
@@ -63,12 +63,14 @@ async def _fetch_block_seen(chain: ChainId, url: str, height: int) -> BlockSeen:
 
 EVM = FamilyRules(
     namespace=NAMESPACE,
-    contract_namespace="erc20",
     shares_addresses=True,
     hint_schemes=("ws", "wss"),
     parse_address=lambda _, text: parse_address(text),
     format_address=lambda _, address: format_address(address),
     encode_identity=lambda _, address: encode_identity(address),
+    parse_contract=parse_address,
+    name_contract=lambda contract: f"erc20:{encode_identity(contract)}",
+    parse_asset_id=lambda text: AssetId(text.lower()),
     parse_tx_hash=_parse_tx_hash,
     format_tx_hash=_format_hash,
     parse_block_hash=_parse_block_hash,

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chains.errors import ChainError, Inconsistent
+from chains.errors import ChainError, Inconsistent, NoIdentity
 from chains.evm.facts import facts_of
 from chains.evm.nodes.heads import HeadWatch
-from chains.evm.nodes.node import EvmNode, NoIdentity
+from chains.evm.nodes.node import EvmNode
 from chains.evm.provider import EvmProvider
 from chains.evm.value.traces import TRACE_METHOD
 from chains.model import Block

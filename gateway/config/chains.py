@@ -12,14 +12,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
 from chains import catalog
 from chains.catalog import CatalogueEntry, aliases
-from chains.families import rules_of
+from chains.families import parse_asset_id, rules_of
 from chains.model import Asset, AssetId, BlockRef, ChainId
 from chains.rpc.node_endpoint import NodeEndpoint
 from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
@@ -158,11 +157,11 @@ def _build_assets(table: Chain, traits: ChainTraits, limits: Limits) -> tuple[As
 
 def _build_asset(token: Token, traits: ChainTraits) -> Asset | None:
     rules = rules_of(traits.family)
-    contract = token.parse("contract", partial(rules.parse_address, traits.chain))
+    contract = token.parse("contract", rules.parse_contract)
     if contract is None:
         return None
     return Asset(
-        AssetId(f"{traits.chain}/{rules.contract_namespace}:{rules.encode_identity(traits.chain, contract)}"),
+        AssetId(f"{traits.chain}/{rules.name_contract(contract)}"),
         token.symbol,
         token.decimals,
         contract,
@@ -214,7 +213,7 @@ def _build_rule(rule: Rule, traits: ChainTraits) -> ConfirmRule:
         rule.complain("", 'either confirmations = 12 or finality = "safe" or "final" is wanted')
     if rule.finality == "safe" and not rules_of(traits.family).facts.tells_safe(traits):
         rule.complain("finality", f"{traits.alias} has no safe blocks; use confirmations or final")
-    asset = AssetId(rule.asset.lower()) or None
+    asset = parse_asset_id(rule.asset) or None
     if asset not in {None, traits.native.asset_id, *(one.asset_id for one in traits.assets)}:
         rule.complain("asset", f"not the native coin or a listed token of {traits.alias}, as CAIP-19")
     return ConfirmRule(_require(rule.confirmations, rule.finality), asset, rule.up_to_base_units)

@@ -119,7 +119,8 @@ def find_hits(blocks: Iterable[Block], watched: WatchSet) -> list[Hit]:
         table = block.transfers
         indexes = watched.hits(table.recipients)
         if indexes:
-            hits.extend(Hit(block.header, table.at(index), block.level) for index in indexes)
+            found = [table.at(index) for index in indexes]
+            hits.extend(Hit(block.header, one, block.level_of(one.kind)) for one in found)
     return hits
 
 

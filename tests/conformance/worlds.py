@@ -21,9 +21,13 @@ from chains.port import ChainSource
 from chains.rpc.node_endpoint import NodeEndpoint
 from chains.scripted import ScriptedChain, ScriptedProvider, ScriptedSource, ScriptedTx
 from chains.traits import ChainTraits
+from chains.tron.source import TronSource
+from tests.devnet import tron_chain
 from tests.devnet.anvil import AnvilNode, start_anvil
 from tests.devnet.bitcoind import BitcoinNode, start_bitcoind
 from tests.devnet.local import local_traits
+from tests.devnet.tron_chain import TronChain, account
+from tests.devnet.tron_node import TronNode, start_tron_node
 
 Payment = tuple[Address, int]
 """A recipient and an amount of the native coin in base units."""
@@ -47,6 +51,16 @@ class World(Protocol):
     @property
     def source(self) -> ChainSource: ...
 
+    @property
+    def shop(self) -> Address:
+        """An address of this family that nobody else pays."""
+        ...
+
+    @property
+    def other(self) -> Address:
+        """Another one."""
+        ...
+
     async def mine(self, *payments: Payment) -> None:
         """One block with these payments."""
         ...
@@ -56,8 +70,14 @@ class World(Protocol):
         ...
 
 
+SHOP = Address(b"\x55" * 20)
+OTHER = Address(b"\x66" * 20)
+
+
 class ScriptedWorld:
     """The scripted chain."""
+
+    shop, other = SHOP, OTHER
 
     def __init__(self) -> None:
         self.traits = local_traits()
@@ -84,6 +104,8 @@ class ScriptedWorld:
 
 class AnvilWorld:
     """A real EVM node behind the EVM source; two names for one node."""
+
+    shop, other = SHOP, OTHER
 
     def __init__(self, node: AnvilNode) -> None:
         self.traits = local_traits(profile="full")
@@ -114,6 +136,8 @@ class AnvilWorld:
 class BitcoindWorld:
     """A real node of Bitcoin's family; two names for one node."""
 
+    shop, other = SHOP, OTHER
+
     def __init__(self, node: BitcoinNode, floor: int) -> None:
         entry = catalog.entry("bitcoin-regtest")
         assert entry is not None
@@ -138,6 +162,25 @@ class BitcoindWorld:
         await self.node.mine(blocks_count)
 
 
+class TronWorld:
+    """Made Tron blocks behind the Tron source; two names for one node."""
+
+    shop, other = account("shop"), account("other")
+
+    def __init__(self, node: TronNode) -> None:
+        self.chain = node.chain
+        self.traits = self.chain.traits()
+        self.floor, self.own_txs = 0, 0
+        self.kind, self.has_tags, self.has_balances = TransferKind.NATIVE, True, True
+        self.source = TronSource(self.traits, [node.endpoint("a"), node.endpoint("b")])
+
+    async def mine(self, *payments: Payment) -> None:
+        self.chain.mine(*(tron_chain.pay(to, amount, nonce=n) for n, (to, amount) in enumerate(payments)))
+
+    async def reorg(self, depth: int, blocks_count: int) -> None:
+        self.chain.reorg(depth, *([()] * blocks_count))
+
+
 @asynccontextmanager
 async def scripted_world() -> AsyncIterator[World]:
     """No node needed."""
@@ -158,5 +201,14 @@ async def bitcoind_world() -> AsyncIterator[World]:
     """Needs bitcoind."""
     async with start_bitcoind("-txindex=1") as node:
         world = BitcoindWorld(node, await node.height())
+        async with world.source:
+            yield world
+
+
+@asynccontextmanager
+async def tron_world() -> AsyncIterator[World]:
+    """No node needed."""
+    async with start_tron_node(TronChain()) as node:
+        world = TronWorld(node)
         async with world.source:
             yield world

@@ -7,7 +7,7 @@ it is, is `world` (an anvil), `test_played_networks` (made blocks) and
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -103,6 +103,7 @@ class Followed:
         merchant: MerchantId = SHOP,
         from_height: int | None = None,
         reference: str | None = None,
+        memo: bytes | None = None,
     ) -> WatchedAddress:
         """Register one address."""
         request = RegistrationRequest(
@@ -112,6 +113,7 @@ class Followed:
             address=rules_of(self.settings.traits.family).parse_address(self.chain, address),
             reference=reference,
             from_height=from_height,
+            memo=memo,
         )
         return (await register(self.pool, [request], now=self.now))[0].address
 
@@ -134,11 +136,14 @@ async def following(
     endpoints: Sequence[NodeEndpoint],
     *,
     verifier: Verifier | None = None,
+    open_source: Callable[[Callable[[], float]], Any] | None = None,
 ) -> AsyncIterator[None]:
-    """The given database, and the chain followed from its nodes' head on."""
+    """The given database, and the chain followed from its nodes' head on; `open_source` is another family's, by its clock."""
     traits = followed.settings.traits
     followed.pool = await open_pool(database_url, size=6, application_name="test")
-    if traits.family is Family.BITCOIN:
+    if open_source is not None:
+        followed.source = open_source(lambda: followed.clock_s[0])
+    elif traits.family is Family.BITCOIN:
         followed.source = BitcoinSource(traits, endpoints, clock=lambda: followed.clock_s[0])
     else:
         followed.source = EvmSource(

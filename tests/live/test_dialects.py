@@ -11,9 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from chains.errors import ChainError
+from chains.errors import ChainError, NoIdentity
 from chains.evm.facts import facts_of
-from chains.evm.nodes.node import NoIdentity
 from chains.evm.source import EvmSource
 from chains.evm.verify import PROFILES, BlockVerifier
 from chains.model import BlockHash, BlockRef

@@ -43,6 +43,7 @@ from tests.mutants.planted_rows import PLANTED_ROWS
 from tests.mutants.planted_sparing import PLANTED_SPARING
 from tests.mutants.planted_storage import PLANTED_STORAGE
 from tests.mutants.planted_trickle import PLANTED_TRICKLE
+from tests.mutants.planted_tron import PLANTED_TRON
 
 PLANTED = (
     Planted(
@@ -336,6 +337,7 @@ PLANTED = (
     *PLANTED_BACKUP,
     *PLANTED_BILL,
     *PLANTED_BITCOIN,
+    *PLANTED_TRON,
     *PLANTED_DEPOSIT_PROOFS,
     *PLANTED_EVIDENCE,
     *PLANTED_CONFIGURATION,

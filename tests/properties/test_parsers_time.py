@@ -15,12 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from chains.base58 import parse_checked
 from chains.bitcoin import addresses as bitcoin_addresses
 from chains.bitcoin.coins import COINS
 from chains.bitcoin.rows import blocks
@@ -28,10 +30,15 @@ from chains.errors import ChainError
 from chains.evm.nodes import heads
 from chains.evm.rows import structs as rows
 from chains.evm.verify import bloom, rlp
-from chains.families import rules_of
+from chains.families import parse_asset_id, rules_of
 from chains.model import ChainId
 from chains.rpc import jsonrpc, refusals, transport
 from chains.traits import Family
+from chains.tron.rows.answers import classify as classify_tron
+from chains.tron.rows.answers import read_answer as read_tron_answer
+from chains.tron.rows.blocks import BLOCK, RawTransaction, read_transaction
+from chains.tron.rows.wire import read_fields
+from chains.tron.value.contracts import read_asked
 from gateway import apikeys, pull
 from gateway.config import shapes as config
 from gateway.http.edge import auth, clients, cursors, decoding, idempotency
@@ -217,6 +224,19 @@ PARSERS: dict[str, Parser] = {
     "secret": signing.decode_secret,
     "signing key": signing.decode_signing_key,
     "transaction hash": rules_of(Family.EVM).parse_tx_hash,
+    "base58": parse_checked,
+    "tron: address": partial(rules_of(Family.TRON).parse_address, ChainId("tron:0x2b6653dc")),
+    "tron: answer": in_bytes(lambda data: read_tron_answer("/wallet/getblock", data, BLOCK)),
+    "tron: asset": parse_asset_id,
+    "tron: asset of its own": lambda text: parse_asset_id(f"tron:0x2b6653dc/trc20:{text}"),
+    "tron: contract": rules_of(Family.TRON).parse_contract,
+    "tron: fields": in_bytes(read_fields),
+    "tron: memo": rules_of(Family.TRON).parse_memo or str,
+    "tron: result": in_bytes(
+        lambda data: read_transaction(RawTransaction(sha256().hexdigest(), "", [], [msgspec.Raw(data)]))
+    ),
+    "tron: transaction": in_bytes(read_asked),
+    "tron: words of a gateway": lambda text: classify_tron("/wallet/getblock", text, ChainError),
     "url": lambda text: addresses.judge_url("https://" + text, allow_private_networks=False),
     "url: its parts": place_url,
     "webhook": verify_webhook,

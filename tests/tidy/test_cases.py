@@ -1,6 +1,7 @@
 """The catalogue of what goes wrong with deposits, held against the tests: each case has one that names it.
 
 Here: the cases the first release must get right on chains of accounts and of outputs, each in a line,
+Here: the cases that must be right on EVM chains and on Tron, each in a line,
 and the names `test_case_NNN_…` that prove them.  Not here: the proofs, which
 end in a merchant's log (`tests/live`, `tests/live_bitcoin`) or begin with a single block
 (`tests/live_evm`, `tests/unit/chains`).
@@ -49,6 +50,18 @@ CASES = {
     67: "two outputs of one transaction to one address",
     69: "rewards and peg-outs that nobody can spend yet",
     71: "scripts that hold our key and are not ours",
+    79: "a run of a contract that is included and failed",
+    80: "a default that is left out",
+    81: "tokens with another's name",
+    82: "one address in three spellings",
+    83: "TRX that contracts send",
+    84: "errors with status 200, and what is no JSON",
+    85: "receipts by number, of another block",
+    86: "a solid block that stands still, leads or goes back",
+    87: "transfers of nothing on Tron",
+    88: "TRX that comes by other ways",
+    90: "amounts that a double cannot hold",
+    91: "gateways that refuse, and nodes that are mixed",
     103: "another chain behind the URL",
     105: "empty logs with success, and other answers that are not the block",
     107: "a load balancer that mixes nodes",

@@ -13,7 +13,12 @@ CODE = [*tree.ROOMS, "bench"]
 TALKS_TO_A_TERMINAL = re.compile(r"^gateway/(cli|demo)(\.py$|/|_)")
 OWNS_TASKS = re.compile(r"(^|/)(service|compose)\.py$")
 # Two questions at once, both over when the call returns; not loops.
-ASKS_AT_ONCE = {"chains/source.py", "gateway/doctor/chains.py", "gateway/commands/doctor.py"}
+ASKS_AT_ONCE = {
+    "chains/source.py",
+    "chains/tron/nodes/node.py",
+    "gateway/doctor/chains.py",
+    "gateway/commands/doctor.py",
+}
 
 
 # How a card says so; "the formula is pure" speaks of less than the module.

@@ -18,7 +18,7 @@ from msgspec import Raw
 from chains.errors import (
     ChainError,
     Inconsistent,
-    Refused,
+    NoIdentity,
     Throttled,
     Unreachable,
     WrongNetwork,
@@ -83,13 +83,6 @@ class NetworkPin:
     def hash(self) -> BlockHash | None:
         """What it must be: as configured, else as pinned."""
         return self.genesis_hash if self.identity is None else self.identity.hash
-
-
-class NoIdentity(Refused):
-    """The node does not serve the block that tells its network: another one must be configured."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(f'{detail}; name another with `identity = {{ height = …, hash = "0x…" }}`')
 
 
 class EvmNode:

@@ -16,6 +16,7 @@ import msgspec
 from chains.families import rules_of
 from chains.family import FamilyRules
 from chains.model import Address, ChainId
+from chains.traits import Family
 from gateway.faces import Face, Faces
 from gateway.http.edge.calls import NO_CONTENT, Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_after, page
@@ -180,7 +181,9 @@ def read_as_spelt(
 ) -> T:
     """What is read for a chain, or without one for the first that can; Problem 422 with the last complaint."""
     complaint = "this server has no chain"
-    for one in faces.all if face is None else [face]:
+    # In the order of families: what two of them can read is the first one's.
+    asked = sorted(faces.all, key=lambda one: list(Family).index(one.family)) if face is None else [face]
+    for one in asked:
         try:
             return parse(rules_of(one.family), one.chain)
         except ValueError as error:

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from chains.model import AssetId, ChainId
+from chains.families import parse_asset_id
+from chains.model import ChainId
 from gateway.faces import Faces
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.cursors import decode_after, decode_numbered, page
@@ -60,7 +61,7 @@ def read_filter(call: Call) -> tuple[DepositFilter, PageAfter | None]:
         chain=None if face is None else face.chain,
         address=None if query.address is None else read_address(faces, face, query.address),
         state=query.state,
-        asset=None if query.asset is None else AssetId(query.asset.lower()),
+        asset=None if query.asset is None else parse_asset_id(query.asset),
         reference=query.reference,
         tx_hash=None
         if query.tx_hash is None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chains.model import BlockRef, Movement, TransactionStory, TransferKind
+from chains.model import BlockRef, Movement, TransactionStory, TransferKind, TxHash
 from indexer.explain import Knowledge, Reason, explain_deposit, explain_transaction
 from indexer.rules.events import Naming
 from indexer.rules.matching import ListedAsset, Registration
@@ -101,3 +101,18 @@ def test_a_payment_under_a_memo_nobody_watches_says_so(
     assert finding.reason is reason
     if reason is Reason.MEMO_NOT_WATCHED:
         assert ("no memo" if carried is None else "the memo 77") in finding.text
+
+
+def test_a_transaction_that_failed_says_why_where_its_chain_tells() -> None:
+    block = BlockRef(5, block_hash("b5"))
+    for failure, said in (
+        (
+            "it ran out of energy, and burned 13.5 TRX of its sender's all the same",
+            "ran out of energy, and burned 13.5 TRX",
+        ),
+        ("", "it reverted"),
+    ):
+        story = TransactionStory(TxHash(b"\x01" * 32), block, False, (), "node", failure)
+        (finding,) = explain_transaction(replace(known(9, 9), story=story, deposits=()))
+        assert finding.reason is Reason.REVERTED
+        assert said in finding.text

@@ -10,12 +10,16 @@ import pytest
 
 from chains import catalog
 from chains.catalog import CatalogueInvalid, DefaultConfirmed, TokenStatus, parse_page
-from chains.evm.address import encode_identity, format_address, parse_address
+from chains.evm.address import encode_identity
 from chains.evm.facts import facts_of, number_of
 from chains.evm.verify import PROFILES
 from chains.families import rules_of
+from chains.model import ChainId
 from chains.traits import Family, FinalAtDepth, FinalByTag
 
+SOME_CHAIN = ChainId(
+    "eip155:1"
+)  # of chains that have tokens, addresses are spelled alike on all of their family
 MAIN_NETWORKS = {
     "ethereum": 1, "optimism": 10, "bsc": 56, "polygon": 137, "zksync": 324, "base": 8453, "arbitrum": 42161,
     "celo": 42220, "avalanche": 43114, "linea": 59144, "scroll": 534352,
@@ -70,6 +74,7 @@ def test_there_are_test_networks_beside_the_main_ones() -> None:
         "bitcoin",
         "litecoin",
         "dogecoin",
+        "tron",
     }
     assert {
         "bitcoin-testnet4",
@@ -154,6 +159,7 @@ def test_case_056_safe_confirms_only_where_it_means_something() -> None:
 def test_every_entry_is_complete_and_consistent() -> None:
     for found in catalog.entries():
         traits = found.traits
+        rules = rules_of(traits.family)
         if traits.family is Family.EVM:
             assert facts_of(traits).verification_profile in PROFILES
         assert traits.chain.startswith(rules_of(traits.family).namespace + ":")
@@ -162,7 +168,7 @@ def test_every_entry_is_complete_and_consistent() -> None:
         for token in found.tokens:
             contract = token.asset.contract
             assert contract is not None
-            assert token.asset.asset_id == f"{traits.chain}/erc20:{encode_identity(contract)}"
+            assert token.asset.asset_id == f"{traits.chain}/{rules.name_contract(contract)}"
 
 
 def test_finality_is_the_chains_own_signal_where_it_has_one() -> None:
@@ -174,16 +180,20 @@ def test_finality_is_the_chains_own_signal_where_it_has_one() -> None:
 
 def test_every_page_writes_its_addresses_with_their_checksum() -> None:
     pages = [
-        page for page in files("chains.evm").joinpath("networks").iterdir() if page.name.endswith(".toml")
+        (family, page)
+        for family in Family
+        for page in files(f"chains.{family}").joinpath("networks").iterdir()
+        if page.name.endswith(".toml")
     ]
-    assert len(pages) == sum(found.traits.family is Family.EVM for found in catalog.entries())
-    for page in pages:
+    assert len(pages) == len(catalog.entries())
+    for family, page in pages:
+        rules = rules_of(family)
         values: dict[str, Any] = tomllib.loads(page.read_text(encoding="utf-8"))
         for text in [
-            *values["excluded_emitters"],
+            *values.get("excluded_emitters", ()),
             *(token["contract"] for token in values.get("tokens", [])),
         ]:
-            assert format_address(parse_address(text)) == text, (page.name, text)
+            assert rules.format_address(SOME_CHAIN, rules.parse_contract(text)) == text, (page.name, text)
 
 
 def test_the_example_page_is_read() -> None:

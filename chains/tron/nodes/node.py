@@ -1,0 +1,264 @@
+"""One Tron endpoint: its client, its proven network, and the one way its blocks are asked for.
+
+`getblock` tells a header without its transactions; where a node does not have
+it, the older calls tell the whole block.  What answers mean that are none is
+`rows.answers`; whole blocks are `blocks`; who is asked is `chains.tron.source`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+
+from chains.errors import (
+    ChainError,
+    Inconsistent,
+    Missing,
+    NoIdentity,
+    Refused,
+    WrongNetwork,
+    name_provider,
+)
+from chains.model import BlockHash, BlockRef, Header
+from chains.rpc.client import Client
+from chains.rpc.refusals import UnknownMethod
+from chains.rpc.throttle import Budget, Priority
+from chains.rpc.transport import HttpTransport, Request
+from chains.tron.rows.answers import LITE, read_answer, read_status
+from chains.tron.rows.blocks import BLOCK, RawBlock, read_header
+from chains.tron.verify.block import Schedule
+
+IDENTITY_MAX_AGE_S: Final = 120.0
+"""How long an identity is believed on one connection."""
+
+FULL, SOLID = "/wallet", "/walletsolidity"
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class NetworkPin:
+    """The network every node of a chain must serve: the end of its genesis block's id, and its identity block once known."""
+
+    suffix: bytes
+    identity: BlockRef | None = None
+    genesis_hash: BlockHash | None = None
+
+    @property
+    def height(self) -> int:
+        """The height of the block that is compared."""
+        return 0 if self.identity is None else self.identity.height
+
+    @property
+    def hash(self) -> BlockHash | None:
+        """What it must be: as configured, else as pinned."""
+        return self.genesis_hash if self.identity is None else self.identity.hash
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A block as it was told: its rows, and the bytes they were read from."""
+
+    block: RawBlock
+    content: bytes
+
+
+class TronNode:
+    """One endpoint, shared by the head's and the backfill's view of it.
+
+    `shows_internal_since`: the first block in which it showed what contracts
+    sent on.  `schedule` is the last it told.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        operator: str,
+        transport: HttpTransport,
+        budget: Budget,
+        pin: NetworkPin,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.operator = operator
+        self.budget = budget
+        self.client = Client(transport, budget, clock=clock)
+        self.shows_internal_since: int | None = None
+        self.schedule: Schedule | None = None
+        self.schedule_lock = asyncio.Lock()
+        self.schedule_refused_at_s: float | None = None
+        self.clock = clock
+        self._pin = pin
+        self._transport = transport
+        self._lacking: set[str] = set()
+        self._genesis_hash: BlockHash | None = None
+        self._identified_on: int | None = None
+        self._identified_at_s = 0.0
+        self._identity_lock = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def ask(
+        self, path: str, body: dict[str, object], decoder: msgspec.json.Decoder[T], priority: Priority
+    ) -> T | None:
+        """What this node answers on its proven network; None where nothing is there."""
+        told = await self._prove_network(lambda: self._send(path, body, decoder, priority, None), priority)
+        return None if told is None else told[0]
+
+    async def fetch_told(
+        self,
+        wanted: str | None,
+        priority: Priority,
+        *,
+        whole: bool,
+        root: str = FULL,
+        deadline_s: float | None = None,
+    ) -> Told | None:
+        """A block by height or id as text, the newest for None; `whole` is with its transactions.
+
+        None where the node does not hold it.
+        """
+        found = await self._prove_network(
+            lambda: self._ask_block(wanted, priority, whole=whole, root=root, deadline_s=deadline_s), priority
+        )
+        return None if found is None else Told(*found)
+
+    async def fetch_header(
+        self, wanted: str | None, priority: Priority, *, root: str = FULL, deadline_s: float | None = None
+    ) -> Header | None:
+        """A block's header, whose id is its own hash; None where the node does not hold it."""
+        told = await self.fetch_told(wanted, priority, whole=False, root=root, deadline_s=deadline_s)
+        if told is None:
+            return None
+        header = read_header(told.block).header
+        if wanted is not None and wanted not in {str(header.height), header.hash.hex()}:
+            raise Inconsistent(f"asked for block {wanted}, told about {header.hash.hex()}")
+        return header
+
+    async def fetch_genesis_hash(self, priority: Priority) -> BlockHash:
+        """The id of the block that tells the network, asked anew."""
+        self.forget_identity()
+        await self._ensure_identity(priority)
+        assert self._genesis_hash is not None, "an identified node has said its genesis"
+        return self._genesis_hash
+
+    def forget_identity(self) -> None:
+        """Ask the node again who it is before its next answer is used."""
+        self._identified_on = None
+
+    async def _prove_network(self, ask: Callable[[], Awaitable[T]], priority: Priority) -> T:
+        try:
+            await self._ensure_identity(priority)
+            found = await ask()
+            # A connection made meanwhile may lead to another machine.
+            await self._ensure_identity(priority)
+        except ChainError as error:
+            self.forget_identity()
+            raise name_provider(error, self.name) from None
+        return found
+
+    async def _send(
+        self,
+        path: str,
+        body: dict[str, object],
+        decoder: msgspec.json.Decoder[T],
+        priority: Priority,
+        deadline_s: float | None,
+    ) -> tuple[T, bytes] | None:
+        def read(content: bytes) -> tuple[T, bytes] | None:
+            found = read_answer(path, content, decoder)
+            return None if found is None else (found, content)
+
+        request = Request(msgspec.json.encode({**body, "visible": False}), path, read_status=read_status)
+        return await self.client.exchange(request, read, priority, deadline_s=deadline_s)
+
+    async def _ask_block(
+        self, wanted: str | None, priority: Priority, *, whole: bool, root: str, deadline_s: float | None
+    ) -> tuple[RawBlock, bytes] | None:
+        if root not in self._lacking:
+            body: dict[str, object] = (
+                {"detail": whole} if wanted is None else {"id_or_num": wanted, "detail": whole}
+            )
+            try:
+                return await self._send(f"{root}/getblock", body, BLOCK, priority, deadline_s)
+            except UnknownMethod:
+                self._lacking.add(root)
+        name, older = _plan_older(wanted)
+        return await self._send(f"{root}/{name}", older, BLOCK, priority, deadline_s)
+
+    async def _ensure_identity(self, priority: Priority) -> None:
+        if self._is_identified():
+            return
+        async with self._identity_lock:
+            if self._is_identified():
+                return
+            self._check_genesis(await self._ask_genesis(priority))
+            self._identified_on = self._transport.connections_opened
+            self._identified_at_s = self.clock()
+
+    def _is_identified(self) -> bool:
+        return (
+            self._identified_on == self._transport.connections_opened
+            and self.clock() - self._identified_at_s < IDENTITY_MAX_AGE_S
+        )
+
+    async def _ask_genesis(self, priority: Priority) -> Header:
+        height = self._pin.height
+        try:
+            told = await self._ask_block(str(height), priority, whole=False, root=FULL, deadline_s=None)
+        except Refused as error:
+            if isinstance(error, Missing) or LITE in error.detail:
+                found = f"does not serve block {height}, which tells its network: {error.detail}"
+                raise NoIdentity(found) from None
+            raise
+        if told is None:
+            raise NoIdentity(f"does not hold block {height}, which tells its network")
+        return read_header(told[0]).header
+
+    def _check_genesis(self, shown: Header) -> None:
+        height, expected = self._pin.height, self._pin.hash or self._genesis_hash
+        if shown.height != height:
+            raise NoIdentity(f"answers block {height}, which tells its network, with block {shown.height}")
+        if height == 0 and not shown.hash.endswith(self._pin.suffix):
+            raise WrongNetwork(
+                f"has a genesis block whose id ends with {shown.hash[-4:].hex()}, not {self._pin.suffix.hex()}"
+            )
+        if expected is not None and shown.hash != expected:
+            raise WrongNetwork(f"has at height {height} the block {shown.hash.hex()}, not {expected.hex()}")
+        self._genesis_hash = shown.hash
+
+
+def _plan_older(wanted: str | None) -> tuple[str, dict[str, object]]:
+    """What asked for a block before there was `getblock`."""
+    if wanted is None:
+        return "getnowblock", {}
+    return (
+        ("getblockbynum", {"num": int(wanted)}) if len(wanted) < 64 else ("getblockbyid", {"value": wanted})
+    )
+
+
+async def ask_together(asks: Sequence[Awaitable[T]]) -> list[T]:
+    """All of these at once; raises the first's error, in their order, that had one."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_as_outcome(one)) for one in asks]
+    found: list[T] = []
+    for outcome in [task.result() for task in tasks]:
+        if isinstance(outcome, ChainError):
+            raise outcome
+        found.append(outcome)
+    return found
+
+
+async def _as_outcome(ask: Awaitable[T]) -> T | ChainError:
+    try:
+        return await ask
+    except ChainError as error:
+        return error

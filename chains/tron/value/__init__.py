@@ -1,0 +1,1 @@
+"""What moved in a block whose rows were checked.  Pure."""
