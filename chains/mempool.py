@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chains.model import ConflictKey, Transfer, TxHash
+from chains.model import BlockHash, ConflictKey, Transfer, TxHash
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,24 @@ class WaitingTx:
     """One transaction that waits: what it would move and what it would use up.
 
     Its transfers have no place in a block: their `position` is empty.
+    `fee_rate_per_kvb` is what it offers who mines it, in base units for 1,000
+    virtual bytes, with its unconfirmed parents reckoned in where that is less;
+    None where the node does not say.
     """
 
     tx_hash: TxHash
     transfers: tuple[Transfer, ...]
     spends: tuple[ConflictKey, ...]
+    fee_rate_per_kvb: int | None = None
+    has_unconfirmed_parents: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRung:
+    """Whoever offers at least this, in base units for 1,000 virtual bytes, is expected within so many blocks."""
+
+    blocks: int
+    fee_rate_per_kvb: int
 
 
 class MempoolSource(Protocol):
@@ -33,6 +46,15 @@ class MempoolSource(Protocol):
     @property
     def name(self) -> str:
         """The host as shown to people, as `Provider.name`."""
+        ...
+
+    @property
+    def are_hints_live(self) -> bool:
+        """Whether all that comes in is hinted at in time, so that looking at the whole is a watchdog only."""
+        ...
+
+    async def fetch_tip(self) -> BlockHash:
+        """The block on which what waits there would stand: the node's newest."""
         ...
 
     async def fetch_waiting(self) -> Collection[TxHash]:
@@ -50,6 +72,13 @@ class MempoolSource(Protocol):
 
     async def fetch_spenders(self, keys: Sequence[ConflictKey]) -> dict[ConflictKey, TxHash]:
         """Which waiting transaction would use up each of these keys, where one would."""
+        ...
+
+    async def fetch_fee_rungs(self) -> Sequence[FeeRung]:
+        """What the next blocks want, by what waits there: more blocks and lower rates from rung to rung.
+
+        Empty where the node does not know (yet).
+        """
         ...
 
     async def wait_for_entered(self, timeout_s: float) -> Sequence[TxHash]:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from chains.errors import ChainError
+from chains.mempool import MempoolSource
 from chains.model import (
     Address,
     AssetId,
@@ -203,6 +204,11 @@ class OpenedSource(ChainSource, Protocol):
     @property
     def healths(self) -> Sequence[Health]:
         """What is known of each provider, for `/v1/chains` and metrics."""
+        ...
+
+    @property
+    def mempools(self) -> Sequence[MempoolSource]:
+        """Each node's mempool that can be read; empty where nothing is told before a block holds it."""
         ...
 
     def calls_per_day(self, host: str) -> int | None:

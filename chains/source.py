@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from chains.errors import ChainError, Unreachable
 from chains.hints import HintTrust
+from chains.mempool import MempoolSource
 from chains.model import Header, HeadReport
 from chains.port import Along, Provider
 from chains.rpc.endpoints import EndpointBook, Health, compute_stale_after
@@ -63,6 +64,7 @@ class SharedSource(Generic[ProviderT]):
         self._clock = clock
         self._book = book
         self._providers = dict(providers)
+        self.mempools: Sequence[MempoolSource] = ()
         self._called = asyncio.Event()
         self._is_hinted = self._is_woken = False
         self._hedge = HedgeDelay()

@@ -50,6 +50,8 @@ class ScriptedTx:
     tx_hash: TxHash
     moves: tuple[ScriptedMove, ...]
     conflict_key: ConflictKey | None = None
+    fee_rate_per_kvb: int | None = None
+    has_unconfirmed_parents: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from chains.errors import Unreachable
-from chains.mempool import WaitingTx
-from chains.model import ConflictKey, TxHash
+from chains.mempool import FeeRung, WaitingTx
+from chains.model import BlockHash, ConflictKey, TxHash
 from chains.scripted.chain import ScriptedChain, ScriptedTx, compute_transfers
 
 
@@ -22,7 +22,8 @@ class ScriptedMempool:
 
     `is_down`: it does not answer.  `forgotten`: what it does not know though
     others do, as after a restart.  `remembers`: what it shows though it waits
-    no more, as one does that is behind the blocks.
+    no more, as one does that is behind the blocks.  `stands_on`: the block it
+    is at, where that is not the chain's head.  `is_deaf`: it hints at nothing.
     """
 
     chain: ScriptedChain
@@ -30,11 +31,22 @@ class ScriptedMempool:
     is_down: bool = False
     forgotten: frozenset[TxHash] = frozenset()
     remembers: tuple[ScriptedTx, ...] = ()
+    stands_on: BlockHash | None = None
+    is_deaf: bool = False
+    fee_rungs: tuple[FeeRung, ...] = ()
     _hinted: set[TxHash] = field(default_factory=set)
     _called: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.chain.listen(self._called.set)
+
+    @property
+    def are_hints_live(self) -> bool:
+        return not self.is_deaf
+
+    async def fetch_tip(self) -> BlockHash:
+        self._pool()
+        return self.chain.head.hash if self.stands_on is None else self.stands_on
 
     async def fetch_waiting(self) -> Collection[TxHash]:
         return set(self._pool())
@@ -49,10 +61,16 @@ class ScriptedMempool:
         }
         return {key: spenders[key] for key in keys if key in spenders}
 
+    async def fetch_fee_rungs(self) -> Sequence[FeeRung]:
+        self._pool()
+        return self.fee_rungs
+
     async def wait_for_entered(self, timeout_s: float) -> Sequence[TxHash]:
         try:
             async with asyncio.timeout(timeout_s):
-                while not (entered := [one for one in self._pool() if one not in self._hinted]):
+                while self.is_deaf or not (
+                    entered := [one for one in self._pool() if one not in self._hinted]
+                ):
                     self._called.clear()
                     await self._called.wait()
         except TimeoutError:
@@ -69,4 +87,5 @@ class ScriptedMempool:
 
 def _describe(tx: ScriptedTx) -> WaitingTx:
     transfers = tuple(replace(one, position="") for one in compute_transfers([tx]))
-    return WaitingTx(tx.tx_hash, transfers, () if tx.conflict_key is None else (tx.conflict_key,))
+    spends = () if tx.conflict_key is None else (tx.conflict_key,)
+    return WaitingTx(tx.tx_hash, transfers, spends, tx.fee_rate_per_kvb, tx.has_unconfirmed_parents)
