@@ -48,13 +48,21 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """A canonical transaction that used up what a deposit's own would have used, and the height of its block."""
+
+    tx_hash: TxHash
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class Touched:
     """The recorded deposits a move may change.
 
     `by_id`: those whose identity is sighted in the applied blocks.
     `displaced`: those that stand in blocks which leave.  `maturing`: those
     whose policy or finality may be decided anew by the heights.
-    `off_chain`: orphaned ones whose key an applied block used up.
+    `off_chain`: those that wait and whose key an applied block used up.
     A deposit may appear in several.  `repeats`: where else displaced ones
     stand, in blocks that stay.
     """
@@ -93,7 +101,13 @@ def decide_move(
     for deposit in sorted(known.values(), key=_place):
         if deposit.id in sighted or (deposit.id not in gone and deposit.state in ON_CHAIN):
             continue
-        losses += decide_lost(deposit, replaced_by=find_replacement(deposit, blocks), now=now)
+        rival = find_replacement(deposit, blocks)
+        losses += decide_lost(
+            deposit,
+            replaced_by=None if rival is None else rival.tx_hash,
+            replaced_height=None if rival is None else rival.height,
+            now=now,
+        )
     found: list[Change] = []
     for sighting in sightings:
         found += decide_found(known.get(sighting.deposit_id), sighting, view, now=now, backfilled=backfilled)
@@ -166,13 +180,13 @@ def _block_hash(deposit: Deposit) -> BlockHash:
     return deposit.occurrence.block_hash
 
 
-def find_replacement(deposit: Deposit, blocks: Iterable[Block]) -> TxHash | None:
+def find_replacement(deposit: Deposit, blocks: Iterable[Block]) -> Rival | None:
     """The transaction in `blocks` that used up what the deposit's own would have used."""
     for block in blocks:
         for key in deposit.conflict_keys:
             spender = block.transfers.spent_by(key)
             if spender is not None and spender != deposit.tx_hash:
-                return spender
+                return Rival(spender, block.header.height)
     return None
 
 

@@ -63,6 +63,13 @@ def write_deposit(rows: ChainRows, deposit: Deposit) -> None:
     rows.deposits[deposit.id] = deposit
 
 
+def free_replaced(rows: ChainRows, fork_height: int) -> None:
+    """What replaced these has left our chain."""
+    for deposit in list(rows.deposits.values()):
+        if deposit.replaced_height is not None and deposit.replaced_height > fork_height:
+            rows.deposits[deposit.id] = replace(deposit, replaced_height=None)
+
+
 def hashes_at(rows: ChainRows, heights: Collection[int]) -> dict[int, BlockHash]:
     found: dict[int, BlockHash] = {}
     for height in heights:
