@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from chains.errors import ChainError, Inconsistent
 from chains.mempool import FeeRung, MempoolSource
-from chains.model import ConflictKey, TxHash
+from chains.model import BlockRef, ConflictKey, TxHash
 from indexer.move.commit import ChainDesk
-from indexer.move.waiting import MempoolLook, commit_look, complete_watched, find_waiting_hits
+from indexer.move.waiting import MempoolLook, Told, commit_look, complete_watched, find_waiting_hits
 from indexer.rows.storage import ChainRecord, Undecided
 from indexer.rules.deposits import Change, DepositState
 from indexer.rules.plan import Superseded
@@ -28,6 +29,9 @@ TXS_READ_MAX = 500
 
 UNDECIDED_MAX = 10_000
 """Deposits of one chain that wait at a time: with so many none is begun, and the block tells of it."""
+
+LATER_MAX = 1_000
+"""Transactions of one mempool that pay somebody whose address or asset does not count yet: read again with each block."""
 
 HINTS_MAX = 5_000
 """Of one look: what more came in at once is found by the next look at the whole."""
@@ -72,6 +76,8 @@ class MempoolLooker:
         self._is_full = False
         self._seen: list[TxHash] = []
         self._rungs_said: Sequence[FeeRung] = ()
+        self._later: set[TxHash] = set()
+        self._tip_read: BlockRef | None = None
 
     async def step(
         self, now: datetime, *, is_whole: bool, entered: Sequence[TxHash] = (), asks_fees: bool = False
@@ -108,11 +114,16 @@ class MempoolLooker:
         if self.book.is_apart:
             self.book.answers = False
             return Apart()
+        if self._tip_read != record.tip:
+            # What did not count before this block may count in the next; what was told may have been taken back.
+            self.book.read_again(self._later)
+            is_whole = True
         if asks_fees:
             await self._ask_fees()
         waits: Mapping[TxHash, Wait] = {}
         if is_whole:
             waits = await self._look_at_all(now)
+            self._tip_read = record.tip
         asked = self.book.next_unread(TXS_READ_MAX)
         answered = await self._mempool.fetch_waiting_txs(asked) if asked else []
         wanted = set(asked)
@@ -126,18 +137,24 @@ class MempoolLooker:
             self._board.rungs,
             may_begin=not self._is_full,
         )
-        changes: Sequence[Change] = ()
+        told = Told()
         if waits or look.seen or find_waiting_hits(look, self._desk.watched):
             written = await commit_look(self._desk, look, now=now)
             if isinstance(written, Superseded):
                 return NotNow()
-            changes = written
+            told = written
+        self._note_told(look, told)
+        self.book.note_read(asked, txs)
+        return Looked(told.changes, bool(self.book.unread), len(txs) - len(readable))
+
+    def _note_told(self, look: MempoolLook, told: Told) -> None:
+        """What has to be read again, and when; nothing of it before the look was written."""
         if look.seen:
             self._rungs_said = look.rungs
-        self.book.note_read(asked, txs)
-        dropped = {one.deposit.tx_hash for one in changes if one.deposit.state is DepositState.DROPPED}
+        self._later.difference_update(tx.tx_hash for tx in look.txs)
+        self._later.update(islice(told.later, LATER_MAX - len(self._later)))
+        dropped = {one.deposit.tx_hash for one in told.changes if one.deposit.state is DepositState.DROPPED}
         self._board.forget_txs(dropped)
-        return Looked(changes, bool(self.book.unread), len(txs) - len(readable))
 
     async def _hear_of_addresses(self) -> None:
         """Whoever registered since the last look may have been paid by what waits already."""

@@ -56,7 +56,6 @@ class MempoolWatch:
         self._failures = 0
         self._whole_at_s = 0.0
         self._fees_at_s = 0.0
-        self._tip_seen = b""
 
     async def run(self) -> None:
         """Look until the service stops."""
@@ -84,9 +83,7 @@ class MempoolWatch:
     async def _look(self, entered: Sequence[TxHash]) -> LookOutcome:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        record = await self._chain.store.load_chain(self._chain.desk.settings.traits.chain)
-        has_moved = record is not None and record.tip.hash != self._tip_seen
-        is_whole = has_moved or began_s >= self._whole_at_s
+        is_whole = began_s >= self._whole_at_s
         asks_fees = began_s >= self._fees_at_s
         outcome = await self._looker.step(
             self._around.now(), is_whole=is_whole, entered=entered, asks_fees=asks_fees
@@ -94,7 +91,6 @@ class MempoolWatch:
         if isinstance(outcome, Looked):
             ended_s = loop.time()
             if is_whole:
-                self._tip_seen = b"" if record is None else record.tip.hash
                 every_s = WATCHDOG_S if self._mempool.are_hints_live else WHOLE_EVERY_S
                 self._whole_at_s = began_s + max(every_s, LOOK_SHARE * (ended_s - began_s))
             if asks_fees:

@@ -62,6 +62,10 @@ class Observer(Protocol):
         """What a provider, by host, is asked in a day at the pace of the last one."""
         ...
 
+    def waiting(self, alias: str, mempool: str, count: int) -> None:
+        """So many transactions wait in a node's mempool, by host."""
+        ...
+
     def stood_aside(self, alias: str) -> None:
         """Another process follows the chain: what was measured here says nothing any more."""
         ...

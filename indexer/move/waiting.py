@@ -7,7 +7,7 @@ touches what a block holds.  What is told is decided in `unconfirmed`; reading i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -24,6 +24,14 @@ from indexer.rules.unconfirmed import Wait, compute_standing, decide_dropped, de
 from indexer.rules.watchset import WatchSet
 
 NO_BLOCK = BlockHash(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A look was written; `later` are transactions that pay somebody who is watched and are nobody's deposit yet."""
+
+    changes: Sequence[Change] = ()
+    later: Collection[TxHash] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ def find_waiting_hits(look: MempoolLook, watched: WatchSet) -> list[Hit]:
     return [Hit(header, transfers[index]) for index in indexes]
 
 
-async def commit_look(desk: ChainDesk, look: MempoolLook, *, now: datetime) -> list[Change] | Superseded:
+async def commit_look(desk: ChainDesk, look: MempoolLook, *, now: datetime) -> Told | Superseded:
     """Write what a look means; raises `LeaseLost` and `DatabaseAway` from the store."""
     async with desk.store.open_move(desk.settings.traits.chain, lease_epoch=desk.lease_epoch) as move:
         if move.record.tip != look.tip or move.record.is_halted:
@@ -70,7 +78,9 @@ async def commit_look(desk: ChainDesk, look: MempoolLook, *, now: datetime) -> l
         facts = await facts_of(desk, move, changes, tip_height=look.tip.height)
         if facts:
             await move.publish(facts)
-    return changes
+    begun = {one.tx_hash for one in known.values()} | {one.deposit.tx_hash for one in changes}
+    judged = {one.transfer.tx_hash for one in sightings} if look.may_begin else begun
+    return Told(changes, {hit.transfer.tx_hash for hit in hits} - judged - begun)
 
 
 async def complete_watched(desk: ChainDesk) -> None:

@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from itertools import islice
 
 from chains.mempool import FeeRung, WaitingTx
@@ -28,6 +29,17 @@ TOO_MANY = array("q")
 
 SILENCE_MAX = timedelta(minutes=2)
 """Between two looks at the whole: longer, and what was missing before may have come and gone unseen."""
+
+
+class MempoolState(StrEnum):
+    """Whether what a node shows is taken for what waits."""
+
+    READ = "read"
+    APART = "apart"
+    """It stands on another block than we do."""
+
+    SILENT = "silent"
+    """It has not answered, or not yet."""
 
 
 @dataclass(slots=True)
@@ -47,6 +59,18 @@ class WaitingBook:
     is_apart: bool = False
     last_error: str | None = None
     _payees: int = 0
+
+    @property
+    def waiting_count(self) -> int:
+        """How many wait there, read or not."""
+        return len(self.known) + len(self.unread)
+
+    @property
+    def state(self) -> MempoolState:
+        """One word for how the node does."""
+        if self.is_apart:
+            return MempoolState.APART
+        return MempoolState.READ if self.answers else MempoolState.SILENT
 
     def __contains__(self, tx_hash: TxHash) -> bool:
         return tx_hash in self.known or tx_hash in self.unread
