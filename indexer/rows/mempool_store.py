@@ -37,8 +37,3 @@ async def load_of_txs(conn: Connection, chain: ChainId, tx_hashes: Collection[Tx
     """Every deposit by one of these transactions."""
     rows = await conn.fetch(_MEMPOOLS["load_of_txs"], chain, list(tx_hashes))
     return [decode_deposit(row) for row in rows]
-
-
-async def free_replaced(conn: Connection, chain: ChainId, fork_height: int) -> None:
-    """Blocks above the fork leave; what they replaced may be seen again."""
-    await conn.execute(_MEMPOOLS["free_replaced"], chain, fork_height)

@@ -17,7 +17,7 @@ from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId, TxH
 from indexer.rows.block_store import insert_assets, insert_blocks
 from indexer.rows.doubt_store import PostgresDoubts
 from indexer.rows.locks import load_lock_key, lock_chain_exclusive
-from indexer.rows.mempool_store import free_replaced, load_of_txs, load_undecided
+from indexer.rows.mempool_store import load_of_txs, load_undecided
 from indexer.rows.remembered import REMEMBERED_MAX_S, LockedRow, RememberedChain
 from indexer.rows.spelling import (
     AssetRow,
@@ -336,7 +336,6 @@ class PostgresMove:
             _CHAINS["leave_blocks"], self._record.chain, fork_height, at, left_for
         )
         await leave_repeats(self._conn, self._record.chain, fork_height)
-        await free_replaced(self._conn, self._record.chain, fork_height)
         await self.doubts.leave(fork_height)
         return int(status.rpartition(" ")[2])
 

@@ -132,6 +132,11 @@ class Deposit:
     replaced_height: int | None = None
 
     @property
+    def may_be_replaced(self) -> bool:
+        """Whether what its transaction would use up is still there, as far as our chain says."""
+        return self.state in WAITING or (self.state is S.REPLACED and self.replaced_height is None)
+
+    @property
     def credited_base_units(self) -> int:
         """What the merchant may count on: the amount while confirmed or final, else 0."""
         if self.own_transfer or self.state not in CREDITING:

@@ -62,7 +62,8 @@ class Touched:
     `by_id`: those whose identity is sighted in the applied blocks.
     `displaced`: those that stand in blocks which leave.  `maturing`: those
     whose policy or finality may be decided anew by the heights.
-    `off_chain`: those that wait and whose key an applied block used up.
+    `off_chain`: those that wait and whose key an applied block used up, and
+    those that were replaced by what leaves.
     A deposit may appear in several.  `repeats`: where else displaced ones
     stand, in blocks that stay.
     """
@@ -188,6 +189,29 @@ def find_replacement(deposit: Deposit, blocks: Iterable[Block]) -> Rival | None:
             if spender is not None and spender != deposit.tx_hash:
                 return Rival(spender, block.header.height)
     return None
+
+
+def find_rivals_moved(
+    touched: Touched, blocks: Sequence[Block], *, fork_height: int | None, changes: Iterable[Change]
+) -> list[Deposit]:
+    """Replaced deposits of which a rival stands elsewhere now, or nowhere: no version, no event.
+
+    They stay replaced as long as nothing else is known of them; where no rival
+    is left, what they would use up is there again.
+    """
+    changed = {change.deposit.id for change in changes}
+    moved: list[Deposit] = []
+    for deposit in touched.off_chain:
+        if deposit.state is not DepositState.REPLACED or deposit.id in changed:
+            continue
+        rival, height = find_replacement(deposit, blocks), deposit.replaced_height
+        if height is not None and fork_height is not None and height > fork_height:
+            height = None
+        if rival is not None:
+            height = rival.height
+        if height != deposit.replaced_height:
+            moved.append(replace(deposit, replaced_height=height))
+    return moved
 
 
 def lift(touched: Touched, vouched: Iterable[Deposit]) -> Touched:

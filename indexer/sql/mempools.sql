@@ -12,9 +12,3 @@ select *
 from deposits
 where chain = $1
   and tx_hash = any($2::bytea[]);
-
--- name: free_replaced :exec
-update deposits
-set replaced_height = null
-where chain = $1
-  and replaced_height > $2;

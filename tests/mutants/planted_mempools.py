@@ -9,7 +9,7 @@ from tests.mutants.edits import DEPOSITS, MOVES, Edit, Planted
 
 LOOKER, LOOK, BOOK = "indexer/follow/mempool.py", "indexer/move/waiting.py", "indexer/rules/waiting.py"
 RULES, NOTICES, SQL = "indexer/rules/unconfirmed.py", "indexer/move/notices.py", "indexer/sql/mempools.sql"
-STORE = "indexer/rows/store.py"
+TOUCHED = "indexer/rows/touched_store.py"
 ASKS_LOOKS = ("-n0", "tests/unit/indexer/test_mempool.py")
 ASKS_BOOK = ("-n0", "tests/unit/indexer/test_waiting.py")
 ASKS_RULES = ("-n0", "tests/unit/indexer/test_unconfirmed.py", "tests/unit/indexer/test_notices.py")
@@ -72,7 +72,13 @@ PLANTED_MEMPOOLS = (
     Planted(
         "what replaced a deposit is remembered after its block has left",
         4,
-        (Edit(STORE, "        await free_replaced(self._conn, self._record.chain, fork_height)\n", ""),),
+        (
+            Edit(
+                TOUCHED,
+                "        off_chain += await load_freed(conn, chain, query.displaced_above)\n",
+                "        pass\n",
+            ),
+        ),
         asks=ASKS_ROWS,
     ),
     Planted(

@@ -27,7 +27,6 @@ from tests.simulation.rows import (
     cover_history,
     covered,
     fallen_start,
-    free_replaced,
     hashes_at,
     lower_starts,
     lowered,
@@ -284,7 +283,6 @@ class MemoryMove:
             del rows.blocks[rows.count_below(self._fork_height + 1) :]
             for place in [place for place in rows.repeats if place[1] > self._fork_height]:
                 del rows.repeats[place]
-            free_replaced(rows, self._fork_height)
             for height in [height for height in rows.doubted if height > self._fork_height]:
                 del rows.doubted[height]
         headers = [block.header for block in self._inserted]
@@ -368,6 +366,8 @@ class MemoryMove:
             {key for table in query.spends for key in table.spends if key in conflicts} if conflicts else ()
         )
         off_chain = [rows[one] for one in sorted({one for key in spent for one in conflicts[key]})]
+        if above is not None:
+            off_chain += [one for one in rows.values() if (one.replaced_height or -1) > above]
         gone = {one.id for one in displaced}
         repeats = [
             replace(repeat, level=self.rows.levels[repeat.occurrence.block_hash])

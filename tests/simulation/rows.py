@@ -13,7 +13,7 @@ from datetime import datetime
 
 from chains.model import Address, AssetId, BlockHash, ConflictKey, Header, VerificationLevel
 from indexer.rows.storage import ChainRecord
-from indexer.rules.deposits import WAITING, Deposit
+from indexer.rules.deposits import Deposit
 from indexer.rules.identity import AddressId, DepositId
 from indexer.rules.matching import Registration
 from indexer.rules.moves import Repeat
@@ -56,18 +56,11 @@ def write_deposit(rows: ChainRows, deposit: Deposit) -> None:
     for key in deposit.conflict_keys:
         waiting = rows.conflicts.get(key, set())
         waiting.discard(deposit.id)
-        if deposit.state in WAITING:
+        if deposit.may_be_replaced:
             rows.conflicts.setdefault(key, waiting).add(deposit.id)
         elif not waiting:
             rows.conflicts.pop(key, None)
     rows.deposits[deposit.id] = deposit
-
-
-def free_replaced(rows: ChainRows, fork_height: int) -> None:
-    """What replaced these has left our chain."""
-    for deposit in list(rows.deposits.values()):
-        if deposit.replaced_height is not None and deposit.replaced_height > fork_height:
-            rows.deposits[deposit.id] = replace(deposit, replaced_height=None)
 
 
 def hashes_at(rows: ChainRows, heights: Collection[int]) -> dict[int, BlockHash]:

@@ -25,6 +25,7 @@ from tests.simulation.setups import STRANGERS, WATCHABLE
 
 TILL, OTHER_TILL, PAYER = WATCHABLE[0], WATCHABLE[1], STRANGERS[0]
 MEMPOOLS = load_queries("indexer", "mempools.sql")
+SPENDS = load_queries("indexer", "spends.sql")
 SIGHT_S = 1.0
 """How soon what a node sees is told; doubled here, for machines that are busy."""
 
@@ -214,11 +215,11 @@ async def test_what_waits_and_what_a_rewind_frees_is_found_by_an_index_of_its_ow
         )
         await pool.execute("analyze deposits")
         chain = shop.chain.traits.chain
-        for name, argument, index in (
-            ("load_undecided", 10, "deposits_undecided"),
-            ("free_replaced", 5, "deposits_by_replaced_height"),
+        for query, argument, index in (
+            (MEMPOOLS["load_undecided"], 10, "deposits_undecided"),
+            (SPENDS["load_freed"], 5, "deposits_by_replaced_height"),
         ):
-            plan = await pool.fetch(f"explain {MEMPOOLS[name]}", chain, argument)
+            plan = await pool.fetch(f"explain {query}", chain, argument)
             text = "\n".join(row[0] for row in plan)
             assert index in text
             assert "Seq Scan" not in text
