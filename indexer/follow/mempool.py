@@ -27,6 +27,9 @@ from indexer.rules.waiting import HELD_MAX, MempoolBoard, WaitingBook
 TXS_READ_MAX = 500
 """Transactions that one look reads; the rest waits for the next, which follows at once."""
 
+HITS_MAX = 1_000
+"""Transfers to watched addresses that one look records, and at least one transaction's: what waits costs its payer nothing."""
+
 UNDECIDED_MAX = 10_000
 """Deposits of one chain that wait at a time: with so many none is begun, and the block tells of it."""
 
@@ -73,7 +76,7 @@ class MempoolLooker:
         self.book: WaitingBook = board.open_book(mempool.name)
         self._lease_epoch = desk.lease_epoch
         self._watch_version = desk.watched.version
-        self._is_full = False
+        self._undecided_count = 0
         self._seen: list[TxHash] = []
         self._rungs_said: Sequence[FeeRung] = ()
         self._later: set[TxHash] = set()
@@ -129,16 +132,22 @@ class MempoolLooker:
         wanted = set(asked)
         txs = [tx for tx in answered if tx.tx_hash in wanted]
         readable = [tx for tx in txs if is_readable(tx)]
+        if len(paid := find_waiting_hits(MempoolLook(record.tip, readable), self._desk.watched)) > HITS_MAX:
+            # The rest is asked for again; a transaction is judged as a whole.
+            first = {hit.transfer.tx_hash for hit in paid[:HITS_MAX]}
+            readable = [tx for tx in readable if tx.tx_hash in first]
+            txs = readable
+            asked = [tx.tx_hash for tx in txs]
         look = MempoolLook(
             record.tip,
             readable,
             waits,
             self._seen if self._board.rungs != self._rungs_said else (),
             self._board.rungs,
-            may_begin=not self._is_full,
+            may_begin=self._undecided_count < UNDECIDED_MAX,
         )
         told = Told()
-        if waits or look.seen or find_waiting_hits(look, self._desk.watched):
+        if waits or look.seen or paid:
             written = await commit_look(self._desk, look, now=now)
             if isinstance(written, Superseded):
                 return NotNow()
@@ -151,6 +160,7 @@ class MempoolLooker:
         """What has to be read again, and when; nothing of it before the look was written."""
         if look.seen:
             self._rungs_said = look.rungs
+        self._undecided_count += sum(one.deposit.state is DepositState.SEEN for one in told.changes)
         self._later.difference_update(tx.tx_hash for tx in look.txs)
         self._later.update(islice(told.later, LATER_MAX - len(self._later)))
         dropped = {one.deposit.tx_hash for one in told.changes if one.deposit.state is DepositState.DROPPED}
@@ -161,6 +171,8 @@ class MempoolLooker:
         store, watched = self._desk.store, self._desk.watched
         if await store.load_watch_version(self._chain) > watched.version:
             await complete_watched(self._desk)
+        if not self.book.known:
+            self._watch_version = watched.version
         if self._watch_version < watched.version:
             page = await store.load_watch_page(
                 self._chain, after_version=self._watch_version, up_to_version=watched.version
@@ -184,7 +196,7 @@ class MempoolLooker:
                 provider=self._mempool.name,
             )
         undecided = await self._desk.store.load_undecided(self._chain, limit=UNDECIDED_MAX)
-        self._is_full = len(undecided) >= UNDECIDED_MAX
+        self._undecided_count = sum(one.deposits_count for one in undecided)
         self._seen = [one.tx_hash for one in undecided if one.is_seen]
         self.book.note_waiting(waiting)
         # What was read before its block left is read again: it was told as something else meanwhile.

@@ -16,7 +16,7 @@ from chains.errors import ChainError, Unreachable
 from chains.mempool import MempoolSource
 from chains.model import TxHash
 from indexer.follow.damping import Damper
-from indexer.follow.mempool import Apart, Looked, LookOutcome, MempoolLooker, NotNow
+from indexer.follow.mempool import HINTS_MAX, Apart, Looked, LookOutcome, MempoolLooker, NotNow
 from indexer.follow.surroundings import FollowedChain, Surroundings
 from indexer.follow.turn import Turn
 from indexer.rows.storage import LeaseLost
@@ -63,14 +63,14 @@ class MempoolWatch:
         while not self._around.stop.is_set():
             await self._turn.taken.wait()
             try:
-                entered += await self._wait(waits_s)
+                entered = [*entered, *await self._wait(waits_s)][-HINTS_MAX:]
                 async with asyncio.timeout(LOOK_MAX_S):
                     outcome = await self._look(entered)
             except (ChainError, DatabaseAway, LeaseLost, TimeoutError) as error:
                 await self._after_failure(error)
                 continue
             self._note(outcome)
-            entered = []
+            entered = entered if isinstance(outcome, NotNow) else []
             waits_s = self._next_wait(outcome)
 
     async def _wait(self, waits_s: float) -> Sequence[TxHash]:

@@ -6,6 +6,7 @@ written by `store` like any other.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 from chains.model import ChainId, ConflictKey, TxHash
@@ -24,10 +25,14 @@ async def load_undecided(pool: Pool, chain: ChainId, *, limit: int) -> list[Unde
     Of a transaction with several deposits, one row: they live and die together.
     """
     rows = await pool.fetch(_MEMPOOLS["load_undecided"], chain, limit)
+    counts = Counter(TxHash(row["tx_hash"]) for row in rows)
     by_tx = {TxHash(row["tx_hash"]): row for row in rows}
     return [
         Undecided(
-            tx_hash, tuple(map(ConflictKey, decode_parts(row["conflict_keys"]))), row["state"] == "seen"
+            tx_hash,
+            tuple(map(ConflictKey, decode_parts(row["conflict_keys"]))),
+            row["state"] == "seen",
+            counts[tx_hash],
         )
         for tx_hash, row in by_tx.items()
     ]

@@ -110,12 +110,14 @@ class WatchDelta:
 class Undecided:
     """A transaction of deposits that no block holds and that nothing has ended; what it would use up.
 
-    `is_seen`: the last that was told of it is that it waits.
+    `is_seen`: the last that was told of it is that it waits.  `deposits_count`:
+    how many deposits it is.
     """
 
     tx_hash: TxHash
     spends: tuple[ConflictKey, ...]
     is_seen: bool
+    deposits_count: int = 1
 
 
 class BlockDoubts(Protocol):

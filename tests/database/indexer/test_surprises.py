@@ -257,14 +257,14 @@ STAGES: dict[str, Plant] = {
     "record": of(store, "load_chain"),
     "move": of(store, "open_move"),
     "balance check": of(lambda house: house.sick.followed.desk.balances, "hold"),
-    "mempool": of(lambda house: house.sick.followed.mempools[0], "fetch_waiting"),
-    "waiting for a payer": of(lambda house: house.sick.followed.mempools[0], "wait_for_entered"),
     "status": of_description,
     "conditions": of_operator("conditions"),
     "metrics of a step": of_operator("metrics of a step"),
     "metrics of a move": of_operator("metrics of a move"),
     "metrics of a failure": of_operator("metrics of a failure"),
     "bell": of_operator("bell"),
+    "mempool": of(lambda house: house.sick.followed.mempools[0], "fetch_waiting"),
+    "waiting for a payer": of(lambda house: house.sick.followed.mempools[0], "wait_for_entered"),
 }
 
 

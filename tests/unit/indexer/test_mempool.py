@@ -10,7 +10,9 @@ import pytest
 
 from chains.errors import Unreachable
 from chains.mempool import FeeRung
-from chains.model import BlockHash
+from chains.model import BlockHash, TransferKind
+from chains.scripted.chain import ScriptedMove
+from indexer.follow import mempool
 from indexer.follow.mempool import TXS_READ_MAX, Apart, Looked, NotNow
 from indexer.rows.storage import LeaseLost
 from indexer.rules.unconfirmed import EVICTED_AFTER
@@ -275,8 +277,9 @@ async def test_what_lost_its_block_and_waits_again_is_seen_and_what_does_not_is_
 
 async def test_a_look_that_a_block_overtook_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = await open_scene()
-    payment, rival = scene.pay(), scene.pay(1, to=PAYER)
+    payment, rival, other = scene.pay(), scene.pay(1, to=PAYER), scene.pay(nonce=2)
     scene.chain.broadcast(payment)
+    scene.chain.broadcast(other)
     read = scene.nodes[0].fetch_waiting_txs
 
     async def overtaken(self: object, asked: object) -> object:
@@ -288,8 +291,9 @@ async def test_a_look_that_a_block_overtook_tells_nothing(monkeypatch: pytest.Mo
     with monkeypatch.context() as patched:
         patched.setattr(type(scene.nodes[0]), "fetch_waiting_txs", overtaken)
         assert await scene.look() == NotNow()
-    await scene.look()
     assert scene.told == []
+    await scene.look()
+    assert (scene.state(payment), scene.state(other)) == (None, "seen"), "it is not lost either"
 
 
 async def test_a_halted_chain_tells_nothing_of_what_waits() -> None:
@@ -401,3 +405,57 @@ async def test_time_between_looks_is_counted_from_the_first_that_missed_it() -> 
     scene.chain.evict(payment)
     await scene.look()
     assert scene.state(payment) == "seen"
+
+
+async def test_one_transaction_that_pays_us_very_often_is_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mempool, "HITS_MAX", 3)
+    scene = await open_scene()
+    native = scene.chain.traits.native.asset_id
+    move = ScriptedMove(TILL, 5, native, TransferKind.NATIVE, PAYER)
+    for nonce in range(4):
+        scene.chain.broadcast(scene.chain.make_tx([move] * 2, nonce=nonce))
+    begun: list[int] = []
+    for _ in range(3):
+        outcome = await scene.look(is_whole=False) if begun else await scene.look()
+        assert isinstance(outcome, Looked)
+        begun.append(len(outcome.changes))
+    assert begun == [4, 4, 0]
+
+
+async def test_with_so_many_that_wait_none_is_begun_until_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mempool, "UNDECIDED_MAX", 2)
+    scene = await open_scene()
+    payments = [scene.pay(nonce=nonce) for nonce in range(4)]
+    for payment in payments[:2]:
+        scene.chain.broadcast(payment)
+    await scene.look()
+    for payment in payments[2:]:
+        scene.chain.broadcast(payment)
+    await scene.look()
+    assert [scene.state(one) for one in payments] == ["seen", "seen", None, None]
+    scene.chain.mine(*payments[:3])
+    await scene.follow()
+    await scene.look()
+    assert [scene.state(one) for one in payments] == ["included", "included", "included", "seen"]
+
+
+async def test_addresses_of_long_ago_are_not_looked_through_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = await open_scene()
+    scene.start_again()
+    await scene.follow()
+    pages: list[int] = []
+    load = scene.store.load_watch_page
+
+    async def counted(*args: object, **named: int) -> object:
+        pages.append(named["after_version"])
+        return await load(*args, **named)  # type: ignore[arg-type]  # as the looker asks
+
+    monkeypatch.setattr(scene.store, "load_watch_page", counted)
+    scene.watch(OTHER_TILL)
+    await scene.look()
+    await scene.look()
+    assert pages == []
