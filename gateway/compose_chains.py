@@ -76,6 +76,7 @@ async def build_chain(
         lambda: describe_providers(source),
         (lambda: judge_assets(source)) if settings.follow.traits.assets else None,
         describe_checks=lambda: describe_checks(source),
+        mempools=source.mempools,
     )
 
 

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     HALTED = "halted"
     ORPHANED = "orphaned"
     REPLACED = "replaced"
+    DROPPED = "dropped"
     REPEATED = "repeated"
     CREDITED = "credited"
     NOT_RECORDED = "not_recorded"
@@ -145,7 +146,7 @@ def explain_deposit(deposit: Deposit, known: Knowledge) -> Finding:
             )
             return Finding(
                 Reason.REPLACED,
-                f"{amount} will not arrive by this transaction: {by} used the same nonce and was mined instead.",
+                f"{amount} will not arrive by this transaction: {by} used up the same nonce or coins and was mined instead.",
                 deposit,
             )
         case DepositState.ORPHANED:
@@ -155,8 +156,31 @@ def explain_deposit(deposit: Deposit, known: Knowledge) -> Finding:
                 "It counts again if it is mined again.",
                 deposit,
             )
-        case DepositState.SEEN | DepositState.DROPPED:
-            return Finding(Reason.PENDING, f"{amount} is not in a block.", deposit)
+        case DepositState.SEEN:
+            return Finding(Reason.PENDING, _explain_seen(deposit, amount), deposit)
+        case DepositState.DROPPED:
+            return Finding(
+                Reason.DROPPED,
+                f"{amount} was seen waiting and is not any more: its transaction was replaced by another that waits, or "
+                "forgotten. It counts again if it is sent again.",
+                deposit,
+            )
+
+
+def _explain_seen(deposit: Deposit, amount: str) -> str:
+    waits = f"{amount} waits to be mined; nothing is credited before it is in a block."
+    fees = deposit.fees
+    if fees is None or fees.fee_rate_wanted_per_kvb is None or fees.fee_rate_per_kvb is None:
+        return waits
+    if fees.expected_blocks is not None:
+        return f"{waits} By its fee it is expected within {fees.expected_blocks} blocks."
+    parents = (
+        " It also waits for another transaction that is not mined." if fees.has_unconfirmed_parents else ""
+    )
+    return (
+        f"{waits} Its fee is too low for the blocks to come ({fees.fee_rate_per_kvb} base units for 1,000 virtual bytes, "
+        f"and the next block wants {fees.fee_rate_wanted_per_kvb}): the payer can raise it.{parents}"
+    )
 
 
 def _explain_waiting(deposit: Deposit, amount: str, known: Knowledge) -> Finding:

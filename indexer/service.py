@@ -1,4 +1,4 @@
-"""The room's TaskGroup: for each chain one loop that follows, one that reads history, one that listens.
+"""The room's TaskGroup: for each chain one loop that follows, one that reads history, one that listens; one a mempool.
 
 Tasks are born here and nowhere else.  Every chain has its own loops, so one
 chain's catch-up or outage slows nobody else (Law 8).
@@ -14,6 +14,7 @@ import structlog
 from indexer.follow.asset_watch import AssetWatch
 from indexer.follow.damping import Damper
 from indexer.follow.loop import FollowLoop
+from indexer.follow.mempool_watch import MempoolWatch
 from indexer.follow.prefetch import Prefetch
 from indexer.follow.steady import run_steadily
 from indexer.follow.step import Follower
@@ -61,12 +62,21 @@ class IndexerService:
             )
             assets = AssetWatch(self._around, chain, turn)
             watching = group.create_task(self._run(chain, "assets", assets.run), name=f"assets-{alias}")
+            mempools = [
+                group.create_task(
+                    self._run(chain, "mempool", MempoolWatch(self._around, chain, turn, one).run),
+                    name=f"mempool-{alias}-{one.name}",
+                )
+                for one in chain.mempools
+            ]
             await self._run(chain, "follow", lambda: loop.run(follower))
             prefetch.forget()
             follower.forget()
             backfill.cancel()
             hints.cancel()
             watching.cancel()
+            for one in mempools:
+                one.cancel()
         await turn.give_back()
 
     async def _run_listener(self) -> None:

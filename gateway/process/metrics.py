@@ -77,6 +77,12 @@ class ChainMetrics:
             "Calls at the pace of the last 24 hours, retries included",
             ["chain", "provider"],
         )
+        self._mempools: set[tuple[str, str]] = set()
+        self._waiting = gauge(
+            "chainbell_mempool_transactions",
+            "Transactions that wait in a node's mempool, as far as it is followed",
+            ["chain", "mempool"],
+        )
 
     def follow_step(self, alias: str, outcome: str, seconds: float) -> None:
         """One step of following ended with this outcome."""
@@ -107,10 +113,16 @@ class ChainMetrics:
         """What a provider is asked."""
         self._calls.labels(alias, provider).set(count)
 
+    def waiting(self, alias: str, mempool: str, count: int) -> None:
+        """So many transactions wait in a node's mempool."""
+        self._mempools.add((alias, mempool))
+        self._waiting.labels(alias, mempool).set(count)
+
     def stood_aside(self, alias: str) -> None:
         """Another process follows the chain: a gauge that stood still here would contradict its own."""
         shown = [(self._heights, (alias, of)) for of in HEIGHTS] + [(self._lag, (alias,))]
         shown += [(self._conditions, (alias, condition)) for condition in CONDITIONS]
+        shown += [(self._waiting, labels) for labels in self._mempools if labels[0] == alias]
         for gauge, labels in shown:
             with suppress(KeyError):  # nothing was measured yet
                 gauge.remove(*labels)

@@ -34,7 +34,7 @@ from indexer.follow.status import Vitals, leave_out_pace
 from indexer.follow.step import Follower
 from indexer.follow.surroundings import FollowedChain, Surroundings
 from indexer.follow.turn import Turn
-from indexer.move.notices import commit_conditions, decide_conditions
+from indexer.move.notices import Pulse, commit_conditions, decide_conditions
 from indexer.rows.storage import ChainRecord, LeaseLost
 from indexer.rows.work_store import ChainStatus, write_checks, write_status
 from indexer.rules.plan import Moved
@@ -68,7 +68,7 @@ class FollowLoop:
         self._settings = chain.desk.settings
         self._alias = chain.desk.settings.traits.alias
         self._log = log.bind(chain=self._alias)
-        self._vitals = Vitals(chain.describe_providers)
+        self._vitals = Vitals(chain.describe_providers, chain.mempool_board)
         self._held: int | None = None
         self._held_since_s = 0.0
         self._is_held_told = False
@@ -249,22 +249,13 @@ class FollowLoop:
                 self._alias, conditions | ({"halted"} if record.is_halted else set())
             )
             if not record.is_halted and self._turn.taken.is_set():
-                detail: dict[str, object] = {"head_height": self._vitals.head_height}
-                if record.disputed_fork_height is not None:
-                    spell = self._desk.naming.block_hash_text
-                    statements = {
-                        name: f"height {said.height}: {spell(said.hash)}"
-                        for name, said in self._statements.items()
-                    }
-                    detail |= {"fork_height": record.disputed_fork_height, "statements": statements}
+                detail = self._describe_conditions(record, pulse)
                 for notice in await commit_conditions(self._desk, record, conditions, detail, now=now):
                     self._log.warning("chain-condition", notice=notice.event, condition=notice.condition)
                     self._around.alert(
                         f"chain.{notice.event}", {"chain": self._alias, "condition": notice.condition}
                     )
-        for one in self._chain.describe_providers():
-            if (calls := one.get("calls_per_day")) is not None:
-                self._around.observer.calls_per_day(self._alias, str(one["host"]), calls)
+        self._count_strangers()
         if record is None:  # then no lease says that somebody is at work
             self._status_told = None
         await self._tell_status(
@@ -274,6 +265,27 @@ class FollowLoop:
         if checks != self._checks_told:
             await write_checks(self._around.pool, self._settings.traits.chain, checks)
             self._checks_told = checks
+
+    def _describe_conditions(self, record: ChainRecord, pulse: Pulse) -> dict[str, object]:
+        """What merchants are told beside a condition."""
+        detail: dict[str, object] = {"head_height": self._vitals.head_height}
+        if pulse.fee_rungs:
+            detail["fee_rate_wanted_per_kvb"] = str(pulse.fee_rungs[0].fee_rate_per_kvb)
+        if record.disputed_fork_height is not None:
+            spell = self._desk.naming.block_hash_text
+            statements = {
+                name: f"height {said.height}: {spell(said.hash)}" for name, said in self._statements.items()
+            }
+            detail |= {"fork_height": record.disputed_fork_height, "statements": statements}
+        return detail
+
+    def _count_strangers(self) -> None:
+        """What providers are asked, and how much waits in their mempools."""
+        for one in self._chain.describe_providers():
+            if (calls := one.get("calls_per_day")) is not None:
+                self._around.observer.calls_per_day(self._alias, str(one["host"]), calls)
+        for book in self._chain.mempool_board.books.values():
+            self._around.observer.waiting(self._alias, book.name, book.waiting_count)
 
     async def _tell_status(self, detail: dict[str, object], now: datetime) -> None:
         """Write what is seen where it changed; that it still holds is said with each renewal of the lease."""

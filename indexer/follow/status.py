@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from chains.model import Block, Doubt
 from indexer.move.notices import FINALITY_DELAYED, INTERVALS_MIN, Pulse
 from indexer.rows.storage import ChainRecord
+from indexer.rules.waiting import MempoolBoard
 
 DOUBTS_MAX = 32
 """Different ones kept; a hostile node could invent one a block."""
@@ -44,6 +45,7 @@ class Vitals:
     """The running measures of one chain's follower."""
 
     describe_providers: DescribeProviders
+    mempools: MempoolBoard = field(default_factory=MempoolBoard)
     head_height: int | None = None
     last_error: str | None = None
     final_height: int | None = None
@@ -86,6 +88,8 @@ class Vitals:
             quiet_s=(now - record.moved_at).total_seconds(),
             final_quiet_s=quiet_final,
             intervals_s=tuple(float(b - a) for a, b in pairwise(times)),
+            fee_rungs=self.mempools.rungs,
+            has_mempool=bool(self.mempools.books),
         )
 
     def detail(self, record: ChainRecord | None) -> dict[str, object]:
@@ -97,6 +101,20 @@ class Vitals:
             "last_error": self.last_error,
             "block_interval_s": pace_s,
             "conditions": [] if record is None else sorted(record.conditions),
+            "mempools": [
+                {
+                    "host": book.name,
+                    "state": book.state,
+                    "waiting_count": book.waiting_count,
+                    "unread_count": len(book.unread),
+                    "last_error": book.last_error,
+                }
+                for book in self.mempools.books.values()
+            ],
+            "fees": [
+                {"blocks": one.blocks, "fee_rate_per_kvb": str(one.fee_rate_per_kvb)}
+                for one in self.mempools.rungs
+            ],
             "unlisted_transfers_count": self.unlisted_transfers_count,
             "doubts": [
                 {
@@ -111,6 +129,7 @@ class Vitals:
 
 
 def leave_out_pace(detail: Mapping[str, Any]) -> dict[str, object]:
-    """The status without what moves with every look: how much each provider is asked a day."""
+    """The status without what moves with every look: how much each provider is asked a day, how much waits."""
     providers = [{**one, "calls_per_day": None} for one in detail["providers"]]
-    return {**detail, "providers": providers}
+    mempools = [{**one, "waiting_count": None, "unread_count": None} for one in detail["mempools"]]
+    return {**detail, "providers": providers, "mempools": mempools}

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from chains.mempool import MempoolSource
 from chains.model import AssetId
 from chains.port import ChainSource
 from indexer.follow.damping import Damper
@@ -23,6 +24,7 @@ from indexer.rows.store import PostgresFollowStore
 from indexer.rules.deposits import Change
 from indexer.rules.events import Naming
 from indexer.rules.moves import Repeat
+from indexer.rules.waiting import MempoolBoard
 from migrations.handles import Pool
 
 log = structlog.get_logger(__name__)
@@ -60,6 +62,10 @@ class Observer(Protocol):
         """What a provider, by host, is asked in a day at the pace of the last one."""
         ...
 
+    def waiting(self, alias: str, mempool: str, count: int) -> None:
+        """So many transactions wait in a node's mempool, by host."""
+        ...
+
     def stood_aside(self, alias: str) -> None:
         """Another process follows the chain: what was measured here says nothing any more."""
         ...
@@ -90,6 +96,7 @@ class FollowedChain:
     `judge_assets` says of listed assets whether their contracts fit them: None,
     or what is wrong; `assets_held` are those that count no more because of it.
     `history_news` is set where more history may be wanted, or may be read.
+    `mempools` are looked at, and `mempool_board` says what they show.
     """
 
     desk: ChainDesk
@@ -100,6 +107,8 @@ class FollowedChain:
     assets_held: Mapping[AssetId, str] = field(default_factory=dict)
     describe_checks: Callable[[], Sequence[Mapping[str, Any]]] = tuple
     history_news: asyncio.Event = field(default_factory=asyncio.Event)
+    mempools: Sequence[MempoolSource] = ()
+    mempool_board: MempoolBoard = field(default_factory=MempoolBoard)
 
 
 @dataclass(slots=True)

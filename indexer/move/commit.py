@@ -43,6 +43,7 @@ from indexer.rules.moves import (
     decide_move,
     find_lifted,
     find_repeats,
+    find_rivals_moved,
     lift,
 )
 from indexer.rules.plan import Decided, DisputeChange, Moved, MovePlan, Superseded
@@ -319,10 +320,12 @@ async def _decide_changes(
     sightings += match_hits(hits, registrations, known, rules)
     view = await load_view(move, after, deposits_in(touched), [one.header.height for one in sightings])
     changes = decide_move(touched, sightings, plan.blocks, view, now=now)
+    fork_height = None if plan.fork is None else plan.fork.height
+    rivals_moved = find_rivals_moved(touched, plan.blocks, fork_height=fork_height, changes=changes)
     return Decided(
         tuple(changes),
         tuple(find_repeats(touched, sightings)),
-        tuple(find_lifted(vouched, touched, sightings, changes)),
+        (*find_lifted(vouched, touched, sightings, changes), *rivals_moved),
     )
 
 

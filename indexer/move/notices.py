@@ -7,13 +7,15 @@ followed.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from chains.mempool import FeeRung
 from indexer.move.commit import ChainDesk
 from indexer.rows.storage import ChainRecord
 from indexer.rules.events import chain_fact
+from indexer.rules.unconfirmed import is_dear
 from indexer.settings import FollowSettings
 
 STALLED = "stalled"
@@ -30,12 +32,16 @@ class Pulse:
     """What is measured of a chain: seconds since it moved, since finality moved, and its recent pace.
 
     `intervals_s` are the block-time differences of recent blocks, newest
-    last; `final_quiet_s` is None where finality is counted by depth.
+    last; `final_quiet_s` is None where finality is counted by depth.  `fee_rungs`
+    are what the next blocks want, where a mempool tells; `has_mempool` says
+    whether one should.
     """
 
     quiet_s: float
     final_quiet_s: float | None
     intervals_s: tuple[float, ...]
+    fee_rungs: Sequence[FeeRung] = ()
+    has_mempool: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +61,26 @@ def decide_conditions(record: ChainRecord, pulse: Pulse, settings: FollowSetting
         conditions.add(FINALITY_DELAYED)
     if record.disputed_fork_height is not None:
         conditions.add(DISPUTED)
-    recent = pulse.intervals_s[-INTERVALS_MIN:]
-    slow_s = settings.congested_factor * settings.traits.block_time_s
-    if len(recent) < INTERVALS_MIN:
-        conditions |= record.conditions & {CONGESTED}
-    elif sum(recent) / len(recent) > slow_s:
+    was_congested = CONGESTED in record.conditions
+    signs = (_is_slow(pulse, settings), _is_dear(pulse, settings, was_congested=was_congested))
+    if any(signs) or (was_congested and None in signs):
         conditions.add(CONGESTED)
     return frozenset(conditions)
+
+
+def _is_slow(pulse: Pulse, settings: FollowSettings) -> bool | None:
+    """Whether blocks come far apart; None where too few have been seen."""
+    recent = pulse.intervals_s[-INTERVALS_MIN:]
+    if len(recent) < INTERVALS_MIN:
+        return None
+    return sum(recent) / len(recent) > settings.congested_factor * settings.traits.block_time_s
+
+
+def _is_dear(pulse: Pulse, settings: FollowSettings, *, was_congested: bool) -> bool | None:
+    """Whether the next block wants many times what is enough later; None where a mempool should tell, and does not."""
+    if not pulse.has_mempool:
+        return False
+    return is_dear(pulse.fee_rungs, factor=settings.congested_factor, was_congested=was_congested)
 
 
 def list_notices(before: Collection[str], after: Collection[str]) -> list[Notice]:

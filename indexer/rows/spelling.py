@@ -13,7 +13,7 @@ from datetime import datetime
 
 from chains.model import Address, AssetId, BlockHash, BlockRef, ChainId, ConflictKey, TransferKind, TxHash
 from indexer.rows.storage import ChainRecord
-from indexer.rules.deposits import Deposit, DepositState, Occurrence
+from indexer.rules.deposits import Deposit, DepositState, FeeStanding, Occurrence
 from indexer.rules.identity import AddressId, DepositId, MerchantId
 from indexer.rules.matching import Registration
 from indexer.rules.policy import ConfirmedBy, Requirement
@@ -134,12 +134,21 @@ def decode_deposit(row: Row) -> Deposit:
         changed_at=row["changed_at"],
         on_one_word=row["on_one_word"],
         matures_after_blocks=row["matures_after_blocks"],
+        fees=None
+        if row["has_unconfirmed_parents"] is None
+        else FeeStanding(
+            row["fee_rate_per_kvb"],
+            row["has_unconfirmed_parents"],
+            row["fee_rate_wanted_per_kvb"],
+            row["expected_blocks"],
+        ),
+        replaced_height=row["replaced_height"],
     )
 
 
 def encode_deposit_row(deposit: Deposit) -> tuple[object, ...]:
     """One row of the columns of `write_deposits`, in their order."""
-    at = deposit.occurrence
+    at, fees = deposit.occurrence, deposit.fees
     return (
         deposit.id,
         deposit.merchant_id,
@@ -174,6 +183,11 @@ def encode_deposit_row(deposit: Deposit) -> tuple[object, ...]:
         deposit.changed_at,
         deposit.on_one_word,
         deposit.matures_after_blocks,
+        None if fees is None else fees.fee_rate_per_kvb,
+        None if fees is None else fees.has_unconfirmed_parents,
+        None if fees is None else fees.fee_rate_wanted_per_kvb,
+        None if fees is None else fees.expected_blocks,
+        deposit.replaced_height,
     )
 
 

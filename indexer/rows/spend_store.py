@@ -1,7 +1,7 @@
 """What blocks use up, and what they hold twice: the rows beside deposits that make both cheap to find.
 
 Statements of `sql/spends.sql`, run on a move's connection by `store`.  Which
-deposit waits is `deposits.WAITING`; what a replacement or a repeat means is
+deposit waits is `Deposit.may_be_replaced`; what a replacement or a repeat means is
 decided in `moves`.
 """
 
@@ -12,7 +12,7 @@ from datetime import datetime
 
 from chains.model import Address, BlockHash, ChainId, TransferTable, VerificationLevel
 from indexer.rows.spelling import decode_deposit, decode_parts, encode_parts
-from indexer.rules.deposits import WAITING, Deposit, Occurrence
+from indexer.rules.deposits import Deposit, Occurrence
 from indexer.rules.identity import DepositId
 from indexer.rules.moves import Repeat
 from migrations.handles import Connection
@@ -31,9 +31,14 @@ async def load_conflicting(
     return [decode_deposit(row) for row in await conn.fetch(_SPENDS["load_conflicting"], chain, spent)]
 
 
+async def load_freed(conn: Connection, chain: ChainId, fork_height: int) -> list[Deposit]:
+    """The deposits that were replaced by what stands above the fork, and leaves."""
+    return [decode_deposit(row) for row in await conn.fetch(_SPENDS["load_freed"], chain, fork_height)]
+
+
 async def insert_conflicts(conn: Connection, chain: ChainId, deposits: Sequence[Deposit]) -> None:
     """The keys of those that wait; writing a deposit took away the ones it had."""
-    pairs = [(key, one.id) for one in deposits if one.state in WAITING for key in one.conflict_keys]
+    pairs = [(key, one.id) for one in deposits if one.may_be_replaced for key in one.conflict_keys]
     if pairs:
         keys, ids = zip(*pairs, strict=True)
         await conn.execute(_SPENDS["insert_conflicts"], chain, keys, ids)

@@ -14,7 +14,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from chains.model import Address, Asset, AssetId, Block, BlockHash, BlockRef, ChainId, TransferTable
+from chains.model import (
+    Address,
+    Asset,
+    AssetId,
+    Block,
+    BlockHash,
+    BlockRef,
+    ChainId,
+    ConflictKey,
+    TransferTable,
+    TxHash,
+)
 from indexer.rules.deposits import Deposit
 from indexer.rules.events import Fact
 from indexer.rules.identity import AddressId, DepositId, MerchantId
@@ -95,6 +106,20 @@ class WatchDelta:
     addresses: Sequence[Address] = field(default_factory=tuple)
 
 
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A transaction of deposits that no block holds and that nothing has ended; what it would use up.
+
+    `is_seen`: the last that was told of it is that it waits.  `deposits_count`:
+    how many deposits it is.
+    """
+
+    tx_hash: TxHash
+    spends: tuple[ConflictKey, ...]
+    is_seen: bool
+    deposits_count: int = 1
+
+
 class BlockDoubts(Protocol):
     """Our canonical blocks whose deposits rest on one operator's word; part of a move."""
 
@@ -160,6 +185,10 @@ class MoveTransaction(Protocol):
 
     async def load_touched(self, query: TouchQuery) -> Touched:
         """The deposits this move may change."""
+        ...
+
+    async def load_of_txs(self, tx_hashes: Collection[TxHash]) -> list[Deposit]:
+        """Every deposit by one of these transactions."""
         ...
 
     async def load_standing(self, height_first: int, height_last: int) -> list[Deposit]:
@@ -228,6 +257,21 @@ class FollowStore(Protocol):
 
     async def load_height_on_one_word(self, chain: ChainId, *, above_height: int) -> int | None:
         """The lowest height above this one that holds a deposit on one operator's word."""
+        ...
+
+    async def load_watch_version(self, chain: ChainId) -> int:
+        """The newest registration's, as far as anybody but those in flight can tell."""
+        ...
+
+    async def load_watch_page(self, chain: ChainId, *, after_version: int, up_to_version: int) -> WatchDelta:
+        """The next page of addresses up to a version under which everything has committed; empty when there is none."""
+        ...
+
+    async def load_undecided(self, chain: ChainId, *, limit: int) -> list[Undecided]:
+        """The transactions of deposits that are seen, orphaned, or replaced by what has left our chain.
+
+        At most so many deposits, those seen first.
+        """
         ...
 
     async def create_chain(

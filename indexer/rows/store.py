@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId
+from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId, TxHash
 from indexer.rows.block_store import insert_assets, insert_blocks
 from indexer.rows.doubt_store import PostgresDoubts
 from indexer.rows.locks import load_lock_key, lock_chain_exclusive
+from indexer.rows.mempool_store import load_of_txs, load_undecided
 from indexer.rows.remembered import REMEMBERED_MAX_S, LockedRow, RememberedChain
 from indexer.rows.spelling import (
     AssetRow,
@@ -26,7 +27,7 @@ from indexer.rows.spelling import (
     encode_deposit_row,
 )
 from indexer.rows.spend_store import insert_conflicts, insert_repeats, leave_repeats
-from indexer.rows.storage import ChainRecord, LeaseLost, TouchQuery, WatchDelta
+from indexer.rows.storage import ChainRecord, LeaseLost, TouchQuery, Undecided, WatchDelta
 from indexer.rows.touched_store import load_deposits, load_touched
 from indexer.rules.deposits import Deposit
 from indexer.rules.events import Fact
@@ -41,7 +42,7 @@ WATCH_PAGE_ADDRESSES = 50_000
 NO_HORIZON = 2**63 - 1
 """Every watch-list version there can be."""
 
-DEPOSIT_COLUMNS_COUNT = 33
+DEPOSIT_COLUMNS_COUNT = 38
 
 Publish = Callable[[Connection, Sequence[Fact]], Awaitable[object]]
 
@@ -91,6 +92,15 @@ class PostgresFollowStore:
             _DEPOSITS["load_height_on_one_word"], chain, above_height
         )
         return height
+
+    async def load_watch_version(self, chain: ChainId) -> int:
+        """The newest registration's, as far as anybody but those in flight can tell."""
+        version: int = await self._pool.fetchval(_WATCHLIST["load_watch_version"], chain)
+        return version
+
+    async def load_undecided(self, chain: ChainId, *, limit: int) -> list[Undecided]:
+        """The transactions of deposits that are seen, orphaned, or replaced by what has left our chain."""
+        return await load_undecided(self._pool, chain, limit=limit)
 
     async def create_chain(
         self,
@@ -294,6 +304,10 @@ class PostgresMove:
     async def load_touched(self, query: TouchQuery) -> Touched:
         """The deposits this move may change."""
         return await load_touched(self._conn, self.row, query)
+
+    async def load_of_txs(self, tx_hashes: Collection[TxHash]) -> list[Deposit]:
+        """Every deposit by one of these transactions."""
+        return await load_of_txs(self._conn, self._record.chain, tx_hashes)
 
     async def load_standing(self, height_first: int, height_last: int) -> list[Deposit]:
         """The deposits that stand in our canonical blocks at these heights."""

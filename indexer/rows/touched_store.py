@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from indexer.rows.remembered import LockedRow
 from indexer.rows.spelling import decode_deposit
-from indexer.rows.spend_store import load_conflicting, load_repeats
+from indexer.rows.spend_store import load_conflicting, load_freed, load_repeats
 from indexer.rows.storage import TouchQuery
 from indexer.rules.deposits import Deposit
 from indexer.rules.identity import AddressId
@@ -42,6 +42,8 @@ async def load_touched(conn: Connection, row: LockedRow, query: TouchQuery) -> T
     off_chain: list[Deposit] = []
     if row.may_have_conflicts:
         off_chain = await load_conflicting(conn, chain, query.spends)
+    if query.displaced_above is not None:
+        off_chain += await load_freed(conn, chain, query.displaced_above)
     repeats: list[Repeat] = []
     if displaced and query.displaced_above is not None:
         repeats = await load_repeats(conn, [one.id for one in displaced], height_last=query.displaced_above)

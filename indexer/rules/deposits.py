@@ -75,6 +75,20 @@ class Occurrence:
 
 
 @dataclass(frozen=True, slots=True)
+class FeeStanding:
+    """What a waiting transaction offers and what the next block wants, in base units for 1,000 virtual bytes.
+
+    `expected_blocks`: within so many it is expected; None where the node does
+    not say, or where it offers less than any block is expected to take.
+    """
+
+    fee_rate_per_kvb: int | None = None
+    has_unconfirmed_parents: bool = False
+    fee_rate_wanted_per_kvb: int | None = None
+    expected_blocks: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Deposit:
     """One version of a deposit, as recorded.
 
@@ -82,7 +96,9 @@ class Deposit:
     `confirmed_version` is the version whose event granted the present credit.
     `on_one_word`: it is large and nothing but one operator's word stands
     behind it, so it stays `included` until that is lifted.  `senders` are at
-    most `SENDERS_MAX` of those who paid.
+    most `SENDERS_MAX` of those who paid.  `fees` are known in `seen` only.
+    `replaced_height`: where the block with what replaced it stands; None once
+    that block has left.
     """
 
     id: DepositId
@@ -113,6 +129,13 @@ class Deposit:
     memo: bytes | None = None
     on_one_word: bool = False
     matures_after_blocks: int = 0
+    fees: FeeStanding | None = None
+    replaced_height: int | None = None
+
+    @property
+    def may_be_replaced(self) -> bool:
+        """Whether what its transaction would use up is still there, as far as our chain says."""
+        return self.state in WAITING or (self.state is S.REPLACED and self.replaced_height is None)
 
     @property
     def credited_base_units(self) -> int:
@@ -177,7 +200,7 @@ def decide_found(
             senders=senders_of(transfer),
             memo=transfer.memo,
             own_transfer=sighting.own_transfer,
-            published=before.published or _is_worth_telling(sighting),
+            published=before.published or is_worth_telling(sighting),
             amount_base_units=transfer.amount_base_units,
             occurrence=occurrence,
             requirement=sighting.requirement,
@@ -204,7 +227,7 @@ def begin_deposit(sighting: Sighting, *, now: datetime, backfilled: bool) -> Dep
         n=transfer.n,
         conflict_keys=transfer.conflict_keys,
         own_transfer=sighting.own_transfer,
-        published=_is_worth_telling(sighting),
+        published=is_worth_telling(sighting),
         backfilled=backfilled,
         state=S.INCLUDED,
         version=0,
@@ -220,7 +243,8 @@ def begin_deposit(sighting: Sighting, *, now: datetime, backfilled: bool) -> Dep
     )
 
 
-def _is_worth_telling(sighting: Sighting) -> bool:
+def is_worth_telling(sighting: Sighting) -> bool:
+    """Whether the operator's minimum is reached."""
     return sighting.transfer.amount_base_units >= sighting.min_base_units
 
 
@@ -242,18 +266,26 @@ def decide_matured(before: Deposit, view: ChainView, *, now: datetime) -> list[C
     return _advance(before, before, view, now)
 
 
-def decide_lost(before: Deposit, *, replaced_by: TxHash | None, now: datetime) -> list[Change]:
+def decide_lost(
+    before: Deposit, *, replaced_by: TxHash | None, replaced_height: int | None = None, now: datetime
+) -> list[Change]:
     """What becomes of a deposit that no canonical block holds any more.
 
     `replaced_by` is the canonical transaction that used up its input or its
-    sender's nonce, if there is one.  Without one only what stood in a block is
-    lost by leaving it.
+    sender's nonce, if there is one, in the block at `replaced_height`.  Without
+    one only what stood in a block is lost by leaving it.
     """
     state = S.ORPHANED if replaced_by is None else S.REPLACED
     if state is before.state or (replaced_by is None and before.state not in ON_CHAIN):
         return []
     lost = replace(
-        before, occurrence=None, replaced_by=replaced_by, confirmed_at=None, final_at=None, on_one_word=False
+        before,
+        occurrence=None,
+        replaced_by=replaced_by,
+        replaced_height=replaced_height,
+        confirmed_at=None,
+        final_at=None,
+        on_one_word=False,
     )
     return [change_state(before, lost, state, now)]
 
@@ -330,6 +362,8 @@ def change_state(before: Deposit | None, found: Deposit, state: DepositState, no
         confirmed_at=(now if begins else found.confirmed_at) if is_credit else None,
         final_at=(now if previous is not S.FINAL else found.final_at) if state is S.FINAL else None,
         confirmed_version=(version if begins else found.confirmed_version) if is_credit else None,
+        fees=found.fees if state is S.SEEN else None,
+        replaced_height=found.replaced_height if state is S.REPLACED else None,
     )
     is_reversed = told is not None and told.credited_base_units > 0 and after.credited_base_units == 0
     return Change(

@@ -14,7 +14,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from chains.model import Address, Asset, AssetId, BlockHash, ChainId, TxHash
-from indexer.rules.deposits import Change, Deposit
+from indexer.rules.deposits import Change, Deposit, FeeStanding
 from indexer.rules.identity import AddressId, MerchantId
 from indexer.rules.policy import describe_requirement
 
@@ -122,11 +122,23 @@ def encode_deposit(
         "confirmations": confirmations,
         "confirmations_required": deposit.requirement.confirmations,
         "policy": describe_requirement(deposit.requirement),
+        "waiting": None if deposit.fees is None else encode_fees(deposit.fees),
         "replaced_by": None if deposit.replaced_by is None else naming.tx_hash_text(deposit.replaced_by),
         "first_seen_at": format_time(deposit.first_seen_at),
         "confirmed_at": None if deposit.confirmed_at is None else format_time(deposit.confirmed_at),
         "final_at": None if deposit.final_at is None else format_time(deposit.final_at),
         "backfilled": deposit.backfilled,
+    }
+
+
+def encode_fees(fees: FeeStanding) -> dict[str, object]:
+    """What a deposit's transaction offers while it waits; rates in base units for 1,000 virtual bytes."""
+    offered, wanted = fees.fee_rate_per_kvb, fees.fee_rate_wanted_per_kvb
+    return {
+        "fee_rate_per_kvb": None if offered is None else str(offered),
+        "fee_rate_wanted_per_kvb": None if wanted is None else str(wanted),
+        "has_unconfirmed_parents": fees.has_unconfirmed_parents,
+        "expected_blocks": fees.expected_blocks,
     }
 
 

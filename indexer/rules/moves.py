@@ -48,13 +48,22 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """A canonical transaction that used up what a deposit's own would have used, and the height of its block."""
+
+    tx_hash: TxHash
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class Touched:
     """The recorded deposits a move may change.
 
     `by_id`: those whose identity is sighted in the applied blocks.
     `displaced`: those that stand in blocks which leave.  `maturing`: those
     whose policy or finality may be decided anew by the heights.
-    `off_chain`: orphaned ones whose key an applied block used up.
+    `off_chain`: those that wait and whose key an applied block used up, and
+    those that were replaced by what leaves.
     A deposit may appear in several.  `repeats`: where else displaced ones
     stand, in blocks that stay.
     """
@@ -93,7 +102,13 @@ def decide_move(
     for deposit in sorted(known.values(), key=_place):
         if deposit.id in sighted or (deposit.id not in gone and deposit.state in ON_CHAIN):
             continue
-        losses += decide_lost(deposit, replaced_by=find_replacement(deposit, blocks), now=now)
+        rival = find_replacement(deposit, blocks)
+        losses += decide_lost(
+            deposit,
+            replaced_by=None if rival is None else rival.tx_hash,
+            replaced_height=None if rival is None else rival.height,
+            now=now,
+        )
     found: list[Change] = []
     for sighting in sightings:
         found += decide_found(known.get(sighting.deposit_id), sighting, view, now=now, backfilled=backfilled)
@@ -166,14 +181,37 @@ def _block_hash(deposit: Deposit) -> BlockHash:
     return deposit.occurrence.block_hash
 
 
-def find_replacement(deposit: Deposit, blocks: Iterable[Block]) -> TxHash | None:
+def find_replacement(deposit: Deposit, blocks: Iterable[Block]) -> Rival | None:
     """The transaction in `blocks` that used up what the deposit's own would have used."""
     for block in blocks:
         for key in deposit.conflict_keys:
             spender = block.transfers.spent_by(key)
             if spender is not None and spender != deposit.tx_hash:
-                return spender
+                return Rival(spender, block.header.height)
     return None
+
+
+def find_rivals_moved(
+    touched: Touched, blocks: Sequence[Block], *, fork_height: int | None, changes: Iterable[Change]
+) -> list[Deposit]:
+    """Replaced deposits of which a rival stands elsewhere now, or nowhere: no version, no event.
+
+    They stay replaced as long as nothing else is known of them; where no rival
+    is left, what they would use up is there again.
+    """
+    changed = {change.deposit.id for change in changes}
+    moved: list[Deposit] = []
+    for deposit in touched.off_chain:
+        if deposit.state is not DepositState.REPLACED or deposit.id in changed:
+            continue
+        rival, height = find_replacement(deposit, blocks), deposit.replaced_height
+        if height is not None and fork_height is not None and height > fork_height:
+            height = None
+        if rival is not None:
+            height = rival.height
+        if height != deposit.replaced_height:
+            moved.append(replace(deposit, replaced_height=height))
+    return moved
 
 
 def lift(touched: Touched, vouched: Iterable[Deposit]) -> Touched:

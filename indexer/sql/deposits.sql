@@ -71,22 +71,28 @@ insert into deposits
   (id, merchant_id, address_id, chain, kind, asset, recipient, senders, memo, tx_hash, n, conflict_keys, own_transfer,
    published, backfilled, state, version, amount_base_units, credited_base_units, height, block_hash, block_time,
    position, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
-   confirmed_at, final_at, changed_at, on_one_word, matures_after_blocks)
+   confirmed_at, final_at, changed_at, on_one_word, matures_after_blocks, fee_rate_per_kvb, has_unconfirmed_parents,
+   fee_rate_wanted_per_kvb,
+   expected_blocks, replaced_height)
 select
   id, merchant_id, address_id, chain, kind, asset, recipient, senders, memo, tx_hash, n, conflict_keys, own_transfer,
   published, backfilled, state, version, amount_base_units::numeric, credited_base_units::numeric, height, block_hash,
   to_timestamp(block_time_s), position, confirmations_required, confirmed_by, confirmed_version, replaced_by,
-  first_seen_at, confirmed_at, final_at, changed_at, on_one_word, matures_after_blocks
+  first_seen_at, confirmed_at, final_at, changed_at, on_one_word, matures_after_blocks, fee_rate_per_kvb, has_unconfirmed_parents,
+  fee_rate_wanted_per_kvb, expected_blocks, replaced_height
 from unnest(
   $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[],
   $10::bytea[], $11::integer[], $12::bytea[], $13::boolean[], $14::boolean[], $15::boolean[], $16::text[],
   $17::integer[], $18::text[], $19::text[], $20::bigint[], $21::bytea[], $22::bigint[], $23::text[],
   $24::integer[], $25::text[], $26::integer[], $27::bytea[], $28::timestamptz[], $29::timestamptz[],
-  $30::timestamptz[], $31::timestamptz[], $32::boolean[], $33::integer[]
+  $30::timestamptz[], $31::timestamptz[], $32::boolean[], $33::integer[], $34::bigint[], $35::boolean[], $36::bigint[],
+  $37::integer[], $38::bigint[]
 ) as row (id, merchant_id, address_id, chain, kind, asset, recipient, senders, memo, tx_hash, n, conflict_keys, own_transfer,
   published, backfilled, state, version, amount_base_units, credited_base_units, height, block_hash, block_time_s,
   position, confirmations_required, confirmed_by, confirmed_version, replaced_by, first_seen_at,
-  confirmed_at, final_at, changed_at, on_one_word, matures_after_blocks)
+  confirmed_at, final_at, changed_at, on_one_word, matures_after_blocks, fee_rate_per_kvb, has_unconfirmed_parents,
+   fee_rate_wanted_per_kvb,
+  expected_blocks, replaced_height)
 on conflict (id) do update
 set
   address_id = excluded.address_id,
@@ -109,7 +115,13 @@ set
   confirmed_at = excluded.confirmed_at,
   final_at = excluded.final_at,
   changed_at = excluded.changed_at,
-  on_one_word = excluded.on_one_word;
+  on_one_word = excluded.on_one_word,
+  matures_after_blocks = excluded.matures_after_blocks,
+  fee_rate_per_kvb = excluded.fee_rate_per_kvb,
+  has_unconfirmed_parents = excluded.has_unconfirmed_parents,
+  fee_rate_wanted_per_kvb = excluded.fee_rate_wanted_per_kvb,
+  expected_blocks = excluded.expected_blocks,
+  replaced_height = excluded.replaced_height;
 
 -- name: load_height_on_one_word :one
 select height

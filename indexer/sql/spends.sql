@@ -8,6 +8,12 @@ where id in (
     and key = any($2::bytea[])
 );
 
+-- name: load_freed :many
+select *
+from deposits
+where chain = $1
+  and replaced_height > $2;
+
 -- name: insert_conflicts :exec
 insert into deposit_conflicts (chain, key, deposit_id)
 select $1, key, deposit_id

@@ -933,6 +933,11 @@ CREATE TABLE public.deposits (
     senders bytea NOT NULL,
     memo bytea,
     matures_after_blocks integer DEFAULT 0 NOT NULL,
+    fee_rate_per_kvb bigint,
+    has_unconfirmed_parents boolean,
+    fee_rate_wanted_per_kvb bigint,
+    expected_blocks integer,
+    replaced_height bigint,
     CONSTRAINT deposits_amount_base_units_check CHECK ((amount_base_units > (0)::numeric)),
     CONSTRAINT deposits_check CHECK (((height IS NULL) = (block_hash IS NULL))),
     CONSTRAINT deposits_check1 CHECK (((height IS NOT NULL) = (state = ANY (ARRAY['included'::text, 'confirmed'::text, 'final'::text])))),
@@ -941,11 +946,16 @@ CREATE TABLE public.deposits (
     CONSTRAINT deposits_check4 CHECK (((confirmed_by = 'depth'::text) = (confirmations_required IS NOT NULL))),
     CONSTRAINT deposits_confirmed_by_check CHECK ((confirmed_by = ANY (ARRAY['depth'::text, 'safe'::text, 'final'::text]))),
     CONSTRAINT deposits_credited_base_units_check CHECK ((credited_base_units >= (0)::numeric)),
+    CONSTRAINT deposits_expected_blocks_check CHECK ((expected_blocks > 0)),
+    CONSTRAINT deposits_fee_rate_per_kvb_check CHECK ((fee_rate_per_kvb >= 0)),
+    CONSTRAINT deposits_fee_rate_wanted_per_kvb_check CHECK ((fee_rate_wanted_per_kvb >= 0)),
+    CONSTRAINT deposits_fees CHECK ((((has_unconfirmed_parents IS NOT NULL) OR (num_nulls(fee_rate_per_kvb, fee_rate_wanted_per_kvb, expected_blocks) = 3)) AND ((has_unconfirmed_parents IS NULL) OR (state = 'seen'::text)))),
     CONSTRAINT deposits_kind_check CHECK ((kind = ANY (ARRAY['token'::text, 'native'::text, 'internal'::text, 'utxo'::text, 'trc10'::text]))),
     CONSTRAINT deposits_matures_after_blocks_check CHECK ((matures_after_blocks >= 0)),
     CONSTRAINT deposits_n_check CHECK ((n >= 0)),
     CONSTRAINT deposits_on_one_word_check CHECK (((NOT on_one_word) OR (state = 'included'::text))),
     CONSTRAINT deposits_position CHECK ((("position" IS NULL) = (height IS NULL))),
+    CONSTRAINT deposits_replaced_height CHECK (((replaced_height IS NULL) OR (state = 'replaced'::text))),
     CONSTRAINT deposits_state_check CHECK ((state = ANY (ARRAY['seen'::text, 'included'::text, 'confirmed'::text, 'final'::text, 'orphaned'::text, 'replaced'::text, 'dropped'::text]))),
     CONSTRAINT deposits_version_check CHECK ((version >= 1))
 );
@@ -1469,6 +1479,8 @@ CREATE INDEX deposits_awaiting_tag ON public.deposits USING btree (chain, height
 
 CREATE INDEX deposits_by_address ON public.deposits USING btree (address_id);
 
+CREATE INDEX deposits_by_replaced_height ON public.deposits USING btree (chain, replaced_height) WHERE (replaced_height IS NOT NULL);
+
 CREATE INDEX deposits_by_tx ON public.deposits USING btree (chain, tx_hash);
 
 CREATE INDEX deposits_in_blocks ON public.deposits USING btree (chain, height) WHERE (height IS NOT NULL);
@@ -1476,6 +1488,8 @@ CREATE INDEX deposits_in_blocks ON public.deposits USING btree (chain, height) W
 CREATE INDEX deposits_listing ON public.deposits USING btree (merchant_id, first_seen_at, id);
 
 CREATE INDEX deposits_on_one_word ON public.deposits USING btree (chain, height) WHERE on_one_word;
+
+CREATE INDEX deposits_undecided ON public.deposits USING btree (chain, first_seen_at, id) WHERE ((state = ANY (ARRAY['seen'::text, 'orphaned'::text, 'replaced'::text])) AND ((state <> 'replaced'::text) OR (replaced_height IS NULL)));
 
 CREATE INDEX doubted_blocks_by_due ON public.doubted_blocks USING btree (chain, due_at, height);
 

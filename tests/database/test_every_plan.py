@@ -122,6 +122,7 @@ async def test_every_query_finds_its_rows_by_an_index(database_url: str) -> None
     ("index", "query"),
     [
         ("idempotency_keys_by_expiry", "gateway/sql/calls.sql: delete_expired_answers"),
+        ("deposits_by_tx", "indexer/sql/mempools.sql: load_of_txs"),
         ("deposits_listing", "indexer/sql/views.sql: list_deposits"),
         ("delivery_attempts_by_time", "relay/sql/prune.sql: delete_old_attempts"),
         ("endpoint_replays_by_endpoint", "relay/sql/lanes.sql: load_endpoint_records"),

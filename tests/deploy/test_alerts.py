@@ -31,7 +31,7 @@ ERROR_KINDS = {
 VALUES: dict[tuple[str, str], set[str]] = {
     ("chainbell_chain_condition", "condition"): set(CONDITIONS),
     ("chainbell_chain_height", "of"): set(HEIGHTS),
-    ("chainbell_follow_failures_total", "kind"): ERROR_KINDS,
+    ("chainbell_follow_failures_total", "kind"): ERROR_KINDS | {f"mempool-{kind}" for kind in ERROR_KINDS},
     ("chainbell_follow_step_seconds", "outcome"): {kind.__name__ for kind in outcomes.StepOutcome.__args__},
     ("chainbell_relay_attempts_total", "outcome"): set(OutcomeKind),
     ("chainbell_relay_endpoints", "state"): set(EndpointState),

@@ -144,6 +144,9 @@ class Silent:
     def calls_per_day(self, alias: str, provider: str, count: int) -> None:
         """Nobody counts."""
 
+    def waiting(self, alias: str, mempool: str, count: int) -> None:
+        """Nobody counts."""
+
     def stood_aside(self, alias: str) -> None:
         """Nobody counts."""
 

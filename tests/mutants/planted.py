@@ -35,6 +35,7 @@ from tests.mutants.planted_following import PLANTED_FOLLOWING
 from tests.mutants.planted_heights import PLANTED_HEIGHTS
 from tests.mutants.planted_history import PLANTED_HISTORY
 from tests.mutants.planted_holds import PLANTED_HOLDS
+from tests.mutants.planted_mempools import PLANTED_MEMPOOLS
 from tests.mutants.planted_moves import PLANTED_MOVES
 from tests.mutants.planted_nodes import PLANTED_NODES
 from tests.mutants.planted_pace import PLANTED_PACE
@@ -353,4 +354,5 @@ PLANTED = (
     *PLANTED_TRICKLE,
     *PLANTED_PACE,
     *PLANTED_MOVES,
+    *PLANTED_MEMPOOLS,
 )

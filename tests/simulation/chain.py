@@ -263,6 +263,14 @@ class SimChain:
             rng.shuffle(taken)
         return self._new_block(parent, taken, is_forged=is_forged)
 
+    def send(self) -> None:
+        """Somebody pays, and no block holds it yet."""
+        self._new_payment()
+
+    def bump(self, payment: Payment) -> None:
+        """Its payer sends another transaction in its stead, to us or away from us."""
+        self.pool.append(self._replacement_of(payment))
+
     def forge(self, parent: SimBlock, length: int) -> SimBlock:
         """A branch that no honest node will ever hold."""
         tip = parent

@@ -257,6 +257,8 @@ class Laws:
             assert row.state not in ON_CHAIN, f"{row.state}, and no canonical block holds it"
             assert row.credited_base_units == 0
             assert (row.replaced_by is not None) == (row.state == "replaced")
+            if row.published:
+                watched.published.add(deposit_id)
             if _has_rival(row, watched):
                 assert row.state == "replaced", "another transaction used its nonce up, and nobody says so"
         watched.credited, watched.settled_own = credited, settled

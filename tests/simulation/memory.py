@@ -13,8 +13,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId
-from indexer.rows.storage import ChainRecord, LeaseLost, MoveTransaction, TouchQuery, WatchDelta
+from chains.model import Address, Asset, AssetId, Block, BlockHash, ChainId, TxHash
+from indexer.rows.storage import ChainRecord, LeaseLost, MoveTransaction, TouchQuery, Undecided, WatchDelta
 from indexer.rules.deposits import ON_CHAIN, Deposit, DepositState
 from indexer.rules.events import Fact
 from indexer.rules.identity import AddressId, DepositId, MerchantId
@@ -92,6 +92,31 @@ class MemoryStore:
             if one.on_one_word and one.occurrence is not None and one.occurrence.height > above_height
         ]
         return min(heights, default=None)
+
+    async def load_watch_version(self, chain: ChainId) -> int:
+        self.interrupts.pause("read")
+        watch_log = self.rows[chain].watch_log
+        return watch_log[-1][0] if watch_log else 0
+
+    async def load_watch_page(self, chain: ChainId, *, after_version: int, up_to_version: int) -> WatchDelta:
+        self.interrupts.pause("read")
+        page = [one for one in self.rows[chain].watch_log if after_version < one[0] <= up_to_version]
+        return WatchDelta(page[-1][0] if page else after_version, [address for _, address in page])
+
+    async def load_undecided(self, chain: ChainId, *, limit: int) -> list[Undecided]:
+        self.interrupts.pause("read")
+        states = (DepositState.SEEN, DepositState.ORPHANED, DepositState.REPLACED)
+        rows = [
+            one
+            for one in self.rows[chain].deposits.values()
+            if one.state in states and (one.state is not DepositState.REPLACED or one.replaced_height is None)
+        ]
+        first = sorted(rows, key=lambda one: (one.first_seen_at, one.id))[:limit]
+        by_tx = {one.tx_hash: one for one in first}
+        return [
+            Undecided(tx_hash, one.conflict_keys, one.state is DepositState.SEEN)
+            for tx_hash, one in by_tx.items()
+        ]
 
     async def create_chain(
         self,
@@ -341,6 +366,8 @@ class MemoryMove:
             {key for table in query.spends for key in table.spends if key in conflicts} if conflicts else ()
         )
         off_chain = [rows[one] for one in sorted({one for key in spent for one in conflicts[key]})]
+        if above is not None:
+            off_chain += [one for one in rows.values() if (one.replaced_height or -1) > above]
         gone = {one.id for one in displaced}
         repeats = [
             replace(repeat, level=self.rows.levels[repeat.occurrence.block_hash])
@@ -352,6 +379,10 @@ class MemoryMove:
         return Touched(
             {one: rows[one] for one in ids if one in rows}, displaced, maturing, off_chain, repeats
         )
+
+    async def load_of_txs(self, tx_hashes: Collection[TxHash]) -> list[Deposit]:
+        self.pause()
+        return [one for one in self.rows.deposits.values() if one.tx_hash in tx_hashes]
 
     async def load_standing(self, height_first: int, height_last: int) -> list[Deposit]:
         self.pause()

@@ -208,7 +208,7 @@ class ChainOracle:
                 del self._standing[sight.deposit_id]
 
     def _add(self, found: dict[UUID, Sight], block: SimBlock) -> None:
-        sights = self._sights[block.hash] = tuple(self._sights_in(block)) if block.transfers else ()
+        sights = self._sights[block.hash] = tuple(self.sights_in(block)) if block.transfers else ()
         for sight in sights:
             if self._stands(sight):
                 standing = found.get(sight.deposit_id)
@@ -270,7 +270,8 @@ class ChainOracle:
             return counted_up_to - height + 1 >= rule.confirmations
         return rule.by == "safe" and heights.safe is not None and height <= heights.safe
 
-    def _sights_in(self, block: SimBlock) -> Iterator[Sight]:
+    def sights_in(self, block: SimBlock) -> Iterator[Sight]:
+        """What a block holds for each merchant, whether it counts or not."""
         for transfer in block.transfers:
             merchants = {watch.merchant_id for watch in self.watches.get(transfer.recipient, ())}
             for merchant_id in sorted(merchants):

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from chains.model import Address, AssetId, BlockHash, ConflictKey, Header, VerificationLevel
 from indexer.rows.storage import ChainRecord
-from indexer.rules.deposits import WAITING, Deposit
+from indexer.rules.deposits import Deposit
 from indexer.rules.identity import AddressId, DepositId
 from indexer.rules.matching import Registration
 from indexer.rules.moves import Repeat
@@ -56,7 +56,7 @@ def write_deposit(rows: ChainRows, deposit: Deposit) -> None:
     for key in deposit.conflict_keys:
         waiting = rows.conflicts.get(key, set())
         waiting.discard(deposit.id)
-        if deposit.state in WAITING:
+        if deposit.may_be_replaced:
             rows.conflicts.setdefault(key, waiting).add(deposit.id)
         elif not waiting:
             rows.conflicts.pop(key, None)

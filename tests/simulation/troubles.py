@@ -28,6 +28,12 @@ class Trouble(StrEnum):
     AMOUNT_ZERO = "payment: nothing moved when executed again"
     MINT = "payment: a mint, without a sender"
     SKIPPED = "block: skips heights"
+    WAITING_SENT = "mempool: a payment is sent"
+    WAITING_BUMPED = "mempool: another takes the place of a payment that waits"
+    WAITING_EVICTED = "mempool: a payment is forgotten by all"
+    POOL_BEHIND = "mempool: a node's stands on an older block"
+    POOL_FORGETS = "mempool: a node has started again"
+    POOL_DOWN = "mempool: a node does not answer"
     # What providers do.
     LAGGING = "provider: lags"
     SILENT = "provider: silent"
@@ -89,6 +95,8 @@ class Trouble(StrEnum):
     CRASH_DELIVERING = "crash: of a worker between reading, sending and settling"
     RELAY_UNAVAILABLE = "database: does not answer a worker"
     # What merchants are told of it.
+    TOLD_SEEN = "event: deposit.seen"
+    TOLD_DROPPED = "event: deposit.dropped"
     TOLD_MOVED = "event: deposit.moved"
     TOLD_AMENDED = "event: deposit.amended"
     TOLD_ORPHANED = "event: deposit.orphaned"

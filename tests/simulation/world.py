@@ -30,6 +30,7 @@ from tests.simulation.delivery import Delivery
 from tests.simulation.history import MemoryBackfillStore
 from tests.simulation.laws import Laws, Watched
 from tests.simulation.memory import MemoryStore, load_unsettled
+from tests.simulation.mempools import Waiting
 from tests.simulation.network import Network
 from tests.simulation.providers import Mood, TagMood
 from tests.simulation.receivers import ReceiverMood, make_receivers
@@ -38,6 +39,7 @@ from tests.simulation.setups import draw_rules, draw_setup
 from tests.simulation.troubles import Tally, Trouble
 
 CHAINS = 2
+WAITING_SHARE = 0.4  # of chains: those whose mempools are looked at
 NEVER = 1 << 60
 REST_POLLS_MAX = 80
 REST_ROUNDS_MAX = 200
@@ -100,6 +102,13 @@ class World:
                 {asset.asset_id: asset.min_base_units for asset in network.setup.naming.assets.values()},
             )
         self.followers = {network.id: self._new_follower(network, 0) for network in self.networks}
+        # Chance of its own: worlds without mempools stay the worlds they were.
+        self._waiting_rng = random.Random(repr(rng.getstate()) + "waiting")
+        self.waiting = {
+            network.id: Waiting(network, self._waiting_rng, tally, self._pause_provider)
+            for network in self.networks
+            if self._waiting_rng.random() < WAITING_SHARE
+        }
 
     # The schedule.
 
@@ -140,6 +149,9 @@ class World:
             self._vouch(network)
         self._arm()
         self._poll(network)
+        if network.id in self.waiting:
+            self._arm()
+            self._look_at_mempools(network)
         chance = rng.random()
         if chance < 0.2:
             self._arm()
@@ -166,6 +178,15 @@ class World:
         outcome = self._run(network, self.followers[network.id].step(self.now))
         if isinstance(outcome, Suspecting):
             self.tally.count(Trouble.SUSPECTED)
+
+    def _look_at_mempools(self, network: Network, *, is_rest: bool = False) -> None:
+        """What waits there, as the process that follows sees it."""
+        waiting = self.waiting[network.id]
+        if network.id not in self.store.rows or not self._has_judged(network):
+            return
+        step = waiting.come_to_rest if is_rest else waiting.step
+        follower, rows = self.followers[network.id], self.store.rows[network.id]
+        self.now = step(self.now, follower, rows, self.laws.watched[network.id], self._run)
 
     def _has_judged(self, network: Network) -> bool:
         """After another policy was written, what is recorded is judged by it before anything else is done."""
@@ -421,6 +442,8 @@ class World:
                     self._read_history(network)
             else:
                 raise AssertionError(f"{network.id} does not come to rest at {name_of(network.chain.tip)}")
+            if network.id in self.waiting:
+                self._look_at_mempools(network, is_rest=True)
 
     def deliver_all(self) -> None:
         """Every receiver is well, and whoever was paused is resumed: in the end everybody has everything."""

@@ -6,9 +6,12 @@ rows into them (`resources.chains`, `resources.health`).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from gateway.http.shapes.forms import Given
+from indexer.rules.waiting import MempoolState
 
 
 class ChainBlock(Given, frozen=True):
@@ -50,6 +53,23 @@ class ChainCheck(Given, frozen=True):
     enforced_since_height: int | None = None
 
 
+class ChainMempool(Given, frozen=True):
+    """One node's mempool, by host. `apart`: the node stands on another block than we do, so that it says nothing of ours."""
+
+    host: str
+    state: MempoolState
+    waiting_count: int
+    unread_count: int
+    last_error: str | None
+
+
+class ChainFee(Given, frozen=True):
+    """Whoever offers so much, in base units for 1,000 virtual bytes, is expected within so many blocks."""
+
+    blocks: int
+    fee_rate_per_kvb: Annotated[str, Meta(pattern="^[0-9]+$")]
+
+
 class ChainDoubt(Given, frozen=True):
     """What of a chain's blocks could not be checked or understood since its follower started."""
 
@@ -85,6 +105,8 @@ class ChainObject(Given, frozen=True):
     held_height: int | None
     trusted_height: int | None
     providers: list[ChainProvider]
+    mempools: list[ChainMempool]
+    fees: list[ChainFee]
     congested: bool
     conditions: list[str]
     block_interval_s: float | None

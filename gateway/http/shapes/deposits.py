@@ -48,6 +48,18 @@ class DepositBlock(Given, frozen=True):
     time: str
 
 
+class DepositWaiting(Given, frozen=True):
+    """What the transaction of a `seen` deposit offers, and what the next block wants: base units for 1,000 virtual bytes.
+
+    `expected_blocks`: within so many it is expected; null where the node does not say, or for longer than any it speaks of.
+    """
+
+    fee_rate_per_kvb: Amount | None
+    fee_rate_wanted_per_kvb: Amount | None
+    has_unconfirmed_parents: bool
+    expected_blocks: int | None
+
+
 class DepositObject(Given, frozen=True, rename={"from_": "from"}):
     """A deposit. Set its credit to `credited_base_units` whenever a newer `version` arrives."""
 
@@ -77,6 +89,7 @@ class DepositObject(Given, frozen=True, rename={"from_": "from"}):
     confirmations: int
     confirmations_required: int | None
     policy: str
+    waiting: DepositWaiting | None
     replaced_by: str | None
     first_seen_at: str
     confirmed_at: str | None

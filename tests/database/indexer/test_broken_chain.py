@@ -46,6 +46,9 @@ class Bell:
     def calls_per_day(self, alias: str, provider: str, count: int) -> None:
         """Nobody counts."""
 
+    def waiting(self, alias: str, mempool: str, count: int) -> None:
+        """Nobody counts."""
+
     def stood_aside(self, alias: str) -> None:
         """Nobody counts."""
 

@@ -15,6 +15,7 @@ import pytest
 
 from chains.model import Block, Sought
 from chains.scripted.chain import ScriptedChain
+from chains.scripted.mempool import ScriptedMempool
 from chains.scripted.provider import ScriptedProvider
 from chains.scripted.source import ScriptedSource
 from indexer.follow import loop as follow_loop
@@ -59,6 +60,9 @@ class Operator:
         self._meet("conditions", alias)
 
     def calls_per_day(self, alias: str, provider: str, count: int) -> None:
+        """Nobody counts."""
+
+    def waiting(self, alias: str, mempool: str, count: int) -> None:
         """Nobody counts."""
 
     def stood_aside(self, alias: str) -> None:
@@ -125,7 +129,8 @@ def build_line(number: int, pool: Any) -> Line:
 
     store = PostgresFollowStore(pool, publish)
     desk = ChainDesk(settings, store, setup.naming, setup.deposit_id)
-    return Line(chain, provider, source, FollowedChain(desk, source, store, list))
+    mempools = [ScriptedMempool(chain)]
+    return Line(chain, provider, source, FollowedChain(desk, source, store, list, mempools=mempools))
 
 
 @asynccontextmanager
@@ -258,6 +263,8 @@ STAGES: dict[str, Plant] = {
     "metrics of a move": of_operator("metrics of a move"),
     "metrics of a failure": of_operator("metrics of a failure"),
     "bell": of_operator("bell"),
+    "mempool": of(lambda house: house.sick.followed.mempools[0], "fetch_waiting"),
+    "waiting for a payer": of(lambda house: house.sick.followed.mempools[0], "wait_for_entered"),
 }
 
 

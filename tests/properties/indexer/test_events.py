@@ -40,7 +40,7 @@ from tests.unit.indexer.making import (
 MEMBERS = [
     "id", "version", "state", "credited_base_units", "chain", "chain_alias", "asset", "symbol", "decimals",
     "amount_base_units", "amount", "kind", "own_transfer", "to", "from", "senders", "memo", "address_id", "reference", "tx_hash", "n",
-    "block", "position", "confirmations", "confirmations_required", "policy", "replaced_by", "first_seen_at",
+    "block", "position", "confirmations", "confirmations_required", "policy", "waiting", "replaced_by", "first_seen_at",
     "confirmed_at", "final_at", "backfilled",
 ]  # fmt: skip
 NAMING = Naming(

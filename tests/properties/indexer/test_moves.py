@@ -138,4 +138,4 @@ def test_a_replacement_is_another_transaction_that_used_up_the_same_nonce(seed: 
             for payment in block.payments
             if payment.key in row.conflict_keys and payment.tx_hash != row.tx_hash
         }
-        assert ({rival} if rival is not None else set()) == spenders
+        assert ({rival.tx_hash} if rival is not None else set()) == spenders

@@ -8,6 +8,7 @@ import pytest
 
 from chains.model import BlockRef, Movement, TransactionStory, TransferKind, TxHash
 from indexer.explain import Knowledge, Reason, explain_deposit, explain_transaction
+from indexer.rules.deposits import Deposit, DepositState, FeeStanding
 from indexer.rules.events import Naming
 from indexer.rules.matching import ListedAsset, Registration
 from migrations.ids import encode_id
@@ -72,6 +73,32 @@ def test_a_large_deposit_on_one_word_says_so_and_what_lifts_it() -> None:
     assert finding.reason is Reason.UNVERIFIED
     assert "second operator" in finding.text
     assert finding.text.endswith("up to height 10.")
+
+
+def off_chain(state: DepositState, fees: FeeStanding | None = None) -> Deposit:
+    return replace(recorded(), state=state, occurrence=None, fees=fees)
+
+
+@pytest.mark.parametrize(
+    ("fees", "said"),
+    [
+        (None, "before it is in a block."),
+        (FeeStanding(), "before it is in a block."),
+        (FeeStanding(5_000, False, 9_000, 6), "expected within 6 blocks."),
+        (FeeStanding(900, False, 9_000, None), "the payer can raise it."),
+        (FeeStanding(900, True, 9_000, None), "another transaction that is not mined."),
+    ],
+)
+def test_what_waits_says_when_it_is_expected(fees: FeeStanding | None, said: str) -> None:
+    finding = explain_deposit(off_chain(DepositState.SEEN, fees), known(12, 12))
+    assert finding.reason is Reason.PENDING
+    assert finding.text.endswith(said)
+
+
+def test_what_waits_no_more_says_so() -> None:
+    finding = explain_deposit(off_chain(DepositState.DROPPED), known(12, 12))
+    assert finding.reason is Reason.DROPPED
+    assert "counts again if it is sent again" in finding.text
 
 
 @pytest.mark.parametrize(

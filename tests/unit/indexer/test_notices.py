@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from chains.mempool import FeeRung
 from chains.traits import FinalByTag
 from indexer.follow.status import Vitals
 from indexer.move.notices import CONGESTED, FINALITY_DELAYED, INTERVALS_MIN, Pulse, decide_conditions
@@ -61,3 +64,35 @@ def test_a_new_process_has_not_seen_congestion_end() -> None:
     assert at_pace(RECORD, slow, INTERVALS_MIN) == {CONGESTED}
     assert at_pace(congested, fast, INTERVALS_MIN - 1) == {CONGESTED}
     assert at_pace(congested, fast, INTERVALS_MIN) == frozenset()
+
+
+CALM = (FeeRung(1, 3_000), FeeRung(144, 1_000))
+DEAR = (FeeRung(1, 9_000), FeeRung(144, 2_000))
+
+
+@pytest.mark.parametrize(
+    ("rungs", "was", "congested"),
+    [
+        (CALM, False, False),
+        (DEAR, False, True),
+        (CALM, True, True),  # it is told as over at half of what begins it
+        ((FeeRung(1, 2_000), FeeRung(144, 1_000)), True, False),
+        ((), False, False),
+        ((), True, True),  # nobody has said that it is over
+        ((FeeRung(1, 0),), False, False),
+    ],
+)
+def test_fees_say_that_a_chain_is_congested_and_silence_does_not(
+    rungs: tuple[FeeRung, ...], was: bool, congested: bool
+) -> None:
+    record = replace(RECORD, conditions=frozenset({CONGESTED} if was else ()))
+    pulse = Pulse(0.0, None, (1.0,) * INTERVALS_MIN, rungs, has_mempool=True)
+    assert (CONGESTED in decide_conditions(record, pulse, SETTINGS)) == congested
+
+
+def test_fees_do_not_end_what_slow_blocks_began() -> None:
+    record = replace(RECORD, conditions=frozenset({CONGESTED}))
+    cheap = (FeeRung(1, 1_000),)
+    few, slow = Pulse(0.0, None, (), cheap, True), Pulse(0.0, None, (10.0,) * INTERVALS_MIN, cheap, True)
+    assert decide_conditions(record, few, SETTINGS) == {CONGESTED}, "a process that has just started"
+    assert decide_conditions(record, slow, SETTINGS) == {CONGESTED}
