@@ -22,8 +22,8 @@ PLANTED_HISTORY = (
         (
             Edit(
                 DEPOSITS,
-                "    if found.on_one_word or is_doubted:\n",
-                "    if found.on_one_word:\n",
+                "    if found.on_one_word or is_doubted or not is_ripe:\n",
+                "    if found.on_one_word or not is_ripe:\n",
             ),
         ),
         asks=HEARD,

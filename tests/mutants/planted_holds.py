@@ -47,7 +47,13 @@ PLANTED_HOLDS = (
     Planted(
         "a large deposit on one word is credited like any other",
         5,
-        (Edit(DEPOSITS, "    if found.on_one_word or is_doubted:\n", "    if is_doubted:\n"),),
+        (
+            Edit(
+                DEPOSITS,
+                "    if found.on_one_word or is_doubted or not is_ripe:\n",
+                "    if is_doubted or not is_ripe:\n",
+            ),
+        ),
     ),
     Planted(
         "what one operator's word is good for has no limit",
