@@ -85,7 +85,8 @@ class FactsRules:
 class FamilyRules:
     """One family's spelling, its facts, and its ways to nodes.
 
-    `namespace` is CAIP-2's, `contract_namespace` that of its tokens in CAIP-19.
+    `namespace` is CAIP-2's, `contract_namespace` that of its tokens in CAIP-19,
+    empty where there are none.
     `shares_addresses`: an address is its owner's on every chain of the family.
     `hint_schemes` are those of endpoints that only announce heads.
     `parse_*` take what a person wrote and raise `ValueError` saying what is

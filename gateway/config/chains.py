@@ -144,6 +144,9 @@ def _build_assets(table: Chain, traits: ChainTraits, limits: Limits) -> tuple[As
     """The tokens that count; a list in the file replaces the catalogue's."""
     if table.assets is None:
         return traits.assets
+    if not rules_of(traits.family).contract_namespace:
+        table.complain("assets", f"chains of the family {traits.family} have no tokens")
+        return ()
     assets: dict[AssetId, Asset] = {}
     for token in table.assets:
         asset = _build_asset(token, traits)
@@ -227,6 +230,9 @@ def _build_endpoints(table: Chain, family: Family | None) -> tuple[Endpoint, ...
         else Endpoint(one.url, one.operator, one.requests_per_s, one.headers, one.cookie_file)
         for one in table.endpoints
     )
+    for one in table.endpoints:
+        if not isinstance(one, str) and one.cookie_file is not None and "@" in one.url:
+            one.complain("cookie_file", "the URL names a user already; one of the two is wanted")
     if not endpoints:
         table.complain("endpoints", "at least one URL of a node is wanted")
     elif all(one.only_hints for one in endpoints):
