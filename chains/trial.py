@@ -61,8 +61,10 @@ class TrialRules:
     about a refusal, in a configuration with this alias; None where nothing is
     the family's own.  `hear_head` listens to an endpoint for so many seconds:
     None when it announced a head, else what hindered it, empty for silence.
+    `head_early_s`: a head's own time may be so far ahead of a right clock.
     """
 
     start: Callable[[Provider, ChainTraits], Trial]
     advise: Callable[[ChainError, str], str | None]
     hear_head: Callable[[ChainTraits, NodeEndpoint, float], Awaitable[str | None]]
+    head_early_s: float

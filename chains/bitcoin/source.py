@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from chains.bitcoin.facts import list_checks
+from chains.bitcoin.nodes.mempool import BitcoinMempool
 from chains.bitcoin.nodes.node import BitcoinNode, NetworkPin
 from chains.bitcoin.nodes.reading import compute_reading
 from chains.bitcoin.nodes.tips import TipWatch
@@ -60,10 +61,25 @@ class BitcoinSource(SharedSource[BitcoinProvider]):
             [endpoint for endpoint in endpoints if endpoint.only_hints],
             self.note_hint,
             self.wake,
-            self.hints.forget,
+            self._note_tips_lost,
             self.hints.note_open,
+            self._note_entered,
             clock=clock,
         )
+        self._pools = [BitcoinMempool(one.node, reading) for one in providers.values()]
+        self.mempools = self._pools
+
+    def _note_tips_lost(self) -> None:
+        self.hints.forget()
+        for pool in self._pools:
+            pool.note_lost()
+
+    def _note_entered(self, tx_hash: bytes) -> None:
+        """Whoever published it, what waits at one node soon waits at the others."""
+        publisher = self.tips.listening_to.rpartition(":")[0]
+        there = [pool for pool in self._pools if pool.name.partition("#")[0].rpartition(":")[0] == publisher]
+        for pool in self._pools:
+            pool.note_entered(tx_hash, here=there == [pool])
 
     async def __aenter__(self) -> Self:
         return self

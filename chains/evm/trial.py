@@ -26,6 +26,10 @@ HEAD_CALLS = 4
 """A head comes with each block: by tag, and whose network it is."""
 
 
+HEAD_EARLY_S = 15.0
+"""What rules allow a block's maker, and clocks that are nearly right."""
+
+
 class _Heard(Exception):
     """A head was heard; ends the waiting."""
 
@@ -121,4 +125,4 @@ async def _hear_head(traits: ChainTraits, endpoint: NodeEndpoint, timeout_s: flo
     return watch.last_trouble
 
 
-TRIAL = TrialRules(_start, _advise, _hear_head)
+TRIAL = TrialRules(_start, _advise, _hear_head, HEAD_EARLY_S)

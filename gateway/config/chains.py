@@ -226,6 +226,9 @@ def _build_endpoints(table: Chain, family: Family | None) -> tuple[NodeEndpoint,
         else NodeEndpoint(one.url, one.operator, one.requests_per_s, one.headers, one.cookie_file)
         for one in table.endpoints
     )
+    for one in table.endpoints:
+        if not isinstance(one, str) and one.cookie_file is not None and "@" in one.url:
+            one.complain("cookie_file", "the URL names a user already; one of the two is wanted")
     if not endpoints:
         table.complain("endpoints", "at least one URL of a node is wanted")
     elif all(one.only_hints for one in endpoints):

@@ -30,7 +30,6 @@ PROVIDER_TIMEOUT_S = 30.0
 HINT_TIMEOUT_S = 15.0
 HEAD_OLD_FACTOR = 10.0
 HEAD_OLD_MIN_S = 60.0
-HEAD_EARLY_S = 15.0
 ADVICE_UNVERIFIED = (
     "add a provider of another operator: deposits above hold_unverified_above wait for one, or for `chainbell chain trust`, "
     "and smaller ones are credited on one operator's word"
@@ -128,7 +127,7 @@ async def _ask(ways: Ways, record: ChainRecord | None, now: datetime) -> None:
 
 def _judge_head(name: str, traits: ChainTraits, report: HeadReport, now: datetime) -> list[Finding]:
     age_s = now.timestamp() - report.head.time_s
-    if age_s < -HEAD_EARLY_S:
+    if age_s < -rules_of(traits.family).load_trial().head_early_s:
         advice = "one of the clocks is wrong: run an NTP client here"
         return [Finding(f"{name} clock", Grade.WARN, f"its head is {-age_s:.0f} s in the future", advice)]
     if age_s > max(HEAD_OLD_MIN_S, HEAD_OLD_FACTOR * traits.block_time_s):

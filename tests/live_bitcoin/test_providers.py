@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from chains.model import BlockHash, BlockRef, TxHash
 from chains.rpc.node_endpoint import NodeEndpoint
 from tests.devnet.bitcoind import ANYONE, PASSWORD, REWARD, BitcoinNode, needs_bitcoind, start_bitcoind
 from tests.live_bitcoin.conftest import MakeSource
-from tests.live_bitcoin.world import regtest_traits, spell
+from tests.live_bitcoin.world import regtest_traits, spell, wait_until
 
 pytestmark = [pytest.mark.live, needs_bitcoind]
 
@@ -195,11 +194,6 @@ async def test_a_reward_is_a_transfer_that_uses_up_nothing(
     transfer = block.transfers.at(0)
     assert (transfer.recipient, transfer.amount_base_units, transfer.conflict_keys) == (ANYONE, REWARD, ())
     assert list(block.transfers.spends) == []
-
-
-async def wait_until(holds: Callable[[], bool]) -> None:
-    while not holds():  # noqa: ASYNC110 - it is what a stranger sees
-        await asyncio.sleep(0.02)
 
 
 async def test_tips_are_hinted_at_over_zmq_and_the_hint_is_believed_by_and_by(

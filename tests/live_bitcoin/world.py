@@ -5,7 +5,8 @@ What holds for any node is `tests.live.followed`; the node is `tests.devnet.bitc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,12 @@ def spell(script: bytes) -> str:
     """The address of a script on regtest."""
     traits = regtest_traits()
     return rules_of(traits.family).format_address(traits.chain, Address(script))
+
+
+async def wait_until(holds: Callable[[], bool]) -> None:
+    """Return when a stranger's doing shows; the caller says how long that may take."""
+    while not holds():  # noqa: ASYNC110 - nobody tells us
+        await asyncio.sleep(0.02)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -47,7 +47,8 @@ class TipsLost(Exception):
 class TipWatch:
     """One connection at a time, moving on to the next endpoint when it fails.
 
-    `on_hint` takes a tip's hash in hexadecimal, `on_left` is called when a block left the chain.
+    `on_hint` takes a tip's hash in hexadecimal, `on_left` is called when a block left the chain, `on_entered` takes the
+    id of a transaction that came into the mempool, as people read it.
     """
 
     def __init__(
@@ -58,17 +59,20 @@ class TipWatch:
         on_left: Callable[[], None] = lambda: None,
         on_lost: Callable[[], None] = lambda: None,
         on_open: Callable[[], None] = lambda: None,
+        on_entered: Callable[[bytes], None] = lambda _: None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.last_trouble = ""
         self.hints_count = 0
         self.gaps_count = 0
+        self.listening_to = ""
         self._endpoints = list(endpoints)
         self._on_hint = on_hint
         self._on_left = on_left
         self._on_lost = on_lost
         self._on_open = on_open
+        self._on_entered = on_entered
         self._clock = clock
         self._position = 0
         self._log = _log.bind(chain=chain_alias)
@@ -163,6 +167,9 @@ class TipWatch:
         if topic == b"sequence" and body[32:33] == b"D":
             self._on_left()
             return
+        if topic == b"sequence" and body[32:33] == b"A" and len(body) == 41:
+            self._on_entered(body[:32])
+            return
         tip = read_tip(topic, body)
         if tip is not None:
             self.hints_count += 1
@@ -172,6 +179,7 @@ class TipWatch:
         if self._is_lost:
             self._log.info("tips-restored", provider=endpoint.host)
             self._is_lost = False
+        self.listening_to = endpoint.host
         self._on_open()
 
 

@@ -125,6 +125,38 @@ WRONG = [
         "chains.ethereum.endpoints: at least one http:// or https:// URL",
     ),
     (
+        '[chains.bitcoin]\nendpoints = ["tcp://x:28332"]',
+        "chains.bitcoin.endpoints: at least one http:// or https:// URL is wanted; tcp:// only gives hints",
+    ),
+    (
+        '[chains.bitcoin]\nendpoints = ["http://x", "wss://x"]',
+        "chains.bitcoin.endpoints: nodes of the family bitcoin do not speak wss://",
+    ),
+    (
+        '[chains.ethereum]\nendpoints = ["http://x", "tcp://x:1"]',
+        "chains.ethereum.endpoints: nodes of the family evm do not speak tcp://",
+    ),
+    (
+        '[chains.bitcoin]\nendpoints = [{ url = "http://me:word@x", cookie_file = "/x" }]',
+        "chains.bitcoin.endpoints[0].cookie_file: the URL names a user already",
+    ),
+    (
+        '[chains.bitcoin]\nendpoints = ["http://x"]\nconfirmed = { finality = "safe" }',
+        "chains.bitcoin.confirmed.finality: bitcoin has no safe blocks",
+    ),
+    (
+        '[chains.bitcoin]\nendpoints = ["http://x"]\ntraces = true',
+        "chains.bitcoin.traces: ",
+    ),
+    (
+        '[chains.mine]\nfamily = "bitcoin"\nchain_id = 7\nnative = { }\nendpoints = ["http://x"]',
+        "chains.mine.chain_id: the first 32 digits of a genesis block's hash are wanted",
+    ),
+    (
+        '[chains.bitcoin]\nendpoints = ["http://x"]\nassets = [{ symbol = "X", contract = "script:51", decimals = 1 }]',
+        "chains.bitcoin.assets[0].contract: chains of this family have no tokens",
+    ),
+    (
         '[chains.ethereum]\nendpoints = ["$RPC"]',
         "chains.ethereum.endpoints[0]: the environment variable RPC is not set",
     ),
