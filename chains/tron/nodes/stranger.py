@@ -11,7 +11,8 @@ from chains.model import ChainId
 from chains.rpc.throttle import Budget, Lane
 from chains.rpc.transport import Endpoint, HttpTransport
 from chains.tron.facts import suffix_of
-from chains.tron.nodes.node import SOLID, NetworkPin, TronNode
+from chains.tron.nodes.node import NetworkPin, TronNode
+from chains.tron.nodes.solid import fetch_solid
 
 DEADLINE_S = 15.0
 """For each call: whoever waits sits before a terminal."""
@@ -27,7 +28,7 @@ async def fetch_block_seen(chain: ChainId, url: str, height: int) -> BlockSeen:
         except ChainError as error:
             raise name_provider(error, transport.name) from None
         try:
-            solid = await node.fetch_header(None, Lane.HEAD, root=SOLID)
+            solid = await fetch_solid(node, Lane.HEAD, deadline_s=DEADLINE_S)
         except ChainError:
             solid = None
     return BlockSeen(
