@@ -23,6 +23,7 @@ TEXTS_KEPT: Final = 8_192
 
 _HEX: Final = re.compile(r"41[0-9a-fA-F]{40}")
 _SHORT: Final = re.compile(r"0[xX][0-9a-fA-F]{40}")
+_CHECKED: Final = re.compile(r"T[1-9A-HJ-NP-Za-km-z]{33}")
 _TOKEN_NUMBER: Final = re.compile(r"[1-9][0-9]{0,18}")
 
 # Ordered: the first form that fits names the stranger.
@@ -50,6 +51,8 @@ def parse_address(text: str) -> Address:
         return Address(bytes.fromhex(text))
     if _SHORT.fullmatch(text) is not None:
         return _parse_short(text[2:])
+    if _CHECKED.fullmatch(text) is not None:
+        return _parse_checked(text)
     if text != text.strip():
         raise ValueError("there is white space around the address")
     for name, form in _STRANGERS:
@@ -59,6 +62,10 @@ def parse_address(text: str) -> Address:
         raise ValueError("there are characters in the address that only look like letters or digits")
     if text[:1] != "T":
         raise ValueError("a Tron address is T and 33 characters, or 41 and 40 hexadecimal digits")
+    return _parse_checked(text)
+
+
+def _parse_checked(text: str) -> Address:
     payload = parse_checked(text)
     if payload[0] != PREFIX:
         raise ValueError(f"no Tron address: its first byte is {payload[0]:#04x}, not {PREFIX:#04x}")

@@ -27,8 +27,9 @@ from chains.rpc.throttle import Priority
 from chains.traits import FinalByTag
 from chains.tron.nodes.balances import fetch_balances
 from chains.tron.nodes.blocks import fetch_by_height, fetch_by_ref
-from chains.tron.nodes.node import SOLID, TronNode, ask_together
+from chains.tron.nodes.node import TronNode, ask_together
 from chains.tron.nodes.reading import Reading
+from chains.tron.nodes.solid import fetch_solid
 from chains.tron.nodes.story import fetch_story
 from chains.tron.rows.blocks import read_transactions
 
@@ -135,7 +136,7 @@ class TronProvider:
     async def _fetch_solid(self) -> Header | None:
         """What is solidified; None where it is not told, for a head that is there is not given up for it."""
         try:
-            return await self.node.fetch_header(None, self.priority, root=SOLID, deadline_s=HEAD_DEADLINE_S)
+            return await fetch_solid(self.node, self.priority, deadline_s=HEAD_DEADLINE_S)
         except WrongNetwork:
             raise
         except ChainError:

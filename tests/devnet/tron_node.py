@@ -121,6 +121,9 @@ class TronNode:
                 return {"address": body["address"], "witness_permission": {"keys": keys}}
             case "triggerconstantcontract":
                 return {"result": {"result": True}, "constant_result": [f"{6:064x}"]}
+            case "getnodeinfo":
+                solid = self.chain.blocks[self.chain.solid_height]
+                return {"block": "Num:9,ID:00", "solidityBlock": f"Num:{solid.height},ID:{solid.id.hex()}"}
             case "getassetissuebyid":
                 return {"id": body["value"], "precision": 3}
             case _:

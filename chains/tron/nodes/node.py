@@ -90,6 +90,7 @@ class TronNode:
         self.budget = budget
         self.client = Client(transport, budget, clock=clock)
         self.shows_internal_since: int | None = None
+        self.serves_solid = True
         self.schedule: Schedule | None = None
         self.schedule_lock = asyncio.Lock()
         self.schedule_refused_at_s: float | None = None

@@ -12,7 +12,8 @@ from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.throttle import Budget, Priority
 from chains.rpc.transport import HttpTransport
 from chains.tron.facts import suffix_of
-from chains.tron.nodes.node import SOLID, NetworkPin, TronNode
+from chains.tron.nodes.node import NetworkPin, TronNode
+from chains.tron.nodes.solid import fetch_solid
 
 DEADLINE_S = 15.0
 """For each call: whoever waits sits before a terminal."""
@@ -28,7 +29,7 @@ async def fetch_block_seen(chain: ChainId, url: str, height: int) -> BlockSeen:
         except ChainError as error:
             raise name_provider(error, transport.name) from None
         try:
-            solid = await node.fetch_header(None, Priority.HEAD, root=SOLID)
+            solid = await fetch_solid(node, Priority.HEAD, deadline_s=DEADLINE_S)
         except ChainError:
             solid = None
     return BlockSeen(

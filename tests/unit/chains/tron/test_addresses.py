@@ -38,6 +38,12 @@ def test_the_short_form_may_carry_a_checksum_that_must_fit() -> None:
         parse_address(fitting.replace("B6FD", "b6FD"))
 
 
+def test_an_address_may_begin_as_another_chains_do() -> None:
+    """Bech32 of a test network, in capitals, begins so; one address in three thousand does."""
+    text = "TB115BhpCAFbjPUgniZ36TZYxNB67fPKzr"
+    assert format_address(parse_address(text)) == text
+
+
 @given(st.binary(min_size=20, max_size=20))
 def test_every_address_is_read_as_it_is_written(digest: bytes) -> None:
     address = Address(b"\x41" + digest)

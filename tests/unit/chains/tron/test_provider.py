@@ -137,6 +137,20 @@ async def test_case_086_what_is_solidified_may_be_unknown() -> None:
             assert (report.head.height, report.final) == (3, None)
 
 
+async def test_case_086_a_node_that_serves_no_solid_blocks_tells_of_itself_which_is() -> None:
+    lacks = {f"/walletsolidity/{name}" for name in ("getblock", "getnowblock")}
+    async with asked(lacks=lacks) as (node, provider):
+        for _ in range(5):
+            node.chain.mine()
+        for _ in range(3):
+            report = await provider.fetch_head_report()
+            assert (report.head.height, report.final and report.final.height) == (5, 3)
+        assert node.asked["/walletsolidity/getblock"] == node.asked["/walletsolidity/getnowblock"] == 1
+        for words in ('{"solidityBlock": "Num:1"}', "{}", '{"solidityBlock": "Num:1,ID:' + "ab" * 32 + '"}'):
+            node.bend = only("/wallet/getnodeinfo", words)
+            assert (await provider.fetch_head_report()).final is None
+
+
 async def test_case_085_receipts_of_another_block_are_noticed_and_asked_for_again() -> None:
     chain = TronChain()
     chain.mine(call(log(SHOP, 5)))
@@ -341,10 +355,8 @@ async def test_a_result_that_nobody_knows_holds_everything_and_excuses_nothing()
     chain.mine(pay(SHOP, 5), replace(pay(SHOP, 6, nonce=1), ret={"contractRet": "SUCCESS", "newField": 5}))
     async with asked(chain) as (_, provider):
         block = await fetch_one(provider)
-        assert (block.level, block.hold) in {
-            (VerificationLevel.FULL, Hold.NONE),
-            (VerificationLevel.PARTIAL, Hold.CHAIN),
-        }
+        assert (block.level, block.hold) == (VerificationLevel.PARTIAL, Hold.CHAIN)
+        assert block.level_of(TransferKind.NATIVE) is VerificationLevel.PARTIAL
         assert [(one.check, one.reason) for one in block.doubts] == [("transactions-root", "unknown-field")]
 
 
