@@ -71,7 +71,7 @@ PLANTED_FOLLOWING = (
         (
             Edit(
                 SPEND_STORE,
-                "for one in deposits if one.state in WAITING for key",
+                "for one in deposits if one.may_be_replaced for key",
                 "for one in deposits if False for key",
             ),
         ),

@@ -120,7 +120,10 @@ async def test_who_waits_has_its_keys_and_who_does_not_has_none(database_url: st
         waiting = orphan(deposit, 1, b"outpoint 0", b"outpoint 1")
         await write(scene, [waiting])
         assert await conflicts(scene) == {(b"outpoint 0", waiting.id), (b"outpoint 1", waiting.id)}
-        await write(scene, [replace(waiting, state=DepositState.REPLACED, version=waiting.version + 1)])
+        told = replace(waiting, state=DepositState.REPLACED, version=waiting.version + 1)
+        await write(scene, [told])
+        assert await conflicts(scene), "what a block that has left replaced may be replaced again"
+        await write(scene, [replace(told, replaced_height=7, version=told.version + 1)])
         assert await conflicts(scene) == set()
 
 
