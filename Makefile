@@ -69,8 +69,8 @@ bitcoind: setup ## a bitcoind for the tests, from Debian's packages into .bitcoi
 	@$(RUN) -m tests.devnet.bitcoind_install
 
 .PHONY: demo
-demo: setup ## a local chain, a shop, signed webhooks, a reorg: the whole story (ONCE=1 ends after one pass)
-	@$(VENV)/bin/chainbell demo $(if $(ONCE),--once)
+demo: setup ## a local chain, a shop, signed webhooks, a reorg: the whole story (ONCE=1 ends after one pass, CHAIN=bitcoin plays it on regtest)
+	@$(VENV)/bin/chainbell demo $(if $(CHAIN),--chain $(CHAIN)) $(if $(ONCE),--once)
 
 # --- proof -----------------------------------------------------------------------------------------------------
 

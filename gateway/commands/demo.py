@@ -12,6 +12,9 @@ from gateway.commands.frame import Command, CommandFailed, Frame
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--chain", choices=("evm", "bitcoin"), default="evm", help="which kind of chain it is played on"
+    )
     parser.add_argument("--once", action="store_true", help="end after one pass; 1 if anything was missing")
 
 
@@ -22,7 +25,7 @@ def _demo(frame: Frame) -> int:
         raise CommandFailed(
             f"the demo needs one more package ({error.name}): pip install 'chainbell[demo]'"
         ) from error
-    return run_demo(once=frame.arguments.once)
+    return run_demo(chain=frame.arguments.chain, once=frame.arguments.once)
 
 
 DEMO = Command("demo", "a local chain, a shop that receives webhooks, the whole story", _demo, _arguments)

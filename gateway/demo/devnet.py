@@ -26,6 +26,16 @@ CUSTOMER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 TRANSFER_SELECTOR = "a9059cbb"
 MINT_SELECTOR = "40c10f19"
 
+CONFIGURATION = """\
+[chains.local]
+family = "evm"
+chain_id = 31337
+native = {{ symbol = "ETH", decimals = 18, slip44 = 60 }}
+endpoints = ["{url}", "{ws_url}"]
+block_time_s = 1
+final = {{ confirmations = 12 }}
+assets = [ {{ symbol = "USDT", contract = "{token}", decimals = 6, min_base_units = "1" }} ]"""
+
 
 class DevnetFailure(Exception):
     """The local node is missing or answered with an error; the message says what to do."""
@@ -58,6 +68,11 @@ class Devnet:
     ws_url: str
     session: aiohttp.ClientSession
     token: str = ""
+
+    @property
+    def configuration(self) -> str:
+        """How chainbell is told of it."""
+        return CONFIGURATION.format(url=self.url, ws_url=self.ws_url, token=self.token)
 
     async def call(self, method: str, *params: object) -> Any:
         """The result of one JSON-RPC call; raises `DevnetFailure` on an error answer."""

@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from gateway.demo.devnet import Devnet, DevnetFailure, open_devnet
+from gateway.demo.devnet import DevnetFailure, open_devnet
 from gateway.demo.program import Program, ProgramFailure, open_program
+from gateway.demo.regtest import open_regtest
 from gateway.demo.shop import open_shop
-from gateway.demo.story import TILLS, USDT, Story, StoryFailure
+from gateway.demo.story import TILLS, USDT, Story, StoryFailure, Telling
+from gateway.demo.story_bitcoin import COIN, BitcoinStory
 
 LIVELY_BLOCK_S = 1.5
 
@@ -60,7 +63,7 @@ def tell(event: dict[str, Any]) -> None:
 
 
 async def play(*, once: bool) -> None:
-    """The whole demo; raises `DevnetFailure`, `ProgramFailure` or `StoryFailure`."""
+    """The whole demo on an EVM chain; raises `DevnetFailure`, `ProgramFailure` or `StoryFailure`."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chainbell-demo-")))
         narrate("starting a local chain (anvil) with a play-money USDT")
@@ -68,40 +71,73 @@ async def play(*, once: bool) -> None:
         await devnet.mine()
         await devnet.deploy_token()
         narrate("starting chainbell with its own PostgreSQL; the first start takes a few seconds")
-        program = await stack.enter_async_context(open_program(folder, devnet))
-        narrate(f"chainbell answers at {program.base_url} (API: /docs, health: /readyz, metrics: /metrics)")
-        shop = await stack.enter_async_context(open_shop(tell))
-        story = Story(devnet, program, shop, narrate)
+        telling = await _open_shop(stack, folder, devnet.configuration)
+        story = Story(devnet, telling)
         await story.prepare()
         await story.pay_and_confirm()
         await story.move()
         await story.take_away()
         await story.finish()
-        told = len(shop.events)
-        narrate(
-            f"{told} events, each received and verified by an independent library; none missing, none too much"
-        )
+        _sum_up(telling)
         if not once:
-            await _stay(devnet, program)
+            await _stay(telling.program, devnet.mine, lambda: devnet.pay_token(TILLS["order-1001"], USDT))
 
 
-async def _stay(devnet: Devnet, program: Program) -> None:
+async def play_bitcoin(*, once: bool) -> None:
+    """The same on Bitcoin, by a node on regtest."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chainbell-demo-")))
+        narrate("starting a bitcoind on regtest, with play money")
+        node = await stack.enter_async_context(open_regtest(folder))
+        narrate("starting chainbell with its own PostgreSQL; the first start takes a few seconds")
+        telling = await _open_shop(stack, folder, node.configuration)
+        story = BitcoinStory(node, telling)
+        await story.prepare()
+        await story.pay_and_confirm()
+        await story.take_back()
+        await story.put_off()
+        await story.finish()
+        _sum_up(telling)
+        if not once:
+            await _stay(telling.program, node.mine, lambda: node.pay(story.tills["order-2001"], COIN // 100))
+
+
+async def _open_shop(stack: AsyncExitStack, folder: Path, chain: str) -> Telling:
+    program = await stack.enter_async_context(open_program(folder, chain))
+    narrate(f"chainbell answers at {program.base_url} (API: /docs, health: /readyz, metrics: /metrics)")
+    shop = await stack.enter_async_context(open_shop(tell))
+    return Telling(program, shop, narrate)
+
+
+def _sum_up(telling: Telling) -> None:
+    told = len(telling.shop.events)
+    narrate(
+        f"{told} events, each received and verified by an independent library; none missing, none too much"
+    )
+
+
+async def _stay(
+    program: Program, mine: Callable[[], Awaitable[None]], pay: Callable[[], Awaitable[str]]
+) -> None:
     """Go on with a payment now and then, until Ctrl-C."""
     narrate(f"the demo goes on until Ctrl-C; try it: curl -H 'Authorization: Bearer {program.api_key}' \\")
     narrate(f"  {program.base_url}/v1/deposits")
     block = 0
     while True:
         if block % 6 == 0:
-            await devnet.pay_token(TILLS["order-1001"], (1 + block % 9) * USDT)
-        await devnet.mine()
+            await pay()
+        await mine()
         block += 1
         await asyncio.sleep(LIVELY_BLOCK_S)
 
 
-def run_demo(*, once: bool) -> int:
-    """Play the demo; 0 when every expected event was received and verified, 1 otherwise."""
+PLAYS: Mapping[str, Callable[..., Awaitable[None]]] = {"evm": play, "bitcoin": play_bitcoin}
+
+
+def run_demo(*, chain: str, once: bool) -> int:
+    """Play the demo on this kind of chain; 0 when every expected event was received and verified, 1 otherwise."""
     try:
-        asyncio.run(play(once=once))
+        asyncio.run(PLAYS[chain](once=once))  # type: ignore[arg-type]  # plays are coroutines
     except (DevnetFailure, ProgramFailure, StoryFailure) as failure:
         print(f"demo: {failure}", file=sys.stderr)
         return 1

@@ -18,7 +18,7 @@ from typing import Any
 
 import aiohttp
 
-from gateway.demo.devnet import Devnet, choose_port
+from gateway.demo.devnet import choose_port
 
 START_PATIENCE_S = 90.0
 STOP_PATIENCE_S = 15.0
@@ -33,17 +33,10 @@ public_url = "http://127.0.0.1:{port}"
 [relay]
 allow_private_networks = true      # the shop listens on this machine
 
-[chains.local]
-family = "evm"
-chain_id = 31337
-native = {{ symbol = "ETH", decimals = 18, slip44 = 60 }}
-endpoints = ["{url}", "{ws_url}"]
-block_time_s = 1
+{chain}
 poll_interval_s = 0.2
 confirmed = {{ confirmations = 3 }}
-final = {{ confirmations = 12 }}
 stalled_after_s = 600
-assets = [ {{ symbol = "USDT", contract = "{token}", decimals = 6, min_base_units = "1" }} ]
 """
 
 
@@ -94,15 +87,11 @@ class Program:
 
 
 @asynccontextmanager
-async def open_program(folder: Path, devnet: Devnet) -> AsyncIterator[Program]:
-    """Start `chainbell run` in `folder` and wait until it is ready; stopped cleanly at the end."""
+async def open_program(folder: Path, chain: str) -> AsyncIterator[Program]:
+    """`chainbell run` in `folder` with this chain (a table of TOML), once it is ready; stopped cleanly at the end."""
     port = choose_port()
     config_file, log_file = folder / "chainbell.toml", folder / "chainbell.log"
-    config_file.write_text(
-        CONFIG.format(
-            data_dir=folder / "data", port=port, url=devnet.url, ws_url=devnet.ws_url, token=devnet.token
-        )
-    )
+    config_file.write_text(CONFIG.format(data_dir=folder / "data", port=port, chain=chain))
     with log_file.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway.cli", "run", "--config", str(config_file), stdout=log, stderr=log

@@ -66,15 +66,13 @@ class Shop:
         return sum(int(d["credited_base_units"]) for d in self.newest.values() if d["symbol"] == symbol)
 
     async def wait_for(
-        self, expected: Callable[[dict[str, Any]], bool], *, patience_s: float
+        self, expected: Callable[[dict[str, Any]], bool], *, patience_s: float, nth: int = 1
     ) -> dict[str, Any]:
-        """The first event, past or coming, that is expected; raises `TimeoutError`."""
+        """The first event, or `nth`, past or coming, that is expected; raises `TimeoutError`."""
         async with asyncio.timeout(patience_s), self._arrived:
-            while True:
-                for event in self.events:
-                    if expected(event):
-                        return event
+            while len(found := [event for event in self.events if expected(event)]) < nth:
                 await self._arrived.wait()
+        return found[nth - 1]
 
 
 @asynccontextmanager

@@ -42,6 +42,8 @@ from migrations.errors import DatabaseAway, DatabaseFull
 
 log = structlog.get_logger(__name__)
 
+CLOCK_TICK_S = 0.001
+"""The loop counts milliseconds: a wait that ends within one too early would find nothing due, again and again."""
 STATUS_EVERY_S = 1.0
 STATUS_WHOLE_EVERY_S = 300.0
 """What moves with every look, the calls a day, is written at least so often."""
@@ -360,7 +362,7 @@ class FollowLoop:
             tick_s = max(poll_s, STATUS_EVERY_S) if follower.is_still else poll_s
             until_s = min(look_at_s, self._turn.renews_at_s, began_s + tick_s)
             waits_s = max(until_s - began_s, 0.0)
-            self._is_hinted = await source.wait_for_hint(waits_s)
+            self._is_hinted = await source.wait_for_hint(waits_s + CLOCK_TICK_S)
             if self._is_hinted or loop.time() >= look_at_s:
                 return Occasion.HEAD
             return Occasion.TICK if loop.time() - began_s >= waits_s else Occasion.WORD
