@@ -32,6 +32,9 @@ RIPE_BLOCKS = 100
 COINS_FIRST = 24
 """So many rewards can be spent when a world begins."""
 
+BLOCKS_AT_ONCE = 250
+"""So few that a busy machine answers in time."""
+
 REWARD = 50 * COIN_BASE_UNITS
 ANYONE = b"\x51"
 """`OP_TRUE`."""
@@ -160,7 +163,9 @@ class BitcoinNode:
 
     async def ripen(self, blocks: int = RIPE_BLOCKS + COINS_FIRST) -> None:
         """Mine many empty blocks at once, so that rewards can be spent."""
-        await self.call("generatetodescriptor", blocks, await self._describe_reward())
+        reward = await self._describe_reward()
+        for begun in range(0, blocks, BLOCKS_AT_ONCE):
+            await self.call("generatetodescriptor", min(BLOCKS_AT_ONCE, blocks - begun), reward)
 
     async def _describe_reward(self) -> str:
         """Another number that is true on each branch, so that no two blocks are one."""

@@ -102,6 +102,12 @@ PLANTED_BITCOIN = (
         "    if not block.transactions[0].coinbase_script.startswith(_encode_height(height)):\n",
         "    if False:\n",
     ),
+    _planted(
+        "any block is the first",
+        BLOCK,
+        "    if (height == 0) != (block.header.hash[::-1] == coin.genesis_hash):\n",
+        "    if False:\n",
+    ),
     _planted("any bits are due", BLOCK, "    if header.bits != due:\n", "    if False:\n"),
     _planted(
         "outputs of nothing are transfers",

@@ -114,6 +114,7 @@ class TipWatch:
                 (zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX),
                 (zmq.RCVHWM, MESSAGES_WAITING_MAX),
                 (zmq.HEARTBEAT_IVL, HEARTBEAT_S * 1000),
+                (zmq.IPV6, 1),
                 (zmq.LINGER, 0),
             ):
                 socket.setsockopt(option, value)

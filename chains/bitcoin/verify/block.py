@@ -40,7 +40,11 @@ def check_header(coin: Coin, header: BlockHeader) -> None:
 
 
 def check_height(coin: Coin, block: RawBlock, height: int) -> None:
-    """Raise `Inconsistent` unless the coinbase says this height, where it must (BIP 34)."""
+    """Raise `Inconsistent` unless the coinbase says this height, where it must (BIP 34), or the first block is at 0."""
+    if (height == 0) != (block.header.hash[::-1] == coin.genesis_hash):
+        raise Inconsistent(
+            f"block {_show(block.header)} was shown at height {height}, and the first is another"
+        )
     if height < coin.heights_from:
         return
     if not block.transactions[0].coinbase_script.startswith(_encode_height(height)):

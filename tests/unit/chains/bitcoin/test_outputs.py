@@ -104,6 +104,16 @@ def test_blocks_from_before_they_said_their_height_are_taken_at_any() -> None:
         check_height(old, block_saying(old, b"\3abc"), 100)
 
 
+def test_the_first_block_and_no_other_is_at_height_0() -> None:
+    block = block_saying(REGTEST, b"\3abc")
+    begun = replace(REGTEST, genesis_hash=block.header.hash[::-1])
+    check_height(begun, block, 0)
+    with pytest.raises(Inconsistent, match="the first is another"):
+        check_height(REGTEST, block, 0)
+    with pytest.raises(Inconsistent, match="the first is another"):
+        check_height(replace(begun, heights_from=100), block, 9)
+
+
 def test_other_bits_than_were_due_are_refused() -> None:
     header = block_saying(REGTEST, b"\x51").header
     check_due_bits(header, header.bits)

@@ -13,7 +13,7 @@ import pytest
 from chains.bitcoin.coins import COINS, Coin
 from chains.bitcoin.rows.blocks import decode_block, decode_header
 from chains.bitcoin.rows.wire import Malformed
-from chains.bitcoin.verify.block import check_block, check_header
+from chains.bitcoin.verify.block import check_block, check_header, check_height
 from chains.errors import Inconsistent
 from tests.unit.chains.bitcoin.test_proofs import hold_against_kit
 from tests.unit.chains.verify.recorded import IS_RECORDED, REASON, RECORDED
@@ -52,6 +52,7 @@ def test_a_recorded_block_is_believed_and_none_with_a_byte_changed(one: dict[str
     coin, raw, asked = coin_of(one), read(one), bytes.fromhex(one["block_hash"])
     block = decode_block(raw, coin)
     check_block(coin, block, asked)
+    check_height(coin, block, one["block_number"])
     assert len(block.transactions) == one["tx_count"]
     covered = len(raw) - len(block.extension)  # what the extension holds is told by no hash of ours
     begin = 80 if block.header.auxiliary is None else raw.index(block.header.auxiliary.header) + 80
