@@ -51,7 +51,9 @@ class TronTrial:
             return [
                 Remark("contract-sent TRX", is_well=True, found="is told, and counts as internal transfers")
             ]
-        found = "is not told: TRX that a contract sends on to a watched address will not be seen"
+        found = (
+            "was not told in these blocks: TRX that a contract sends on to a watched address will not be seen"
+        )
         advice = "a node of your own tells it with vm.saveInternalTx = true; otherwise say so to whoever pays from contracts"
         return [Remark("contract-sent TRX", is_well=False, found=found, advice=advice)]
 

@@ -92,6 +92,7 @@ class TronNode:
         self.shows_internal_since: int | None = None
         self.serves_solid = True
         self.schedule: Schedule | None = None
+        self.schedule_told_at_s = 0.0
         self.schedule_lock = asyncio.Lock()
         self.schedule_refused_at_s: float | None = None
         self.clock = clock

@@ -84,13 +84,19 @@ async def fetch_schedule(node: TronNode, header: TronHeader, priority: Priority)
             return None
         try:
             schedule = node.schedule
-            if schedule is None or header.time_ms >= schedule.until_ms or _is_strange(schedule, header):
+            if schedule is None or _is_over(node, schedule, header) or _is_strange(schedule, header):
                 schedule = node.schedule = await _ask_schedule(node, priority)
+                node.schedule_told_at_s = node.clock()
             await _learn_key(node, schedule, header, priority)
         except Refused:
             node.schedule_refused_at_s = node.clock()
             return None
         return schedule
+
+
+def _is_over(node: TronNode, kept: Schedule, header: TronHeader) -> bool:
+    """Whether it ended, by the block's time or by our own clock: a node could say that it holds for ever."""
+    return header.time_ms >= kept.until_ms or node.clock() - node.schedule_told_at_s >= MAINTENANCE_MS / 1_000
 
 
 def _is_strange(kept: Schedule, header: TronHeader) -> bool:

@@ -26,6 +26,7 @@ from chains.errors import (
 )
 from chains.model import BlockHash, BlockRef, Hold, TransferKind, VerificationLevel
 from chains.tron.facts import TronFacts
+from chains.tron.source import TronSource
 from chains.tron.verify.checks import AGREEMENT
 from tests.devnet.tron_chain import (
     TronChain,
@@ -36,6 +37,7 @@ from tests.devnet.tron_chain import (
     pay,
     text,
 )
+from tests.devnet.tron_node import start_tron_node
 from tests.unit.chains.tron.asking import SHOP, asked, fetch_one, of_height, only, paid
 
 SAID = {
@@ -331,6 +333,19 @@ async def test_the_schedule_is_asked_once_a_period_and_older_blocks_are_not_held
         async with asked(chain, lacks={path}) as (_, provider):
             (block,) = await provider.fetch_blocks(3, 3)
             assert [(one.check, one.reason) for one in block.doubts] == [("witness-schedule", "not-told")]
+
+
+async def test_a_schedule_that_is_said_to_hold_for_ever_is_asked_for_again() -> None:
+    chain = TronChain()
+    chain.mine(pay(SHOP, 5))
+    chain.maintenance_ms = 1 << 50
+    now_s = 0.0
+    async with start_tron_node(chain) as node:
+        async with TronSource(chain.traits(), [node.endpoint()], clock=lambda: now_s) as source:
+            for hour in range(13):
+                now_s = hour * 3_600.0
+                await source.choose_provider().fetch_blocks(1, 1)
+        assert node.asked["/wallet/listwitnesses"] == 3
 
 
 async def test_a_field_that_a_payer_invented_changes_nothing_wherever_it_stands() -> None:
