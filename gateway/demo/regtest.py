@@ -125,7 +125,7 @@ def spell(amount_base_units: int) -> str:
 
 
 def _named(asked: dict[str, object]) -> Sequence[object]:
-    """`sendtoaddress` by position: behind address and amount much that is left alone, whether it may be replaced, its fee rate."""
+    """`sendtoaddress` by position: behind address and amount what is left alone, whether it may be replaced, its fee rate."""
     return (
         asked["address"], asked["amount"], "", "", False, asked["replaceable"], None, "unset", None, asked["fee_rate"],
     )  # fmt: skip

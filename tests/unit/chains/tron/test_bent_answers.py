@@ -92,6 +92,7 @@ async def test_no_bent_answer_is_believed_for_what_hashes_cover(path: str) -> No
                 finally:
                     node.heal()
             assert block.header == honest.header
-            assert covered(block) == covered(honest)
             assert block.hold is not Hold.NONE
+            # An outcome in words that nobody knows cannot be held against the root: from there on nothing is confirmed.
+            assert block.hold is Hold.CHAIN or covered(block) == covered(honest)
         assert refused or "info" not in path
