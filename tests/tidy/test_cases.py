@@ -1,7 +1,6 @@
 """The catalogue of what goes wrong with deposits, held against the tests: each case has one that names it.
 
-Here: the cases the first release must get right on chains of accounts and of outputs, each in a line,
-Here: the cases that must be right on EVM chains and on Tron, each in a line,
+Here: the cases that must be right on EVM chains, in Bitcoin's family and on Tron, each in a line,
 and the names `test_case_NNN_…` that prove them.  Not here: the proofs, which
 end in a merchant's log (`tests/live`, `tests/live_bitcoin`) or begin with a single block
 (`tests/live_evm`, `tests/unit/chains`).
@@ -46,10 +45,14 @@ CASES = {
     55: "finality that is null, refused or runs backwards",
     59: "a provider stuck on a dead fork",
     60: "a crash between the commit and the webhook",
+    63: "payments that wait, and are replaced for a fee",
     64: "another transaction that spends the same output, with nothing for us",
+    65: "payments that nodes forget, and that come back",
     67: "two outputs of one transaction to one address",
     69: "rewards and peg-outs that nobody can spend yet",
+    70: "the same payment under another id",
     71: "scripts that hold our key and are not ours",
+    72: "assets that others see in outputs",
     79: "a run of a contract that is included and failed",
     80: "a default that is left out",
     81: "tokens with another's name",
