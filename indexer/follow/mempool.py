@@ -148,6 +148,10 @@ class MempoolLooker:
         )
         told = Told()
         if waits or look.seen or paid:
+            if await self._mempool.fetch_tip() != record.tip.hash:
+                # It took or left a block while it was read: what it showed since stood on that.
+                self.book.is_apart, self.book.answers = True, False
+                return Apart()
             written = await commit_look(self._desk, look, now=now)
             if isinstance(written, Superseded):
                 return NotNow()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,9 +10,10 @@ import msgspec
 import pytest
 
 from chains.errors import Unreachable
-from chains.mempool import FeeRung
-from chains.model import BlockHash, TransferKind
+from chains.mempool import FeeRung, WaitingTx
+from chains.model import BlockHash, TransferKind, TxHash
 from chains.scripted.chain import ScriptedMove
+from chains.scripted.mempool import ScriptedMempool
 from indexer.follow import mempool
 from indexer.follow.mempool import TXS_READ_MAX, Apart, Looked, NotNow
 from indexer.rows.storage import LeaseLost
@@ -210,6 +212,29 @@ async def test_an_address_that_is_registered_while_its_payment_waits_is_told_by_
     assert scene.state(payment) == "seen"
 
 
+async def test_a_node_that_leaves_our_block_while_it_is_read_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = await open_scene()
+    payment = scene.pay()
+    scene.chain.broadcast(payment)
+    read = ScriptedMempool.fetch_waiting_txs
+
+    async def read_and_leave(node: ScriptedMempool, tx_hashes: Sequence[TxHash]) -> list[WaitingTx]:
+        found = await read(node, tx_hashes)
+        node.stands_on = BlockHash(b"another branch".ljust(32, b"."))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ScriptedMempool, "fetch_waiting_txs", read_and_leave)
+        assert await scene.look() == Apart()
+    assert scene.told == []
+    for node in scene.nodes:
+        node.stands_on = None
+    await scene.look()
+    assert scene.told == ["deposit.seen"]
+
+
 async def test_a_node_on_another_block_says_nothing() -> None:
     scene = await open_scene()
     payment = scene.pay()
@@ -281,6 +306,7 @@ async def test_a_look_that_a_block_overtook_tells_nothing(monkeypatch: pytest.Mo
     scene.chain.broadcast(payment)
     scene.chain.broadcast(other)
     read = scene.nodes[0].fetch_waiting_txs
+    scene.nodes[0].stands_on = scene.chain.head.hash  # it is slower than we are
 
     async def overtaken(self: object, asked: object) -> object:
         txs = await read(asked)  # type: ignore[arg-type]  # as the looker asks
@@ -292,6 +318,7 @@ async def test_a_look_that_a_block_overtook_tells_nothing(monkeypatch: pytest.Mo
         patched.setattr(type(scene.nodes[0]), "fetch_waiting_txs", overtaken)
         assert await scene.look() == NotNow()
     assert scene.told == []
+    scene.nodes[0].stands_on = None
     await scene.look()
     assert (scene.state(payment), scene.state(other)) == (None, "seen"), "it is not lost either"
 
