@@ -25,7 +25,24 @@ PLANTED_MEMPOOLS = (
                 "        self.book.is_apart = await self._mempool.fetch_tip() != record.tip.hash\n",
                 "        self.book.is_apart = not await self._mempool.fetch_tip()\n",
             ),
+            Edit(
+                LOOKER,
+                "            if await self._mempool.fetch_tip() != record.tip.hash:\n",
+                "            if False:\n",
+            ),
         ),
+    ),
+    Planted(
+        "a mempool that left our block while it was read is believed",
+        2,
+        (
+            Edit(
+                LOOKER,
+                "            if await self._mempool.fetch_tip() != record.tip.hash:\n",
+                "            if False:\n",
+            ),
+        ),
+        asks=ASKS_LOOKS,
     ),
     Planted(
         "what waits is told although a block came meanwhile",
