@@ -226,7 +226,11 @@ async def start_bitcoind(*options: str, ripe: bool = True) -> AsyncIterator[Bitc
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
             node = BitcoinNode(folder, options, session)
             try:
-                await node.start()
+                try:
+                    await node.start()
+                except RpcFailure:  # somebody took one of its ports between choosing and binding
+                    node.port, node.p2p_port, node.zmq_port = choose_port(), choose_port(), choose_port()
+                    await node.start()
                 if ripe:
                     await node.ripen()
                 yield node
