@@ -16,7 +16,8 @@ from gateway.demo.shop import Shop
 
 USDT = 10**6
 ETHER = 10**18
-PATIENCE_S = 30.0
+PATIENCE_S = 75.0
+"""What has left a mempool is found by a look at the whole, twice a minute where hints are live."""
 
 TILLS = {
     "order-1001": "0x9858EfFD232B4033E47d90003D41EC34EcaEda94",
