@@ -1,8 +1,9 @@
 """All providers of one chain, whatever its family: who is asked next, and what woke us.  The port's `ChainSource`.
 
-A family makes its providers and listens to its nodes' announcements; here
-health decides who serves, a slow head is hedged, and a hint wakes whoever
-waits.  The decisions are `chains.rpc.endpoints` and `chains.hints`, pure.
+A family makes providers of the ways to its nodes and listens to their
+announcements; here endpoints are opened and closed, health decides who serves,
+a slow head is hedged, and a hint wakes whoever waits.  The decisions are
+`chains.rpc.endpoints` and `chains.hints`, pure.
 """
 
 from __future__ import annotations
@@ -10,17 +11,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
+
+import structlog
 
 from chains.errors import ChainError, Unreachable
+from chains.family import ShareBudget
 from chains.hints import HintTrust
 from chains.mempool import MempoolSource
-from chains.model import Header, HeadReport
+from chains.model import BlockHash, Header, HeadReport
 from chains.port import Along, Provider
 from chains.rpc.endpoints import EndpointBook, NodeHealth, compute_stale_after
+from chains.rpc.node import Access, NetworkPin, ProvenNode
 from chains.rpc.node_endpoint import NodeEndpoint
+from chains.rpc.throttle import Budget
+from chains.rpc.transport import HttpTransport
 from chains.traits import ChainTraits
+
+_log = structlog.get_logger(__name__)
 
 HEDGE_SAMPLES = 64
 HEDGE_MIN_S = 0.1
@@ -45,29 +55,88 @@ class HedgeDelay:
         self._durations_s.append(duration_s)
 
 
-ProviderT = TypeVar("ProviderT", bound=Provider)
+class _Provider(Provider, Protocol):
+    """As the port has it, over one node."""
+
+    @property
+    def node(self) -> ProvenNode: ...
+
+
+ProviderT = TypeVar("ProviderT", bound=_Provider)
 
 
 class SharedSource(Generic[ProviderT]):
-    """One chain's providers by name; a family's source adds what its nodes can do besides."""
+    """One chain's providers by name; a family's source adds what its nodes can do besides.
+
+    `make` turns the way to an endpoint into the family's provider.  Until
+    `pin_network` each is held to the network that it showed first.
+    `share_budget` gives the budget that an endpoint has in common with other
+    processes.  Close it, or use it with `async with`; raises `ValueError`
+    where no endpoint can be asked.
+    """
+
+    network_is_told_by_identity: ClassVar[bool] = True
+    """Whether an identity block that the operator names tells the network instead of block 0, or beside it."""
 
     def __init__(
         self,
         traits: ChainTraits,
-        providers: Mapping[str, ProviderT],
-        book: EndpointBook,
+        endpoints: Sequence[NodeEndpoint],
+        make: Callable[[Access], ProviderT],
         *,
+        share_budget: ShareBudget | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.traits = traits
         self.hints = HintTrust(traits.block_time_s)
-        self._clock = clock
-        self._book = book
-        self._providers = dict(providers)
         self.mempools: Sequence[MempoolSource] = ()
+        self._clock = clock
+        self._pin = NetworkPin(traits.identity)
+        self._book = EndpointBook(compute_stale_after(traits.block_time_s))
+        self._providers: dict[str, ProviderT] = {}
         self._called = asyncio.Event()
         self._is_hinted = self._is_woken = False
         self._hedge = HedgeDelay()
+        for name, endpoint in name_endpoints([one for one in endpoints if not one.only_hints]).items():
+            shared = None if share_budget is None else share_budget(endpoint)
+            budget = Budget(endpoint.requests_per_s, shared=shared, clock=clock)
+            transport = HttpTransport(endpoint)
+            self._book.add(name, endpoint.operator_name)
+            self._providers[name] = make(
+                Access(name, endpoint.operator_name, transport, budget, self._pin, clock)
+            )
+        if not self._providers:
+            raise ValueError(f"{traits.alias}: at least one http(s) endpoint is needed")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        for provider in self._providers.values():
+            await provider.node.close()
+
+    def pin_network(self, network_id: bytes) -> None:
+        identity = self.traits.identity
+        if identity is not None and identity.hash != network_id and self.network_is_told_by_identity:
+            _log.warning("identity-is-not-the-pinned-one", chain=self.traits.alias, height=identity.height)
+        self._pin.genesis_hash = BlockHash(network_id)
+        for provider in self._providers.values():
+            provider.node.forget_identity()
+
+    async def run_hints(self) -> None:
+        """Nobody announces heads, where a family does not say otherwise."""
+
+    def calls_per_day(self, host: str) -> int | None:
+        provider = self._providers.get(host)
+        return None if provider is None else provider.node.meter.per_day(self._clock())
 
     def operator_of(self, host: str) -> str | None:
         provider = self._providers.get(host)
@@ -182,11 +251,6 @@ class SharedSource(Generic[ProviderT]):
             return False
         is_hinted, self._is_hinted, self._is_woken = self._is_hinted, False, False
         return is_hinted
-
-
-def open_book(traits: ChainTraits) -> EndpointBook:
-    """A chain's health book, with nobody in it yet."""
-    return EndpointBook(compute_stale_after(traits.block_time_s))
 
 
 def name_endpoints(endpoints: Sequence[NodeEndpoint]) -> dict[str, NodeEndpoint]:

@@ -7,9 +7,7 @@ are `chains.bitcoin.nodes.blocks`, choosing between providers is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from chains.bitcoin.nodes.answers import ChainInfo, read_answer, read_hash, read_height
 from chains.bitcoin.nodes.blocks import fetch_by_height, fetch_by_ref, fetch_hashes, fetch_raw_headers
@@ -17,43 +15,20 @@ from chains.bitcoin.nodes.node import BitcoinNode
 from chains.bitcoin.nodes.proof import fetch_deposit_proof
 from chains.bitcoin.nodes.reading import Reading, place_header
 from chains.bitcoin.nodes.story import fetch_story
-from chains.errors import ChainError, Refused, Unreachable, name_provider
+from chains.errors import Refused, Unreachable
 from chains.model import Address, Block, BlockRef, Header, HeadReport, Sought, TransactionStory, TxHash
 from chains.proofs import DepositProof, Unprovable
+from chains.provider import HEAD_DEADLINE_S, NodeProvider
 from chains.rpc.jsonrpc import Call
-from chains.rpc.throttle import Priority
-
-HEAD_DEADLINE_S = 10.0
-"""A head that takes longer is no news; whole blocks may (`transport`)."""
 
 HEADERS_AHEAD_MAX = 144
 """Of a node that does not say whether it still downloads: so many blocks that it knows of and lacks are no head."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BitcoinProvider:
-    """One node, asked with one priority; `for_backfill` gives the same node with the other."""
+class BitcoinProvider(NodeProvider[BitcoinNode, Reading]):
+    """One node of this family, asked with one priority."""
 
-    node: BitcoinNode
-    reading: Reading
-    on_head: Callable[[str, Header], None]
-    priority: Priority = Priority.HEAD
-
-    @property
-    def name(self) -> str:
-        return self.node.name
-
-    @property
-    def operator(self) -> str:
-        return self.node.operator
-
-    def for_backfill(self) -> BitcoinProvider:
-        """The same node, yielding to calls for the head."""
-        return BitcoinProvider(self.node, self.reading, self.on_head, Priority.BACKFILL)
-
-    async def fetch_network_id(self) -> bytes:
-        with self._blamed():
-            return await self.node.fetch_genesis_hash(self.priority)
+    __slots__ = ()
 
     async def fetch_head_report(
         self,
@@ -119,14 +94,6 @@ class BitcoinProvider:
     async def fetch_deposit_proof(self, block: BlockRef, tx_hash: TxHash) -> DepositProof | Unprovable:
         with self._blamed():
             return await fetch_deposit_proof(self.node, self.priority, self.reading, block, tx_hash)
-
-    @contextmanager
-    def _blamed(self) -> Iterator[None]:
-        try:
-            yield
-        except ChainError as error:
-            self.node.forget_identity()
-            raise name_provider(error, self.name) from error.__cause__
 
 
 def _refuse_downloading(info: ChainInfo) -> None:

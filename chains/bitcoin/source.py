@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Self
 
 from chains.bitcoin.facts import list_checks
 from chains.bitcoin.nodes.mempool import BitcoinMempool
-from chains.bitcoin.nodes.node import BitcoinNode, NetworkPin
+from chains.bitcoin.nodes.node import BitcoinNode
 from chains.bitcoin.nodes.reading import compute_reading
 from chains.bitcoin.nodes.tips import TipWatch
 from chains.bitcoin.provider import BitcoinProvider
-from chains.model import AssetId, BlockHash
+from chains.model import AssetId
 from chains.port import CheckState
 from chains.rpc.node_endpoint import NodeEndpoint
-from chains.rpc.throttle import Budget, SharedBudget
-from chains.rpc.transport import HttpTransport
-from chains.source import SharedSource, name_endpoints, open_book
+from chains.rpc.throttle import SharedBudget
+from chains.source import SharedSource
 from chains.traits import ChainTraits
 
 
@@ -33,6 +30,8 @@ class BitcoinSource(SharedSource[BitcoinProvider]):
     processes.
     """
 
+    network_is_told_by_identity = False
+
     def __init__(
         self,
         traits: ChainTraits,
@@ -41,21 +40,14 @@ class BitcoinSource(SharedSource[BitcoinProvider]):
         share_budget: Callable[[NodeEndpoint], SharedBudget] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        reading = compute_reading(traits)
-        self._pin = NetworkPin(reading.coin, traits.identity)
-        book = open_book(traits)
-        providers: dict[str, BitcoinProvider] = {}
-        for name, endpoint in name_endpoints([one for one in endpoints if not one.only_hints]).items():
-            shared = None if share_budget is None else share_budget(endpoint)
-            budget = Budget(endpoint.requests_per_s, shared=shared, clock=clock)
-            node = BitcoinNode(
-                name, endpoint.operator_name, HttpTransport(endpoint), budget, self._pin, clock=clock
-            )
-            book.add(name, node.operator)
-            providers[name] = BitcoinProvider(node, reading, self.note_head)
-        if not providers:
-            raise ValueError(f"{traits.alias}: at least one http(s) endpoint is needed")
-        super().__init__(traits, providers, book, clock=clock)
+        self._reading = reading = compute_reading(traits)
+        super().__init__(
+            traits,
+            endpoints,
+            lambda access: BitcoinProvider(BitcoinNode(access, reading.coin), reading, self.note_head),
+            share_budget=share_budget,
+            clock=clock,
+        )
         self.tips = TipWatch(
             traits.alias,
             [endpoint for endpoint in endpoints if endpoint.only_hints],
@@ -66,7 +58,7 @@ class BitcoinSource(SharedSource[BitcoinProvider]):
             self._note_entered,
             clock=clock,
         )
-        self._pools = [BitcoinMempool(one.node, reading) for one in providers.values()]
+        self._pools = [BitcoinMempool(one.node, reading) for one in self._providers.values()]
         self.mempools = self._pools
 
     def _note_tips_lost(self) -> None:
@@ -81,35 +73,11 @@ class BitcoinSource(SharedSource[BitcoinProvider]):
         for pool in self._pools:
             pool.note_entered(tx_hash, here=there == [pool])
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        for provider in self._providers.values():
-            await provider.node.close()
-
-    def pin_network(self, network_id: bytes) -> None:
-        self._pin.genesis_hash = BlockHash(network_id)
-        for provider in self._providers.values():
-            provider.node.forget_identity()
-
     async def run_hints(self) -> None:
         await self.tips.run()
 
-    def calls_per_day(self, host: str) -> int | None:
-        provider = self._providers.get(host)
-        return None if provider is None else provider.node.batches.meter.per_day(self._clock())
-
     def describe_checks(self) -> Sequence[CheckState]:
-        return list_checks(self._pin.coin)
+        return list_checks(self._reading.coin)
 
     async def fetch_decimals(self) -> Mapping[AssetId, int]:
         return {}

@@ -6,11 +6,9 @@ Thin: sending, budgets and identity are `chains.evm.nodes.node`, whole blocks ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from chains.errors import ChainError, Inconsistent, Missing, name_provider
+from chains.errors import ChainError, Inconsistent, Missing
 from chains.evm.facts import facts_of
 from chains.evm.nodes.balances import fetch_balances
 from chains.evm.nodes.blocks import fetch_by_hash, fetch_by_height
@@ -22,41 +20,18 @@ from chains.evm.nodes.window import describe_block, plan_rows
 from chains.evm.rows.structs import decode_header
 from chains.model import Address, Block, BlockRef, Header, HeadReport, Sought, TransactionStory, TxHash
 from chains.proofs import DepositProof, Unprovable
+from chains.provider import HEAD_DEADLINE_S, NodeProvider
 from chains.rpc.jsonrpc import Call, Reply, expect_result, is_null
-from chains.rpc.throttle import Priority
 from chains.traits import FinalByTag
-
-HEAD_DEADLINE_S = 10.0
-"""A head that takes longer is no news; whole blocks may (`transport`)."""
 
 OPINION_HEADERS_MAX = 8
 """Few headers are an opinion, for which nobody waits; many are a search, which a refused rate should not undo."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EvmProvider:
-    """One node, asked with one priority; `for_backfill` gives the same node with the other."""
+class EvmProvider(NodeProvider[EvmNode, Reading]):
+    """One node of this family, asked with one priority."""
 
-    node: EvmNode
-    reading: Reading
-    on_head: Callable[[str, Header], None]
-    priority: Priority = Priority.HEAD
-
-    @property
-    def name(self) -> str:
-        return self.node.name
-
-    @property
-    def operator(self) -> str:
-        return self.node.operator
-
-    def for_backfill(self) -> EvmProvider:
-        """The same node, yielding to calls for the head."""
-        return EvmProvider(self.node, self.reading, self.on_head, Priority.BACKFILL)
-
-    async def fetch_network_id(self) -> bytes:
-        with self._blamed():
-            return await self.node.fetch_genesis_hash(self.priority)
+    __slots__ = ()
 
     async def fetch_head_report(
         self,
@@ -146,14 +121,6 @@ class EvmProvider:
         if header.height != height:
             raise Inconsistent(f"answered height {height} with block {header.height}")
         return header
-
-    @contextmanager
-    def _blamed(self) -> Iterator[None]:
-        try:
-            yield
-        except ChainError as error:
-            self.node.forget_identity()
-            raise name_provider(error, self.name) from error.__cause__
 
 
 def _read_tag(outcome: Reply) -> Header | None:

@@ -6,12 +6,10 @@ are `chains.tron.nodes.blocks`, choosing between providers is `chains.tron.sourc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
-from chains.errors import ChainError, Missing, WrongNetwork, name_provider
+from chains.errors import ChainError, Missing, WrongNetwork
 from chains.model import (
     Address,
     Block,
@@ -23,7 +21,7 @@ from chains.model import (
     TxHash,
 )
 from chains.proofs import DepositProof, Unprovable, UnprovableReason
-from chains.rpc.throttle import Priority
+from chains.provider import HEAD_DEADLINE_S, NodeProvider
 from chains.traits import FinalByTag
 from chains.tron.nodes.balances import fetch_balances
 from chains.tron.nodes.blocks import fetch_by_height, fetch_by_ref
@@ -33,36 +31,13 @@ from chains.tron.nodes.solid import fetch_solid
 from chains.tron.nodes.story import fetch_story
 from chains.tron.rows.blocks import read_transactions
 
-HEAD_DEADLINE_S: Final = 10.0
-"""A head that takes longer is no news; whole blocks may (`transport`)."""
-
 HEADERS_AT_ONCE: Final = 8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TronProvider:
-    """One node in one priority; `for_backfill` gives the same node's other priority."""
+class TronProvider(NodeProvider[TronNode, Reading]):
+    """One node of this family, asked with one priority."""
 
-    node: TronNode
-    reading: Reading
-    on_head: Callable[[str, Header], None]
-    priority: Priority = Priority.HEAD
-
-    @property
-    def name(self) -> str:
-        return self.node.name
-
-    @property
-    def operator(self) -> str:
-        return self.node.operator
-
-    def for_backfill(self) -> TronProvider:
-        """The same node, yielding to calls for the head."""
-        return TronProvider(self.node, self.reading, self.on_head, Priority.BACKFILL)
-
-    async def fetch_network_id(self) -> bytes:
-        with self._blamed():
-            return await self.node.fetch_genesis_hash(self.priority)
+    __slots__ = ()
 
     async def fetch_head_report(self, *, safe: bool = True, final: bool = True) -> HeadReport:  # noqa: ARG002
         """As the port says; there are no `safe` blocks, and what is solidified is final."""
@@ -141,14 +116,6 @@ class TronProvider:
             raise
         except ChainError:
             return None
-
-    @contextmanager
-    def _blamed(self) -> Iterator[None]:
-        try:
-            yield
-        except ChainError as error:
-            self.node.forget_identity()
-            raise name_provider(error, self.name) from error.__cause__
 
 
 async def _fetch_nothing() -> None:

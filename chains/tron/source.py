@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 import structlog
@@ -16,16 +15,15 @@ from msgspec import Struct, field
 
 from chains.errors import Refused, WrongNetwork
 from chains.family import ShareBudget
-from chains.model import AssetId, BlockHash
+from chains.model import AssetId
 from chains.port import CheckState
 from chains.rpc.node_endpoint import NodeEndpoint
-from chains.rpc.throttle import Budget, Priority
-from chains.rpc.transport import HttpTransport
-from chains.source import SharedSource, name_endpoints, open_book
+from chains.rpc.throttle import Priority
+from chains.source import SharedSource
 from chains.traits import ChainTraits
 from chains.tron.address import is_address
 from chains.tron.facts import facts_of, suffix_of
-from chains.tron.nodes.node import FULL, NetworkPin, TronNode
+from chains.tron.nodes.node import FULL, TronNode
 from chains.tron.nodes.reading import compute_reading
 from chains.tron.provider import TronProvider
 from chains.tron.verify.checks import describe
@@ -58,51 +56,14 @@ class TronSource(SharedSource[TronProvider]):
         share_budget: ShareBudget | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._pin = NetworkPin(suffix_of(traits.chain), traits.identity)
-        reading = compute_reading(traits)
-        book = open_book(traits)
-        providers: dict[str, TronProvider] = {}
-        for name, endpoint in name_endpoints([one for one in endpoints if not one.only_hints]).items():
-            shared = None if share_budget is None else share_budget(endpoint)
-            budget = Budget(endpoint.requests_per_s, shared=shared, clock=clock)
-            node = TronNode(
-                name, endpoint.operator_name, HttpTransport(endpoint), budget, self._pin, clock=clock
-            )
-            book.add(name, node.operator)
-            providers[name] = TronProvider(node, reading, self.note_head)
-        if not providers:
-            raise ValueError(f"{traits.alias}: at least one http(s) endpoint is needed")
-        super().__init__(traits, providers, book, clock=clock)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        for provider in self._providers.values():
-            await provider.node.close()
-
-    def pin_network(self, network_id: bytes) -> None:
-        identity = self.traits.identity
-        if identity is not None and identity.hash != network_id:
-            _log.warning("identity-is-not-the-pinned-one", chain=self.traits.alias, height=identity.height)
-        self._pin.genesis_hash = BlockHash(network_id)
-        for provider in self._providers.values():
-            provider.node.forget_identity()
-
-    async def run_hints(self) -> None:
-        """Nobody announces heads."""
-
-    def calls_per_day(self, host: str) -> int | None:
-        provider = self._providers.get(host)
-        return None if provider is None else provider.node.client.meter.per_day(self._clock())
+        suffix, reading = suffix_of(traits.chain), compute_reading(traits)
+        super().__init__(
+            traits,
+            endpoints,
+            lambda access: TronProvider(TronNode(access, suffix), reading, self.note_head),
+            share_budget=share_budget,
+            clock=clock,
+        )
 
     def describe_checks(self) -> Sequence[CheckState]:
         seen = [

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from chains.errors import ChainError, Inconsistent, Missing, WrongNetwork
-from chains.evm.nodes.node import IDENTITY_MAX_AGE_S
 from chains.port import Provider
+from chains.rpc.node import IDENTITY_MAX_AGE_S
 from chains.traits import FinalByTag
 from indexer.follow.outcomes import Advanced, Halted, Rewound
 from indexer.history.backfill import Covered, step_backfill

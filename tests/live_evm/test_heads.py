@@ -19,7 +19,8 @@ from websockets.http11 import Response
 from websockets.utils import accept_key
 
 from chains.evm.nodes import heads
-from chains.evm.nodes.heads import MESSAGE_SPACING_S, HeadsLost, HeadWatch, read_head
+from chains.evm.nodes.heads import MESSAGE_SPACING_S, HeadWatch, read_head
+from chains.rpc.listening import HintsLost
 from chains.rpc.node_endpoint import NodeEndpoint
 from tests.faultproxy.proxy import FaultProxy, start_proxy
 from tests.live_evm.conftest import Faulty, LocalChain
@@ -82,7 +83,7 @@ async def test_a_head_that_a_look_has_shown_wakes_nobody_any_more(faulty: Faulty
 async def test_without_a_websocket_there_is_only_the_timer(chain: LocalChain) -> None:
     async with watching() as (watch, hinted):
         await asyncio.sleep(0)
-        assert watch.subscribed_to == ""
+        assert watch.listening_to == ""
         assert not hinted.is_set()
 
 
@@ -91,7 +92,7 @@ async def test_case_051_a_silent_subscription_is_left_for_another_provider(chain
         silent.sockets.silent = True
         async with watching(silent.ws_url, sound.ws_url, silence_s=0.4) as (watch, hinted):
             await hear_one(chain, hinted)
-            assert watch.subscribed_to.endswith(str(sound.port))
+            assert watch.listening_to.endswith(str(sound.port))
         assert silent.sockets.connections >= 1
 
 
@@ -161,7 +162,7 @@ async def test_case_050_a_removed_log_on_the_wire_is_not_even_a_hint(faulty: Fau
 async def test_a_gone_provider_does_not_stop_the_watch(faulty: Faulty) -> None:
     async with watching("ws://127.0.0.1:9", faulty.proxy.ws_url) as (watch, hinted):
         await hear_one(faulty.chain, hinted)
-        assert watch.subscribed_to.endswith(str(faulty.proxy.port))
+        assert watch.listening_to.endswith(str(faulty.proxy.port))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_messages_that_are_no_heads_are_nothing(message: str | bytes) -> None:
 
 
 def test_a_refused_subscription_is_lost() -> None:
-    with pytest.raises(HeadsLost):
+    with pytest.raises(HintsLost):
         read_head('{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"notifications not supported"}}')
 
 
@@ -242,7 +243,7 @@ async def test_a_socket_that_gives_no_heads_is_said_and_left_for_another(
     options = {"process_request": forbid} if name == "forbidden" else {}
     async with odd_socket(serve, **options) as url, watching(url, faulty.proxy.ws_url) as (watch, hinted):
         await hear_one(faulty.chain, hinted)
-        assert watch.subscribed_to.endswith(str(faulty.proxy.port))
+        assert watch.listening_to.endswith(str(faulty.proxy.port))
     said = {"refused": "refuses to subscribe", "huge": "ConnectionClosedError", "forbidden": "HTTP 403"}
     assert said[name] in capsys.readouterr().out
 

@@ -12,8 +12,8 @@ import time
 import pytest
 
 from chains.errors import Missing, Throttled, Unreachable, WrongNetwork
-from chains.evm.nodes import node
 from chains.evm.source import EvmSource
+from chains.rpc import node
 from chains.rpc.node_endpoint import NodeEndpoint
 from tests.devnet.anvil import start_anvil
 from tests.faultproxy import faults

@@ -9,7 +9,7 @@ from tests.mutants.edits import FOLLOW, Edit, Planted
 
 HINTS, NODE, PACE, TAGS = (
     "chains/hints.py",
-    "chains/evm/nodes/node.py",
+    "chains/rpc/node.py",
     "indexer/follow/pace.py",
     "indexer/follow/tags.py",
 )
@@ -187,7 +187,13 @@ PLANTED_BILL = (
     Planted(
         "an identity is asked for once and for all",
         5,
-        (Edit(NODE, "            and self._clock() - self._identified_at < IDENTITY_MAX_AGE_S\n", ""),),
+        (
+            Edit(
+                NODE,
+                "self._is_same_connection and age_s < IDENTITY_MAX_AGE_S\n",
+                "self._is_same_connection\n",
+            ),
+        ),
         asks=("tests/live_evm/test_providers.py",),
     ),
     Planted(

@@ -58,7 +58,7 @@ PLANTED_TRON = (
     _planted("receipts may be fewer", FETCH, "not len(ordered) == len(transactions) == len(infos)", "len(ordered) != len(infos)"),
     _planted("what nothing covers holds nothing", FETCH, "        if rows.doubts or decoded.is_executed:\n", "        if rows.doubts:\n"),
     _planted("errors with status 200 are answers", ANSWERS, "            if len(content) <= SPOKEN_BYTES_MAX:\n", "            if False:\n"),
-    _planted("a genesis block of any network will do", NODE, "        if height == 0 and not shown.hash.endswith(self._pin.suffix):\n", "        if False:\n"),
+    _planted("a genesis block of any network will do", NODE, "        if height == 0 and not shown.hash.endswith(self._suffix):\n", "        if False:\n"),
     _planted("a number has no end", WIRE, "range(at, min(at + VARINT_BYTES_MAX, len(data)))", "range(at, len(data))"),
     _planted("a length may promise more than there is", WIRE, "            if length > end - at:\n", "            if False:\n"),
 )  # fmt: skip

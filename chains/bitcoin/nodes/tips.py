@@ -14,13 +14,12 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
 import zmq
 import zmq.asyncio
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 from zmq.utils.monitor import recv_monitor_message
 
 from chains.bitcoin.rows.blocks import HEADER_BYTES, hash_twice
+from chains.rpc.listening import HintsLost, Watch
 from chains.rpc.node_endpoint import NodeEndpoint
 
 TOPICS = (b"hashblock", b"rawblock", b"sequence")
@@ -30,22 +29,11 @@ MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 """A whole block and more."""
 
 MESSAGES_WAITING_MAX = 10_000
-BACKOFF_FIRST_S = 0.2
-BACKOFF_MAX_S = 30.0
-STEADY_S = 10.0
-"""A connection that lasted so long was a good one: no backoff after it."""
-
 COUNTS = 1 << 32
 
-_log = structlog.get_logger(__name__)
 
-
-class TipsLost(Exception):
-    """A connection ended, or never began; says why."""
-
-
-class TipWatch:
-    """One connection at a time, moving on to the next endpoint when it fails.
+class TipWatch(Watch):
+    """Connections to what nodes publish.
 
     `on_hint` takes a tip's hash in hexadecimal, `on_left` is called when a block left the chain, `on_entered` takes the
     id of a transaction that came into the mempool, as people read it.
@@ -63,47 +51,10 @@ class TipWatch:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.last_trouble = ""
-        self.hints_count = 0
+        super().__init__(chain_alias, endpoints, on_hint, on_lost, on_open, clock=clock)
         self.gaps_count = 0
-        self.listening_to = ""
-        self._endpoints = list(endpoints)
-        self._on_hint = on_hint
         self._on_left = on_left
-        self._on_lost = on_lost
-        self._on_open = on_open
         self._on_entered = on_entered
-        self._clock = clock
-        self._position = 0
-        self._log = _log.bind(chain=chain_alias)
-        self._is_lost = False
-
-    async def run(self) -> None:
-        """Listen until cancelled; returns at once where no endpoint publishes."""
-        while self._endpoints:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(TipsLost),
-                wait=wait_random_exponential(multiplier=BACKOFF_FIRST_S, max=BACKOFF_MAX_S),
-            ):
-                with attempt:
-                    await self._listen_to_next()
-
-    async def _listen_to_next(self) -> None:
-        """One connection; returns when it was steady, raises `TipsLost` otherwise."""
-        endpoint = self._endpoints[self._position % len(self._endpoints)]
-        self._position += 1
-        began = self._clock()
-        try:
-            await self._listen(endpoint)
-        except TipsLost as lost:
-            self.last_trouble = str(lost)
-            if not self._is_lost:
-                self._log.warning("tips-lost", provider=endpoint.host, reason=str(lost))
-            self._is_lost = True
-            if self._clock() - began < STEADY_S:
-                raise
-        finally:
-            self._on_lost()
 
     async def _listen(self, endpoint: NodeEndpoint) -> None:
         with zmq.asyncio.Context() as context:
@@ -126,13 +77,14 @@ class TipWatch:
                 async with asyncio.timeout(OPEN_DEADLINE_S):
                     event = await recv_monitor_message(monitor)
                 if event["event"] != zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                    raise TipsLost("closed the connection")
-                self._note_open(endpoint)
+                    raise HintsLost("closed the connection")
+                self._note_listening(endpoint)
+                self._on_open()
                 await self._hear(socket, monitor)
             except TimeoutError:
-                raise TipsLost(f"no connection within {OPEN_DEADLINE_S:g} s") from None
+                raise HintsLost(f"no connection within {OPEN_DEADLINE_S:g} s") from None
             except zmq.ZMQError as error:
-                raise TipsLost(f"the exchange failed ({error.errno})") from None
+                raise HintsLost(f"the exchange failed ({error.errno})") from None
             finally:
                 socket.disable_monitor()
                 monitor.close(linger=0)
@@ -150,11 +102,11 @@ class TipWatch:
                 self._note(await socket.recv_multipart(), counts)
                 await asyncio.sleep(0)
             elif monitor in ready:
-                raise TipsLost("closed the connection")
+                raise HintsLost("closed the connection")
 
     def _note(self, frames: Sequence[bytes], counts: dict[bytes, int]) -> None:
         if len(frames) != 3 or frames[0] not in TOPICS or len(frames[2]) != 4:
-            raise TipsLost("publishes something else than blocks")
+            raise HintsLost("publishes something else than blocks")
         topic, body, counted = frames
         count = int.from_bytes(counted, "little")
         expected = counts.get(topic, count)
@@ -173,15 +125,7 @@ class TipWatch:
             return
         tip = read_tip(topic, body)
         if tip is not None:
-            self.hints_count += 1
-            self._on_hint(tip)
-
-    def _note_open(self, endpoint: NodeEndpoint) -> None:
-        if self._is_lost:
-            self._log.info("tips-restored", provider=endpoint.host)
-            self._is_lost = False
-        self.listening_to = endpoint.host
-        self._on_open()
+            self._note_hint(tip)
 
 
 def read_tip(topic: bytes, body: bytes) -> str | None:

@@ -15,12 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 
 import msgspec
-import structlog
 import websockets.asyncio.client as ws
 from msgspec import Struct
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from chains.rpc.listening import HintsLost, Watch
 from chains.rpc.node_endpoint import NodeEndpoint
 
 SILENCE_MIN_S = 10.0
@@ -34,22 +33,11 @@ CLOSE_DEADLINE_S = 1.0
 PING_EVERY_S = 20.0
 """What stands between forgets a connection without traffic; a chain may be slower than that."""
 
-BACKOFF_FIRST_S = 0.2
-BACKOFF_MAX_S = 30.0
-STEADY_S = 10.0
-"""A subscription that lasted so long was a good one: no backoff after it."""
-
 _SUBSCRIBE = '{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}'
-
-_log = structlog.get_logger(__name__)
 
 # The library logs request lines, and paths carry keys.
 _SILENT = logging.getLogger(f"{__name__}.wire")
 _SILENT.disabled = True
-
-
-class HeadsLost(Exception):
-    """A subscription ended, or never began; says why without the URL."""
 
 
 class _Head(Struct, gc=False):
@@ -88,8 +76,8 @@ class _Connect(ws.connect):
         return exc
 
 
-class HeadWatch:
-    """One subscription at a time, moving on to the next endpoint when it fails."""
+class HeadWatch(Watch):
+    """Subscriptions to newHeads; `on_hint` takes a head's hash, or its height where a node tells none."""
 
     def __init__(
         self,
@@ -103,46 +91,8 @@ class HeadWatch:
         silence_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.subscribed_to = ""
-        self.hints_count = 0
-        self.last_trouble = ""
-        self._endpoints = list(endpoints)
-        self._on_hint = on_hint
-        self._on_lost = on_lost
-        self._on_open = on_open
+        super().__init__(chain_alias, endpoints, on_hint, on_lost, on_open, clock=clock)
         self._silence_s = silence_s or max(SILENCE_BLOCKS * block_time_s, SILENCE_MIN_S)
-        self._clock = clock
-        self._position = 0
-        self._log = _log.bind(chain=chain_alias)
-        self._is_lost = False
-
-    async def run(self) -> None:
-        """Listen until cancelled; returns at once where no endpoint has a websocket."""
-        while self._endpoints:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(HeadsLost),
-                wait=wait_random_exponential(multiplier=BACKOFF_FIRST_S, max=BACKOFF_MAX_S),
-            ):
-                with attempt:
-                    await self._listen_to_next()
-
-    async def _listen_to_next(self) -> None:
-        """One subscription; returns when it was steady, raises `HeadsLost` otherwise."""
-        endpoint = self._endpoints[self._position % len(self._endpoints)]
-        self._position += 1
-        began = self._clock()
-        try:
-            await self._listen(endpoint)
-        except HeadsLost as lost:
-            self.last_trouble = str(lost)
-            if not self._is_lost:
-                self._log.warning("heads-lost", provider=endpoint.host, reason=str(lost))
-            self._is_lost = True
-            if self._clock() - began < STEADY_S:
-                raise
-        finally:
-            self.subscribed_to = ""
-            self._on_lost()
 
     async def _listen(self, endpoint: NodeEndpoint) -> None:
         try:
@@ -160,9 +110,9 @@ class HeadWatch:
                 await connection.send(_SUBSCRIBE)
                 await self._hear(endpoint, connection)
         except InvalidStatus as error:
-            raise HeadsLost(f"HTTP {error.response.status_code} instead of a websocket") from None
+            raise HintsLost(f"HTTP {error.response.status_code} instead of a websocket") from None
         except (WebSocketException, OSError, TimeoutError, ValueError, EOFError) as error:
-            raise HeadsLost(type(error).__name__) from None
+            raise HintsLost(type(error).__name__) from None
 
     async def _hear(self, endpoint: NodeEndpoint, connection: ws.ClientConnection) -> None:
         head_before: str | None = None
@@ -172,23 +122,16 @@ class HeadWatch:
                 async with asyncio.timeout(max(deadline_s - self._clock(), 0.0)):
                     message = await connection.recv()
             except TimeoutError:
-                raise HeadsLost(f"no head for {self._silence_s:g} s") from None
+                raise HintsLost(f"no head for {self._silence_s:g} s") from None
             head = read_head(message)
             if head is None and is_subscribed(message):
                 self._on_open()
             elif head is not None and head != head_before:
                 head_before = head
                 deadline_s = self._clock() + self._silence_s
-                self._note_subscribed(endpoint)
-                self.hints_count += 1
-                self._on_hint(head)
+                self._note_listening(endpoint)
+                self._note_hint(head)
             await asyncio.sleep(MESSAGE_SPACING_S)
-
-    def _note_subscribed(self, endpoint: NodeEndpoint) -> None:
-        self.subscribed_to = endpoint.host
-        if self._is_lost:
-            self._log.info("heads-restored", provider=endpoint.host)
-            self._is_lost = False
 
 
 def is_subscribed(message: str | bytes) -> bool:
@@ -202,14 +145,14 @@ def is_subscribed(message: str | bytes) -> bool:
 def read_head(message: str | bytes) -> str | None:
     """What a newHeads notification names, a hash or else a height; None for any other message.
 
-    Raises `HeadsLost` when the node refuses the subscription.
+    Raises `HintsLost` when the node refuses the subscription.
     """
     try:
         parsed = _MESSAGE.decode(message)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if memoryview(parsed.error).nbytes > 0 and bytes(parsed.error) != b"null":
-        raise HeadsLost("refuses to subscribe")
+        raise HintsLost("refuses to subscribe")
     if parsed.method != "eth_subscription" or parsed.params is None or parsed.params.result is None:
         return None
     told = parsed.params.result

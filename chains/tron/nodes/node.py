@@ -1,6 +1,6 @@
 """One Tron endpoint: its client, its proven network, and the one way its blocks are asked for.
 
-`getblock` tells a header without its transactions; where a node does not have
+When the network is proven is `chains.rpc.node`.  `getblock` tells a header without its transactions; where a node does not have
 it, the older calls tell the whole block.  What answers mean that are none is
 `rows.answers`; whole blocks are `blocks`; who is asked is `chains.tron.source`.
 """
@@ -8,56 +8,27 @@ it, the older calls tell the whole block.  What answers mean that are none is
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from chains.errors import (
-    ChainError,
-    Inconsistent,
-    Missing,
-    NoIdentity,
-    Refused,
-    WrongNetwork,
-    name_provider,
-)
-from chains.model import BlockHash, BlockRef, Header
+from chains.errors import ChainError, Inconsistent, Missing, NoIdentity, Refused, WrongNetwork
+from chains.model import BlockHash, Header
 from chains.rpc.client import Client
+from chains.rpc.meter import CallMeter
+from chains.rpc.node import Access, ProvenNode
 from chains.rpc.refusals import UnknownMethod
-from chains.rpc.throttle import Budget, Priority
-from chains.rpc.transport import HttpTransport, Request
+from chains.rpc.throttle import Priority
+from chains.rpc.transport import Request
 from chains.tron.rows.answers import LITE, read_answer, read_status
 from chains.tron.rows.blocks import BLOCK, RawBlock, read_header
 from chains.tron.verify.block import Schedule
 
-IDENTITY_MAX_AGE_S: Final = 120.0
-"""How long an identity is believed on one connection."""
-
 FULL, SOLID = "/wallet", "/walletsolidity"
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class NetworkPin:
-    """The network every node of a chain must serve: the end of its genesis block's id, and its identity block once known."""
-
-    suffix: bytes
-    identity: BlockRef | None = None
-    genesis_hash: BlockHash | None = None
-
-    @property
-    def height(self) -> int:
-        """The height of the block that is compared."""
-        return 0 if self.identity is None else self.identity.height
-
-    @property
-    def hash(self) -> BlockHash | None:
-        """What it must be: as configured, else as pinned."""
-        return self.genesis_hash if self.identity is None else self.identity.hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,51 +39,35 @@ class Told:
     content: bytes
 
 
-class TronNode:
+class TronNode(ProvenNode):
     """One endpoint, shared by the head's and the backfill's view of it.
 
+    `suffix` is the end of its network's genesis block's id.
     `shows_internal_since`: the first block in which it showed what contracts
     sent on.  `schedule` is the last it told.
     """
 
-    def __init__(
-        self,
-        name: str,
-        operator: str,
-        transport: HttpTransport,
-        budget: Budget,
-        pin: NetworkPin,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.name = name
-        self.operator = operator
-        self.budget = budget
-        self.client = Client(transport, budget, clock=clock)
+    def __init__(self, access: Access, suffix: bytes) -> None:
+        super().__init__(access)
+        self.client = Client(access.transport, access.budget, clock=access.clock)
         self.shows_internal_since: int | None = None
         self.serves_solid = True
         self.schedule: Schedule | None = None
         self.schedule_told_at_s = 0.0
         self.schedule_lock = asyncio.Lock()
         self.schedule_refused_at_s: float | None = None
-        self.clock = clock
-        self._pin = pin
-        self._transport = transport
+        self._suffix = suffix
         self._lacking: set[str] = set()
-        self._genesis_hash: BlockHash | None = None
-        self._identified_on: int | None = None
-        self._identified_at_s = 0.0
-        self._identity_lock = asyncio.Lock()
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._transport.close()
+    @property
+    def meter(self) -> CallMeter:
+        return self.client.meter
 
     async def ask(
         self, path: str, body: dict[str, object], decoder: msgspec.json.Decoder[T], priority: Priority
     ) -> T | None:
         """What this node answers on its proven network; None where nothing is there."""
-        told = await self._prove_network(lambda: self._send(path, body, decoder, priority, None), priority)
+        told = await self.prove(lambda: self._send(path, body, decoder, priority, None), priority)
         return None if told is None else told[0]
 
     async def fetch_told(
@@ -128,7 +83,7 @@ class TronNode:
 
         None where the node does not hold it.
         """
-        found = await self._prove_network(
+        found = await self.prove(
             lambda: self._ask_block(wanted, priority, whole=whole, root=root, deadline_s=deadline_s), priority
         )
         return None if found is None else Told(*found)
@@ -144,28 +99,6 @@ class TronNode:
         if wanted is not None and wanted not in {str(header.height), header.hash.hex()}:
             raise Inconsistent(f"asked for block {wanted}, told about {header.hash.hex()}")
         return header
-
-    async def fetch_genesis_hash(self, priority: Priority) -> BlockHash:
-        """The id of the block that tells the network, asked anew."""
-        self.forget_identity()
-        await self._ensure_identity(priority)
-        assert self._genesis_hash is not None, "an identified node has said its genesis"
-        return self._genesis_hash
-
-    def forget_identity(self) -> None:
-        """Ask the node again who it is before its next answer is used."""
-        self._identified_on = None
-
-    async def _prove_network(self, ask: Callable[[], Awaitable[T]], priority: Priority) -> T:
-        try:
-            await self._ensure_identity(priority)
-            found = await ask()
-            # A connection made meanwhile may lead to another machine.
-            await self._ensure_identity(priority)
-        except ChainError as error:
-            self.forget_identity()
-            raise name_provider(error, self.name) from None
-        return found
 
     async def _send(
         self,
@@ -196,23 +129,7 @@ class TronNode:
         name, older = _plan_older(wanted)
         return await self._send(f"{root}/{name}", older, BLOCK, priority, deadline_s)
 
-    async def _ensure_identity(self, priority: Priority) -> None:
-        if self._is_identified():
-            return
-        async with self._identity_lock:
-            if self._is_identified():
-                return
-            self._check_genesis(await self._ask_genesis(priority))
-            self._identified_on = self._transport.connections_opened
-            self._identified_at_s = self.clock()
-
-    def _is_identified(self) -> bool:
-        return (
-            self._identified_on == self._transport.connections_opened
-            and self.clock() - self._identified_at_s < IDENTITY_MAX_AGE_S
-        )
-
-    async def _ask_genesis(self, priority: Priority) -> Header:
+    async def _identify(self, priority: Priority, *, patient: bool) -> BlockHash:  # noqa: ARG002  # asked one by one
         height = self._pin.height
         try:
             told = await self._ask_block(str(height), priority, whole=False, root=FULL, deadline_s=None)
@@ -223,19 +140,16 @@ class TronNode:
             raise
         if told is None:
             raise NoIdentity(f"does not hold block {height}, which tells its network")
-        return read_header(told[0]).header
-
-    def _check_genesis(self, shown: Header) -> None:
-        height, expected = self._pin.height, self._pin.hash or self._genesis_hash
+        shown, expected = read_header(told[0]).header, self._pin.hash or self.shown_hash
         if shown.height != height:
             raise NoIdentity(f"answers block {height}, which tells its network, with block {shown.height}")
-        if height == 0 and not shown.hash.endswith(self._pin.suffix):
+        if height == 0 and not shown.hash.endswith(self._suffix):
             raise WrongNetwork(
-                f"has a genesis block whose id ends with {shown.hash[-4:].hex()}, not {self._pin.suffix.hex()}"
+                f"has a genesis block whose id ends with {shown.hash[-4:].hex()}, not {self._suffix.hex()}"
             )
         if expected is not None and shown.hash != expected:
             raise WrongNetwork(f"has at height {height} the block {shown.hash.hex()}, not {expected.hex()}")
-        self._genesis_hash = shown.hash
+        return shown.hash
 
 
 def _plan_older(wanted: str | None) -> tuple[str, dict[str, object]]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from chains.errors import ChainError, name_provider
 from chains.family import BlockSeen
 from chains.model import ChainId
+from chains.rpc.node import Access
 from chains.rpc.node_endpoint import NodeEndpoint
-from chains.rpc.throttle import Budget, Priority
+from chains.rpc.throttle import Priority
 from chains.rpc.transport import HttpTransport
 from chains.tron.facts import suffix_of
-from chains.tron.nodes.node import NetworkPin, TronNode
+from chains.tron.nodes.node import TronNode
 from chains.tron.nodes.solid import fetch_solid
 
 DEADLINE_S = 15.0
@@ -22,7 +23,7 @@ DEADLINE_S = 15.0
 async def fetch_block_seen(chain: ChainId, url: str, height: int) -> BlockSeen:
     """Ask the node at `url`; raises `WrongNetwork` for another chain's, and what keeps it from answering."""
     async with HttpTransport(NodeEndpoint(url), deadline_s=DEADLINE_S) as transport:
-        node = TronNode(transport.name, transport.name, transport, Budget(), NetworkPin(suffix_of(chain)))
+        node = TronNode(Access(transport.name, transport.name, transport), suffix_of(chain))
         try:
             seen = await node.fetch_header(str(height), Priority.HEAD)
             head = await node.fetch_header(None, Priority.HEAD)

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from chains.errors import ChainError, Refused, Throttled, Unreachable
-from chains.evm.nodes.node import EvmNode, NetworkPin
+from chains.evm.nodes.node import EvmNode
 from chains.rpc.batches import Batches
 from chains.rpc.jsonrpc import Call
+from chains.rpc.node import Access
 from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.refusals import TooLarge
 from chains.rpc.throttle import Budget, Priority
@@ -228,7 +229,7 @@ async def test_what_a_refusal_repeats_of_our_url_is_not_repeated_by_us(status: s
         await peer.send(words.encode() if status.startswith("404") else body.encode(), status)
 
     async with asking(telltale) as (batches, transport, _server):
-        node = EvmNode("node", "me", transport, batches.budget, NetworkPin(1))
+        node = EvmNode(Access("node", "me", transport, batches.budget), 1)
         with pytest.raises(Refused, match="no route for") as caught:
             await node.ask([Call("m")], Priority.HEAD)
         assert KEY not in str(caught.value) + caught.value.detail

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chains.bitcoin.nodes.tips import TipsLost, TipWatch, read_tip
+from chains.bitcoin.nodes.tips import TipWatch, read_tip
+from chains.rpc.listening import HintsLost
 from tests.unit.chains.bitcoin.making import REGTEST, make_block, twice
 
 TIP = bytes(range(32))
@@ -78,7 +79,7 @@ def test_the_count_of_each_topic_is_its_own_and_begins_anew_behind_its_last_numb
 )
 def test_what_is_no_message_of_a_node_ends_the_connection(frames: tuple[bytes, ...]) -> None:
     watch = TipWatch("regtest", [], lambda _: None)
-    with pytest.raises(TipsLost):
+    with pytest.raises(HintsLost):
         watch._note(frames, {})
 
 
