@@ -17,7 +17,7 @@ from indexer.move.commit import ChainDesk, facts_of, refresh_watched
 from indexer.rows.storage import MoveTransaction
 from indexer.rules.deposits import Change, Deposit, DepositState, Sighting
 from indexer.rules.identity import DepositId
-from indexer.rules.matching import Hit, group_by_address, match_hits, parties
+from indexer.rules.matching import Hit, group_by_address, match_hits, parties, possible_ids
 from indexer.rules.moves import last_versions
 from indexer.rules.plan import Superseded
 from indexer.rules.unconfirmed import Wait, compute_standing, decide_dropped, decide_seen, stand_among
@@ -28,7 +28,7 @@ NO_BLOCK = BlockHash(b"")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A look was written; `later` are transactions that pay somebody who is watched and are nobody's deposit yet."""
+    """A look was written; `later` are transactions that pay somebody who is watched and whose deposit they are not yet."""
 
     changes: Sequence[Change] = ()
     later: Collection[TxHash] = ()
@@ -69,7 +69,7 @@ async def commit_look(desk: ChainDesk, look: MempoolLook, *, now: datetime) -> T
         hits = find_waiting_hits(look, desk.watched)
         hashes = {hit.transfer.tx_hash for hit in hits} | look.waits.keys() | set(look.seen)
         known = {one.id: one for one in await move.load_of_txs(hashes)}
-        sightings = await _match(desk, move, hits, known)
+        sightings, possible = await _match(desk, move, hits, known)
         changes = _decide(look, sightings, known, now)
         changed = {change.deposit.id for change in changes}
         restood = [one for one in _stand_anew(look, known) if one.id not in changed]
@@ -78,9 +78,10 @@ async def commit_look(desk: ChainDesk, look: MempoolLook, *, now: datetime) -> T
         facts = await facts_of(desk, move, changes, tip_height=look.tip.height)
         if facts:
             await move.publish(facts)
-    begun = {one.tx_hash for one in known.values()} | {one.deposit.tx_hash for one in changes}
-    judged = {one.transfer.tx_hash for one in sightings} if look.may_begin else begun
-    return Told(changes, {hit.transfer.tx_hash for hit in hits} - judged - begun)
+    judged = known.keys() | changed
+    if look.may_begin:
+        judged |= {one.deposit_id for one in sightings}
+    return Told(changes, {tx_hash for deposit_id, tx_hash in possible.items() if deposit_id not in judged})
 
 
 async def complete_watched(desk: ChainDesk) -> None:
@@ -91,14 +92,23 @@ async def complete_watched(desk: ChainDesk) -> None:
 
 async def _match(
     desk: ChainDesk, move: MoveTransaction, hits: Sequence[Hit], known: Mapping[DepositId, Deposit]
-) -> list[Sighting]:
-    """The deposits that these transfers are, each once."""
+) -> tuple[list[Sighting], Mapping[DepositId, TxHash]]:
+    """The deposits that these transfers are, each once; and all that they are or may become, by whom they pay."""
     if not hits:
-        return []
+        return [], {}
     payable, starts = await move.load_payable(parties(hits))
     existing = {one.id: one.address_id for one in known.values()}
-    sightings = match_hits(hits, group_by_address(payable), existing, desk.rules(starts))
-    return list({one.deposit_id: one for one in reversed(sightings)}.values())[::-1]
+    rules, registrations = desk.rules(starts), group_by_address(payable)
+    sightings = match_hits(hits, registrations, existing, rules)
+    # Who was deleted lately counts again where blocks leave.
+    lowest = move.record.tip.height - desk.settings.traits.reorg_window_blocks
+    lasting = group_by_address(
+        [one for one in payable if one.watching_until is None or one.watching_until >= lowest]
+    )
+    possible = {
+        deposit_id: hit.transfer.tx_hash for hit in hits for deposit_id in possible_ids([hit], lasting, rules)
+    }
+    return list({one.deposit_id: one for one in reversed(sightings)}.values())[::-1], possible
 
 
 def _decide(

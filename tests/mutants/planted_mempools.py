@@ -45,6 +45,18 @@ PLANTED_MEMPOOLS = (
         asks=ASKS_LOOKS,
     ),
     Planted(
+        "who was paid beside another and counts later is forgotten",
+        4,
+        (
+            Edit(
+                LOOK,
+                "        judged |= {one.deposit_id for one in sightings}\n",
+                "        judged |= possible.keys() if sightings else set()\n",
+            ),
+        ),
+        asks=("-n0", "tests/unit/indexer/test_mempool_later.py"),
+    ),
+    Planted(
         "what waits is told although a block came meanwhile",
         5,
         (Edit(LOOK, "move.record.tip != look.tip or ", ""),),

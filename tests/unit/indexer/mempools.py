@@ -74,15 +74,15 @@ class Scene:
             for node in range(len(self.nodes)):
                 await self.look(node=node)
 
-    def watch(self, till: Address = TILL, merchant: int = 0) -> None:
-        """A merchant registers an address now."""
+    def watch(self, till: Address = TILL, merchant: int = 0, *, in_blocks: int = 1) -> None:
+        """A merchant registers an address now, which counts from the block after so many; the next is 1."""
         self.registered += 1
         self.store.register(
             self.chain.traits.chain,
             AddressId(UUID(int=self.registered)),
             MERCHANTS[merchant],
             till,
-            effective_start=self.rows.record.tip.height + 1,
+            effective_start=self.rows.record.tip.height + in_blocks,
             pending_start=None,
         )
 
