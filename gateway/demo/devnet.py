@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+
+from gateway.demo.ports import choose_port
 
 START_PATIENCE_S = 20.0
 CUSTOMER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
@@ -156,13 +157,6 @@ async def open_devnet() -> AsyncIterator[Devnet]:
         if process.returncode is None:
             process.terminate()
             await process.wait()
-
-
-def choose_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _wait_until_up(devnet: Devnet, process: asyncio.subprocess.Process) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import aiohttp
 
-from gateway.demo.devnet import choose_port
+from gateway.demo.ports import choose_port
 
 START_PATIENCE_S = 90.0
 STOP_PATIENCE_S = 15.0

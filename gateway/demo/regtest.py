@@ -18,7 +18,8 @@ from typing import Any
 
 import aiohttp
 
-from gateway.demo.devnet import DevnetFailure, choose_port
+from gateway.demo.devnet import DevnetFailure
+from gateway.demo.ports import choose_port
 
 START_PATIENCE_S = 60.0
 RIPE_BLOCKS = 101

@@ -21,7 +21,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.devnet.anvil import choose_port
+from gateway.demo.ports import choose_port
 
 ADMIN_TOKEN = "the-admin-token-of-command-tests"
 ENCRYPTION_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="

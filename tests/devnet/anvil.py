@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 import aiohttp
 
 from chains.model import BlockHash, BlockRef
+from gateway.demo.ports import choose_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_DEADLINE_S = 30.0
@@ -49,13 +49,6 @@ def find_anvil() -> Path | None:
         if candidate.is_file():
             return candidate
     return None
-
-
-def choose_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(slots=True)

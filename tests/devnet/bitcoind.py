@@ -22,7 +22,8 @@ import pytest
 
 from chains.bitcoin.coins import COIN_BASE_UNITS
 from chains.model import BlockHash, BlockRef
-from tests.devnet.anvil import RpcFailure, choose_port
+from gateway.demo.ports import choose_port
+from tests.devnet.anvil import RpcFailure
 from tests.devnet.bitcoind_install import FOLDER, READY
 from tests.unit.chains.bitcoin.making import Tx, output
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from tests.devnet.anvil import choose_port
+from gateway.demo.ports import choose_port
 
 Rows = dict[str, Any]
 TAGS: Mapping[str, int] = {"latest": 0, "safe": 1, "finalized": 2}

@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from chains.rpc.node_endpoint import NodeEndpoint
-from tests.devnet.anvil import choose_port
+from gateway.demo.ports import choose_port
 from tests.devnet.tron_chain import PERIOD_MS, MadeBlock, Rows, TronChain, address_of
 
 Answer = Any

@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from tests.devnet.anvil import choose_port
+from gateway.demo.ports import choose_port
 from tests.faultproxy.faults import Answer, Bend, Exchange, Forward
 from tests.faultproxy.fronts import Asked, Front
 from tests.faultproxy.sockets import SocketTricks, pump

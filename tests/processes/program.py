@@ -19,7 +19,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.devnet.anvil import choose_port
+from gateway.demo.ports import choose_port
 
 READY_PATIENCE_S = 60.0
 

@@ -10,7 +10,6 @@ import asyncio
 import importlib.util
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+from gateway.demo.ports import choose_port
 
 PATIENCE_S = 10.0
 
@@ -30,14 +31,6 @@ def find_redis_server() -> str | None:
         packed = Path(spec.origin).parent / "bin" / "redis-server"
         found = str(packed) if packed.exists() else None
     return found
-
-
-def choose_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RedisServer:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from gateway.config.settings import Secret, Settings
+from gateway.demo.ports import choose_port
 from gateway.doctor.machine import check_redis
 from gateway.ratelimits import LocalRateLimits, RateLimit
 from gateway.redis.circuit import REST_MAX_S, Circuit
@@ -23,7 +24,7 @@ from gateway.redis.service import build_shared
 from gateway.statuscache import LocalStatusCache
 from gateway.wakes import LocalWakes
 from tests.redis.conftest import SECRET, Member, open_member, until
-from tests.redis.server import RedisServer, choose_port
+from tests.redis.server import RedisServer
 
 GENEROUS = RateLimit("generous", 1_000_000, 1.0)
 
