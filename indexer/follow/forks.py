@@ -17,6 +17,11 @@ from indexer.rows.storage import ChainRecord, FollowStore
 from indexer.rules.canonical import find_common_ancestor, search_windows
 from indexer.settings import FollowSettings
 
+WEIGHED_MAX = 4_032
+"""Headers of a branch that are read for their work, two periods of Bitcoin; what is not heavier by then is lighter."""
+
+WEIGHED_AT_ONCE = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -24,9 +29,8 @@ class Branch:
 
     `below_final`: the branch leaves our chain below what counts as final, or
     deeper than is looked for, and no operator has accepted that.  A branch
-    that shares none of our blocks forks under our start.  `is_lighter`:
-    it reaches its provider's head, and with all of it adds no more work than
-    our blocks do.
+    that shares none of our blocks forks under our start.  `is_lighter`: up to
+    its provider's head it adds no more work than our blocks do.
     """
 
     fork: BlockRef
@@ -68,23 +72,42 @@ class ForkSearch:
             if lowest.height + 1 < floor:  # ours skips the floor; what theirs has there is asked of everybody
                 collected = await provider.fetch_headers(lowest.height + 1, floor - 1) + collected
             headers = await self._complete_branch(provider, record, head, lowest, collected)
-            return Branch(lowest, tuple(headers), below_final=True)
+            is_lighter = await self._is_lighter(provider, record, lowest, headers, head)
+            return Branch(lowest, tuple(headers), True, is_lighter)
         headers = await self._complete_branch(provider, record, head, fork, collected)
         if headers[0].parent != fork:
             raise Missing("headers by number do not link to the fork", provider=provider.name)
         if fork.hash == record.accepted_fork_hash:
             return Branch(fork, tuple(headers), below_final=False)
-        is_lighter = await self._is_lighter(record, fork, headers, head)
+        is_lighter = await self._is_lighter(provider, record, fork, headers, head)
         return Branch(fork, tuple(headers), below_final, is_lighter)
 
     async def _is_lighter(
-        self, record: ChainRecord, fork: BlockRef, headers: Sequence[Header], head: Header
+        self,
+        provider: Provider,
+        record: ChainRecord,
+        fork: BlockRef,
+        headers: Sequence[Header],
+        head: Header,
     ) -> bool:
-        works = [header.work for header in headers if header.work is not None]
-        if len(works) < len(headers) or headers[-1].hash != head.hash:
+        """Read on towards the head for as long as what was read is not heavier than our blocks; nothing of it is kept."""
+        ours, theirs = await self._store.load_work_above(record.chain, fork.height), _sum_work(headers)
+        if ours is None or theirs is None:
             return False
-        ours = await self._store.load_work_above(record.chain, fork.height)
-        return ours is not None and sum(works) <= ours
+        last, read_count = headers[-1], len(headers)
+        while theirs <= ours and last.height < head.height and read_count < WEIGHED_MAX:
+            more = await provider.fetch_headers(
+                last.height + 1, min(last.height + WEIGHED_AT_ONCE, head.height)
+            )
+            work = _sum_work(more)
+            if not more or work is None:
+                raise Missing("has no blocks below its own head", provider=provider.name)
+            if not is_linked([last, *more], skipped_heights_max=self._skipped_heights_max):
+                raise Missing("headers by number do not link", provider=provider.name)
+            if more[-1].height == head.height and more[-1].hash != head.hash:
+                raise Missing("the head and its height name different blocks", provider=provider.name)
+            theirs, last, read_count = theirs + work, more[-1], read_count + len(more)
+        return theirs <= ours
 
     async def _block_near(self, record: ChainRecord, height: int) -> BlockRef:
         """Our highest block up to a height that may have none; where all of ours lie above it, the lowest."""
@@ -157,3 +180,9 @@ class ForkSearch:
             # Where heights may be skipped, a node that had fallen behind leaves out what it shows a moment later.
             raise Missing("a block of ours was left out and is there again", provider=provider.name)
         return headers
+
+
+def _sum_work(headers: Sequence[Header]) -> int | None:
+    """All their work; None where one says none."""
+    works = [header.work for header in headers if header.work is not None]
+    return sum(works) if len(works) == len(headers) else None

@@ -22,6 +22,7 @@ class Planted:
     """One bug; `law` is the design's number of the law it breaks, `name` a sentence for the table.
 
     `on_database`: only a real database can notice it. `asks`: the tests that must, where it is none of the usual ones.
+    `kind`: of which chains the schedules are that must notice (`tests.simulation.kinds`).
     """
 
     name: str
@@ -29,6 +30,7 @@ class Planted:
     edits: tuple[Edit, ...]
     on_database: bool = False
     asks: tuple[str, ...] = ()
+    kind: str = "any"
 
 
 CANONICAL, COMMIT, DEPOSITS = (

@@ -102,7 +102,19 @@ def questions(planted: Planted, schedules: int, seed: int) -> list[tuple[str, li
         ]
     rooms = ["tests/unit/indexer", "tests/properties/indexer", "tests/unit/relay"]
     return [
-        ("simulation", ["-m", "tests.simulation", "--schedules", str(schedules), "--seed", str(seed)]),
+        (
+            "simulation",
+            [
+                "-m",
+                "tests.simulation",
+                "--kind",
+                planted.kind,
+                "--schedules",
+                str(schedules),
+                "--seed",
+                str(seed),
+            ],
+        ),
         ("tests", [*PYTEST, *rooms]),
     ]
 

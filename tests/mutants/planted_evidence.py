@@ -6,9 +6,86 @@ The rules they break stand in DESIGN under "Following a chain".
 
 from __future__ import annotations
 
-from tests.mutants.edits import CANONICAL, COMMIT, EVIDENCE, FINALITY, FOLLOW, POLICY, VOICES, Edit, Planted
+from tests.mutants.edits import (
+    CANONICAL,
+    COMMIT,
+    EVIDENCE,
+    FINALITY,
+    FOLLOW,
+    FORKS,
+    MOVES,
+    POLICY,
+    VOICES,
+    Edit,
+    Planted,
+)
 
 PLANTED_EVIDENCE = (
+    Planted(
+        "a branch whose head is far away need not be the heavier one",
+        5,
+        (
+            Edit(
+                FORKS,
+                "        return theirs <= ours\n",
+                "        return theirs <= ours and read_count == len(headers) and last.hash == head.hash\n",
+            ),
+        ),
+        kind="bitcoin",
+    ),
+    Planted(
+        "what a block pays its maker counts before it can be spent",
+        2,
+        (
+            Edit(
+                POLICY,
+                "    return matures_after_blocks == 0 or counted_up_to - height + 1 >= matures_after_blocks\n",
+                "    return True\n",
+            ),
+        ),
+        kind="bitcoin",
+    ),
+    Planted(
+        "the policy forgets that coins have to ripen",
+        2,
+        (
+            Edit(
+                POLICY,
+                "    if requirement.confirmations is None or requirement.confirmations >= matures_after_blocks:\n",
+                "    if True:\n",
+            ),
+            Edit(
+                POLICY,
+                "    return matures_after_blocks == 0 or counted_up_to - height + 1 >= matures_after_blocks\n",
+                "    return True\n",
+            ),
+        ),
+        kind="bitcoin",
+    ),
+    Planted(
+        "a rival is known by the first thing it spends",
+        4,
+        (
+            Edit(
+                MOVES,
+                "        for key in deposit.conflict_keys:\n            spender",
+                "        for key in deposit.conflict_keys[:1]:\n            spender",
+            ),
+        ),
+        kind="bitcoin",
+    ),
+    Planted(
+        "what waits in the stead of another is known by the first thing that spends",
+        4,
+        (
+            Edit(
+                "indexer/follow/mempool.py",
+                "                keys.update(one.spends)\n",
+                "                keys.update(one.spends[:1])\n",
+            ),
+        ),
+        kind="bitcoin",
+    ),
     Planted(
         "one sight of a fork is evidence enough",
         5,
@@ -41,7 +118,7 @@ PLANTED_EVIDENCE = (
     Planted(
         "of a branch's work only the last block's is weighed",
         5,
-        (Edit("indexer/follow/forks.py", "sum(works) <= ours", "works[-1] <= ours"),),
+        (Edit(FORKS, "    return sum(works) if", "    return works[-1] if"),),
         asks=("tests/unit/indexer/test_work.py",),
     ),
     Planted(

@@ -9,148 +9,37 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from chains.model import (
     Address,
     AssetId,
     Block,
     BlockHash,
-    BlockRef,
     ConflictKey,
-    Header,
-    ListedTransfers,
     Sought,
     Transfer,
     TransferKind,
     TxHash,
-    VerificationLevel,
     format_position,
 )
+from tests.simulation.blocks import Leg, Payment, SimBlock, place_of
+from tests.simulation.kinds import ANY, Kind
 from tests.simulation.troubles import Tally, Trouble
 
-GENESIS_TIME_S = 1_700_000_000
 SIDE_TIPS_MAX = 6
 SKIPPING_SHARE = 0.3
 """Of the blocks of a chain that may skip heights: those that do."""
 
 MAX_LEGS_WEIGHTS = (1, 1, 1, 1, 2, 3)
+OWN_BLOCK_AGAIN_SHARE = 0.03
+DOUBLE_SPENT_SHARE = 0.3
+WORK_MAX = 4
+"""Of a usual block; one that is forged has 1, for its work is what a liar lacks."""
+
 REPEATED_SHARE = 0.03
 """Of blocks that hold a transaction which their chain holds already: somebody has set a nonce back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """One move of value inside a payment, before any block executes it."""
-
-    kind: TransferKind
-    asset: AssetId
-    sender: Address | None
-    recipient: Address
-    amount_base_units: int
-    memo: bytes | None = None
-
-
-@dataclass(slots=True)
-class Payment:
-    """One transaction as its sender signed it: whichever block holds it, its hash and nonce are the same."""
-
-    tx_hash: TxHash
-    key: ConflictKey
-    legs: tuple[Leg, ...]
-    mined_times: int = 0
-    dropped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SimSpared:
-    """The `Spared` of a simulated block."""
-
-    recipients: frozenset[Address]
-    noise: int
-    version: int
-    assets: bytes = b""
-
-    def may_concern(self, addresses: Iterable[Address]) -> bool:
-        return any(one in self.recipients or one[-1] & 7 == self.noise for one in addresses)
-
-
-class SimBlock:
-    """One block with its whole ancestry: `path[h]` is its ancestor at height h, and itself last.
-
-    Where a height has no block, the one below it stands there once more.
-    """
-
-    __slots__ = (
-        "block",
-        "hash",
-        "header",
-        "height",
-        "is_doubted",
-        "is_forged",
-        "keys",
-        "path",
-        "payments",
-        "transfers",
-    )
-
-    def __init__(
-        self,
-        parent: SimBlock | None,
-        block_hash: BlockHash,
-        payments: Sequence[Payment],
-        transfers: tuple[Transfer, ...],
-        *,
-        is_forged: bool,
-        is_doubted: bool = False,
-        skipped: int = 0,
-    ) -> None:
-        self.header: Header
-        self.height: int = 0 if parent is None else parent.height + 1 + skipped
-        self.hash = block_hash
-        under = BlockRef(-1, BlockHash(bytes(len(block_hash)))) if parent is None else parent.header.ref
-        self.header = Header(self.height, block_hash, under, GENESIS_TIME_S + 12 * self.height)
-        self.path: list[SimBlock] = [self] if parent is None else [*parent.path, *(parent,) * skipped, self]
-        self.payments = tuple(payments)
-        self.transfers = transfers
-        self.is_forged = is_forged
-        self.is_doubted = is_doubted
-        used = frozenset(payment.key for payment in payments)
-        self.keys: frozenset[ConflictKey] = used if parent is None else parent.keys | used
-        self.block = Block(
-            header=self.header,
-            tx_count=len(payments),
-            log_count=len(transfers),
-            unlisted_transfer_count=0,
-            level=VerificationLevel.CONSISTENT if is_doubted else VerificationLevel.FULL,
-            served_by="scripted",
-            transfers=ListedTransfers(transfers, {payment.key: payment.tx_hash for payment in payments}),
-        )
-
-    def tell(self, sought: Sought | None) -> Block:
-        """The block as a provider tells it: spared its transfers where its hash proves that none pays anybody sought.
-
-        As with a bloom, one in eight strangers looks like somebody who is paid.
-        """
-        if sought is None or self.is_doubted or not self.payments:
-            return self.block
-        spared = SimSpared(
-            frozenset(one.recipient for one in self.transfers), self.hash[0] & 7, sought.version
-        )
-        if spared.may_concern(sought.addresses):
-            return self.block
-        spends = {payment.key: payment.tx_hash for payment in self.payments}
-        return replace(self.block, transfers=ListedTransfers((), spends), log_count=0, spared=spared)
-
-    def ancestors(self, height_first: int, height_last: int) -> list[SimBlock]:
-        """Its ancestors at these heights and itself, lowest first; heights without a block have none."""
-        span = self.path[height_first : height_last + 1]
-        return [block for height, block in enumerate(span, height_first) if block.height == height]
-
-    def descends_from(self, other: SimBlock) -> bool:
-        """Whether `other` is this block or one of its ancestors."""
-        return other.height <= self.height and self.path[other.height] is other
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +66,9 @@ class SimChain:
         final_depth: int,
         is_doubtful: bool = False,
         skipped_heights_max: int = 0,
+        kind: Kind = ANY,
     ) -> None:
+        self.kind = kind
         self.skipped_heights_max = skipped_heights_max
         self.number = number
         self.economy = economy
@@ -191,6 +82,7 @@ class SimChain:
         self._repeats_rng = random.Random(repr(rng.getstate()))
         self._skips_rng = random.Random(repr(rng.getstate()) + "skips")
         self._memos_rng = random.Random(repr(rng.getstate()) + "memos")
+        self._kind_rng = random.Random(repr(rng.getstate()) + "kind")
         self._tally = tally
         self._made = 0
         self.genesis = self._new_block(None, (), is_forged=False)
@@ -213,9 +105,7 @@ class SimChain:
         """Leave `depth` blocks of the truth for a new branch of `length` blocks."""
         fork = self.tip.path[self.tip.height - depth]
         self._after_fork(self.tip.ancestors(fork.height + 1, self.tip.height))
-        tip = fork
-        for _ in range(length):
-            tip = self.mine(tip)
+        tip = self._mine_branch(fork, length)
         if length == depth:
             self._tally.count(Trouble.FORK_SAME_HEIGHT)
         elif length < depth:
@@ -230,9 +120,7 @@ class SimChain:
     def return_to(self, side: SimBlock, length: int) -> None:
         """A branch that was left wins after all, perhaps with more blocks on top."""
         self._tally.count(Trouble.FORK_BACK)
-        tip = side
-        for _ in range(length):
-            tip = self.mine(tip)
+        tip = self._mine_branch(side, length)
         self._remember_side(self.tip)
         self._set_tip(tip)
 
@@ -243,25 +131,63 @@ class SimChain:
             height -= 1
         return self.tip.path[height]
 
-    def mine(self, parent: SimBlock, *, is_forged: bool = False) -> SimBlock:
+    def _mine_branch(self, parent: SimBlock, length: int) -> SimBlock:
+        """So many blocks that win: where blocks have work, the last makes up for what is missing, or is one more."""
+        tip = parent
+        for number in range(length):
+            missing = self.tip.total_work - tip.total_work + 1 if number == length - 1 else 0
+            if missing > WORK_MAX and self.kind.has_work:
+                self._tally.count(Trouble.HEAVIER)
+            tip = self.mine(tip, work_min=missing)
+        if self.kind.has_work and tip.total_work <= self.tip.total_work:
+            tip = self.mine(tip, work_min=self.tip.total_work - tip.total_work + 1)
+        return tip
+
+    def mine(self, parent: SimBlock, *, is_forged: bool = False, work_min: int = 0) -> SimBlock:
         """A block on `parent` with payments from the pool that fit there, and perhaps new ones."""
         rng = self._rng
         taken: list[Payment] = []
         used = set(parent.keys)
         for payment in self.pool:
-            if payment.key not in used and not payment.dropped and rng.random() < 0.6:
+            if payment.fits(used) and not payment.dropped and rng.random() < 0.6:
                 taken.append(payment)
-                used.add(payment.key)
-        if self._repeats_rng.random() < REPEATED_SHARE and parent.keys:
+                used.update(payment.used)
+        if self.kind.executes and self._repeats_rng.random() < REPEATED_SHARE and parent.keys:
             held = [payment for block in parent.ancestors(0, parent.height) for payment in block.payments]
             taken.append(self._repeats_rng.choice(held))
             self._tally.count(Trouble.REPEATED)
         while rng.random() < 0.35 and len(taken) < 4:
             fresh = self._new_payment()
-            taken.append(fresh)
+            if fresh.fits(used):
+                taken.append(fresh)
+                used.update(fresh.used)
         if len(taken) > 1 and rng.random() < 0.5:
             rng.shuffle(taken)
-        return self._new_block(parent, taken, is_forged=is_forged)
+        if self.kind.matures_after_blocks:
+            taken.insert(0, self._pay_maker(parent))
+        work = None
+        if self.kind.has_work:
+            work = max(1 if is_forged else self._kind_rng.randrange(2, WORK_MAX + 1), work_min)
+        return self._new_block(parent, taken, is_forged=is_forged, work=work)
+
+    def _pay_maker(self, parent: SimBlock) -> Payment:
+        """What a block pays its maker: it spends nothing, and once in a while is one that another block held before."""
+        rng = self._kind_rng
+        if rng.random() < OWN_BLOCK_AGAIN_SHARE:
+            held = [block.payments[0] for block in parent.ancestors(1, parent.height) if block.payments]
+            made = [one for one in held if one.matures_after_blocks]
+            if made:
+                self._tally.count(Trouble.OWN_BLOCK_AGAIN)
+                return rng.choice(made)
+        self._tally.count(Trouble.MADE)
+        payee = rng.choice((*self.economy.addresses, *self.economy.strangers))
+        leg = Leg(TransferKind.NATIVE, self.economy.native, None, payee, rng.randrange(1, 200))
+        matures = self.kind.matures_after_blocks
+        return Payment(TxHash(self._new_hash()), (), (leg,), matures_after_blocks=matures)
+
+    def note_other_at_height(self) -> None:
+        """A node was asked for a block by a height at which it has another."""
+        self._tally.count(Trouble.OTHER_AT_HEIGHT)
 
     def send(self) -> None:
         """Somebody pays, and no block holds it yet."""
@@ -291,8 +217,10 @@ class SimChain:
         rng = self._rng
         for block in left:
             for payment in block.payments:
+                if payment.matures_after_blocks:
+                    continue
                 fate = rng.random()
-                if fate < 0.15:
+                if fate < 0.15 and self.kind.inputs_max != 0:
                     self.pool.append(self._replacement_of(payment))
                     payment.dropped = rng.random() < 0.7
                     self._tally.count(Trouble.NONCE_REPLACED)
@@ -302,14 +230,36 @@ class SimChain:
 
     def _replacement_of(self, payment: Payment) -> Payment:
         legs = payment.legs if self._rng.random() < 0.4 else self._new_legs(payment.legs[0].sender)
-        return Payment(TxHash(self._new_hash()), payment.key, legs)
+        keys = payment.keys
+        if self.kind.inputs_max:
+            kept = self._kind_rng.sample(keys, self._kind_rng.randrange(1, len(keys) + 1))
+            keys = (*kept, *self._new_outputs(self._kind_rng.randrange(2)))
+        return Payment(TxHash(self._new_hash()), keys, legs)
+
+    def _new_outputs(self, count: int) -> tuple[ConflictKey, ...]:
+        """Outputs of transactions that nobody here was paid by."""
+        return tuple(ConflictKey(b"output" + self._new_hash()) for _ in range(count))
+
+    def _new_keys(self, sender: Address) -> tuple[ConflictKey, ...]:
+        """What a payment uses up, perhaps some of it together with another that waits."""
+        if self.kind.inputs_max is None:
+            return (ConflictKey(bytes(sender) + self._made.to_bytes(8, "big")),)
+        if not self.kind.inputs_max:
+            return ()
+        rng = self._kind_rng
+        keys = self._new_outputs(rng.randrange(1, self.kind.inputs_max + 1))
+        others = [one for one in self.pool[-6:] if not one.dropped]
+        if others and rng.random() < DOUBLE_SPENT_SHARE:
+            self._tally.count(Trouble.DOUBLE_SPENT)
+            keys = (rng.choice(rng.choice(others).keys), *keys)
+        return keys
 
     def _new_payment(self) -> Payment:
         rng, economy = self._rng, self.economy
         sender = rng.choice(economy.addresses if rng.random() < 0.25 else economy.strangers)
         self._made += 1
-        key = ConflictKey(bytes(sender) + self._made.to_bytes(8, "big"))
-        payment = Payment(TxHash(self._new_hash()), key, self._new_legs(sender))
+        keys = self._new_keys(sender)
+        payment = Payment(TxHash(self._new_hash()), keys, self._new_legs(sender))
         self.pool.append(payment)
         return payment
 
@@ -320,8 +270,9 @@ class SimChain:
             recipient = rng.choice(economy.addresses)
             amount = rng.randrange(1, 200)
             memo = self._memos_rng.choice(economy.memos)
-            if rng.random() < 0.35:
-                legs.append(Leg(TransferKind.NATIVE, economy.native, sender, recipient, amount, memo))
+            if rng.random() < 0.35 or not economy.tokens:
+                payer = sender if self.kind.has_senders else None
+                legs.append(Leg(TransferKind.NATIVE, economy.native, payer, recipient, amount, memo))
             else:
                 minted = rng.random() < 0.1
                 if minted:
@@ -336,16 +287,21 @@ class SimChain:
         return b"%02d%030d" % (self.number, self._made)
 
     def _new_block(
-        self, parent: SimBlock | None, payments: Sequence[Payment], *, is_forged: bool
+        self,
+        parent: SimBlock | None,
+        payments: Sequence[Payment],
+        *,
+        is_forged: bool,
+        work: int | None = None,
     ) -> SimBlock:
         transfers: list[Transfer] = []
         log_index = 0
         for tx_index, payment in enumerate(payments):
-            ordinals: Counter[tuple[TransferKind, AssetId, Address]] = Counter()
+            ordinals: Counter[object] = Counter()
             factor = self._execution_of(payment)
             for leg in payment.legs:
                 is_token = leg.kind is TransferKind.TOKEN
-                place = (leg.kind, leg.asset, leg.recipient)
+                place = place_of(leg, counts_outputs=self.kind.counts_outputs)
                 amount = leg.amount_base_units * factor // 2
                 if amount:
                     transfers.append(
@@ -357,9 +313,14 @@ class SimChain:
                             senders=() if leg.sender is None else (leg.sender,),
                             n=ordinals[place],
                             amount_base_units=amount,
-                            position=format_position(tx_index, *(log_index,) * is_token),
-                            conflict_keys=(payment.key,),
+                            position=format_position(
+                                tx_index,
+                                *(log_index,) * is_token,
+                                *(ordinals[place],) * self.kind.counts_outputs,
+                            ),
+                            conflict_keys=payment.keys,
                             memo=leg.memo,
+                            matures_after_blocks=payment.matures_after_blocks,
                         )
                     )
                     ordinals[place] += 1
@@ -378,6 +339,7 @@ class SimChain:
             is_forged=is_forged,
             is_doubted=is_doubted,
             skipped=skipped,
+            work=work,
         )
         self.blocks[block.hash] = block
         return block
@@ -388,6 +350,8 @@ class SimChain:
         if payment.mined_times == 1:
             return 2
         self._tally.count(Trouble.MINED_AGAIN)
+        if not self.kind.executes:
+            return 2
         chance = self._rng.random()
         if chance < 0.85:
             return 2

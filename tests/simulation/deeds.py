@@ -11,7 +11,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from indexer.rules.identity import AddressId
-from tests.simulation.chain import SimBlock
+from tests.simulation.blocks import SimBlock
 from tests.simulation.memory import MemoryStore
 from tests.simulation.network import Network
 from tests.simulation.oracle import Watch
@@ -37,9 +37,11 @@ TAG_TROUBLES = {
     TagMood.FROZEN: Trouble.TAGS_FROZEN,
     TagMood.BACKWARD: Trouble.TAGS_BACKWARD,
     TagMood.STRANGE: Trouble.TAGS_STRANGE,
+    TagMood.LEADING: Trouble.TAGS_LEADING,
 }
 _MOODS = tuple(mood for mood in Mood if mood is not Mood.HONEST)
 _TAG_MOODS = tuple(TagMood)
+_USUAL_TAG_MOODS = tuple(mood for mood in TagMood if mood is not TagMood.LEADING)
 
 
 class Deeds:
@@ -106,7 +108,8 @@ class Deeds:
 
     def change_tags(self, network: Network) -> None:
         provider = self._rng.choice(network.providers)
-        provider.tag_mood = self._rng.choice(_TAG_MOODS)
+        moods = _TAG_MOODS if network.setup.kind.reads_by_height else _USUAL_TAG_MOODS
+        provider.tag_mood = self._rng.choice(moods)
         provider.frozen_final = None
         if provider.tag_mood in TAG_TROUBLES:
             self._tally.count(TAG_TROUBLES[provider.tag_mood])
@@ -166,7 +169,7 @@ class Deeds:
 
     def list_asset(self, network: Network) -> None:
         rows, asset = self._store.rows.get(network.id), network.setup.late_asset
-        if rows is None or asset in rows.asset_starts:
+        if rows is None or asset is None or asset in rows.asset_starts:
             return
         self._store.list_asset(network.id, asset)
         network.oracle.list_asset(asset, rows.record.tip.height + 1)

@@ -19,7 +19,8 @@ from indexer.rows.storage import ChainRecord
 from indexer.rules.deposits import Deposit
 from indexer.rules.identity import DepositId, MerchantId
 from migrations.ids import encode_id
-from tests.simulation.chain import SimBlock, SimChain
+from tests.simulation.blocks import SimBlock
+from tests.simulation.chain import SimChain
 from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import Covered, MemoryStore
 from tests.simulation.oracle import ChainOracle, Heights, Sight
@@ -204,6 +205,14 @@ class Laws:
         if watched.operators_count > 1:
             assert watched.book.operators_for(first) >= 2, "rewound on the word of one operator"
             assert not first.is_forged, "rewound onto a forged branch"
+        if watched.chain.kind.has_work and before.accepted_fork_hash != first.header.parent.hash:
+            # What lies under the lowest block we hold is nobody's to compare.
+            ours = left[-1].total_work - left[0].total_work + (left[0].header.work or 0)
+            under = first.total_work - (first.header.work or 0)
+            assert any(
+                named.total_work - under > ours and named.descends_from(first)
+                for _, named in watched.book.named_now
+            ), "rewound onto a branch of less work"
 
     # Laws 2 and 3
 
@@ -345,11 +354,9 @@ def check_place(row: Deposit, sight: Sight) -> None:
 
 def _has_rival(row: Deposit, watched: Watched) -> bool:
     """Whether a canonical transaction other than its own used up what the deposit's own would have used."""
-    (key,) = row.conflict_keys
-    if key not in watched.path[-1].keys:
-        return False
-    return any(
-        payment.key == key and payment.tx_hash != row.tx_hash
+    keys = {key for key in row.conflict_keys if key in watched.path[-1].keys}
+    return bool(keys) and any(
+        payment.tx_hash != row.tx_hash and not keys.isdisjoint(payment.keys)
         for block in watched.path
         if block not in watched.history
         for payment in block.payments

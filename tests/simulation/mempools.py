@@ -23,7 +23,8 @@ from indexer.follow.step import Follower
 from indexer.rules.identity import DepositId
 from indexer.rules.unconfirmed import EVICTED_AFTER
 from indexer.rules.waiting import MempoolBoard
-from tests.simulation.chain import Payment, SimBlock, SimChain
+from tests.simulation.blocks import Payment, SimBlock, place_of, spends_of
+from tests.simulation.chain import SimChain
 from tests.simulation.laws import Watched
 from tests.simulation.network import Network
 from tests.simulation.rows import ChainRows
@@ -31,6 +32,7 @@ from tests.simulation.troubles import Tally, Trouble
 
 NODES_MAX = 2
 LOOKS_AT_REST_MAX = 12
+SENT_AT_REST, BUMPED_AT_REST = 4, 3
 LONG_SHARE = 0.03
 """Of steps: those after which no block comes for so long that what is gone is given up."""
 RUNGS = (FeeRung(1, 900), FeeRung(6, 300))
@@ -71,7 +73,7 @@ class SimMempool:
         """What waits there; of those that use up the same, the one that was sent last."""
         return {
             one.tx_hash: one
-            for one in waiting_on(self.chain, self.stands_on()).values()
+            for one in waiting_on(self.chain, self.stands_on())
             if one.tx_hash not in self.forgotten
         }
 
@@ -87,14 +89,19 @@ class SimMempool:
         self._answer()
         pool = self.pool()
         return [
-            WaitingTx(one, transfers_of(pool[one]), (pool[one].key,), self.rng.randrange(1_000))
+            WaitingTx(
+                one,
+                transfers_of(pool[one], counts_outputs=self.chain.kind.counts_outputs),
+                pool[one].keys,
+                self.rng.randrange(1_000),
+            )
             for one in tx_hashes
             if one in pool
         ]
 
     async def fetch_spenders(self, keys: Sequence[ConflictKey]) -> dict[ConflictKey, TxHash]:
         self._answer()
-        return {one.key: one.tx_hash for one in self.pool().values() if one.key in set(keys)}
+        return {key: tx_hash for key, tx_hash in spends_of(self.pool().values()).items() if key in set(keys)}
 
     async def fetch_fee_rungs(self) -> Sequence[FeeRung]:
         self._answer()
@@ -109,17 +116,22 @@ class SimMempool:
             raise Unreachable("does not answer", provider=self.name)
 
 
-def waiting_on(chain: SimChain, block: SimBlock) -> dict[ConflictKey, Payment]:
-    """What every mempool would show on this block, by what it would use up."""
-    return {one.key: one for one in chain.pool if not one.dropped and one.key not in block.keys}
+def waiting_on(chain: SimChain, block: SimBlock) -> list[Payment]:
+    """What every mempool would show on this block: whoever comes later puts all away that use up some of the same."""
+    waiting: list[Payment] = []
+    for one in chain.pool:
+        if not one.dropped and one.fits(block.keys):
+            waiting = [other for other in waiting if other.fits(one.used)]
+            waiting.append(one)
+    return waiting
 
 
-def transfers_of(payment: Payment) -> tuple[Transfer, ...]:
+def transfers_of(payment: Payment, *, counts_outputs: bool) -> tuple[Transfer, ...]:
     """What a payment would move in the next block, without a place in it."""
-    ordinals: Counter[tuple[object, ...]] = Counter()
+    ordinals: Counter[object] = Counter()
     transfers: list[Transfer] = []
     for leg in payment.legs:
-        place = (leg.kind, leg.asset, leg.recipient)
+        place = place_of(leg, counts_outputs=counts_outputs)
         senders = () if leg.sender is None else (leg.sender,)
         transfers.append(
             Transfer(
@@ -131,7 +143,7 @@ def transfers_of(payment: Payment) -> tuple[Transfer, ...]:
                 ordinals[place],
                 leg.amount_base_units,
                 "",
-                (payment.key,),
+                payment.keys,
                 leg.memo,
             )
         )
@@ -159,7 +171,7 @@ class Waiting:
         """One deed, drawn from this network's own chance."""
         rng, chain = self._rng, self.network.chain
         chance = rng.random()
-        waiting = list(waiting_on(chain, chain.tip).values())
+        waiting = waiting_on(chain, chain.tip)
         if chance < 0.45 or not waiting:
             chain.send()
             self._tally.count(Trouble.WAITING_SENT)
@@ -247,7 +259,8 @@ class Waiting:
         for deposit_id, row in rows.deposits.items():
             old = before.get(deposit_id)
             if row.state == "seen" and (old is None or old.version != row.version):
-                assert row.conflict_keys[0] not in watched.path[-1].keys, "what is on chain wins"
+                used = watched.path[-1].keys
+                assert not any(key in used for key in row.conflict_keys), "what is on chain wins"
                 self._tally.count(Trouble.TOLD_SEEN)
             elif row.state == "dropped" and (old is None or old.version != row.version):
                 self._tally.count(Trouble.TOLD_DROPPED)
@@ -259,6 +272,12 @@ class Waiting:
         for node in self.nodes:
             node.mood, node.view = PoolMood.HONEST, None
             node.forgotten.clear()
+        chain = self.network.chain
+        for _ in range(SENT_AT_REST):
+            chain.send()
+        self.look(now, follower, rows, watched, run, whole_share=1)
+        for payment in waiting_on(chain, chain.tip)[:BUMPED_AT_REST]:
+            chain.bump(payment)
         for _ in range(LOOKS_AT_REST_MAX):
             now += timedelta(seconds=1)
             outcomes: list[object] = []
@@ -274,6 +293,12 @@ class Waiting:
                 break
         else:
             raise AssertionError(f"{self.network.id}: looks do not come to rest")
+        spends = spends_of(waiting_on(self.network.chain, watched.path[-1]))
+        for row in rows.deposits.values():
+            rivals = {spends[key] for key in row.conflict_keys if key in spends}
+            assert row.state != "seen" or rivals <= {row.tx_hash}, (
+                "another waits in its stead, and nobody says so"
+            )
         now = self.wait_long(now, follower, rows, watched, run)
         expected = self._expected(rows, watched)
         seen = {one.id for one in rows.deposits.values() if one.state == "seen"}
@@ -284,8 +309,11 @@ class Waiting:
     def _expected(self, rows: ChainRows, watched: Watched) -> set[UUID]:
         """The deposits that the next block would hold if it took all that waits; dust only where it is known already."""
         tip = watched.path[-1]
-        waiting = list(waiting_on(self.network.chain, tip).values())
-        transfers = tuple(one for payment in waiting for one in transfers_of(payment))
+        waiting = waiting_on(self.network.chain, tip)
+        by_output = self.network.chain.kind.counts_outputs
+        transfers = tuple(
+            one for payment in waiting for one in transfers_of(payment, counts_outputs=by_output)
+        )
         block = SimBlock(tip, BlockHash(b"the next block"), waiting, transfers, is_forged=False)
         return {
             sight.deposit_id

@@ -33,6 +33,7 @@ class Network:
             final_depth=setup.final_depth,
             is_doubtful=setup.hold_above is not None,
             skipped_heights_max=setup.settings.traits.skipped_heights_max,
+            kind=setup.kind,
         )
         # Chance of its own, as what payments carry.
         self._memos_rng = random.Random(repr(rng.getstate()) + "watched")

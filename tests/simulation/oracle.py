@@ -14,7 +14,7 @@ from uuid import UUID
 
 from chains.model import Address, AssetId, BlockHash, Transfer
 from migrations.ids import encode_id
-from tests.simulation.chain import SimBlock
+from tests.simulation.blocks import SimBlock
 
 LEGAL_MOVES: dict[str | None, tuple[str, ...]] = {
     None: ("seen", "included", "confirmed"),
@@ -242,8 +242,13 @@ class ChainOracle:
         height = sight.block.height
         if self._is_on_one_word(sight):
             return "included"
-        if heights.final is not None and height <= heights.final:
+        is_final = heights.final is not None and height <= heights.final
+        counted_up_to = heights.tip if was_credited else min(heights.tip, heights.agreed)
+        is_ripe = counted_up_to - height + 1 >= sight.transfer.matures_after_blocks
+        if is_final and (is_ripe or was_credited):
             return "final"
+        if not is_ripe:
+            return "included"
         if not self._is_met(sight, heights, counted_up_to=heights.tip if was_credited else heights.agreed):
             return "included"
         if heights.held_above is not None and height > heights.held_above and not was_credited:
@@ -267,7 +272,8 @@ class ChainOracle:
         rule = self.rule_for(sight.transfer.asset, sight.transfer.amount_base_units)
         if rule.by == "depth":
             assert rule.confirmations is not None
-            return counted_up_to - height + 1 >= rule.confirmations
+            matures = sight.transfer.matures_after_blocks
+            return counted_up_to - height + 1 >= max(rule.confirmations, matures)
         return rule.by == "safe" and heights.safe is not None and height <= heights.safe
 
     def sights_in(self, block: SimBlock) -> Iterator[Sight]:

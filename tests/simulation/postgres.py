@@ -59,7 +59,7 @@ class Process:
     def __init__(self, network: Network, store: ChaoticStore, *, holder: str, lists_late: bool) -> None:
         setup = network.setup
         traits = setup.settings.traits
-        if lists_late:
+        if lists_late and setup.late_asset is not None:
             late = setup.naming.assets[setup.late_asset]
             traits = replace(traits, assets=(*traits.assets, late))
         settings = replace(setup.settings, traits=traits, lease_s=0.0)

@@ -138,7 +138,7 @@ def check_rows(network: Network, rows: ChainRows, seen: Seen, *, final_may_fall:
             payment.tx_hash
             for block in applied
             for payment in block.payments
-            if payment.key in row.conflict_keys
+            if not set(payment.keys).isdisjoint(row.conflict_keys)
         }
         assert row.state == "replaced" or not rivals - {row.tx_hash}, "another transaction used its nonce up"
 

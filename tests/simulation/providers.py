@@ -26,7 +26,8 @@ from chains.model import (
 )
 from chains.port import Along, Provider
 from chains.proofs import DepositProof, Unprovable
-from tests.simulation.chain import SimBlock, SimChain
+from tests.simulation.blocks import SimBlock
+from tests.simulation.chain import SimChain
 
 Pause = Callable[[], None]
 
@@ -54,6 +55,7 @@ class TagMood(StrEnum):
     FROZEN = "frozen"
     BACKWARD = "backward"
     STRANGE = "strange"
+    LEADING = "leading"
 
 
 @dataclass(slots=True)
@@ -178,12 +180,13 @@ class SimProvider:
         if self.mood is Mood.STALE_HEAD:
             head = view.path[max(0, view.height - self.stale_blocks)]
         final_block, safe_block = self._tags(head)
-        if not final:
+        if not final or not self._chain.kind.has_tags:
             final_block = None
         self._book.note_head(self, head, final_block)
+        has_safe = safe and self._chain.kind.has_safe
         return HeadReport(
             head.header,
-            safe=safe_block.header if safe and safe_block is not None else None,
+            safe=safe_block.header if has_safe and safe_block is not None else None,
             final=None if final_block is None else final_block.header,
         )
 
@@ -191,14 +194,25 @@ class SimProvider:
         return [block.header for block in self._numbered(height_first, height_last)]
 
     async def fetch_blocks_at(self, refs: Sequence[BlockRef], *, sought: Sought | None = None) -> list[Block]:
-        self._answer()
+        view = self._answer()
         found = [self._chain.blocks[ref.hash] for ref in refs]
+        if self._chain.kind.reads_by_height:
+            self._refuse_others(view, found)
         return [self._chain.tell(block, sought) for block in found]
 
     async def fetch_blocks(
         self, height_first: int, height_last: int, *, sought: Sought | None = None
     ) -> list[Block]:
         return [self._chain.tell(block, sought) for block in self._numbered(height_first, height_last)]
+
+    def _refuse_others(self, view: SimBlock, wanted: Sequence[SimBlock]) -> None:
+        """It finds blocks by height alone: what is not on its branch is another block there, or none."""
+        for block in wanted:
+            if block.height > view.height:
+                raise Missing(f"no block {block.height}", provider=self.name)
+            if view.path[block.height] is not block:
+                self._chain.note_other_at_height()
+                raise Missing(f"another block at {block.height}", provider=self.name)
 
     def _numbered(self, height_first: int, height_last: int) -> list[SimBlock]:
         """What it calls canonical at these heights; where no height is skipped, all of them or nothing."""
@@ -249,6 +263,8 @@ class SimProvider:
                 back = self._rng.randrange(depth + 3)
                 final = head.path[max(0, head.height - depth - back)]
                 safe = head.path[max(0, head.height - depth // 2 - back)]
+            case TagMood.LEADING:
+                final = self.view
             case TagMood.STRANGE:
                 stranger = self.other_view
                 final = stranger.path[max(0, stranger.height - depth)]

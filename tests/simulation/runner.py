@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 
+from tests.simulation.kinds import ANY, Kind
 from tests.simulation.troubles import Tally
 from tests.simulation.world import World
 
@@ -45,9 +46,9 @@ def rare_collections() -> Iterator[Callable[[int], None]]:
             gc.enable()
 
 
-def run_schedule(seed: int, steps: int, tally: Tally) -> str | None:
+def run_schedule(seed: int, steps: int, tally: Tally, kind: Kind = ANY) -> str | None:
     """None when every law held; else what broke, where."""
-    world = World(seed, tally)
+    world = World(seed, tally, kind=kind)
     try:
         world.run(steps)
     except Exception as error:  # noqa: BLE001  # whatever a schedule raises is its verdict
@@ -57,12 +58,12 @@ def run_schedule(seed: int, steps: int, tally: Tally) -> str | None:
     return None
 
 
-def run_share(first: int, count: int, steps: int, keep_going: bool) -> Share:
+def run_share(first: int, count: int, steps: int, keep_going: bool, kind: Kind = ANY) -> Share:
     """Some schedules, one after the other, in a process of their own."""
     tally, failures = Tally(), dict[int, str]()
     with rare_collections() as collect:
         for seed in range(first, first + count):
-            failure = run_schedule(seed, steps, tally)
+            failure = run_schedule(seed, steps, tally, kind)
             collect(seed)
             if failure is not None:
                 failures[seed] = failure
@@ -72,7 +73,7 @@ def run_share(first: int, count: int, steps: int, keep_going: bool) -> Share:
 
 
 def run_shares(
-    pool: ProcessPoolExecutor, first: int, count: int, steps: int, *, keep_going: bool
+    pool: ProcessPoolExecutor, first: int, count: int, steps: int, *, keep_going: bool, kind: Kind = ANY
 ) -> Iterator[Share]:
     """Every share as it ends; without `keep_going` no further one is begun after a failure."""
     starts = iter(range(first, first + count, SCHEDULES_EACH))
@@ -84,7 +85,7 @@ def run_shares(
             if start is None:
                 break
             size = min(SCHEDULES_EACH, last - start)
-            running.add(pool.submit(run_share, start, size, steps, keep_going))
+            running.add(pool.submit(run_share, start, size, steps, keep_going, kind))
         if not running:
             return
         done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -94,15 +95,15 @@ def run_shares(
             yield share
 
 
-def replay_command(seed: int, steps: int) -> str:
+def replay_command(seed: int, steps: int, kind: Kind = ANY) -> str:
     """What a person types to see it again."""
-    return f"python -m tests.simulation --replay {seed} --steps {steps}"
+    return f"python -m tests.simulation --kind {kind.name} --replay {seed} --steps {steps}"
 
 
-def tell_story(seed: int, steps: int) -> bool:
+def tell_story(seed: int, steps: int, kind: Kind = ANY) -> bool:
     """Run one schedule with its story on standard output; True when every law held."""
     story: list[str] = []
-    world = World(seed, Tally(), story=story)
+    world = World(seed, Tally(), kind=kind, story=story)
     try:
         world.run(steps)
     except Exception:  # noqa: BLE001  # as above

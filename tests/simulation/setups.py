@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chains.model import Address, Asset, AssetId, ChainId, Transfer
-from chains.traits import ChainTraits, Family, FinalAtDepth, FinalByTag, FinalityRule
+from chains.traits import ChainTraits, FinalAtDepth, FinalByTag, FinalityRule
 from indexer.rules.events import Naming
 from indexer.rules.identity import DepositId, MerchantId, compute_deposit_id
 from indexer.rules.policy import ConfirmedBy, ConfirmRule, Requirement
 from indexer.settings import FollowSettings
 from migrations.ids import encode_id
 from tests.simulation.chain import Economy
+from tests.simulation.kinds import ANY, Kind
 from tests.simulation.oracle import PolicyRule
 
 MERCHANTS = tuple(MerchantId(UUID(int=0xA11CE + number)) for number in range(2))
@@ -48,10 +49,11 @@ class ChainSetup:
     rules: tuple[PolicyRule, ...]
     settings: FollowSettings
     naming: Naming
-    late_asset: AssetId
+    late_asset: AssetId | None
     blocks_before: int
     compact_above: int
     hold_above: int | None
+    kind: Kind = ANY
 
     def deposit_id(self, merchant_id: MerchantId, transfer: Transfer) -> DepositId:
         """The product's own identity, with this family's text forms."""
@@ -64,27 +66,28 @@ class ChainSetup:
         )
 
 
-def draw_setup(number: int, rng: random.Random) -> ChainSetup:
+def draw_setup(number: int, rng: random.Random, kind: Kind = ANY) -> ChainSetup:
     """A chain's facts, policy and providers."""
     chain = ChainId(f"eip155:{1000 + number}")
-    native = Asset(AssetId(f"{chain}/slip44:60"), "ETH", 18, None)
+    dust = 0 if kind.has_tokens else 80
+    native = Asset(AssetId(f"{chain}/slip44:60"), "ETH", 18, None, min_base_units=dust or 1)
     plain = Asset(AssetId(f"{chain}/erc20:0xaa"), "AAA", 6, Address(b"token-aa"))
     choosy = Asset(AssetId(f"{chain}/erc20:0xbb"), "BBB", 2, Address(b"token-bb"), min_base_units=80)
     late = Asset(AssetId(f"{chain}/erc20:0xcc"), "CCC", 0, Address(b"token-cc"))
     final_depth = rng.randrange(3, 8)
-    finality = FinalAtDepth(final_depth + 1) if rng.random() < 0.5 else FinalByTag()
+    finality = _draw_finality(rng, kind, final_depth)
     operators = rng.choice(OPERATOR_LAYOUTS)
-    rules = draw_rules(rng, plain.asset_id)
+    rules = draw_rules(rng, plain.asset_id if kind.has_tokens else native.asset_id, has_safe=kind.has_safe)
     traits = ChainTraits(
         chain=chain,
         alias=f"chain{number}",
-        family=Family.EVM,
+        family=kind.family,
         native=native,
-        assets=(plain, choosy),
+        assets=(plain, choosy) if kind.has_tokens else (),
         block_time_s=2.0,
         finality=finality,
         reorg_window_blocks=24,
-        skipped_heights_max=_draw_skipped_heights_max(rng),
+        skipped_heights_max=_draw_skipped_heights_max(rng) if kind.may_skip else 0,
     )
     # Chance of its own, of the same seed: worlds in which every block is verified stay the worlds they were.
     is_doubtful = len(set(operators)) == 1 and random.Random(repr(rng.getstate())).random() < 0.6
@@ -106,8 +109,8 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
             WATCHABLE,
             STRANGERS,
             native.asset_id,
-            (plain.asset_id, choosy.asset_id, late.asset_id),
-            _draw_memos(rng),
+            (plain.asset_id, choosy.asset_id, late.asset_id) if kind.has_tokens else (),
+            _draw_memos(rng) if kind.has_memos else (None,),
         ),
         operators=operators,
         liar=rng.choice(sorted(set(operators))),
@@ -124,11 +127,18 @@ def draw_setup(number: int, rng: random.Random) -> ChainSetup:
             tx_hash_text=_hex,
             block_hash_text=_hex,
         ),
-        late_asset=late.asset_id,
+        late_asset=late.asset_id if kind.has_tokens else None,
         blocks_before=blocks_before,
         compact_above=1 if rng.random() < 0.3 else 1000,
         hold_above=HOLD_ABOVE if is_doubtful else None,
+        kind=kind,
     )
+
+
+def _draw_finality(rng: random.Random, kind: Kind, final_depth: int) -> FinalityRule:
+    """Either, where the kind has both."""
+    is_by_depth = rng.random() < 0.5 or not kind.has_tags
+    return FinalAtDepth(final_depth + 1) if kind.has_depth and is_by_depth else FinalByTag()
 
 
 def _draw_skipped_heights_max(rng: random.Random) -> int:
@@ -141,13 +151,13 @@ def _draw_memos(rng: random.Random) -> tuple[bytes | None, ...]:
     return random.Random(repr(rng.getstate()) + "memos").choice(((None,), (None,), (None, b"7", b"8")))
 
 
-def draw_rules(rng: random.Random, token: AssetId) -> tuple[PolicyRule, ...]:
+def draw_rules(rng: random.Random, token: AssetId, *, has_safe: bool = True) -> tuple[PolicyRule, ...]:
     """A policy, plain or by amount."""
     depth = rng.randrange(1, 5)
     match rng.randrange(5):
         case 0:
             return (PolicyRule("final"),)
-        case 1:
+        case 1 if has_safe:
             return (PolicyRule("safe"),)
         case 2:
             return (

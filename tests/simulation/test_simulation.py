@@ -1,4 +1,4 @@
-"""Many schedules in eight parts, two thousand in CI, and the proof that trouble really came.
+"""Many schedules of each kind of chain in eight parts, two thousand a kind in CI, and the proof that trouble really came.
 
 Each part is one test, so that workers share them evenly. A failing seed is printed with the command that replays it.
 """
@@ -10,6 +10,7 @@ import os
 import pytest
 
 from tests.depth import times
+from tests.simulation.kinds import KINDS, Kind
 from tests.simulation.runner import rare_collections, replay_command, run_schedule
 from tests.simulation.troubles import Tally, Trouble
 
@@ -19,23 +20,22 @@ SCHEDULES = int(os.environ.get("CHAINBELL_SCHEDULES", times(200, ci=2000)))
 STEPS = 60
 PARTS = 8
 EACH_TROUBLE_MIN = 100
-IN_MEMORY = [trouble for trouble in Trouble if trouble is not Trouble.CONNECTION_LOST]
 
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_law_holds_after_every_step_of_every_schedule(part: int, seed: int) -> None:
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_every_law_holds_after_every_step_of_every_schedule(kind: Kind, part: int, seed: int) -> None:
     tally, first, count = Tally(), seed % (1 << 31), SCHEDULES // PARTS
     with rare_collections() as collect:
         for number in range(count):
-            failure = run_schedule(first + number, STEPS, tally)
+            failure = run_schedule(first + number, STEPS, tally, kind)
             collect(number)
             if failure is not None:
-                pytest.fail(f"{failure}\n{replay_command(first + number, STEPS)}", pytrace=False)
-    for trouble in IN_MEMORY:
+                pytest.fail(f"{failure}\n{replay_command(first + number, STEPS, kind)}", pytrace=False)
+    expected = [one for one in Trouble if one is not Trouble.CONNECTION_LOST and one not in kind.lacks]
+    for trouble in expected:
         print(f"{tally.counts[trouble]:>10}  {trouble}")
     enough = EACH_TROUBLE_MIN * SCHEDULES // 10_000 // PARTS
-    too_rare = {
-        str(trouble): tally.counts[trouble] for trouble in IN_MEMORY if tally.counts[trouble] < enough
-    }
+    too_rare = {str(trouble): tally.counts[trouble] for trouble in expected if tally.counts[trouble] < enough}
     assert not too_rare

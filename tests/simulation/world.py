@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from chains.errors import ChainError, Inconsistent
 from chains.model import ChainId
@@ -27,7 +27,9 @@ from migrations.errors import DatabaseAway
 from relay.model import EndpointState
 from tests.simulation.deeds import Deeds, name_of
 from tests.simulation.delivery import Delivery
+from tests.simulation.driving import Crash, drive
 from tests.simulation.history import MemoryBackfillStore
+from tests.simulation.kinds import ANY, Kind
 from tests.simulation.laws import Laws, Watched
 from tests.simulation.memory import MemoryStore, load_unsettled
 from tests.simulation.mempools import Waiting
@@ -39,34 +41,16 @@ from tests.simulation.setups import draw_rules, draw_setup
 from tests.simulation.troubles import Tally, Trouble
 
 CHAINS = 2
-WAITING_SHARE = 0.4  # of chains: those whose mempools are looked at
 NEVER = 1 << 60
 REST_POLLS_MAX = 80
 REST_ROUNDS_MAX = 200
 FIRST_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
-T = TypeVar("T")
-
-
-class Crash(BaseException):
-    """The process is gone; nothing catches this but the schedule."""
-
-
-def drive(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never waits to its end."""
-    try:
-        work.send(None)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    work.close()
-    raise AssertionError("a coroutine of the simulation waited")
-
 
 class World:
     """The schedule of one seed."""
 
-    def __init__(self, seed: int, tally: Tally, *, story: list[str] | None = None) -> None:
+    def __init__(self, seed: int, tally: Tally, *, kind: Kind = ANY, story: list[str] | None = None) -> None:
         self.rng = rng = random.Random(seed)
         self.tally = tally
         self.story = story
@@ -90,7 +74,8 @@ class World:
             self.relay.add_receiver(receiver)
         self.delivery = Delivery(self.relay, self.receivers, rng, tally)
         self.networks = [
-            Network(draw_setup(number, rng), rng, tally, self._pause_provider) for number in range(CHAINS)
+            Network(draw_setup(number, rng, kind), rng, tally, self._pause_provider)
+            for number in range(CHAINS)
         ]
         for network in self.networks:
             self.laws.watched[network.id] = Watched(
@@ -107,7 +92,7 @@ class World:
         self.waiting = {
             network.id: Waiting(network, self._waiting_rng, tally, self._pause_provider)
             for network in self.networks
-            if self._waiting_rng.random() < WAITING_SHARE
+            if self._waiting_rng.random() < kind.waits_share
         }
 
     # The schedule.
@@ -373,7 +358,9 @@ class World:
             return
         epoch = self.store.take_lease(network.id)
         if self.rng.random() < 0.3:
-            network.change_policy(draw_rules(self.rng, network.setup.economy.tokens[0]))
+            economy, kind = network.setup.economy, network.setup.kind
+            token = next(iter(economy.tokens), economy.native)
+            network.change_policy(draw_rules(self.rng, token, has_safe=kind.has_safe))
             self.tally.count(Trouble.POLICY_CHANGED)
         old, new = self.followers[network.id], self._new_follower(network, epoch)
         self.followers[network.id] = new
@@ -426,7 +413,12 @@ class World:
             # What is to be read again was on our chain; a branch with fewer heights grows to it in time.
             rows = self.store.rows.get(network.id)
             wanted_height = max((first for first, _ in rows.rescans), default=0) if rows is not None else 0
-            while network.chain.tip.height < wanted_height:
+            # And a liar's branch of more work than the truth is our chain until the truth has more.
+            most_work = max(block.total_work for block in network.chain.blocks.values())
+            while (
+                network.chain.tip.height < wanted_height
+                or network.chain.tip.total_work < most_work + network.setup.kind.has_work
+            ):
                 network.chain.extend()
             for provider in network.providers:
                 provider.mood, provider.tag_mood = Mood.HONEST, TagMood.TRUE

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from indexer.views import CoverageRange, load_coverage
 from tests.database.indexer.scene import NOW, Scene, open_scene
-from tests.simulation.chain import SimBlock, SimChain
+from tests.simulation.blocks import SimBlock
+from tests.simulation.chain import SimChain
 from tests.simulation.troubles import Tally
 
 HEIGHTS_SKIPPED_MAX = 4

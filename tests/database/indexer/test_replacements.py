@@ -5,7 +5,7 @@ from __future__ import annotations
 from indexer.rows.spelling import decode_deposit
 from indexer.rules.deposits import DepositState
 from tests.database.indexer.scene import Scene, open_scene
-from tests.simulation.chain import Payment
+from tests.simulation.blocks import Payment
 from tests.simulation.setups import WATCHABLE
 
 
@@ -37,7 +37,7 @@ async def test_an_orphan_is_replaced_by_a_transaction_of_a_later_block(database_
         scene.chain.tip = scene.chain.mine(scene.chain.mine(scene.chain.tip.path[-2]))
         await scene.follow()
         assert await state_of(scene, payment) is DepositState.ORPHANED
-        rival = Payment(type(payment.tx_hash)(b"rival".ljust(32, b".")), payment.key, payment.legs)
+        rival = Payment(type(payment.tx_hash)(b"rival".ljust(32, b".")), payment.keys, payment.legs)
         scene.chain.pool.append(rival)
         while not rival.mined_times:
             scene.chain.extend()

@@ -12,7 +12,8 @@ from indexer.rules.deposits import ON_CHAIN, Deposit, DepositState, Sighting
 from indexer.rules.identity import AddressId, DepositId, MerchantId
 from indexer.rules.moves import Touched, decide_move, find_replacement, last_versions
 from indexer.rules.policy import ChainView
-from tests.simulation.chain import SimBlock, SimChain
+from tests.simulation.blocks import SimBlock
+from tests.simulation.chain import SimChain
 from tests.simulation.oracle import ChainOracle, PolicyRule, Sight, Watch
 from tests.simulation.setups import draw_setup
 from tests.simulation.troubles import Tally
@@ -136,6 +137,6 @@ def test_a_replacement_is_another_transaction_that_used_up_the_same_nonce(seed: 
             payment.tx_hash
             for block in ledger.chain.tip.path
             for payment in block.payments
-            if payment.key in row.conflict_keys and payment.tx_hash != row.tx_hash
+            if not set(payment.keys).isdisjoint(row.conflict_keys) and payment.tx_hash != row.tx_hash
         }
         assert ({rival.tx_hash} if rival is not None else set()) == spenders

@@ -15,7 +15,8 @@ from indexer.rules.identity import AddressId
 from indexer.rules.moves import Repeat
 from indexer.rules.plan import Moved, MovePlan
 from indexer.rules.watchset import WatchSet
-from tests.simulation.chain import SimBlock, SimChain
+from tests.simulation.blocks import SimBlock
+from tests.simulation.chain import SimChain
 from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import MemoryStore
 from tests.simulation.setups import MERCHANTS, WATCHABLE, draw_setup

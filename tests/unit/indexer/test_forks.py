@@ -14,7 +14,8 @@ from indexer.follow.forks import ForkSearch
 from indexer.follow.voices import Voices
 from indexer.rows.storage import ChainRecord
 from indexer.rules.evidence import Opinion
-from tests.simulation.chain import SimBlock, SimChain
+from tests.simulation.blocks import SimBlock
+from tests.simulation.chain import SimChain
 from tests.simulation.log import MerchantLogs
 from tests.simulation.memory import MemoryStore
 from tests.simulation.providers import Mood, ServedBook, SimProvider, SimSource

@@ -10,7 +10,7 @@ from indexer.move.sparing import find_concerned
 from indexer.rules.identity import AddressId
 from indexer.rules.plan import Moved, MovePlan, Superseded
 from indexer.rules.watchset import SOUGHT_MAX, WatchSet
-from tests.simulation.chain import SimSpared
+from tests.simulation.blocks import SimSpared
 from tests.simulation.setups import MERCHANTS, WATCHABLE
 from tests.unit.indexer.test_commit import NOW, follow_one_chain, next_paying_block
 

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from chains.scripted import ScriptedChain, ScriptedProvider, ScriptedSource
-from indexer.follow.outcomes import Advanced, Idle, Rewound, Started, StepOutcome, Suspecting
+from indexer.follow import forks
+from indexer.follow.outcomes import Advanced, Halted, Idle, Rewound, Started, StepOutcome, Suspecting
 from indexer.follow.step import Follower
 from indexer.move.commit import ChainDesk
 from tests.simulation.log import MerchantLogs
@@ -62,6 +63,44 @@ async def test_a_longer_branch_of_less_or_equal_work_moves_nothing(length: int) 
     assert not [one for one in told if isinstance(one, Rewound)]
     assert any(isinstance(one, Suspecting) and one.suspicion.is_lighter for one in told)
     assert not scene.is_at_head
+
+
+@pytest.mark.parametrize("length", [7, 40, 300, 1_000])
+async def test_a_branch_is_weighed_to_its_head_however_long_it_is(length: int) -> None:
+    scene = await open_scene()
+    scene.chain.block_work = HEAVY // 1_000
+    scene.chain.reorg(3, *[()] * length)
+    told = await scene.steps(6)
+    assert not [one for one in told if isinstance(one, Rewound)]
+    assert any(isinstance(one, Suspecting) and one.suspicion.is_lighter for one in told)
+    scene.chain.block_work = 3 * HEAVY
+    scene.chain.mine()
+    assert any(isinstance(one, Rewound) for one in await scene.steps(4))
+
+
+async def test_a_branch_without_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forks, "WEIGHED_MAX", 50)
+    scene = await open_scene()
+    scene.chain.block_work = 1
+    scene.chain.reorg(3, *[()] * 400)
+    told = await scene.steps(4)
+    assert any(isinstance(one, Suspecting) and one.suspicion.is_lighter for one in told)
+    assert not [one for one in told if isinstance(one, Rewound)]
+
+
+async def test_a_light_branch_that_leaves_deeper_than_is_looked_for_does_not_stop_the_chain() -> None:
+    scene = await open_scene()
+    scene.chain.mine_many(40)
+    await scene.steps(30)
+    assert scene.is_at_head
+    scene.chain.block_work = HEAVY // 1_000
+    scene.chain.reorg(45, *[()] * 60)
+    told = await scene.steps(6)
+    assert not [one for one in told if isinstance(one, Halted | Rewound)]
+    assert any(isinstance(one, Suspecting) and one.suspicion.is_lighter for one in told)
+    scene.chain.block_work = 100 * HEAVY
+    scene.chain.mine()
+    assert any(isinstance(one, Halted) for one in await scene.steps(4))
 
 
 async def test_a_branch_is_taken_as_soon_as_it_is_the_heavier_one() -> None:
