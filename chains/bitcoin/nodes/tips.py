@@ -48,7 +48,7 @@ class TipWatch:
     """One connection at a time, moving on to the next endpoint when it fails.
 
     `on_hint` takes a tip's hash in hexadecimal, `on_left` is called when a block left the chain, `on_entered` takes the
-    id of a transaction that came into the mempool, as people read it.
+    id of a transaction that came into the mempool, as people read it, `on_put_away` that of one that left it without a block.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class TipWatch:
         on_lost: Callable[[], None] = lambda: None,
         on_open: Callable[[], None] = lambda: None,
         on_entered: Callable[[bytes], None] = lambda _: None,
+        on_put_away: Callable[[bytes], None] = lambda _: None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -73,6 +74,7 @@ class TipWatch:
         self._on_lost = on_lost
         self._on_open = on_open
         self._on_entered = on_entered
+        self._on_put_away = on_put_away
         self._clock = clock
         self._position = 0
         self._log = _log.bind(chain=chain_alias)
@@ -170,6 +172,9 @@ class TipWatch:
             return
         if topic == b"sequence" and body[32:33] == b"A" and len(body) == 41:
             self._on_entered(body[:32])
+            return
+        if topic == b"sequence" and body[32:33] == b"R" and len(body) == 41:
+            self._on_put_away(body[:32])
             return
         tip = read_tip(topic, body)
         if tip is not None:
