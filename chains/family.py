@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from chains.model import Address, AssetId, BlockHash, ChainId, TxHash
+from chains.model import Address, AssetId, BlockHash, ChainId, ConflictKey, TxHash
 from chains.port import CheckState, OpenedSource
 from chains.rpc.node_endpoint import NodeEndpoint
 from chains.rpc.throttle import SharedBudget
@@ -103,7 +103,9 @@ class FamilyRules:
     where payments carry none by which customers of one address could be told
     apart; what it gives has 1 to 1,024 bytes.  `fetch_block_seen`
     asks a node at a URL, which nobody configured, for its block at a height;
-    raises `ChainError`, and ValueError for a URL that is none.
+    raises `ChainError`, and ValueError for a URL that is none.  `read_spent` says
+    which transfer a conflict key uses up: its transaction, and its ordinal there;
+    None where keys are no transfers, and who paid is told by the transfer itself.
     """
 
     namespace: str
@@ -124,3 +126,4 @@ class FamilyRules:
     open_source: OpenSource
     load_trial: Callable[[], TrialRules]
     fetch_block_seen: Callable[[ChainId, str, int], Awaitable[BlockSeen]]
+    read_spent: Callable[[ConflictKey], tuple[TxHash, int]] | None = None

@@ -87,3 +87,10 @@ class MempoolSource(Protocol):
         Some may be left out: `fetch_waiting` is what counts.
         """
         ...
+
+    def take_left(self) -> Collection[TxHash]:
+        """Hints: transactions that nodes put away since the last call, and not into a block; never waits.
+
+        As with those that came in, some may be left out, and none is believed.
+        """
+        ...

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from chains.bitcoin.addresses import format_address, parse_address
 from chains.bitcoin.facts import FACTS, NAMESPACE, coin_of
+from chains.bitcoin.value.outputs import read_spent
 from chains.family import BlockSeen, FamilyRules, ShareBudget
 from chains.model import Address, AssetId, BlockHash, ChainId, TxHash
 from chains.port import OpenedSource
@@ -78,4 +79,5 @@ BITCOIN = FamilyRules(
     open_source=_open_source,
     load_trial=_load_trial,
     fetch_block_seen=_fetch_block_seen,
+    read_spent=read_spent,
 )

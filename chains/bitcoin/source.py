@@ -56,6 +56,7 @@ class BitcoinSource(SharedSource[BitcoinProvider]):
             self._note_tips_lost,
             self.hints.note_open,
             self._note_entered,
+            self._note_put_away,
             clock=clock,
         )
         self._pools = [BitcoinMempool(one.node, reading) for one in self._providers.values()]
@@ -72,6 +73,11 @@ class BitcoinSource(SharedSource[BitcoinProvider]):
         there = [pool for pool in self._pools if pool.name.partition("#")[0].rpartition(":")[0] == publisher]
         for pool in self._pools:
             pool.note_entered(tx_hash, here=there == [pool])
+
+    def _note_put_away(self, tx_hash: bytes) -> None:
+        """What one node put away the others may have as well, or may not: each is looked at."""
+        for pool in self._pools:
+            pool.note_left(tx_hash)
 
     async def run_hints(self) -> None:
         await self.tips.run()

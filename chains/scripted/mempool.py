@@ -23,7 +23,8 @@ class ScriptedMempool:
     `is_down`: it does not answer.  `forgotten`: what it does not know though
     others do, as after a restart.  `remembers`: what it shows though it waits
     no more, as one does that is behind the blocks.  `stands_on`: the block it
-    is at, where that is not the chain's head.  `is_deaf`: it hints at nothing.
+    is at, where that is not the chain's head.  `is_deaf`: it hints at nothing.  `left`: what
+    it says next that it put away, true or not.
     """
 
     chain: ScriptedChain
@@ -34,6 +35,7 @@ class ScriptedMempool:
     stands_on: BlockHash | None = None
     is_deaf: bool = False
     fee_rungs: tuple[FeeRung, ...] = ()
+    left: list[TxHash] = field(default_factory=list)
     _hinted: set[TxHash] = field(default_factory=set)
     _called: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -77,6 +79,10 @@ class ScriptedMempool:
             return []
         self._hinted = set(self._pool())
         return entered
+
+    def take_left(self) -> Collection[TxHash]:
+        left, self.left = self.left, []
+        return left
 
     def _pool(self) -> dict[TxHash, ScriptedTx]:
         if self.is_down:

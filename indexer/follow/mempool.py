@@ -8,7 +8,7 @@ of what waits on our chain.  What is remembered is `rules.waiting`, what is writ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -78,6 +78,8 @@ class MempoolLooker:
         self._watch_version = desk.watched.version
         self._undecided_count = 0
         self._seen: list[TxHash] = []
+        self._ours: set[TxHash] = set()
+        self._left: set[TxHash] = set()
         self._rungs_said: Sequence[FeeRung] = ()
         self._later: set[TxHash] = set()
         self._tip_read: BlockRef | None = None
@@ -97,6 +99,15 @@ class MempoolLooker:
         except ChainError:
             self.book.answers = False
             raise
+
+    def note_left(self, left: Collection[TxHash]) -> bool:
+        """These are said to be put away; whether a look at the whole would tell anything of ours.
+
+        It is held against what nodes show then, so a lie costs one look, and what strangers' payments do costs none.
+        """
+        ours = self._ours.intersection(left)
+        self._left |= ours
+        return bool(ours)
 
     async def _look(
         self,
@@ -156,6 +167,8 @@ class MempoolLooker:
             if isinstance(written, Superseded):
                 return NotNow()
             told = written
+        if is_whole:
+            self._left.clear()
         self._note_told(look, told)
         self.book.note_read(asked, txs)
         return Looked(told.changes, bool(self.book.unread), len(txs) - len(readable))
@@ -164,7 +177,9 @@ class MempoolLooker:
         """What has to be read again, and when; nothing of it before the look was written."""
         if look.seen:
             self._rungs_said = look.rungs
-        self._undecided_count += sum(one.deposit.state is DepositState.SEEN for one in told.changes)
+        seen = [one.deposit.tx_hash for one in told.changes if one.deposit.state is DepositState.SEEN]
+        self._undecided_count += len(seen)
+        self._ours.update(seen)
         self._later.difference_update(tx.tx_hash for tx in look.txs)
         self._later.update(islice(told.later, LATER_MAX - len(self._later)))
         dropped = {one.deposit.tx_hash for one in told.changes if one.deposit.state is DepositState.DROPPED}
@@ -202,15 +217,16 @@ class MempoolLooker:
         undecided = await self._desk.store.load_undecided(self._chain, limit=UNDECIDED_MAX)
         self._undecided_count = sum(one.deposits_count for one in undecided)
         self._seen = [one.tx_hash for one in undecided if one.is_seen]
+        self._ours = {one.tx_hash for one in undecided}
         self.book.note_waiting(waiting)
         # What was read before its block left is read again: it was told as something else meanwhile.
         self.book.read_again([one.tx_hash for one in undecided if not one.is_seen])
         missing = self._board.note_undecided([one.tx_hash for one in undecided], now)
         rivals = await self._ask_rivals(undecided, missing)
         waits = {
-            one: Wait(waits=False, missing_since=since, rival=rivals.get(one))
+            one: Wait(waits=False, missing_since=since, rival=rivals.get(one), put_away=one in self._left)
             for one, since in missing.items()
-            if one in rivals or now - since >= EVICTED_AFTER
+            if one in rivals or one in self._left or now - since >= EVICTED_AFTER
         }
         return {one: wait for one, wait in waits.items() if wait.rival != one}
 

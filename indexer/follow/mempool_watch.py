@@ -1,8 +1,9 @@
 """The loop that looks at one node's mempool: when something came in, and now and then at everything.
 
 It only waits, wakes, counts and calls `MempoolLooker.step`, beside the loop that follows blocks and never in its way: a
-node that does not answer here delays nothing there.  Where hints come in time the whole is looked at as a watchdog, else
-every second, or so seldom that a look takes a tenth of the time.
+node that does not answer here delays nothing there.  Where hints come in time the whole is looked at as a watchdog, and
+when a payment of ours is said to be put away; else every second.  Never so often that a look takes more than a tenth of
+the time.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class MempoolWatch:
         self._log = log.bind(chain=self._alias, mempool=mempool.name)
         self._damper = Damper()
         self._failures = 0
-        self._whole_at_s = 0.0
+        self._whole_at_s = self._whole_again_s = 0.0
         self._fees_at_s = 0.0
 
     async def run(self) -> None:
@@ -64,6 +65,7 @@ class MempoolWatch:
             await self._turn.taken.wait()
             try:
                 entered = [*entered, *await self._wait(waits_s)][-HINTS_MAX:]
+                self._hear_of_left()
                 async with asyncio.timeout(LOOK_MAX_S):
                     outcome = await self._look(entered)
             except (ChainError, DatabaseAway, LeaseLost, TimeoutError) as error:
@@ -80,6 +82,11 @@ class MempoolWatch:
             entered = [*entered, *await self._mempool.wait_for_entered(0.0)]
         return entered
 
+    def _hear_of_left(self) -> None:
+        """Where a payment of ours is said to be put away, the whole is looked at as soon as it may be."""
+        if self._looker.note_left(self._mempool.take_left()):
+            self._whole_at_s = min(self._whole_at_s, self._whole_again_s)
+
     async def _look(self, entered: Sequence[TxHash]) -> LookOutcome:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
@@ -92,7 +99,9 @@ class MempoolWatch:
             ended_s = loop.time()
             if is_whole:
                 every_s = WATCHDOG_S if self._mempool.are_hints_live else WHOLE_EVERY_S
-                self._whole_at_s = began_s + max(every_s, LOOK_SHARE * (ended_s - began_s))
+                rests_s = LOOK_SHARE * (ended_s - began_s)
+                self._whole_at_s = began_s + max(every_s, rests_s)
+                self._whole_again_s = began_s + max(WHOLE_EVERY_S, rests_s)
             if asks_fees:
                 self._fees_at_s = ended_s + FEES_EVERY_S
         return outcome

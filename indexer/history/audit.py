@@ -16,12 +16,13 @@ from chains.port import ChainSource, Provider
 from indexer.history.auditors import Asked, ask_auditor, list_runs
 from indexer.history.balance_audit import AuditedBalances, BalanceTally
 from indexer.move.commit import ChainDesk
+from indexer.move.payers import load_payers
 from indexer.rows.store import PostgresFollowStore
 from indexer.rows.work_store import BlockRow, load_block_rows, load_recorded, load_repeats_in
 from indexer.rules.deposits import Deposit, DepositState, Sighting, senders_of
 from indexer.rules.events import Naming
 from indexer.rules.identity import AddressId, DepositId
-from indexer.rules.matching import Registration, find_hits, group_by_address, match_hits, parties
+from indexer.rules.matching import Hit, Registration, find_hits, group_by_address, match_hits, parties
 from migrations.handles import Pool
 
 
@@ -198,10 +199,11 @@ async def settle_balances(
 async def _sight(
     desk: ChainDesk, store: PostgresFollowStore, blocks: Sequence[Block], recorded: Sequence[Deposit]
 ) -> list[Sighting]:
-    hits = find_hits(blocks, desk.watched)
+    hits: Sequence[Hit] = find_hits(blocks, desk.watched)
     if not hits:
         return []
     async with store.open_reading(desk.settings.traits.chain) as reading:
+        hits = await load_payers(reading, hits, desk.read_spent)
         payable, starts = await reading.load_payable(parties(hits))
     known: dict[DepositId, AddressId] = {deposit.id: deposit.address_id for deposit in recorded}
     return match_hits(hits, group_by_address(payable), known, desk.rules(starts))

@@ -14,6 +14,7 @@ from chains.model import Block, Hold, VerificationLevel
 from indexer.history.second_reading import Reading
 from indexer.move.commit import ChainDesk, known_registrations
 from indexer.move.judging import deposits_in, load_view
+from indexer.move.payers import load_payers
 from indexer.rows.storage import BackfillTransaction, TouchQuery
 from indexer.rules.deposits import Deposit, Sighting
 from indexer.rules.doubts import (
@@ -74,6 +75,7 @@ async def sight(
         for other, told in reading.witnesses
         if other.operator != reading.provider.operator and [block.header for block in told] == headers
     }
+    hits_of = {one: await load_payers(move, of_one, desk.read_spent) for one, of_one in hits_of.items()}
     everything = [hit for of_one in hits_of.values() for hit in of_one]
     if not everything:
         return Seen((), dict.fromkeys(hits_of, ()), NOTHING_TOUCHED)

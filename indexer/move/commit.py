@@ -17,6 +17,7 @@ from chains.model import AssetId, BlockHash, BlockRef, Transfer, is_placed
 from indexer.move.balance_check import BalanceCheck
 from indexer.move.hearing import doubt_differing, hear_witness
 from indexer.move.judging import deposits_in, load_view
+from indexer.move.payers import load_payers
 from indexer.move.sparing import find_concerned, reread_spared
 from indexer.rows.storage import ChainRecord, FollowStore, MoveTransaction, TouchQuery
 from indexer.rules.balances import are_covered
@@ -29,6 +30,7 @@ from indexer.rules.matching import (
     Hit,
     ListedAsset,
     MatchRules,
+    ReadSpent,
     find_hits,
     group_by_address,
     match_hits,
@@ -59,7 +61,8 @@ class ChainDesk:
 
     `watched` is the in-memory set, which moves bring up to date;
     `deposit_id` computes identities in this family's text forms; `balances`
-    holds traced amounts against balances before a move.
+    holds traced amounts against balances before a move; `read_spent` is the
+    family's.
     """
 
     settings: FollowSettings
@@ -68,6 +71,7 @@ class ChainDesk:
     deposit_id: Callable[[MerchantId, Transfer], DepositId]
     watched: WatchSet = field(default_factory=WatchSet)
     lease_epoch: int = 0
+    read_spent: ReadSpent | None = None
     balances: BalanceCheck = field(init=False)
 
     def __post_init__(self) -> None:
@@ -294,6 +298,7 @@ async def _decide_changes(
 ) -> Decided:
     # With several operators whatever pays somebody and is not covered waits for another's word.
     doubted_above = after.trusted_height if plan.agreed_height is None else None
+    hits = await load_payers(move, hits, desk.read_spent)
     payable, starts = await move.load_payable(parties(hits)) if hits else ([], {})
     rules, registrations = desk.rules(starts, doubted_above=doubted_above), group_by_address(payable)
     ids = possible_ids(hits, registrations, rules)

@@ -66,4 +66,5 @@ def build_desk(
         naming=build_naming(settings, formerly_listed),
         deposit_id=deposit_id,
         watched=WatchSet() if watched is None else watched,
+        read_spent=rules_of(traits.family).read_spent,
     )

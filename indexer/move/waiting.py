@@ -14,6 +14,7 @@ from datetime import datetime
 from chains.mempool import FeeRung, WaitingTx
 from chains.model import BlockHash, BlockRef, Header, TxHash
 from indexer.move.commit import ChainDesk, facts_of, refresh_watched
+from indexer.move.payers import load_payers
 from indexer.rows.storage import MoveTransaction
 from indexer.rules.deposits import Change, Deposit, DepositState, Sighting
 from indexer.rules.identity import DepositId
@@ -96,6 +97,7 @@ async def _match(
     """The deposits that these transfers are, each once; and all that they are or may become, by whom they pay."""
     if not hits:
         return [], {}
+    hits = await load_payers(move, hits, desk.read_spent)
     payable, starts = await move.load_payable(parties(hits))
     existing = {one.id: one.address_id for one in known.values()}
     rules, registrations = desk.rules(starts), group_by_address(payable)

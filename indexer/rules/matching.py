@@ -8,7 +8,7 @@ the database holds (`match_hits`).  What a deposit then becomes is `deposits`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chains.model import (
     BEFORE_FIRST,
@@ -19,9 +19,11 @@ from chains.model import (
     BlockHash,
     BlockRef,
     ChainId,
+    ConflictKey,
     Header,
     Transfer,
     TransferKind,
+    TxHash,
     VerificationLevel,
 )
 from indexer.rules.deposits import Deposit, Sighting
@@ -30,14 +32,21 @@ from indexer.rules.moves import Repeat
 from indexer.rules.policy import Requirement, is_too_large, ripen
 from indexer.rules.watchset import WatchSet
 
+ReadSpent = Callable[[ConflictKey], tuple[TxHash, int]]
+"""The transfer that a key uses up: its transaction and its ordinal there (`FamilyRules.read_spent`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A transfer whose recipient may be watched, and the block it stands in, with how far that was verified."""
+    """A transfer whose recipient may be watched, and the block it stands in, with how far that was verified.
+
+    `payers` are owners of what its transaction spent, as far as that is known here, where a transfer names no sender.
+    """
 
     header: Header
     transfer: Transfer
     level: VerificationLevel = VerificationLevel.CONSISTENT
+    payers: frozenset[Address] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +133,35 @@ def find_hits(blocks: Iterable[Block], watched: WatchSet) -> list[Hit]:
     return hits
 
 
+def list_spent(hits: Iterable[Hit], read_spent: ReadSpent) -> set[TxHash]:
+    """The transactions of which these hits' own spend something."""
+    return {read_spent(key)[0] for hit in hits for key in hit.transfer.conflict_keys}
+
+
+def name_payers(hits: Sequence[Hit], recorded: Iterable[Deposit], read_spent: ReadSpent) -> list[Hit]:
+    """The hits with who owned what they spend, as far as that was recorded or stands among them.
+
+    A transaction's hash covers whom it paid, so it does not matter what became of
+    the deposit that says it: what is spent was its recipient's.
+    """
+    owners = {(one.tx_hash, one.n): one.recipient for one in recorded}
+    owners |= {(hit.transfer.tx_hash, hit.transfer.n): hit.transfer.recipient for hit in hits}
+    payers = {
+        hit.transfer.tx_hash: frozenset(
+            owners[spent] for key in hit.transfer.conflict_keys if (spent := read_spent(key)) in owners
+        )
+        for hit in hits
+    }
+    return [replace(hit, payers=found) if (found := payers[hit.transfer.tx_hash]) else hit for hit in hits]
+
+
 def parties(hits: Iterable[Hit]) -> set[Address]:
     """Every address whose registrations decide what these hits are."""
     addresses: set[Address] = set()
     for hit in hits:
         addresses.add(hit.transfer.recipient)
         addresses.update(hit.transfer.senders)
+        addresses.update(hit.payers)
     return addresses
 
 
@@ -189,7 +221,9 @@ def match_hits(
                     chain=rules.chain,
                     header=hit.header,
                     transfer=transfer,
-                    own_transfer=_is_own(transfer, merchant_id, hit.header.height, registrations),
+                    own_transfer=_is_own(
+                        transfer, merchant_id, hit.header.height, registrations, payers=hit.payers
+                    ),
                     requirement=ripen(
                         rules.requirement(transfer.asset, transfer.amount_base_units),
                         transfer.matures_after_blocks,
@@ -274,11 +308,14 @@ def _is_own(
     merchant_id: MerchantId,
     height: int,
     registrations: Mapping[Address, Sequence[Registration]],
+    *,
+    payers: frozenset[Address] = frozenset(),
 ) -> bool:
-    if transfer.recipient in transfer.senders:
+    senders = payers.union(transfer.senders)
+    if transfer.recipient in senders:
         return True
     return any(
         r.merchant_id == merchant_id and r.counts_at(height)
-        for sender in transfer.senders
+        for sender in senders
         for r in registrations.get(sender, ())
     )

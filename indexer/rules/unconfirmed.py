@@ -41,13 +41,14 @@ class Wait:
     transaction that waits in its stead and would use up the same.  `spent_by`:
     the canonical transaction that did.  `missing_since`: the first look of
     those in a row that did not show it; None where the last one did, or none
-    succeeded.
+    succeeded.  `put_away`: a node said that it took it out, beside not showing it.
     """
 
     waits: bool
     missing_since: datetime | None = None
     rival: TxHash | None = None
     spent_by: TxHash | None = None
+    put_away: bool = False
 
 
 def decide_seen(
@@ -83,8 +84,9 @@ def decide_dropped(before: Deposit, wait: Wait, *, now: datetime) -> list[Change
     """What becomes of a deposit that no block holds, from what is known of its transaction.
 
     A canonical rival replaces it.  Else it is dropped, at once where a rival
-    waits in its stead and after `EVICTED_AFTER` where it is only gone: a node
-    that does not answer, or has just started, is no reason.
+    waits in its stead or a node said that it put it away, and after
+    `EVICTED_AFTER` where it is only gone: a node that does not answer, or has
+    just started, is no reason.
     """
     if before.state in ON_CHAIN:
         return []
@@ -92,7 +94,8 @@ def decide_dropped(before: Deposit, wait: Wait, *, now: datetime) -> list[Change
         return _replaced(before, wait.spent_by, now)
     if wait.waits or wait.missing_since is None or before.state not in UNDECIDED:
         return []
-    if wait.rival is None and now - wait.missing_since < EVICTED_AFTER:
+    is_explained = wait.rival is not None or wait.put_away
+    if not is_explained and now - wait.missing_since < EVICTED_AFTER:
         return []
     return [change_state(before, replace(before, replaced_by=None), DepositState.DROPPED, now)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -118,6 +119,33 @@ async def test_what_comes_in_is_hinted_at_and_a_lost_publisher_says_so(
         await pool.fetch_waiting()
 
 
+async def test_case_065_what_a_node_expires_or_replaces_is_published_as_put_away_and_what_it_mines_is_not(
+    node: BitcoinNode, make_source: MakeSource
+) -> None:
+    source = make_source(node, NodeEndpoint(node.zmq_url))
+    (pool,) = source.mempools
+    left: set[TxHash] = set()
+
+    def has_left(tx_hash: TxHash) -> bool:
+        left.update(pool.take_left())
+        return tx_hash in left
+
+    async with asyncio.TaskGroup() as group:
+        listening = group.create_task(source.run_hints())
+        async with asyncio.timeout(30):
+            await wait_until(lambda: source.would_hint)
+            mined = await send(node, await node.pay((TILL, 70_000)))
+            await node.mine(txs=[mined.hex()])
+            replaced = await send(node, await node.pay((TILL, 70_000), fee=1_000))
+            rival = await send(node, await node.pay((TILL, 60_000), fee=90_000, coin=node.spent))
+            await wait_until(lambda: has_left(replaced))
+            await node.call("setmocktime", int(time.time()) + 15 * 24 * 3600)
+            await send(node, await node.pay((TILL, 50_000)))
+            await wait_until(lambda: has_left(rival))
+        listening.cancel()
+    assert left == {replaced, rival}
+
+
 async def test_a_node_that_tells_of_other_things_than_asked_is_blamed(
     node: BitcoinNode, make_source: MakeSource
 ) -> None:
@@ -180,3 +208,7 @@ async def test_more_hints_than_anybody_reads_are_looked_for_in_the_whole(
     assert [pool.are_hints_live] == [False]
     await pool.fetch_waiting()
     assert pool.are_hints_live
+    for number in (0, 0, 1, 2):
+        pool.note_left(bytes([number]) * 32)
+    assert [pool.are_hints_live] == [False]
+    assert [len(pool.take_left()), len(pool.take_left())] == [2, 0]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import timedelta
 
 import pytest
 
+from chains.bitcoin.source import BitcoinSource
+from chains.rpc.node_endpoint import NodeEndpoint
 from indexer.follow.mempool import Looked, MempoolLooker
 from indexer.rules.unconfirmed import EVICTED_AFTER
 from indexer.rules.waiting import MempoolBoard
 from tests.devnet.bitcoind import needs_bitcoind
-from tests.live_bitcoin.world import TILL, BitcoinWorld, open_world, spell
+from tests.live_bitcoin.world import TILL, BitcoinWorld, open_world, regtest_traits, spell, wait_until
 from tests.unit.chains.bitcoin.making import Tx
 
 pytestmark = [pytest.mark.live, needs_bitcoind]
@@ -97,6 +101,32 @@ async def test_case_065_what_a_node_forgot_is_dropped_in_time_and_comes_back(dat
         await send(world, tx)
         await look(world, looker)
         assert await states(world) == ["seen", "dropped", "seen"]
+
+
+async def test_case_065_what_a_node_says_it_put_away_is_dropped_without_waiting(database_url: str) -> None:
+    async with open_world(database_url) as world:
+        await world.watch(spell(TILL))
+        await world.settle()
+        looker = looker_of(world)
+        source = BitcoinSource(
+            regtest_traits(),
+            [
+                NodeEndpoint(world.node.url, cookie_file=world.node.cookie_file),
+                NodeEndpoint(world.node.zmq_url),
+            ],
+        )
+        (pool,) = source.mempools
+        async with source, asyncio.TaskGroup() as group, asyncio.timeout(30):
+            listening = group.create_task(source.run_hints())
+            await wait_until(lambda: source.would_hint)
+            await send(world, await world.node.pay((TILL, 70_000)))
+            await look(world, looker)
+            await world.node.call("setmocktime", int(time.time()) + 15 * 24 * 3600)
+            await send(world, await world.node.pay((OTHER, 50_000)))
+            await wait_until(lambda: looker.note_left(pool.take_left()))
+            listening.cancel()
+        await look(world, looker)
+        assert await states(world) == ["seen", "dropped"]
 
 
 async def test_case_070_the_same_payment_under_another_id_takes_its_place(database_url: str) -> None:

@@ -141,7 +141,7 @@ PLANTED = (
         (
             Edit(
                 MATCHING,
-                "    if transfer.recipient in transfer.senders:\n",
+                "    if transfer.recipient in senders:\n",
                 "    if True:\n        return False\n    if False:\n",
             ),
         ),
@@ -152,7 +152,7 @@ PLANTED = (
         (
             Edit(
                 MATCHING,
-                "        for sender in transfer.senders\n",
+                "        for sender in senders\n",
                 "        for sender in transfer.senders[:1]\n",
             ),
         ),

@@ -153,6 +153,20 @@ PLANTED_BITCOIN = (
         "providers",
     ),
     _planted_live(
+        "a merchant's own coins are a payment",
+        "indexer/move/payers.py",
+        "    if read_spent is None or not hits:\n",
+        "    if True:\n",
+        "own_money",
+    ),
+    _planted_live(
+        "whose coins a block moves is looked up among older ones only",
+        "indexer/rules/matching.py",
+        "    owners |= {(hit.transfer.tx_hash, hit.transfer.n): hit.transfer.recipient for hit in hits}\n",
+        "",
+        "own_money",
+    ),
+    _planted_live(
         "which target was due is not asked",
         NODES_BLOCKS,
         "    await _check_due_bits(node, priority, reading, raw.header, ref.height)\n",

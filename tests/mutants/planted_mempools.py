@@ -9,13 +9,32 @@ from tests.mutants.edits import DEPOSITS, MOVES, Edit, Planted
 
 LOOKER, LOOK, BOOK = "indexer/follow/mempool.py", "indexer/move/waiting.py", "indexer/rules/waiting.py"
 RULES, NOTICES, SQL = "indexer/rules/unconfirmed.py", "indexer/move/notices.py", "indexer/sql/mempools.sql"
-TOUCHED = "indexer/rows/touched_store.py"
+TOUCHED, WATCH = "indexer/rows/touched_store.py", "indexer/follow/mempool_watch.py"
 ASKS_LOOKS = ("-n0", "tests/unit/indexer/test_mempool.py")
+ASKS_PUT_AWAY = ("-n0", "tests/unit/indexer/test_put_away.py")
 ASKS_BOOK = ("-n0", "tests/unit/indexer/test_waiting.py")
 ASKS_RULES = ("-n0", "tests/unit/indexer/test_unconfirmed.py", "tests/unit/indexer/test_notices.py")
 ASKS_ROWS = ("-n0", "tests/database/indexer/test_mempools.py")
 
 PLANTED_MEMPOOLS = (
+    Planted(
+        "what was said to be put away is believed for ever",
+        3,
+        (Edit(LOOKER, "        if is_whole:\n            self._left.clear()\n", ""),),
+        asks=ASKS_PUT_AWAY,
+    ),
+    Planted(
+        "whoever publishes lies has everything looked at without end",
+        3,
+        (Edit(WATCH, "min(self._whole_at_s, self._whole_again_s)", "0.0"),),
+        asks=ASKS_PUT_AWAY,
+    ),
+    Planted(
+        "what a node put away is waited for like anything that is gone",
+        3,
+        (Edit(RULES, "wait.rival is not None or wait.put_away", "wait.rival is not None"),),
+        asks=ASKS_PUT_AWAY,
+    ),
     Planted(
         "a mempool is believed whatever block it stands on",
         5,
@@ -134,8 +153,8 @@ PLANTED_MEMPOOLS = (
         (
             Edit(
                 LOOKER,
-                "            if one in rivals or now - since >= EVICTED_AFTER\n",
-                "            if one in rivals\n",
+                "            if one in rivals or one in self._left or now - since >= EVICTED_AFTER\n",
+                "            if one in rivals or one in self._left\n",
             ),
         ),
     ),

@@ -107,6 +107,9 @@ class SimMempool:
         self._answer()
         return RUNGS
 
+    def take_left(self) -> Collection[TxHash]:
+        return ()
+
     async def wait_for_entered(self, timeout_s: float) -> Sequence[TxHash]:
         raise AssertionError("a schedule hints by itself")
 

@@ -70,6 +70,7 @@ class BitcoinMempool:
         self.node = node
         self.reading = reading
         self._entered: deque[TxHash] = deque()
+        self._left: set[TxHash] = set()
         self._called = asyncio.Event()
         self._is_heard = self._has_missed = False
 
@@ -87,6 +88,13 @@ class BitcoinMempool:
         if len(self._entered) < ENTERED_MAX:
             self._entered.append(TxHash(tx_hash))
             self._called.set()
+        else:
+            self.note_missed()
+
+    def note_left(self, tx_hash: bytes) -> None:
+        """A node published that it put this one away, for another reason than a block."""
+        if len(self._left) < ENTERED_MAX:
+            self._left.add(TxHash(tx_hash))
         else:
             self.note_missed()
 
@@ -160,6 +168,10 @@ class BitcoinMempool:
         entered = list(self._entered)
         self._entered.clear()
         return entered
+
+    def take_left(self) -> Collection[TxHash]:
+        left, self._left = self._left, set()
+        return left
 
     async def _fetch_window(self, tx_hashes: Sequence[TxHash]) -> list[WaitingTx]:
         calls = [

@@ -36,7 +36,7 @@ class TipWatch(Watch):
     """Connections to what nodes publish.
 
     `on_hint` takes a tip's hash in hexadecimal, `on_left` is called when a block left the chain, `on_entered` takes the
-    id of a transaction that came into the mempool, as people read it.
+    id of a transaction that came into the mempool, as people read it, `on_put_away` that of one that left it without a block.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class TipWatch(Watch):
         on_lost: Callable[[], None] = lambda: None,
         on_open: Callable[[], None] = lambda: None,
         on_entered: Callable[[bytes], None] = lambda _: None,
+        on_put_away: Callable[[bytes], None] = lambda _: None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -55,6 +56,7 @@ class TipWatch(Watch):
         self.gaps_count = 0
         self._on_left = on_left
         self._on_entered = on_entered
+        self._on_put_away = on_put_away
 
     async def _listen(self, endpoint: NodeEndpoint) -> None:
         with zmq.asyncio.Context() as context:
@@ -122,6 +124,9 @@ class TipWatch(Watch):
             return
         if topic == b"sequence" and body[32:33] == b"A" and len(body) == 41:
             self._on_entered(body[:32])
+            return
+        if topic == b"sequence" and body[32:33] == b"R" and len(body) == 41:
+            self._on_put_away(body[:32])
             return
         tip = read_tip(topic, body)
         if tip is not None:

@@ -82,6 +82,11 @@ def list_conflict_keys(transaction: Transaction) -> tuple[ConflictKey, ...]:
     return () if transaction.is_coinbase else tuple(map(ConflictKey, transaction.outpoints))
 
 
+def read_spent(key: ConflictKey) -> tuple[TxHash, int]:
+    """The output that an outpoint names: its transaction, as people read it, and its place there."""
+    return TxHash(key[:32][::-1]), int.from_bytes(key[32:], "little")
+
+
 def _compute_maturity(coin: Coin, transaction: Transaction) -> int:
     """How many confirmations its outputs need to be spent: those of a reward, and those that came out of an extension."""
     if transaction.is_coinbase:

@@ -83,5 +83,23 @@ def test_what_is_no_message_of_a_node_ends_the_connection(frames: tuple[bytes, .
         watch._note(frames, {})
 
 
+def test_case_065_what_a_node_put_away_is_told_apart_from_what_came_in_and_from_bent_messages() -> None:
+    came: list[bytes] = []
+    left: list[bytes] = []
+    watch = TipWatch("regtest", [], lambda _: None, on_entered=came.append, on_put_away=left.append)
+    bodies = (
+        TIP + b"R" + bytes(8),
+        TIP + b"A" + bytes(8),
+        TIP + b"R",
+        TIP + b"R" + bytes(9),
+        b"R" * 40,
+        b"R" * 41,
+        b"R",
+    )
+    for count, body in enumerate(bodies):
+        watch._note((b"sequence", body, count.to_bytes(4, "little")), {})
+    assert (came, left) == ([TIP], [TIP, b"R" * 32])
+
+
 async def test_without_a_publisher_nobody_listens() -> None:
     await TipWatch("regtest", [], lambda _: None).run()
