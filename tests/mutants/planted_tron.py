@@ -25,6 +25,7 @@ FETCH, NODE, SCHEDULE, ADDRESS, BASE58 = (
     "chains/tron/address.py",
     "chains/base58.py",
 )
+PROVIDER = "chains/tron/provider.py"
 ASKED = ("tests/unit/chains/tron",)
 
 
@@ -55,6 +56,7 @@ PLANTED_TRON = (
     _planted("twenty bytes are an address", ADDRESS, "    return len(found) == ADDRESS_BYTES and found[0] == PREFIX\n", "    return len(found) >= 20\n"),
     _planted("an address's checksum is not looked at", BASE58, "    if _compute_check(data[:21]) != data[21:]:\n", "    if False:\n"),
     _planted("nothing is an empty block", FETCH, '        if told is None:\n            raise Missing(f"does not hold block {wanted}")\n        header,', "        assert told is not None\n        header,"),
+    _planted("what a node leaves out is not in the block", PROVIDER, "            if self.reading.is_checked:\n", "            if False:\n"),
     _planted("receipts are whatever block's", FETCH, "        if again is None or again.hash != header.header.hash:\n", "        if False:\n"),
     _planted("receipts may be fewer", FETCH, "not len(ordered) == len(transactions) == len(infos)", "len(ordered) != len(infos)"),
     _planted("what nothing covers holds nothing", FETCH, "        if rows.doubts or decoded.is_executed:\n", "        if rows.doubts:\n"),
