@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from chains.errors import ChainError, Missing, WrongNetwork
+from chains.errors import ChainError, Inconsistent, Missing, WrongNetwork
 from chains.model import (
     Address,
     Block,
@@ -29,7 +29,8 @@ from chains.tron.nodes.node import TronNode, ask_together
 from chains.tron.nodes.reading import Reading
 from chains.tron.nodes.solid import fetch_solid
 from chains.tron.nodes.story import fetch_story
-from chains.tron.rows.blocks import read_transactions
+from chains.tron.rows.blocks import read_header, read_transactions
+from chains.tron.verify.block import check_root
 
 HEADERS_AT_ONCE: Final = 8
 
@@ -97,7 +98,14 @@ class TronProvider(NodeProvider[TronNode, Reading]):
             told = await self.node.fetch_told(block.hash.hex(), self.priority, whole=True)
             if told is None:
                 raise Missing(f"does not hold block {block.hash.hex()}")
-            if tx_hash not in {one.id for one in read_transactions(told.block)}:
+            shown, transactions = read_header(told.block), read_transactions(told.block)
+            if shown.header.hash != block.hash:
+                raise Inconsistent(
+                    f"asked for block {block.hash.hex()}, told about {shown.header.hash.hex()}"
+                )
+            if self.reading.is_checked:
+                check_root(shown, told.block, transactions, told.content)
+            if tx_hash not in {one.id for one in transactions}:
                 return Unprovable(UnprovableReason.NOT_IN_BLOCK, "the block holds no such transaction")
             return Unprovable(
                 UnprovableReason.AGREEMENT_ONLY,

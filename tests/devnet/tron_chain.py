@@ -119,6 +119,15 @@ def log(to: Address, amount: int, *, sender: Address = PAYER, contract: Address 
     return {"address": contract[1:].hex(), "topics": topics, "data": f"{amount:064x}"}
 
 
+def log_event(signature: str, *topics: str, data: str = "", contract: Address = TOKEN) -> Rows:
+    """Another event of a TRC-20; topics and data are words of hex."""
+    return {
+        "address": contract[1:].hex(),
+        "topics": [keccak_256(signature.encode()).hexdigest(), *topics],
+        "data": data,
+    }
+
+
 def internal(to: Address, amount: int, *, note: str = "call", **more: object) -> Rows:
     """What a contract sent on."""
     return {

@@ -17,6 +17,7 @@ from tests.devnet.tron_chain import (
     call,
     lie_about,
     log,
+    log_event,
     make_raw,
     pay,
     pay_numbered,
@@ -139,6 +140,33 @@ async def test_case_084_085_091_what_a_node_says_instead_of_a_block_moves_nothin
         await world.settle()
         (event,) = await world.told()
         assert event["data"]["deposit"]["amount_base_units"] == "5"
+
+
+async def test_case_089_a_balance_frozen_or_destroyed_by_its_issuer_takes_no_deposit_back(
+    database_url: str,
+) -> None:
+    async with open_tron_world(database_url) as world:
+        await world.watch_shop()
+        world.made.mine(call(log(SHOP, 5_000_000)))
+        await world.settle()
+        await bury(world)
+        told = await world.told_types()
+        who, amount = SHOP[1:].hex().rjust(64, "0"), f"{5_000_000:064x}"
+        world.made.mine(
+            call(log_event("AddedBlackList(address)", who), nonce=1),
+            call(log_event("DestroyedBlackFunds(address,uint256)", who, data=amount), nonce=2),
+            call(log_event("DestroyedBlackFunds(address,uint256)", who, who, data=amount), nonce=3),
+            call(
+                log_event("Issue(uint256)", data=amount), log_event("Redeem(uint256)", data=amount), nonce=4
+            ),
+        )
+        await world.settle()
+        await bury(world)
+        assert await world.told_types() == told
+        world.made.mine(call(log(SHOP, 7), nonce=5))
+        await world.settle()
+        await bury(world)
+        assert await world.deposits() == [("token", "final", 5_000_000), ("token", "final", 7)]
 
 
 async def test_case_091_heads_of_mixed_nodes_take_nothing_back(database_url: str) -> None:

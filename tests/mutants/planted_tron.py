@@ -25,6 +25,7 @@ FETCH, NODE, SCHEDULE, ADDRESS, BASE58 = (
     "chains/tron/address.py",
     "chains/base58.py",
 )
+PROVIDER = "chains/tron/provider.py"
 ASKED = ("tests/unit/chains/tron",)
 
 
@@ -50,10 +51,12 @@ PLANTED_TRON = (
     _planted("rejected calls moved TRX", TRANSFERS, "move.rejected or move.note", "move.note"),
     _planted("votes moved TRX", TRANSFERS, "move.note.lower() not in MOVING_NOTES or", ""),
     _planted("nothing is something", TRANSFERS, "    if amount_base_units:\n        decoded.transfers.add(place, step, TransferKind.TOKEN", "    if True:\n        decoded.transfers.add(place, step, TransferKind.TOKEN"),
+    _planted("every event of a listed token is a transfer", TRANSFERS, "if log.topics and log.topics[0].lower() == TRANSFER_TOPIC:", "if log.topics:"),
     _planted("two contracts in one transaction are one", CONTRACTS, "        if len(contracts) != 1:\n", "        if not contracts:\n"),
     _planted("twenty bytes are an address", ADDRESS, "    return len(found) == ADDRESS_BYTES and found[0] == PREFIX\n", "    return len(found) >= 20\n"),
     _planted("an address's checksum is not looked at", BASE58, "    if _compute_check(data[:21]) != data[21:]:\n", "    if False:\n"),
     _planted("nothing is an empty block", FETCH, '        if told is None:\n            raise Missing(f"does not hold block {wanted}")\n        header,', "        assert told is not None\n        header,"),
+    _planted("what a node leaves out is not in the block", PROVIDER, "            if self.reading.is_checked:\n", "            if False:\n"),
     _planted("receipts are whatever block's", FETCH, "        if again is None or again.hash != header.header.hash:\n", "        if False:\n"),
     _planted("receipts may be fewer", FETCH, "not len(ordered) == len(transactions) == len(infos)", "len(ordered) != len(infos)"),
     _planted("what nothing covers holds nothing", FETCH, "        if rows.doubts or decoded.is_executed:\n", "        if rows.doubts:\n"),

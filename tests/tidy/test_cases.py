@@ -63,6 +63,7 @@ CASES = {
     86: "a solid block that stands still, leads or goes back",
     87: "transfers of nothing on Tron",
     88: "TRX that comes by other ways",
+    89: "tokens that their issuer freezes, destroys or issues without a transfer",
     90: "amounts that a double cannot hold",
     91: "gateways that refuse, and nodes that are mixed",
     103: "another chain behind the URL",

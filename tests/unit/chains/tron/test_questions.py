@@ -14,6 +14,7 @@ from chains.errors import (
 )
 from chains.families import rules_of
 from chains.model import BlockHash, BlockRef, TxHash
+from chains.proofs import Unprovable, UnprovableReason
 from chains.traits import Family
 from chains.tron.source import TronSource
 from tests.devnet.tron_chain import (
@@ -25,7 +26,7 @@ from tests.devnet.tron_chain import (
     pay,
 )
 from tests.devnet.tron_node import start_tron_node
-from tests.unit.chains.tron.asking import SHOP, asked, only
+from tests.unit.chains.tron.asking import SHOP, Bend, asked, only
 
 
 async def test_a_story_says_that_energy_ran_out_and_what_it_cost() -> None:
@@ -110,3 +111,27 @@ async def test_a_strangers_node_is_asked_which_block_is_canonical() -> None:
         assert (await ask(chain.chain, node.url, 1)).final_height is None
         with pytest.raises(WrongNetwork):
             await ask(TronChain("other").chain, node.url, 1)
+
+
+async def test_a_node_that_leaves_transactions_out_cannot_say_that_the_block_does_not_hold_them() -> None:
+    chain = TronChain()
+    block = chain.mine(pay(SHOP, 7), pay(SHOP, 8, nonce=1))
+    other = chain.mine(pay(SHOP, 9, nonce=2))
+    ref, ours = BlockRef(block.height, BlockHash(block.id)), TxHash(block.txs[0].id)
+    async with asked(chain) as (node, provider):
+        for rows in ([], [block.txs[1].row], [block.txs[1].row, block.txs[1].row], other.row["transactions"]):
+            node.bend = _of_whole(block.id, {**block.row, "transactions": rows})
+            with pytest.raises(Inconsistent):
+                await provider.fetch_deposit_proof(ref, ours)
+        node.bend = _of_whole(block.id, other.row)
+        with pytest.raises(Inconsistent):
+            await provider.fetch_deposit_proof(ref, ours)
+        node.heal()
+        stranger = await provider.fetch_deposit_proof(ref, TxHash(other.txs[0].id))
+        assert isinstance(stranger, Unprovable)
+        assert stranger.reason is UnprovableReason.NOT_IN_BLOCK
+
+
+def _of_whole(block_id: bytes, answer: object) -> Bend:
+    """This answer where the block is asked for by its id."""
+    return lambda _path, body, honest: answer if body.get("id_or_num") == block_id.hex() else honest

@@ -27,6 +27,7 @@ from tests.devnet.tron_chain import (
     internal,
     lie_about,
     log,
+    log_event,
     make_raw,
     number,
     pay,
@@ -139,6 +140,26 @@ def test_case_088_trx_that_comes_another_way_is_not_guessed() -> None:
     )
     created = MadeTx(make_raw(0, "AccountCreateContract", text(1, PAYER) + text(2, SHOP), nonce=3))
     assert moved(reward, valued, created) == []
+
+
+def test_case_089_what_an_issuer_freezes_destroys_or_issues_is_no_transfer_and_no_doubt() -> None:
+    who, amount = SHOP[1:].hex().rjust(64, "0"), f"{5:064x}"
+    events = [
+        log_event("AddedBlackList(address)", who),
+        log_event("AddedBlackList(address)", data=who),
+        log_event("RemovedBlackList(address)", who),
+        log_event("DestroyedBlackFunds(address,uint256)", who, data=amount),
+        log_event("DestroyedBlackFunds(address,uint256)", data=who + amount),
+        log_event("DestroyedBlackFunds(address,uint256)", who, who, data=amount),
+        log_event("Issue(uint256)", data=amount),
+        log_event("Redeem(uint256)", amount),
+        log_event("Pause()"),
+    ]
+    decoded = decode(call(*events))
+    assert list(decoded.transfers.recipients) == []
+    assert decoded.unread == {}
+    assert (decoded.log_count, decoded.unlisted_transfer_count) == (len(events), 0)
+    assert amounts(call(events[3], log(SHOP, 7), events[6])) == [(TransferKind.TOKEN, 7)]
 
 
 def test_case_090_amounts_beyond_doubles_survive() -> None:
