@@ -78,22 +78,30 @@ class Taken:
         return f"{self.wall_s:.2f} s wall, {self.cpu_s:.2f} s CPU"
 
 
+async def split_coins(node: BitcoinNode, count: int, *, amount: int | None = None) -> list[bytes]:
+    """So many outputs that anybody may spend, mined; of all of a reward, or of this amount each."""
+    share = (REWARD - 1_000_000) // count if amount is None else amount
+    split = Tx((await node.pay((ANYONE, 1))).inputs, tuple(output(share, ANYONE) for _ in range(count)))
+    await node.mine(txs=[split])
+    return [split.id + place.to_bytes(4, "little") for place in range(count)]
+
+
+def build_block(coins: Sequence[bytes], number: int) -> tuple[list[Tx], list[bytes]]:
+    """Payments that spend these coins, for the block of this number in a row; and the coins they leave."""
+    share, txs = (REWARD - 1_000_000) // len(coins), []
+    for place, coin in enumerate(coins):
+        script = WATCHED if place % WATCHED_OF == 0 else b"\0\x14" + place.to_bytes(20, "big")
+        left = share - (number + 1) * 1_000
+        txs.append(Tx(((coin, b""),), (output(left, ANYONE), output(900, script))))
+    return txs, [one.id + bytes(4) for one in txs]
+
+
 async def build_chain(node: BitcoinNode, blocks: int, transactions: int) -> None:
     """Blocks of chains of payments: each transaction spends what the one at its place in the block before left."""
-    share = (REWARD - 1_000_000) // transactions
-    split = Tx(
-        (await node.pay((ANYONE, 1))).inputs, tuple(output(share, ANYONE) for _ in range(transactions))
-    )
-    await node.mine(txs=[split])
-    coins = [split.id + place.to_bytes(4, "little") for place in range(transactions)]
+    coins = await split_coins(node, transactions)
     for number in range(blocks):
-        txs = []
-        for place, coin in enumerate(coins):
-            script = WATCHED if place % WATCHED_OF == 0 else b"\0\x14" + place.to_bytes(20, "big")
-            left = share - (number + 1) * 1_000
-            txs.append(Tx(((coin, b""),), (output(left, ANYONE), output(900, script))))
+        txs, coins = build_block(coins, number)
         await node.mine(txs=txs)
-        coins = [one.id + bytes(4) for one in txs]
 
 
 def endpoint_of(node: BitcoinNode) -> NodeEndpoint:
