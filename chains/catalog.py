@@ -56,6 +56,18 @@ class CatalogueToken:
     flags: tuple[str, ...]
 
 
+class Seen(StrEnum):
+    """The most that tests of this program have read of a network."""
+
+    BLOCK = "block"
+    HEADER = "header"
+    NODE = "node"
+    """A node of it, run here, as networks of one's own are."""
+
+    NOTHING = "nothing"
+    """Its rules are those of its family, and no block of its own has shown that: the first that is followed does."""
+
+
 @dataclass(frozen=True, slots=True)
 class DefaultConfirmed:
     """When a deposit counts as confirmed unless the operator says otherwise: exactly one is set."""
@@ -70,7 +82,8 @@ class CatalogueEntry:
 
     `traits.assets` are the active ones of `tokens`.  `final_after_s` is how
     long finality usually takes, `final_late_after_s` when it is late; None
-    where nobody measured it.
+    where nobody measured it.  `seen` says what of the network this program has
+    read.
     """
 
     name: str
@@ -83,6 +96,7 @@ class CatalogueEntry:
     final_late_after_s: float | None
     notes: tuple[str, ...]
     sources: tuple[str, ...]
+    seen: Seen
 
 
 class _Native(Struct, forbid_unknown_fields=True):
@@ -124,6 +138,7 @@ class _Page(Struct):
     confirmed: _Confirmed
     notes: list[str]
     sources: list[str]
+    seen: Seen
     final_after_s: float | None = None
     final_late_after_s: float | None = None
     tokens: list[_Token] = []
@@ -240,6 +255,7 @@ def _build_entry(family: Family, page: _Page, own: Mapping[str, object], file_na
         final_late_after_s=page.final_late_after_s,
         notes=tuple(page.notes),
         sources=tuple(page.sources),
+        seen=page.seen,
     )
 
 

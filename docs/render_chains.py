@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from chains import catalog
-from chains.catalog import CatalogueEntry, TokenStatus
+from chains.catalog import CatalogueEntry, Seen, TokenStatus
 from chains.evm.facts import facts_of
 from chains.evm.verify import PROFILES, Check, Mode
 from chains.families import rules_of
@@ -143,10 +143,18 @@ def render_notes() -> str:
         notes = [note[0].upper() + note[1:] for note in found.notes]
         if emitters:
             notes.append(f"Not counted as tokens: {emitters}")
+        notes.append(SEEN[found.seen])
         lines = "".join(f"- {note}.\n" for note in notes)
         parts.append(f"### {found.name}\n\n{lines}- Sources: {'; '.join(found.sources)}.\n")
     return "\n".join(parts)
 
+
+SEEN = {
+    Seen.BLOCK: "Seen here: whole blocks of it",
+    Seen.HEADER: "Seen here: headers of it, and no whole block",
+    Seen.NODE: "Seen here: a node of it",
+    Seen.NOTHING: "Seen here: nothing of its own; it is held to the rules of its family until its blocks show them",
+}
 
 RENDERERS = {
     "networks": render_networks,

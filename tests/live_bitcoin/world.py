@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chains import catalog
@@ -69,7 +69,12 @@ class BitcoinWorld(Followed):
 
 @asynccontextmanager
 async def open_world(
-    database_url: str, *, confirmations: int = 2, final: int = 4, others: Sequence[BitcoinNode] = ()
+    database_url: str,
+    *,
+    confirmations: int = 2,
+    final: int = 4,
+    others: Sequence[BitcoinNode] = (),
+    min_base_units: int = 1,
 ) -> AsyncIterator[BitcoinWorld]:
     """A fresh bitcoind and the given database, followed from its head; `others` are further operators' nodes."""
     async with AsyncExitStack() as stack:
@@ -77,8 +82,9 @@ async def open_world(
         for other in others:
             await node.connect(other)
             await other.wait_for(await node.call("getbestblockhash"))
+        traits = regtest_traits()
         settings = FollowSettings(
-            traits=regtest_traits(),
+            traits=replace(traits, native=replace(traits.native, min_base_units=min_base_units)),
             confirm_rules=(ConfirmRule(Requirement(ConfirmedBy.DEPTH, confirmations)),),
             finality=FinalAtDepth(final),
             poll_interval_s=0.05,

@@ -41,6 +41,7 @@ traces = false
 excluded_emitters = []
 notes = []
 sources = ["example"]
+seen = "nothing"
 
 [[tokens]]
 symbol = "USDT"
