@@ -97,7 +97,7 @@ mutate: setup ## break the decisions one small change at a time and list what no
 	@$(RUN) -m tests.mutants $(ARGS)
 
 .PHONY: simulate
-simulate: setup ## a hundred thousand seeded schedules of all kinds of chain against the laws (ARGS="--schedules 2000" or "--replay SEED")
+simulate: setup ## a hundred thousand seeded schedules, 25,000 of each kind of chain, against the laws (ARGS="--schedules 2000" or "--replay SEED")
 	@$(RUN) -m tests.simulation $(ARGS)
 
 .PHONY: fuzz

@@ -35,6 +35,7 @@ from tests.mutants.planted_following import PLANTED_FOLLOWING
 from tests.mutants.planted_heights import PLANTED_HEIGHTS
 from tests.mutants.planted_history import PLANTED_HISTORY
 from tests.mutants.planted_holds import PLANTED_HOLDS
+from tests.mutants.planted_kinds import PLANTED_KINDS
 from tests.mutants.planted_mempools import PLANTED_MEMPOOLS
 from tests.mutants.planted_moves import PLANTED_MOVES
 from tests.mutants.planted_nodes import PLANTED_NODES
@@ -341,6 +342,7 @@ PLANTED = (
     *PLANTED_TRON,
     *PLANTED_DEPOSIT_PROOFS,
     *PLANTED_EVIDENCE,
+    *PLANTED_KINDS,
     *PLANTED_CONFIGURATION,
     *PLANTED_HOLDS,
     *PLANTED_ROWS,

@@ -36,8 +36,8 @@ def main() -> int:
         kind = KINDS.get(options.kind, ANY)
         return 0 if tell_story(options.replay, options.steps, kind) else 1
     kinds = list(KINDS.values()) if options.kind == "all" else [KINDS[options.kind]]
-    shares = [options.schedules // len(kinds)] * len(kinds)
-    shares[0] += options.schedules - sum(shares)
+    each, more = divmod(options.schedules, len(kinds))
+    shares = [each + (number < more) for number in range(len(kinds))]
     failures = 0
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         for kind, count in zip(kinds, shares, strict=True):

@@ -5,8 +5,9 @@ Lives here: what uses up what, what stands where, and how a block is told. Does 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 
 from chains.model import (
     Address,
@@ -25,6 +26,7 @@ from chains.model import (
 )
 
 GENESIS_TIME_S = 1_700_000_000
+SLOT_S = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,15 @@ class Payment:
     mined_times: int = 0
     dropped: bool = False
     matures_after_blocks: int = 0
+    used: tuple[bytes, ...] = field(init=False)
+    """What no other payment of the same branch may use; without keys it is in a branch once all the same."""
 
-    @property
-    def used(self) -> tuple[bytes, ...]:
-        """What no other payment of the same branch may use; without keys it is in a branch once all the same."""
-        return self.keys or (self.tx_hash,)
+    def __post_init__(self) -> None:
+        self.used = self.keys or (self.tx_hash,)
 
-    def fits(self, used: Collection[bytes]) -> bool:
+    def fits(self, used: AbstractSet[bytes]) -> bool:
         """Whether it may be mined where these are used up."""
-        return not any(one in used for one in self.used)
+        return all(one not in used for one in self.used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,16 @@ class SimBlock:
         is_forged: bool,
         is_doubted: bool = False,
         skipped: int = 0,
+        slots_missed: int = 0,
         work: int | None = None,
     ) -> None:
         self.header: Header
         self.height: int = 0 if parent is None else parent.height + 1 + skipped
         self.hash = block_hash
         under = BlockRef(-1, BlockHash(bytes(len(block_hash)))) if parent is None else parent.header.ref
-        self.header = Header(self.height, block_hash, under, GENESIS_TIME_S + 12 * self.height, work)
+        slots = 0 if parent is None else 1 + skipped + slots_missed
+        time_s = GENESIS_TIME_S if parent is None else parent.header.time_s + SLOT_S * slots
+        self.header = Header(self.height, block_hash, under, time_s, work)
         self.total_work: int = (0 if parent is None else parent.total_work) + (work or 0)
         self.path: list[SimBlock] = [self] if parent is None else [*parent.path, *(parent,) * skipped, self]
         self.payments = tuple(payments)

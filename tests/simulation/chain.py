@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chains.model import (
     Address,
@@ -38,6 +38,11 @@ DOUBLE_SPENT_SHARE = 0.3
 WORK_MAX = 4
 """Of a usual block; one that is forged has 1, for its work is what a liar lacks."""
 
+TWICE_IN_BLOCK_SHARE = 0.03
+AWAY_SHARE = 0.3
+"""Of what is sent in another's stead, where that spends outputs: those that pay strangers alone."""
+
+SLOTS_MISSED_SHARE = 0.2
 REPEATED_SHARE = 0.03
 """Of blocks that hold a transaction which their chain holds already: somebody has set a nonce back."""
 
@@ -149,7 +154,7 @@ class SimChain:
         taken: list[Payment] = []
         used = set(parent.keys)
         for payment in self.pool:
-            if payment.fits(used) and not payment.dropped and rng.random() < 0.6:
+            if not payment.dropped and payment.fits(used) and rng.random() < 0.6:
                 taken.append(payment)
                 used.update(payment.used)
         if self.kind.executes and self._repeats_rng.random() < REPEATED_SHARE and parent.keys:
@@ -161,14 +166,24 @@ class SimChain:
             if fresh.fits(used):
                 taken.append(fresh)
                 used.update(fresh.used)
+                if self.kind.inputs_max and self._has_rival(fresh):
+                    self._tally.count(Trouble.BLOCK_ALONE)
         if len(taken) > 1 and rng.random() < 0.5:
             rng.shuffle(taken)
+        if self.kind.counts_outputs and taken and self._kind_rng.random() < TWICE_IN_BLOCK_SHARE:
+            taken.append(self._kind_rng.choice(taken))
+            self._tally.count(Trouble.TWICE_IN_BLOCK)
         if self.kind.matures_after_blocks:
             taken.insert(0, self._pay_maker(parent))
         work = None
         if self.kind.has_work:
             work = max(1 if is_forged else self._kind_rng.randrange(2, WORK_MAX + 1), work_min)
         return self._new_block(parent, taken, is_forged=is_forged, work=work)
+
+    def _has_rival(self, payment: Payment) -> bool:
+        """Whether another that waits spends some of the same."""
+        used = frozenset(payment.used)
+        return any(one is not payment and not one.dropped and not one.fits(used) for one in self.pool)
 
     def _pay_maker(self, parent: SimBlock) -> Payment:
         """What a block pays its maker: it spends nothing, and once in a while is one that another block held before."""
@@ -234,6 +249,10 @@ class SimChain:
         if self.kind.inputs_max:
             kept = self._kind_rng.sample(keys, self._kind_rng.randrange(1, len(keys) + 1))
             keys = (*kept, *self._new_outputs(self._kind_rng.randrange(2)))
+            if self._kind_rng.random() < AWAY_SHARE:
+                self._tally.count(Trouble.PAID_AWAY)
+                away = self._kind_rng.choice(self.economy.strangers)
+                legs = tuple(replace(leg, recipient=away) for leg in legs)
         return Payment(TxHash(self._new_hash()), keys, legs)
 
     def _new_outputs(self, count: int) -> tuple[ConflictKey, ...]:
@@ -331,6 +350,10 @@ class SimChain:
         if self.skipped_heights_max and parent is not None and self._skips_rng.random() < SKIPPING_SHARE:
             skipped = self._skips_rng.randrange(1, self.skipped_heights_max + 1)
             self._tally.count(Trouble.SKIPPED)
+        slots_missed = 0
+        if self.kind.may_miss_slots and self._kind_rng.random() < SLOTS_MISSED_SHARE:
+            slots_missed = self._kind_rng.randrange(1, 4)
+            self._tally.count(Trouble.SLOT_MISSED)
         block = SimBlock(
             parent,
             block_hash,
@@ -339,6 +362,7 @@ class SimChain:
             is_forged=is_forged,
             is_doubted=is_doubted,
             skipped=skipped,
+            slots_missed=slots_missed,
             work=work,
         )
         self.blocks[block.hash] = block

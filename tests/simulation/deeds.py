@@ -107,6 +107,8 @@ class Deeds:
             self._tally.count(MOOD_TROUBLES[mood])
 
     def change_tags(self, network: Network) -> None:
+        if not network.setup.kind.has_tags:
+            return
         provider = self._rng.choice(network.providers)
         moods = _TAG_MOODS if network.setup.kind.reads_by_height else _USUAL_TAG_MOODS
         provider.tag_mood = self._rng.choice(moods)

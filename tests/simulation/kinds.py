@@ -21,6 +21,7 @@ class Kind:
     transactions use nothing up, and None for one key, the sender's nonce.  `counts_outputs`: a transfer's ordinal is
     its place among its transaction's outputs, whoever they pay.  `executes`: what a payment moves is decided by the
     block that runs it, and no hash of its own.  `has_work`: the branch with the most work is the chain.
+    `may_skip`: some heights have no block; `may_miss_slots`: some blocks come a slot or more later, at the next height.
     `matures_after_blocks`: of what a block pays its maker.  `reads_by_height`: a node finds blocks by height alone.
     `waits_share`: of chains, those whose mempools are looked at.  `lacks`: what does not come to such chains.
     """
@@ -38,13 +39,25 @@ class Kind:
     has_safe: bool = True
     may_skip: bool = True
     has_memos: bool = True
+    may_miss_slots: bool = False
     matures_after_blocks: int = 0
     reads_by_height: bool = False
     waits_share: float = 0.4
     lacks: frozenset[Trouble] = field(default_factory=frozenset)
 
 
-OUTPUTS = frozenset({Trouble.DOUBLE_SPENT, Trouble.MADE, Trouble.HEAVIER, Trouble.OWN_BLOCK_AGAIN})
+OUTPUTS = frozenset(
+    {
+        Trouble.DOUBLE_SPENT,
+        Trouble.MADE,
+        Trouble.HEAVIER,
+        Trouble.OWN_BLOCK_AGAIN,
+        Trouble.TWICE_IN_BLOCK,
+        Trouble.PAID_AWAY,
+        Trouble.BLOCK_ALONE,
+    }
+)
+SLOTS = frozenset({Trouble.SLOT_MISSED})
 WAITING = frozenset(
     {
         Trouble.WAITING_SENT,
@@ -59,7 +72,16 @@ WAITING = frozenset(
 )
 BY_HEIGHT = frozenset({Trouble.OTHER_AT_HEIGHT, Trouble.TAGS_LEADING})
 
-ANY = Kind("any", Family.EVM, lacks=OUTPUTS | BY_HEIGHT)
+ANY = Kind("any", Family.EVM, lacks=OUTPUTS | BY_HEIGHT | SLOTS)
+
+EVM = Kind(
+    "evm",
+    Family.EVM,
+    may_skip=False,
+    has_memos=False,
+    may_miss_slots=True,
+    lacks=OUTPUTS | BY_HEIGHT | {Trouble.SKIPPED, Trouble.MEMO},
+)
 
 BITCOIN = Kind(
     "bitcoin",
@@ -77,6 +99,7 @@ BITCOIN = Kind(
     matures_after_blocks=5,
     waits_share=1.0,
     lacks=BY_HEIGHT
+    | SLOTS
     | {
         Trouble.OTHER_AMOUNT,
         Trouble.AMOUNT_ZERO,
@@ -101,9 +124,10 @@ TRON = Kind(
     has_depth=False,
     has_safe=False,
     may_skip=False,
+    may_miss_slots=True,
     reads_by_height=True,
     waits_share=0.0,
     lacks=OUTPUTS | WAITING | {Trouble.SKIPPED, Trouble.NONCE_REPLACED, Trouble.TOLD_REPLACED},
 )
 
-KINDS = {one.name: one for one in (ANY, BITCOIN, TRON)}
+KINDS = {one.name: one for one in (ANY, EVM, BITCOIN, TRON)}

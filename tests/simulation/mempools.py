@@ -121,12 +121,18 @@ class SimMempool:
 
 def waiting_on(chain: SimChain, block: SimBlock) -> list[Payment]:
     """What every mempool would show on this block: whoever comes later puts all away that use up some of the same."""
-    waiting: list[Payment] = []
+    waiting: dict[TxHash, Payment] = {}
+    by_used: dict[bytes, Payment] = {}
     for one in chain.pool:
-        if not one.dropped and one.fits(block.keys):
-            waiting = [other for other in waiting if other.fits(one.used)]
-            waiting.append(one)
-    return waiting
+        if one.dropped or not one.fits(block.keys):
+            continue
+        for rival in {other.tx_hash: other for key in one.used if (other := by_used.get(key))}.values():
+            del waiting[rival.tx_hash]
+            for key in rival.used:
+                del by_used[key]
+        waiting[one.tx_hash] = one
+        by_used.update(dict.fromkeys(one.used, one))
+    return list(waiting.values())
 
 
 def transfers_of(payment: Payment, *, counts_outputs: bool) -> tuple[Transfer, ...]:

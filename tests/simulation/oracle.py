@@ -212,7 +212,8 @@ class ChainOracle:
         for sight in sights:
             if self._stands(sight):
                 standing = found.get(sight.deposit_id)
-                if standing is None or sight.block.height <= standing.block.height:
+                # A transaction that stands twice in one block stands where that shows it first.
+                if standing is None or sight.block.height < standing.block.height:
                     found[sight.deposit_id] = sight
 
     def _stands(self, sight: Sight) -> bool:

@@ -39,3 +39,5 @@ def test_every_law_holds_after_every_step_of_every_schedule(kind: Kind, part: in
     enough = EACH_TROUBLE_MIN * SCHEDULES // 10_000 // PARTS
     too_rare = {str(trouble): tally.counts[trouble] for trouble in expected if tally.counts[trouble] < enough}
     assert not too_rare
+    strange = {str(trouble): tally.counts[trouble] for trouble in kind.lacks if tally.counts[trouble]}
+    assert not strange, "what such chains do not have came all the same"
