@@ -32,6 +32,10 @@ from tests.simulation.chain import SimChain
 Pause = Callable[[], None]
 
 
+OTHER_BRANCH_SHARE = 0.02
+"""Of answers found by height: those of a node that still stands on a branch which was left."""
+
+
 class Mood(StrEnum):
     """How a provider behaves until it is told otherwise."""
 
@@ -197,6 +201,8 @@ class SimProvider:
         view = self._answer()
         found = [self._chain.blocks[ref.hash] for ref in refs]
         if self._chain.kind.reads_by_height:
+            if self._chain.side_tips and self._rng.random() < OTHER_BRANCH_SHARE:
+                view = self._rng.choice(self._chain.side_tips)
             self._refuse_others(view, found)
         return [self._chain.tell(block, sought) for block in found]
 
