@@ -145,7 +145,7 @@ async def test_a_root_that_cannot_be_recomputed_does_not_say_what_a_block_lacks(
         node.bend = _of_whole(block.id, {**block.row, "transactions": [block.txs[0].row, unknown]})
         answer = await provider.fetch_deposit_proof(ref, ours)
         assert isinstance(answer, Unprovable)
-        assert answer.reason is UnprovableReason.AGREEMENT_ONLY
+        assert answer.reason is UnprovableReason.NOT_COVERED
 
 
 def _of_whole(block_id: bytes, answer: object) -> Bend:
