@@ -448,7 +448,7 @@ _Field = tuple[int, int, int | bytes]  # number, wire type, value
 def _verify_signed(
     found: Mapping[str, Any], claim: _Claim, wanted: bytes, signers: Collection[str] | None
 ) -> ProvenDeposit:
-    header, leaf = _bytes_of(found.get("header"), "header"), _bytes_of(found.get("leaf"), "leaf")
+    header, leaf = (_bytes_of(found.get(name), name) for name in ("header", "leaf"))
     branch = _list_of(found.get("branch"), "branch", 32, BRANCH_MAX)
     if len(header) > SIGNED_HEADER_BYTES_MAX or len(leaf) > LEAF_BYTES_MAX or len(leaf) == 64:
         raise ProofInvalid("header or leaf has a size that none on this chain has")  # 64: an inner node
@@ -601,8 +601,7 @@ _Point = tuple[int, int] | None
 
 def _recover(digest: bytes, signature: bytes) -> bytes:
     """The last 20 bytes of Keccak of the key that made this signature: r, s (the lower of two) and 0, 1, 27 or 28."""
-    r, s = (int.from_bytes(signature[at : at + 32], "big") for at in (0, 32))
-    recovery = signature[64]
+    r, s, recovery = *(int.from_bytes(signature[at : at + 32], "big") for at in (0, 32)), signature[64]
     square = (pow(r, 3, _P) + 7) % _P
     y = pow(square, (_P + 1) // 4, _P)
     if (
