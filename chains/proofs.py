@@ -67,5 +67,26 @@ class MerkleProof:
     headers: tuple[bytes, ...]
 
 
-DepositProof = TrieProof | MerkleProof
+@dataclass(frozen=True, slots=True)
+class WitnessedProof:
+    """Tron: a header with its witness's signature, a transaction with its result, and the way between them.
+
+    `header` is the raw header as hashed, `signature` r, s and the recovery id
+    in 65 bytes; `witness` is named by the header, `signer` is whose key made
+    the signature (21 bytes each).  `transaction` is the leaf: raw data,
+    signatures, results.  It is number `index` of `count`; `branch` are the
+    hashes beside its way to the root, none for a level on which it stands alone.
+    """
+
+    header: bytes
+    signature: bytes
+    witness: bytes
+    signer: bytes
+    index: int
+    count: int
+    transaction: bytes
+    branch: tuple[bytes, ...]
+
+
+DepositProof = TrieProof | MerkleProof | WitnessedProof
 """What leads from a block's hash to a transaction and its outcome."""

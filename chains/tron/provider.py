@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from chains.errors import ChainError, Inconsistent, Missing, WrongNetwork
+from chains.errors import ChainError, Missing, WrongNetwork
 from chains.model import (
     Address,
     Block,
@@ -20,17 +20,16 @@ from chains.model import (
     TransactionStory,
     TxHash,
 )
-from chains.proofs import DepositProof, Unprovable, UnprovableReason
+from chains.proofs import DepositProof, Unprovable
 from chains.provider import HEAD_DEADLINE_S, NodeProvider
 from chains.traits import FinalByTag
 from chains.tron.nodes.balances import fetch_balances
 from chains.tron.nodes.blocks import fetch_by_height, fetch_by_ref
 from chains.tron.nodes.node import TronNode, ask_together
+from chains.tron.nodes.proof import fetch_deposit_proof
 from chains.tron.nodes.reading import Reading
 from chains.tron.nodes.solid import fetch_solid
 from chains.tron.nodes.story import fetch_story
-from chains.tron.rows.blocks import read_header, read_transactions
-from chains.tron.verify.block import check_root
 
 HEADERS_AT_ONCE: Final = 8
 
@@ -92,26 +91,7 @@ class TronProvider(NodeProvider[TronNode, Reading]):
 
     async def fetch_deposit_proof(self, block: BlockRef, tx_hash: TxHash) -> DepositProof | Unprovable:
         with self._blamed():
-            header = await self.node.fetch_header(str(block.height), self.priority)
-            if header is None or header.hash != block.hash:
-                raise Missing(f"does not call the block {block.hash.hex()} canonical")
-            told = await self.node.fetch_told(block.hash.hex(), self.priority, whole=True)
-            if told is None:
-                raise Missing(f"does not hold block {block.hash.hex()}")
-            shown, transactions = read_header(told.block), read_transactions(told.block)
-            if shown.header.hash != block.hash:
-                raise Inconsistent(
-                    f"asked for block {block.hash.hex()}, told about {shown.header.hash.hex()}"
-                )
-            if self.reading.is_checked:
-                check_root(shown, told.block, transactions, told.content)
-            if tx_hash not in {one.id for one in transactions}:
-                return Unprovable(UnprovableReason.NOT_IN_BLOCK, "the block holds no such transaction")
-            return Unprovable(
-                UnprovableReason.AGREEMENT_ONLY,
-                "a block of this chain commits to transactions and not to what contracts logged; of the former there is "
-                "no form of proof yet",
-            )
+            return await fetch_deposit_proof(self.node, self.priority, self.reading, block, tx_hash)
 
     async def _fetch_newest(self) -> Header | None:
         return await self.node.fetch_header(None, self.priority, deadline_s=HEAD_DEADLINE_S)

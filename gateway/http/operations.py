@@ -106,7 +106,15 @@ DEPOSITS = (
     Operation(
         "GET", "/v1/deposits/{deposit_id}/proof", "get_deposit_proof", "Prove a deposit by its block's hash",
         Scope.DEPOSITS, deposit_proofs.get_deposit_proof,
-        (Response(200, shapes_proofs.TrieProofObject | shapes_proofs.MerkleProofObject, "The proof."),),
+        (
+            Response(
+                200,
+                shapes_proofs.TrieProofObject
+                | shapes_proofs.MerkleProofObject
+                | shapes_proofs.WitnessedProofObject,
+                "The proof.",
+            ),
+        ),
         problems=(409,), waits=True,
     ),
 )  # fmt: skip

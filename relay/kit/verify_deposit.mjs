@@ -13,6 +13,9 @@ const OPENINGS_MAX = 2_000; // of brackets and braces in the text, those in stri
 const NODES_MAX = 12; // of one path; the key of item 65,535 has six half bytes
 const BRANCH_MAX = 30; // hashes beside the way from a transaction of Bitcoin's family to its root
 const HEADERS_MAX = 144; // that follow the block in a proof of Bitcoin's family: a day of them
+const SIGNED_HEADER_BYTES_MAX = 1_024; // of Tron's; one has about 105
+const LEAF_BYTES_MAX = 512 * 1024;
+const FIELDS_MAX = 1_000; // of one message of Tron's; a transaction has a dozen
 const HEADER_FIELDS = [15, 26]; // with a 27th, Avalanche's does not commit to its own receipts (ACP-194)
 const AMOUNT_LENGTH_MAX = 78;
 const TRANSFER_TOPIC = "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"; // Transfer(address,address,uint256)
@@ -23,15 +26,22 @@ export class ProofInvalid extends Error {}
 /**
  * Returns what `proof` (the JSON as received, or parsed) shows of the block with `blockHash` (hex or 32 bytes):
  * {depositId, merchantId, chain, asset, kind, recipient, n, amountBaseUnits (a BigInt), txHash, height, blockHash, timeS,
- * headersCount, work (a BigInt)}. Hashes and recipient are hex as the chain's nodes show them: "0x…" on EVM chains; bare, and
- * the output's script, in Bitcoin's family. There `height` is only claimed, and `work` is how many hashes the block and the
+ * headersCount, work (a BigInt), witness, signer, byAgreement}. Hashes and recipient are hex as the chain's nodes show them:
+ * "0x…" on EVM chains; bare, and
+ * the output's script, in Bitcoin's family; bare, and with its 41, on Tron. In Bitcoin's family `height` is only claimed, and
+ * `work` is how many hashes the block and the
  * headers linked to it (`headersCount` in all) stand for, 0 where it is not checked.
  * `blockHash` is what a node you trust calls the canonical block of the proof's chain at the proof's height; whether that
- * block is final is a question to the same node.
+ * block is final is a question to the same node. On Tron `signer` made the block's signature, for the `witness` that the
+ * header names (often the same), and `byAgreement` are the words for what no header covers: "witness-schedule" (whether it
+ * was that witness's turn), and of a token "logs": shown is a call that succeeded and asked for this transfer, not what the
+ * contract logged. `signers`, of Tron only, are the addresses (T…, or hex with 41) whose keys you accept under a block;
+ * without them any key will do, and the answer names it.
  */
-export function verifyDeposit(proof, blockHash) {
+export function verifyDeposit(proof, blockHash, { signers = null } = {}) {
   const found = parseProof(proof);
   const claim = readClaim(found);
+  if (claim.chain.startsWith("tron:")) return verifySigned(found, claim, wantedHash(blockHash, ""), signers);
   if (claim.kind === "utxo") return verifyOutput(found, claim, wantedHash(blockHash, ""));
   const wanted = wantedHash(blockHash);
   const headerBytes = bytesOf(found.header, "header");
@@ -64,7 +74,7 @@ function prove(claim, seen) {
   const { depositId, merchantId, chain, asset, kind, n, amount, prefix } = claim;
   const [recipient, txHash] = [claim.recipient, claim.txHash].map((one) => prefix + one.toString("hex"));
   const about = { depositId, merchantId, chain, asset, kind, recipient, n, amountBaseUnits: amount, txHash };
-  return { ...about, ...seen, headersCount: seen.headersCount ?? 1, work: seen.work ?? 0n };
+  return { ...about, headersCount: 1, work: 0n, witness: "", signer: "", byAgreement: [], ...seen };
 }
 
 /** Checks that this event, by itself believed (verify, an inclusion proof), tells of what was proven; ProofInvalid. */
@@ -117,10 +127,15 @@ const hexOf = (bytes) => `0x${bytes.toString("hex")}`;
 
 // --- what the proof says -------------------------------------------------------------------------------------------
 
-const CHAIN = /^(?:eip155:[1-9][0-9]{0,31}|bip122:[0-9a-f]{32})$/;
+const CHAIN = /^(?:eip155:[1-9][0-9]{0,31}|bip122:[0-9a-f]{32}|tron:0x[0-9a-f]{8})$/;
 const NATIVE = /^\/slip44:(?:0|[1-9][0-9]{0,9})$/;
 const MERCHANT = /^mer_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 const AMOUNT = new RegExp(`^[1-9][0-9]{0,${AMOUNT_LENGTH_MAX - 1}}$`);
+const TOKENS = new Map([
+  ["token", "trc20"],
+  ["trc10", "trc10"],
+]);
+const REFERENCES = { trc20: /^t[1-9a-z]{33}$/, trc10: /^[1-9][0-9]{0,18}$/ }; // on Tron; a contract in lower case
 const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
 
 /** Who the deposit is, its id computed anew (the first 16 bytes of SHA-256 over what identifies it). */
@@ -130,11 +145,14 @@ function readClaim(proof) {
   const deposit = member(proof, "deposit");
   if (own(deposit, "chain") !== chain) throw new ProofInvalid("the deposit is of another chain than the proof");
   const [kind, asset] = [own(deposit, "kind"), own(deposit, "asset")];
-  const isUtxo = chain.startsWith("bip122:");
-  const prefix = isUtxo ? "" : "0x";
+  const [isUtxo, isTron] = [chain.startsWith("bip122:"), chain.startsWith("tron:")];
+  const prefix = isUtxo || isTron ? "" : "0x";
+  let name = kind === "token" && !isUtxo ? "erc20" : "";
+  if (isTron) name = TOKENS.get(kind) ?? "";
   let contract = null;
-  if (!isUtxo && kind === "token" && typeof asset === "string" && asset.startsWith(`${chain}/erc20:`)) {
-    contract = bytesOf(asset.slice(chain.length + 7), "contract", 20);
+  if (name && typeof asset === "string" && asset.startsWith(`${chain}/${name}:`)) {
+    const reference = asset.slice(chain.length + name.length + 2);
+    contract = isTron ? textOf(reference, REFERENCES[name], "contract") : bytesOf(reference, "contract", 20);
   } else if (
     kind !== (isUtxo ? "utxo" : "native") ||
     typeof asset !== "string" ||
@@ -144,7 +162,7 @@ function readClaim(proof) {
     throw new ProofInvalid("a proof is of a token's transfer or of the chain's coin, and its asset says so");
   }
   const merchantId = textOf(own(deposit, "merchant_id"), MERCHANT, "merchant_id");
-  const recipient = bytesOf(own(deposit, "recipient"), "recipient", isUtxo ? null : 20, prefix);
+  const recipient = bytesOf(own(deposit, "recipient"), "recipient", isUtxo ? null : isTron ? 21 : 20, prefix);
   const txHash = bytesOf(own(deposit, "tx_hash"), "tx_hash", 32, prefix);
   const n = wholeOf(own(deposit, "n"), "n");
   const amount = BigInt(textOf(own(deposit, "amount_base_units"), AMOUNT, "amount_base_units"));
@@ -316,6 +334,229 @@ function countAt(data, at) {
     throw new ProofInvalid("raw_transaction holds a count in another form than the shortest, or ends within one");
   }
   return [count, at + 1 + size];
+}
+
+// --- Tron: a transaction with its result under the root of a header that a witness signed ---------------------------
+
+/** What no header of Tron's covers, by the deposit's kind; words as in `/v1/chains`. */
+const BY_AGREEMENT = {
+  native: ["witness-schedule"],
+  trc10: ["witness-schedule"],
+  token: ["witness-schedule", "logs"],
+};
+const CONTRACTS = { native: 1n, trc10: 2n, token: 31n }; // TransferContract, TransferAssetContract, TriggerSmartContract
+/** The first four bytes of keccak("transfer(address,uint256)"), and an address in a word, with Tron's own byte or without. */
+const PLAIN_TRANSFER = /^a9059cbb0{22}(?:00|41)/;
+
+const sha256 = (data) => createHash("sha256").update(data).digest();
+
+function verifySigned(found, claim, wanted, signers) {
+  const [header, leaf] = ["header", "leaf"].map((name) => bytesOf(own(found, name), name));
+  const branch = listOf(own(found, "branch"), "branch", 32, BRANCH_MAX);
+  if (header.length > SIGNED_HEADER_BYTES_MAX || leaf.length > LEAF_BYTES_MAX || leaf.length === 64) {
+    throw new ProofInvalid("header or leaf has a size that none on this chain has"); // 64: an inner node
+  }
+  const [digest, fields] = [sha256(header), readFields(header, "header")];
+  const [height, timeMs] = [intOf(fields, 7), intOf(fields, 1)];
+  const block = member(found, "block");
+  const told = bytesOf(own(block, "hash"), "block.hash", 32, "");
+  const id = Buffer.concat([Buffer.alloc(8), digest.subarray(8)]);
+  id.writeBigUInt64BE(BigInt.asUintN(64, height));
+  if (height < 0n || timeMs < 0n || !told.equals(wanted) || !id.equals(wanted)) {
+    throw new ProofInvalid("this is the proof of another block");
+  }
+  if (BigInt(wholeOf(own(block, "height"), "block.height")) !== height) {
+    throw new ProofInvalid("the block has another height than the proof says");
+  }
+  const witness = lastBytes(fields, 9).toString("hex");
+  const signer = Buffer.concat([Buffer.of(0x41), recover(digest, bytesOf(own(found, "signature"), "signature", 65))]);
+  if (own(found, "witness") !== witness || own(found, "signer") !== signer.toString("hex")) {
+    throw new ProofInvalid("the block has another witness or signer than the proof says");
+  }
+  if (signers !== null && ![...signers].some((one) => one === signer.toString("hex") || one === showAddress(signer))) {
+    throw new ProofInvalid("the block is signed by nobody whom you named");
+  }
+  const byAgreement = BY_AGREEMENT[claim.kind];
+  const said = own(found, "by_agreement");
+  if (!Array.isArray(said) || said.length !== byAgreement.length || !byAgreement.every((one, at) => one === said[at])) {
+    throw new ProofInvalid("the proof says of other things than it must that they rest on agreement");
+  }
+  const [index, count] = ["index", "count"].map((name) => wholeOf(own(found, name), name));
+  const root = lastBytes(fields, 2);
+  if (root.length === 0 || !climb(sha256(leaf), branch, index, count).equals(root)) {
+    throw new ProofInvalid("the branch does not lead to the block's root");
+  }
+  checkAmount(claim, readAmount(claim, leaf));
+  const about = { witness, signer: signer.toString("hex"), byAgreement };
+  return prove(claim, { height: Number(height), blockHash: wanted.toString("hex"), timeS: Number(timeMs / 1000n), ...about });
+}
+
+/** The root above a leaf, nothing for too many hashes or too few; a node alone at the end of its level goes up as it is. */
+function climb(leaf, branch, index, count) {
+  if (index >= count || count > 2 ** BRANCH_MAX) {
+    throw new ProofInvalid(`index is no place among at most 2^${BRANCH_MAX} transactions`);
+  }
+  let [node, at, used] = [leaf, index, 0];
+  for (let width = count; width > 1; width = Math.ceil(width / 2)) {
+    if ((at ^ 1) < width) {
+      if (used === branch.length) return Buffer.alloc(0);
+      const beside = branch[used];
+      node = sha256(Buffer.concat(at & 1 ? [beside, node] : [node, beside]));
+      used += 1;
+    }
+    at >>= 1;
+  }
+  return used < branch.length ? Buffer.alloc(0) : node;
+}
+
+/** What the one contract of a transaction moves to the recipient; ProofInvalid where it is another one, or failed. */
+function readAmount(claim, leaf) {
+  const fields = readFields(leaf, "leaf");
+  const [raws, results] = [1, 5].map((number) => listBytes(fields, number));
+  if (raws.length !== 1 || results.length > 1 || !sha256(raws[0]).equals(claim.txHash)) {
+    throw new ProofInvalid("leaf is not the transaction of the deposit");
+  }
+  const result = readFields(Buffer.concat(results), "result");
+  const outcome = intOf(result, 3);
+  if (intOf(result, 2) !== 0n || (outcome !== 1n && (claim.kind === "token" || outcome !== 0n))) {
+    throw new ProofInvalid("the transaction failed");
+  }
+  const contracts = listBytes(readFields(raws[0], "transaction"), 11);
+  if (contracts.length !== 1) throw new ProofInvalid("the transaction has not exactly one contract");
+  const contract = readFields(contracts[0], "contract");
+  if (intOf(contract, 1) !== CONTRACTS[claim.kind]) throw new ProofInvalid("the transaction is no transfer of this kind");
+  const wrapped = Buffer.concat(listBytes(contract, 2));
+  const parameter = readFields(lastBytes(readFields(wrapped, "contract"), 2), "contract");
+  let [asset, recipient, amount] = [null, lastBytes(parameter, 2), intOf(parameter, 3)];
+  if (claim.kind === "trc10") {
+    [asset, recipient, amount] = [lastBytes(parameter, 1).toString("latin1"), lastBytes(parameter, 3), intOf(parameter, 4)];
+  } else if (claim.kind === "token") {
+    const [called, data] = [lastBytes(parameter, 2), lastBytes(parameter, 4)];
+    asset = called.length === 21 ? showAddress(called).toLowerCase() : "";
+    if (data.length !== 68 || !PLAIN_TRANSFER.test(data.toString("hex"))) {
+      throw new ProofInvalid("the transaction is no plain call of transfer(address,uint256)");
+    }
+    [recipient, amount] = [Buffer.concat([Buffer.of(0x41), data.subarray(16, 36)]), numberOf(data.subarray(36))];
+  }
+  if (asset !== claim.contract || !recipient.equals(claim.recipient) || recipient[0] !== 0x41 || claim.n || amount <= 0n) {
+    throw new ProofInvalid("this transaction moved no such thing to the recipient");
+  }
+  return amount;
+}
+
+/** {number, wire, value} of each field of one Protocol Buffers message, numbers without sign. */
+function readFields(data, what) {
+  const fields = [];
+  let at = 0;
+  while (at < data.length) {
+    let key;
+    [key, at] = varintAt(data, at, what);
+    const tag = Number(BigInt.asUintN(32, key));
+    const [number, wire] = [tag >>> 3, tag & 7];
+    let [value, size] = [0n, { 1: 8, 5: 4 }[wire] ?? 0];
+    if (wire === 0 || wire === 2) {
+      [value, at] = varintAt(data, at, what);
+      if (wire === 2) size = Number(value);
+    }
+    if (![0, 1, 2, 5].includes(wire) || number === 0 || size > data.length - at || fields.length >= FIELDS_MAX) {
+      throw new ProofInvalid(`the ${what} holds what is no field`);
+    }
+    fields.push({ number, wire, value: wire === 2 ? data.subarray(at, at + size) : value });
+    at += size;
+  }
+  return fields;
+}
+
+function varintAt(data, at, what) {
+  let value = 0n;
+  for (let place = at; place < Math.min(at + 10, data.length); place += 1) {
+    value |= BigInt(data[place] & 0x7f) << BigInt(7 * (place - at));
+    if (data[place] < 0x80) return [BigInt.asUintN(64, value), place + 1];
+  }
+  throw new ProofInvalid(`the ${what} holds a number that is cut off or has no end`);
+}
+
+/** The int64 that counts, which is the last; 0 where there is none. */
+function intOf(fields, number) {
+  const found = fields.filter((one) => one.number === number && one.wire === 0).at(-1);
+  return BigInt.asIntN(64, found?.value ?? 0n);
+}
+
+const listBytes = (fields, number) =>
+  fields.filter((one) => one.number === number && one.wire === 2).map((one) => one.value);
+const lastBytes = (fields, number) => listBytes(fields, number).at(-1) ?? Buffer.alloc(0);
+
+/** Base58check. */
+function showAddress(address) {
+  let [number, text] = [numberOf(Buffer.concat([address, hashTwice(address).subarray(0, 4)])), ""];
+  for (; number > 0n; number /= 58n) {
+    text = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"[Number(number % 58n)] + text;
+  }
+  return text;
+}
+
+// --- whose key signed (SEC 1, 4.1.6, on secp256k1) --------------------------------------------------------------------
+
+const P = 2n ** 256n - 2n ** 32n - 977n;
+const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
+const G = [
+  0x79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798n,
+  0x483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8n,
+];
+
+/** The last 20 bytes of Keccak of the key that made this signature: r, s (the lower of two) and 0, 1, 27 or 28. */
+function recover(digest, signature) {
+  const [r, s] = [numberOf(signature.subarray(0, 32)), numberOf(signature.subarray(32, 64))];
+  const recovery = signature[64];
+  const square = modulo(r * r * r + 7n, P);
+  const y = powerOf(square, (P + 1n) / 4n);
+  const isCurve = (y * y) % P === square;
+  if (r <= 0n || r >= ORDER || s <= 0n || s > ORDER / 2n || ![0, 1, 27, 28].includes(recovery) || !isCurve) {
+    throw new ProofInvalid("nobody made this signature");
+  }
+  const point = [r, (y & 1n) === BigInt(recovery % 27) ? y : P - y];
+  const inverse = inverseOf(r, ORDER);
+  const [byG, byPoint] = [modulo(-numberOf(digest) * inverse, ORDER), (s * inverse) % ORDER];
+  const table = [null, G, point, add(G, point)];
+  let key = null;
+  for (let bit = 255n; bit >= 0n; bit -= 1n) {
+    key = add(add(key, key), table[Number(((byG >> bit) & 1n) + 2n * ((byPoint >> bit) & 1n))]);
+  }
+  if (key === null) throw new ProofInvalid("nobody made this signature");
+  return keccak256(Buffer.from(key.map((one) => one.toString(16).padStart(64, "0")).join(""), "hex")).subarray(12);
+}
+
+function add(one, other) {
+  if (one === null || other === null) return one ?? other;
+  let slope;
+  if (one[0] === other[0]) {
+    if (one[1] !== other[1]) return null;
+    slope = (3n * one[0] * one[0] * inverseOf(2n * one[1], P)) % P;
+  } else {
+    slope = modulo((other[1] - one[1]) * inverseOf(modulo(other[0] - one[0], P), P), P);
+  }
+  const x = modulo(slope * slope - one[0] - other[0], P);
+  return [x, modulo(slope * (one[0] - x) - one[1], P)];
+}
+
+const modulo = (value, by) => ((value % by) + by) % by;
+
+function powerOf(value, exponent) {
+  let [power, square] = [1n, value];
+  for (let rest = exponent; rest > 0n; rest >>= 1n) {
+    if (rest & 1n) power = (power * square) % P;
+    square = (square * square) % P;
+  }
+  return power;
+}
+
+function inverseOf(value, by) {
+  let [left, right, one, other] = [by, value % by, 0n, 1n];
+  while (right > 0n) {
+    const times = left / right;
+    [left, right, one, other] = [right, left - times * right, other, one - times * other];
+  }
+  return modulo(one, by);
 }
 
 // --- RLP, read strictly (Yellow Paper, appendix B) ------------------------------------------------------------------

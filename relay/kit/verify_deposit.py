@@ -2,7 +2,8 @@
 
 This file stands alone: the standard library, nothing else. Copy it, or import it. Lives here: `verify_deposit` over the
 proof of `GET /v1/deposits/{id}/proof`, `check_told` for the event in it, and what they need: Keccak, RLP and tries for EVM
-chains; transactions, Merkle branches and headers for Bitcoin and its like (docs/proofs.md has the same in words). Does not
+chains; transactions, Merkle branches and headers for Bitcoin and its like, signed headers for Tron (docs/proofs.md has the same
+in words). Does not
 live here: where the block's hash comes from, which must be somebody else than whoever gave the proof. `verify_deposit.mjs`
 is the same for Node. All of it raises `ProofInvalid` only. It is long because it is one file to copy.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -32,6 +33,11 @@ BRANCH_MAX = 30
 """Hashes beside the way from a transaction of Bitcoin's family to its root: no block has a deeper tree."""
 HEADERS_MAX = 144
 """That follow the block in a proof of Bitcoin's family: a day of them."""
+SIGNED_HEADER_BYTES_MAX = 1_024
+"""Of Tron's; one has about 105."""
+LEAF_BYTES_MAX = 512 * 1024
+FIELDS_MAX = 1_000
+"""Of one message of Tron's; a transaction has a dozen."""
 HEADER_FIELDS = range(15, 27)
 """Ethereum's has 15 to 23, Avalanche's up to 26; from its 27th on it does not commit to its own receipts (ACP-194)."""
 
@@ -48,9 +54,13 @@ class ProvenDeposit:
     """What the block proves: this amount reached `recipient` in this transaction.
 
     Hashes and recipient are lower-case hex as the chain's nodes show them: "0x…" on EVM chains; bare, and the output's
-    script, in Bitcoin's family. There `height` is only claimed, and `headers_count` headers are linked to the block, itself
+    script, in Bitcoin's family; bare, and with its 41, on Tron. In Bitcoin's family `height` is only claimed, and
+    `headers_count` headers are linked to the block, itself
     among them; `work` is how many hashes they stand for, 0 where it is not checked. `time_s` is the block's own Unix time.
-    `merchant_id` is a part of the id, and nothing a chain knows.
+    `merchant_id` is a part of the id, and nothing a chain knows. On Tron `signer` made the block's signature, for the `witness`
+    that the header names (often the same), and `by_agreement`
+    are the words for what no header covers: "witness-schedule" (whether it was that witness's turn), and of a token "logs":
+    shown is a call that succeeded and asked for this transfer, not what the contract logged.
     """
 
     deposit_id: str
@@ -67,16 +77,25 @@ class ProvenDeposit:
     time_s: int
     headers_count: int = 1
     work: int = 0
+    witness: str = ""
+    signer: str = ""
+    by_agreement: tuple[str, ...] = ()
 
 
-def verify_deposit(proof: Mapping[str, Any] | str | bytes, block_hash: str | bytes) -> ProvenDeposit:
+def verify_deposit(
+    proof: Mapping[str, Any] | str | bytes, block_hash: str | bytes, *, signers: Collection[str] | None = None
+) -> ProvenDeposit:
     """What `proof` shows of the block with `block_hash` (hex or 32 bytes); ProofInvalid where it shows nothing.
 
     `proof` is the JSON as received, or parsed. `block_hash` is what a node you trust calls the canonical block of the
-    proof's chain at the proof's height; whether that block is final is a question to the same node.
+    proof's chain at the proof's height; whether that block is final is a question to the same node. `signers`, of Tron only,
+    are the addresses (T…, or hex with 41) whose keys you
+    accept under a block; without them any key will do, and the answer names it.
     """
     found = parse_proof(proof)
     claim = _read_claim(found)
+    if claim.chain.startswith("tron:"):
+        return _verify_signed(found, claim, _wanted_hash(block_hash, prefix=""), signers)
     if claim.kind == "utxo":
         return _verify_output(found, claim, _wanted_hash(block_hash, prefix=""))
     wanted = _wanted_hash(block_hash)
@@ -105,7 +124,7 @@ def _check_amount(claim: _Claim, amount: int) -> None:
 
 
 def _prove(claim: _Claim, **seen: Any) -> ProvenDeposit:
-    prefix = "" if claim.kind == "utxo" else "0x"
+    prefix = _prefix_of(claim.chain)
     return ProvenDeposit(
         deposit_id=claim.deposit_id,
         merchant_id=claim.merchant_id,
@@ -167,11 +186,24 @@ def _refuse_constant(_: str) -> None:
 
 # --- what the proof says ------------------------------------------------------------------------------------------
 
-_CHAIN = re.compile(r"eip155:[1-9][0-9]{0,31}|bip122:[0-9a-f]{32}")
+_CHAIN = re.compile(r"eip155:[1-9][0-9]{0,31}|bip122:[0-9a-f]{32}|tron:0x[0-9a-f]{8}")
 _NATIVE = re.compile(r"/slip44:(?:0|[1-9][0-9]{0,9})")
 _MERCHANT = re.compile(r"mer_[0-7][0-9a-hjkmnp-tv-z]{25}")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,77}")
+_TOKENS = {"token": "trc20", "trc10": "trc10"}
+_REFERENCES = {
+    "trc20": re.compile(r"t[1-9a-z]{33}"),
+    "trc10": re.compile(r"[1-9][0-9]{0,18}"),
+}  # in lower case
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def _contract_of(reference: str, form: re.Pattern[str] | None) -> bytes:
+    return _text_of(reference, form, "contract").encode() if form else _bytes_of(reference, "contract", 20)
+
+
+def _prefix_of(chain: str) -> str:
+    return "0x" if chain.startswith("eip155:") else ""
 
 
 class _Claim(NamedTuple):
@@ -195,11 +227,12 @@ def _read_claim(proof: Mapping[str, Any]) -> _Claim:
     deposit = _member(proof, "deposit")
     if deposit.get("chain") != chain:
         raise ProofInvalid("the deposit is of another chain than the proof")
-    kind, asset = deposit.get("kind"), deposit.get("asset")
-    is_utxo = chain.startswith("bip122:")
-    prefix, contract = "" if is_utxo else "0x", b""
-    if not is_utxo and kind == "token" and isinstance(asset, str) and asset.startswith(f"{chain}/erc20:"):
-        contract = _bytes_of(asset[len(chain) + 7 :], "contract", 20)
+    kind, asset = str(deposit.get("kind")), deposit.get("asset")
+    prefix, contract = _prefix_of(chain), b""
+    is_utxo, is_tron = chain.startswith("bip122:"), chain.startswith("tron:")
+    name = "" if is_utxo else _TOKENS.get(kind, "") if is_tron else "erc20" if kind == "token" else ""
+    if name and isinstance(asset, str) and asset.startswith(f"{chain}/{name}:"):
+        contract = _contract_of(asset[len(chain) + len(name) + 2 :], _REFERENCES.get(name))
     elif not (
         kind == ("utxo" if is_utxo else "native")
         and isinstance(asset, str)
@@ -207,6 +240,7 @@ def _read_claim(proof: Mapping[str, Any]) -> _Claim:
         and _NATIVE.fullmatch(asset[len(chain) :])
     ):
         raise ProofInvalid("a proof is of a token's transfer or of the chain's coin, and its asset says so")
+    recipient_bytes = None if is_utxo else 21 if is_tron else 20
     claim = _Claim(
         deposit_id=str(deposit.get("id")),
         merchant_id=_text_of(deposit.get("merchant_id"), _MERCHANT, "merchant_id"),
@@ -214,7 +248,7 @@ def _read_claim(proof: Mapping[str, Any]) -> _Claim:
         asset=asset,
         kind=kind,
         contract=contract,
-        recipient=_bytes_of(deposit.get("recipient"), "recipient", None if is_utxo else 20, prefix=prefix),
+        recipient=_bytes_of(deposit.get("recipient"), "recipient", recipient_bytes, prefix=prefix),
         tx_hash=_bytes_of(deposit.get("tx_hash"), "tx_hash", 32, prefix=prefix),
         n=_whole_of(deposit.get("n"), "n"),
         amount_base_units=int(_text_of(deposit.get("amount_base_units"), _AMOUNT, "amount_base_units")),
@@ -388,10 +422,217 @@ def _count_at(data: bytes, at: int) -> tuple[int, int]:
     size = 2 << first - 0xFD
     count = int.from_bytes(data[at + 1 : at + 1 + size], "little")
     if at + 1 + size > len(data) or count < (0xFD, 0x10000, 1 << 32)[first - 0xFD]:
-        raise ProofInvalid(
-            "raw_transaction holds a count in another form than the shortest, or ends within one"
-        )
+        raise ProofInvalid("raw_transaction holds a count in another form than the shortest, or ends in one")
     return count, at + 1 + size
+
+
+# --- Tron: a transaction with its result under the root of a header that a witness signed ---------------------------
+
+BY_AGREEMENT: Mapping[str, tuple[str, ...]] = {
+    "native": ("witness-schedule",),
+    "trc10": ("witness-schedule",),
+    "token": ("witness-schedule", "logs"),
+}
+"""What no header of Tron's covers, by the deposit's kind; words as in `/v1/chains`."""
+
+_CONTRACTS = {
+    "native": 1,
+    "trc10": 2,
+    "token": 31,
+}  # TransferContract, TransferAssetContract, TriggerSmartContract
+_TRANSFER_CALL = bytes.fromhex("a9059cbb")  # keccak("transfer(address,uint256)"), its first four bytes
+
+_Field = tuple[int, int, int | bytes]  # number, wire type, value
+
+
+def _verify_signed(
+    found: Mapping[str, Any], claim: _Claim, wanted: bytes, signers: Collection[str] | None
+) -> ProvenDeposit:
+    header, leaf = (_bytes_of(found.get(name), name) for name in ("header", "leaf"))
+    branch = _list_of(found.get("branch"), "branch", 32, BRANCH_MAX)
+    if len(header) > SIGNED_HEADER_BYTES_MAX or len(leaf) > LEAF_BYTES_MAX or len(leaf) == 64:
+        raise ProofInvalid("header or leaf has a size that none on this chain has")  # 64: an inner node
+    digest, fields = hashlib.sha256(header).digest(), _read_fields(header, "header")
+    height, time_ms, block = _number_of(fields, 7), _number_of(fields, 1), _member(found, "block")
+    told = _bytes_of(block.get("hash"), "block.hash", 32, prefix="")
+    if min(height, time_ms) < 0 or told != wanted or height.to_bytes(8, "big") + digest[8:] != wanted:
+        raise ProofInvalid("this is the proof of another block")
+    if _whole_of(block.get("height"), "block.height") != height:
+        raise ProofInvalid("the block has another height than the proof says")
+    witness = _last_bytes(fields, 9)
+    signer = b"\x41" + _recover(digest, _bytes_of(found.get("signature"), "signature", 65))
+    if (found.get("witness"), found.get("signer")) != (witness.hex(), signer.hex()):
+        raise ProofInvalid("the block has another witness or signer than the proof says")
+    if signers is not None and signer.hex() not in signers and _show_address(signer) not in signers:
+        raise ProofInvalid("the block is signed by nobody whom you named")
+    if found.get("by_agreement") != list(BY_AGREEMENT[claim.kind]):
+        raise ProofInvalid("the proof says of other things than it must that they rest on agreement")
+    index, count = _whole_of(found.get("index"), "index"), _whole_of(found.get("count"), "count")
+    if _climb(hashlib.sha256(leaf).digest(), branch, index, count) != (_last_bytes(fields, 2) or None):
+        raise ProofInvalid("the branch does not lead to the block's root")
+    _check_amount(claim, _read_amount(claim, leaf))
+    about = {"witness": witness.hex(), "signer": signer.hex(), "by_agreement": BY_AGREEMENT[claim.kind]}
+    return _prove(claim, block_hash=wanted.hex(), height=height, time_s=time_ms // 1000, **about)
+
+
+def _climb(node: bytes, branch: Sequence[bytes], index: int, count: int) -> bytes:
+    """The root above a leaf, nothing for too many hashes or too few; a node alone at the end of its level goes up as it is."""
+    if not index < count <= 1 << BRANCH_MAX:
+        raise ProofInvalid(f"index is no place among at most 2^{BRANCH_MAX} transactions")
+    rest = list(branch)
+    while count > 1:
+        if index ^ 1 < count:
+            if not rest:
+                return b""
+            beside = rest.pop(0)
+            node = hashlib.sha256(beside + node if index & 1 else node + beside).digest()
+        index, count = index >> 1, (count + 1) >> 1
+    return b"" if rest else node
+
+
+def _read_amount(claim: _Claim, leaf: bytes) -> int:
+    """What the one contract of a transaction moves to the recipient; ProofInvalid where it is another one, or failed."""
+    fields = _read_fields(leaf, "leaf")
+    raws, results = (_list_bytes(fields, number) for number in (1, 5))
+    if len(raws) != 1 or len(results) > 1 or hashlib.sha256(raws[0]).digest() != claim.tx_hash:
+        raise ProofInvalid("leaf is not the transaction of the deposit")
+    result = _read_fields(b"".join(results), "result")
+    if _number_of(result, 2) or _number_of(result, 3) not in ((1,) if claim.kind == "token" else (0, 1)):
+        raise ProofInvalid("the transaction failed")
+    contracts = _list_bytes(_read_fields(raws[0], "transaction"), 11)
+    if len(contracts) != 1:
+        raise ProofInvalid("the transaction has not exactly one contract")
+    contract = _read_fields(contracts[0], "contract")
+    if _number_of(contract, 1) != _CONTRACTS[claim.kind]:
+        raise ProofInvalid("the transaction is no transfer of this kind")
+    wrapped = b"".join(_list_bytes(contract, 2))
+    parameter = _read_fields(_last_bytes(_read_fields(wrapped, "contract"), 2), "contract")
+    asset, recipient, amount = b"", _last_bytes(parameter, 2), _number_of(parameter, 3)
+    if claim.kind == "trc10":
+        asset, recipient, amount = (
+            _last_bytes(parameter, 1),
+            _last_bytes(parameter, 3),
+            _number_of(parameter, 4),
+        )
+    elif claim.kind == "token":
+        called, data = _last_bytes(parameter, 2), _last_bytes(parameter, 4)
+        asset = _show_address(called).lower().encode() if len(called) == 21 else b""
+        padding, word = data[4:16], data[16:36]
+        if (
+            len(data) != 68
+            or data[:4] != _TRANSFER_CALL
+            or padding[:-1] != bytes(11)
+            or padding[-1] not in (0, 0x41)
+        ):
+            raise ProofInvalid("the transaction is no plain call of transfer(address,uint256)")
+        recipient, amount = b"\x41" + word, int.from_bytes(data[36:], "big")
+    if (
+        asset != claim.contract
+        or recipient != claim.recipient
+        or recipient[:1] != b"\x41"
+        or claim.n
+        or amount <= 0
+    ):
+        raise ProofInvalid("this transaction moved no such thing to the recipient")
+    return amount
+
+
+def _read_fields(data: bytes, what: str) -> list[_Field]:
+    """Number, wire type and value of each field of one Protocol Buffers message, numbers without sign."""
+    fields: list[_Field] = []
+    at = 0
+    while at < len(data):
+        key, at = _varint_at(data, at, what)
+        number, wire = (key & 0xFFFFFFFF) >> 3, key & 7
+        size = {1: 8, 5: 4}.get(wire, 0)
+        value: int | bytes = 0
+        if wire in (0, 2):
+            value, at = _varint_at(data, at, what)
+            size = value if wire == 2 else 0
+        if wire not in (0, 1, 2, 5) or not number or size > len(data) - at or len(fields) >= FIELDS_MAX:
+            raise ProofInvalid(f"the {what} holds what is no field")
+        fields.append((number, wire, data[at : at + size] if wire == 2 else value))
+        at += size
+    return fields
+
+
+def _varint_at(data: bytes, at: int, what: str) -> tuple[int, int]:
+    value = 0
+    for place in range(at, min(at + 10, len(data))):
+        value |= (data[place] & 0x7F) << 7 * (place - at)
+        if data[place] < 0x80:
+            return value & 2**64 - 1, place + 1
+    raise ProofInvalid(f"the {what} holds a number that is cut off or has no end")
+
+
+def _number_of(fields: Sequence[_Field], number: int) -> int:
+    """The int64 that counts, which is the last; 0 where there is none."""
+    found = [value for place, wire, value in fields if place == number and wire == 0]
+    value = int(found[-1]) if found else 0
+    return value - 2**64 if value >> 63 else value
+
+
+def _list_bytes(fields: Sequence[_Field], number: int) -> list[bytes]:
+    return [value for place, _, value in fields if place == number and isinstance(value, bytes)]
+
+
+def _last_bytes(fields: Sequence[_Field], number: int) -> bytes:
+    return _list_bytes(fields, number)[-1] if _list_bytes(fields, number) else b""
+
+
+def _show_address(address: bytes) -> str:
+    """Base58check."""
+    checked = address + _hash_twice(address)[:4]
+    number, text = int.from_bytes(checked, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        text = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"[digit] + text
+    return text
+
+
+# --- whose key signed (SEC 1, 4.1.6, on secp256k1) ------------------------------------------------------------------
+
+_P = 2**256 - 2**32 - 977
+_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+_G_X = 0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798
+_G_Y = 0x483ADA7726A3C4655DA4FBFC0E1108A8FD17B448A68554199C47D08FFB10D4B8
+_Point = tuple[int, int] | None
+
+
+def _recover(digest: bytes, signature: bytes) -> bytes:
+    """The last 20 bytes of Keccak of the key that made this signature: r, s (the lower of two) and 0, 1, 27 or 28."""
+    r, s, recovery = *(int.from_bytes(signature[at : at + 32], "big") for at in (0, 32)), signature[64]
+    square = (pow(r, 3, _P) + 7) % _P
+    y = pow(square, (_P + 1) // 4, _P)
+    if (
+        not 0 < r < _ORDER
+        or not 0 < s <= _ORDER // 2
+        or recovery not in (0, 1, 27, 28)
+        or y * y % _P != square
+    ):
+        raise ProofInvalid("nobody made this signature")
+    point = (r, y if y & 1 == recovery % 27 else _P - y)
+    inverse = pow(r, -1, _ORDER)
+    by_g, by_point = -int.from_bytes(digest, "big") * inverse % _ORDER, s * inverse % _ORDER
+    table, key = (None, (_G_X, _G_Y), point, _add((_G_X, _G_Y), point)), None
+    for bit in range(255, -1, -1):
+        key = _add(_add(key, key), table[(by_g >> bit & 1) + 2 * (by_point >> bit & 1)])
+    if key is None:
+        raise ProofInvalid("nobody made this signature")
+    return keccak_256(key[0].to_bytes(32, "big") + key[1].to_bytes(32, "big"))[12:]
+
+
+def _add(one: _Point, other: _Point) -> _Point:
+    if one is None or other is None:
+        return one or other
+    if one[0] == other[0]:
+        if one[1] != other[1]:
+            return None
+        slope = 3 * one[0] * one[0] * pow(2 * one[1], -1, _P) % _P
+    else:
+        slope = (other[1] - one[1]) * pow(other[0] - one[0], -1, _P) % _P
+    x = (slope * slope - one[0] - other[0]) % _P
+    return x, (slope * (one[0] - x) - one[1]) % _P
 
 
 # --- RLP, read strictly (Yellow Paper, appendix B) ----------------------------------------------------------------

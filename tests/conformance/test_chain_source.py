@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from hashlib import sha256
 
 import pytest
 
@@ -25,7 +26,7 @@ from chains.model import (
     TxHash,
     is_linked,
 )
-from chains.proofs import MerkleProof, TrieProof, Unprovable, UnprovableReason
+from chains.proofs import MerkleProof, TrieProof, Unprovable, UnprovableReason, WitnessedProof
 from relay.kit.verify_deposit import keccak_256
 from tests.conformance.worlds import World, anvil_world, bitcoind_world, scripted_world, tron_world
 from tests.devnet.anvil import find_anvil
@@ -279,6 +280,10 @@ async def test_a_transaction_is_proven_by_its_blocks_hash_or_a_reason_is_given(w
             assert transfer.position.startswith(f"{index:06d}")
             assert hash_twice(core)[::-1] == transfer.tx_hash
             assert follow_branch(hash_twice(core), MerkleBranch(branch, index)) == header[36:68]
+        case WitnessedProof(header=header, index=index, transaction=leaf):
+            assert sha256(header).digest()[8:] == block.header.hash[8:]
+            assert transfer.position.startswith(f"{index:06d}")
+            assert bytes(transfer.recipient) in bytes(leaf)
         case Unprovable(reason=reason, detail=detail):
             assert reason is UnprovableReason.AGREEMENT_ONLY
             assert detail

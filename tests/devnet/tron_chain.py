@@ -16,6 +16,7 @@ from sha3 import keccak_256
 
 from chains.model import Address, Asset, AssetId, ChainId
 from chains.traits import ChainTraits, Family, FinalByTag
+from chains.tron.address import name_contract
 from chains.tron.facts import TronFacts
 
 Rows = dict[str, Any]
@@ -72,10 +73,14 @@ class MadeTx:
         return sha256(b"signature" + self.raw).digest() * 2 + b"\x01"
 
     @property
-    def leaf(self) -> bytes:
+    def body(self) -> bytes:
         outcome = OUTCOMES.get(self.ret.get("contractRet", ""), 0)
         ret = number(2, int(self.ret.get("ret") == "FAILED")) + number(3, outcome) + self.ret_tail
-        return sha256(text(1, self.raw) + text(2, self.signature) + text(5, ret) + self.tail).digest()
+        return text(1, self.raw) + text(2, self.signature) + text(5, ret) + self.tail
+
+    @property
+    def leaf(self) -> bytes:
+        return sha256(self.body).digest()
 
     @property
     def row(self) -> Rows:
@@ -174,6 +179,7 @@ class MadeBlock:
     time_ms: int
     txs: tuple[MadeTx, ...]
     header: Rows
+    raw: bytes = b""
 
     @property
     def row(self) -> Rows:
@@ -249,7 +255,7 @@ class TronChain:
         }
         told |= {"number": height} if height else {}
         header = {"raw_data": {**told, "witness_address": name.hex()}, "witness_signature": signature.hex()}
-        return MadeBlock(height, block_id, parent, time_ms, tuple(txs), header)
+        return MadeBlock(height, block_id, parent, time_ms, tuple(txs), header, raw)
 
     def mine(self, *txs: MadeTx, branch: int = 0) -> MadeBlock:
         """One more block upon the head; what lies two blocks below is solidified."""
@@ -278,7 +284,7 @@ class TronChain:
 
     def traits(self, *, tokens: Sequence[Asset] = (), facts: TronFacts | None = None) -> ChainTraits:
         """This chain's traits, with the token listed."""
-        usdt = Asset(AssetId(f"{self.chain}/trc20:token"), "USDT", 6, TOKEN)
+        usdt = Asset(AssetId(f"{self.chain}/{name_contract(TOKEN)}"), "USDT", 6, TOKEN)
         return ChainTraits(
             chain=self.chain,
             alias="made-tron",

@@ -29,6 +29,13 @@ class ContractType(IntEnum):
     TRIGGER_SMART = 31
 
 
+CALL_BYTES: Final = 4 + 32 + 32
+TRANSFER_SELECTOR: Final = bytes.fromhex("a9059cbb")
+"""keccak("transfer(address,uint256)"), its first four bytes."""
+
+PADDINGS: Final = (bytes(12), bytes(11) + b"\x41")
+"""Before an address in a word."""
+
 EXECUTED: Final = frozenset({ContractType.CREATE_SMART, ContractType.TRIGGER_SMART})
 """What the virtual machine runs: it may fail in its block, and may log."""
 
@@ -95,3 +102,17 @@ def read_payment(asked: Asked) -> Payment | None:
         return None
     token = last_bytes(fields, 1) if first == 2 else None
     return Payment(Address(sender), Address(recipient), amount, token)
+
+
+def read_called(asked: Asked) -> tuple[bytes, bytes]:
+    """Which contract a run calls, and with what data; nothing where it cannot be read."""
+    try:
+        fields = read_fields(last_bytes(read_fields(asked.parameter), 2))
+    except Malformed:
+        return b"", b""
+    return last_bytes(fields, 2), last_bytes(fields, 4)
+
+
+def is_plain_transfer(data: bytes) -> bool:
+    """Whether this is `transfer(address,uint256)` and nothing behind it; some wallets leave Tron's first byte in the word."""
+    return len(data) == CALL_BYTES and data.startswith(TRANSFER_SELECTOR) and data[4:16] in PADDINGS

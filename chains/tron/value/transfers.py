@@ -21,7 +21,16 @@ from chains.traits import ChainTraits
 from chains.tron.address import encode_identity, format_address, is_address, lengthen, parse_address
 from chains.tron.rows.blocks import RawInfo, RawInternal, RawLog, Transaction
 from chains.tron.rows.messages import Unwritable, read_int
-from chains.tron.value.contracts import EXECUTED, Asked, ContractType, Payment, read_asked, read_payment
+from chains.tron.value.contracts import (
+    EXECUTED,
+    Asked,
+    ContractType,
+    Payment,
+    is_plain_transfer,
+    read_asked,
+    read_called,
+    read_payment,
+)
 
 TRANSFER_TOPIC: Final = "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 """keccak("Transfer(address,address,uint256)")."""
@@ -289,3 +298,14 @@ def read_amount(told: int | str) -> int:
     if found < 0:
         raise ValueError(f"an amount below nothing: {found}")
     return found
+
+
+def shows_itself(assets: AssetIndex, transaction: Transaction) -> bool:
+    """Whether a transaction says itself what it moves: TRX, a TRC-10, or a listed TRC-20 by a plain call that succeeded."""
+    asked = read_asked(transaction.raw)
+    if asked.kind in {ContractType.TRANSFER, ContractType.TRANSFER_ASSET}:
+        return True
+    if asked.kind != ContractType.TRIGGER_SMART or transaction.outcome != SUCCESS:
+        return False
+    contract, data = read_called(asked)
+    return contract[1:].hex() in assets.tokens and is_plain_transfer(data)

@@ -72,6 +72,18 @@ def recover_signer(header: TronHeader) -> Address | None:
     return lengthen(keccak_256(key.format(compressed=False)[1:]).digest()[12:])
 
 
+def compute_branch(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """The hashes beside the way from the one at `index` to the root; none where it goes up as it is."""
+    level, beside = list(leaves), list[bytes]()
+    while len(level) > 1:
+        if index ^ 1 < len(level):
+            beside.append(level[index ^ 1])
+        pairs = [sha256(level[at] + level[at + 1]).digest() for at in range(0, len(level) - 1, 2)]
+        level = pairs + level[len(pairs) * 2 :]
+        index >>= 1
+    return tuple(beside)
+
+
 def check_root(
     header: TronHeader, block: RawBlock, transactions: Sequence[Transaction], content: bytes
 ) -> list[Doubt]:
@@ -80,24 +92,39 @@ def check_root(
     `content` is the answer they were read from: fields that nobody knows are looked for in it only where the root does not
     come out without them.
     """
+    return [UNWRITABLE_RESULT] if encode_bodies(header, block, transactions, content) is None else []
+
+
+def encode_bodies(
+    header: TronHeader, block: RawBlock, transactions: Sequence[Transaction], content: bytes
+) -> list[bytes] | None:
+    """The bytes whose hashes are the leaves of the header's root, all of them in their order; None where one cannot be written.
+
+    Raises `Inconsistent` where they do not give the root; `content` as for `check_root`.
+    """
     bodies = [None if one.tail is None else encode_bytes(1, one.raw) + one.tail for one in transactions]
-    is_written = None not in bodies
-    if is_written and _fits(header, bodies):
-        return []
+    written = _list_written(bodies)
+    if written is not None and _fits(header, written):
+        return written
     strange = read_strange_tails(content)
     if len(strange) == len(bodies):
         bodies = [None if a is None or b is None else a + b for a, b in zip(bodies, strange, strict=True)]
-        if None not in bodies and _fits(header, bodies):
-            return []
-        is_written = None not in bodies
-    if not is_written:
-        return [UNWRITABLE_RESULT]
+        written = _list_written(bodies)
+        if written is not None and _fits(header, written):
+            return written
+    if written is None:
+        return None
     count = len(block.transactions)
     raise Inconsistent(f"the {count} transactions of {header.header.hash.hex()} do not give its root")
 
 
-def _fits(header: TronHeader, bodies: Sequence[bytes | None]) -> bool:
-    return compute_root([sha256(body or b"").digest() for body in bodies]) == (header.root or EMPTY_ROOT)
+def _list_written(bodies: Sequence[bytes | None]) -> list[bytes] | None:
+    written = [body for body in bodies if body is not None]
+    return written if len(written) == len(bodies) else None
+
+
+def _fits(header: TronHeader, bodies: Sequence[bytes]) -> bool:
+    return compute_root([sha256(body).digest() for body in bodies]) == (header.root or EMPTY_ROOT)
 
 
 def check_witness(header: TronHeader, schedule: Schedule | None) -> list[Doubt]:

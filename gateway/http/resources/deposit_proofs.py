@@ -17,7 +17,7 @@ from chains.errors import ChainError, Missing
 from chains.families import rules_of
 from chains.model import BlockRef, TransferKind
 from chains.port import ChainSource
-from chains.proofs import DepositProof, MerkleProof, TrieProof, Unprovable
+from chains.proofs import DepositProof, MerkleProof, TrieProof, Unprovable, WitnessedProof
 from gateway.http.edge.calls import Answer, Call, json_answer
 from gateway.http.edge.limits import PROOFS, spend
 from gateway.http.edge.problem import Problem, busy
@@ -29,11 +29,19 @@ from gateway.http.shapes.proofs import (
     ProvenTransfer,
     ToldEvent,
     TrieProofObject,
+    WitnessedProofObject,
 )
 from indexer.rules.deposits import Deposit, Occurrence
 from migrations.ids import encode_id
 from relay.errors import Conflict, LogBroken, NotFound
-from relay.kit.verify_deposit import FORMAT, ProofInvalid, ProvenDeposit, check_told, verify_deposit
+from relay.kit.verify_deposit import (
+    BY_AGREEMENT,
+    FORMAT,
+    ProofInvalid,
+    ProvenDeposit,
+    check_told,
+    verify_deposit,
+)
 from relay.log.eventlog import load_events_of_object
 from relay.proof import checkpoints, proofs
 
@@ -127,6 +135,8 @@ def _measure(proof: DepositProof) -> int:
             return sum(map(len, (proof.header, *proof.transaction, *proof.receipt)))
         case MerkleProof():
             return sum(map(len, (proof.header, proof.transaction, *proof.branch, *proof.headers)))
+        case WitnessedProof():
+            return sum(map(len, (proof.header, proof.signature, proof.transaction, *proof.branch)))
 
 
 async def _compose(
@@ -165,6 +175,17 @@ async def _compose(
                 raw_transaction=_hex(proof.transaction),
                 branch=[_hex(one) for one in proof.branch],
                 headers=[_hex(one) for one in proof.headers],
+            )
+        case WitnessedProof():
+            return WitnessedProofObject(
+                **about,
+                signature=_hex(proof.signature),
+                witness=proof.witness.hex(),
+                signer=proof.signer.hex(),
+                count=proof.count,
+                leaf=_hex(proof.transaction),
+                branch=[_hex(one) for one in proof.branch],
+                by_agreement=list(BY_AGREEMENT[deposit.kind]),
             )
 
 

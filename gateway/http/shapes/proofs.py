@@ -134,3 +134,21 @@ class MerkleProofObject(DepositProofObject, frozen=True, kw_only=True):
     raw_transaction: HexData
     branch: list[HexData]
     headers: list[HexData]
+
+
+class WitnessedProofObject(DepositProofObject, frozen=True, kw_only=True):
+    """Of a Tron chain (`tron`).
+
+    `signature` is over the SHA-256 of `header` (r, s, recovery id), by the key of `signer`; the header names `witness`.
+    `leaf` is the transaction with its signatures and results, `branch` leads from it, which is number `index` of `count`,
+    to the root in `header`. `by_agreement` are the checks that no header covers: providers agree on them, or they are
+    not known.
+    """
+
+    signature: HexData
+    witness: str
+    signer: str
+    count: int
+    leaf: HexData
+    branch: list[HexData]
+    by_agreement: list[str]

@@ -25,6 +25,8 @@ SPELLINGS = {
     "block_hash": "blockHash",
     "time_s": "timeS",
     "headers_count": "headersCount",
+    "witness": "witness",
+    "signer": "signer",
 }
 
 
@@ -35,7 +37,8 @@ def judge(text: bytes, block_hash: str) -> Verdict:
     except ProofInvalid as error:
         return {"refused": str(error)}
     said = {theirs: getattr(found, ours) for ours, theirs in SPELLINGS.items()}
-    return {**said, "amountBaseUnits": str(found.amount_base_units), "work": str(found.work)}
+    amount, work = str(found.amount_base_units), str(found.work)
+    return {**said, "amountBaseUnits": amount, "work": work, "byAgreement": list(found.by_agreement)}
 
 
 def judge_in_node(proofs: Sequence[tuple[bytes, str]]) -> list[Verdict]:

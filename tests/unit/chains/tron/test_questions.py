@@ -132,6 +132,22 @@ async def test_a_node_that_leaves_transactions_out_cannot_say_that_the_block_doe
         assert stranger.reason is UnprovableReason.NOT_IN_BLOCK
 
 
+async def test_a_root_that_cannot_be_recomputed_does_not_say_what_a_block_lacks() -> None:
+    chain = TronChain()
+    block = chain.mine(pay(SHOP, 7), pay(SHOP, 8, nonce=1))
+    ref, ours = BlockRef(block.height, BlockHash(block.id)), TxHash(block.txs[0].id)
+    unknown = {**block.txs[1].row, "ret": [{"contractRet": "SUCCESS", "newField": 5}]}
+    async with asked(chain) as (node, provider):
+        node.bend = _of_whole(block.id, {**block.row, "transactions": [unknown]})
+        answer = await provider.fetch_deposit_proof(ref, ours)
+        assert isinstance(answer, Unprovable)
+        assert answer.reason is UnprovableReason.NOT_COVERED
+        node.bend = _of_whole(block.id, {**block.row, "transactions": [block.txs[0].row, unknown]})
+        answer = await provider.fetch_deposit_proof(ref, ours)
+        assert isinstance(answer, Unprovable)
+        assert answer.reason is UnprovableReason.NOT_COVERED
+
+
 def _of_whole(block_id: bytes, answer: object) -> Bend:
     """This answer where the block is asked for by its id."""
     return lambda _path, body, honest: answer if body.get("id_or_num") == block_id.hex() else honest
