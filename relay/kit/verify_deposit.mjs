@@ -331,7 +331,7 @@ function countAt(data, at) {
   const size = 2 << (first - 0xfd);
   const count = at + 1 + size > data.length ? -1 : Number(numberOf(shown(data.subarray(at + 1, at + 1 + size))));
   if (count < [0xfd, 0x10000, 2 ** 32][first - 0xfd]) {
-    throw new ProofInvalid("raw_transaction holds a count in another form than the shortest, or ends within one");
+    throw new ProofInvalid("raw_transaction holds a count in another form than the shortest, or ends in one");
   }
   return [count, at + 1 + size];
 }

@@ -142,10 +142,16 @@ def internal(to: Address, amount: int, *, note: str = "call", **more: object) ->
 
 
 def call(
-    *logs: Rows, outcome: str = "SUCCESS", internals: Sequence[Rows] = (), nonce: int = 0, memo: bytes = b""
+    *logs: Rows,
+    outcome: str = "SUCCESS",
+    internals: Sequence[Rows] = (),
+    nonce: int = 0,
+    memo: bytes = b"",
+    data: bytes = b"",
 ) -> MadeTx:
-    """A contract's run."""
-    raw = make_raw(31, "TriggerSmartContract", text(1, PAYER) + text(2, TOKEN), nonce=nonce, memo=memo)
+    """A contract's run, asked for by this data."""
+    asked = text(1, PAYER) + text(2, TOKEN) + (text(4, data) if data else b"")
+    raw = make_raw(31, "TriggerSmartContract", asked, nonce=nonce, memo=memo)
     info: Rows = {"receipt": {"result": outcome, "energy_fee": 13_500_000, "net_fee": 345_000}}
     if outcome != "SUCCESS":
         info["result"] = "FAILED"

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from chains.tron.address import format_address
 from gateway.demo.ports import choose_port
+from relay.kit.verify_deposit import ProofInvalid, verify_deposit
 from tests.devnet.tron_chain import TOKEN, TronChain, account, call, log, pay
 from tests.devnet.tron_node import start_tron_node
 from tests.processes.program import CommandFailed, Program, Settings
@@ -101,7 +102,10 @@ async def check_story(program: Program, shop: str, made: TronChain, events: list
         await program.call(shop, "POST", "/v1/addresses", {"chain": "made", "address": mistyped})
     dry = call(log(SHOPS[1], 9), outcome="OUT_OF_ENERGY", nonce=9)
     paid = made.mine(
-        pay(SHOPS[0], 7_000_000), call(log(SHOPS[1], 1_500_000), nonce=1), pay(SHOPS[2], 3, nonce=2), dry
+        pay(SHOPS[0], 7_000_000),
+        call(log(SHOPS[1], 1_500_000), nonce=1, data=ask_transfer(SHOPS[1], 1_500_000)),
+        pay(SHOPS[2], 3, nonce=2),
+        dry,
     )
     for _ in range(4):
         made.mine()
@@ -109,6 +113,7 @@ async def check_story(program: Program, shop: str, made: TronChain, events: list
     assert sorted(int(one["amount_base_units"]) for one in deposits) == [3, 1_500_000, 7_000_000]
     assert {one["to"] for one in deposits} == {format_address(one) for one in SHOPS}
     await wait_told(events, "deposit.final", 3)
+    await check_proofs(program, shop, deposits)
     for spelling, address in zip(spellings, SHOPS, strict=True):
         found = (await program.call(shop, "GET", f"/v1/deposits?chain=made&address={spelling}"))["items"]
         assert [one["to"] for one in found] == [format_address(address)], spelling
@@ -130,6 +135,27 @@ async def check_story(program: Program, shop: str, made: TronChain, events: list
     ours = {one["check"]: one["grade"] for one in examined if one["check"].startswith("made")}
     assert "fail" not in ours.values(), examined
     assert any(name.endswith("contract-sent TRX") for name in ours), examined
+
+
+def ask_transfer(to: bytes, amount: int) -> bytes:
+    """`transfer(address,uint256)`, as a wallet calls it."""
+    return bytes.fromhex("a9059cbb") + bytes(12) + to[1:] + amount.to_bytes(32, "big")
+
+
+async def check_proofs(program: Program, shop: str, deposits: list[Any]) -> None:
+    """Every deposit is proven to whoever has the block's id, and to nobody who names other signers."""
+    for deposit in deposits:
+        proof = await program.call(shop, "GET", f"/v1/deposits/{deposit['id']}/proof")
+        proven = verify_deposit(json.dumps(proof), deposit["block"]["hash"])
+        assert (proven.deposit_id, proven.amount_base_units) == (
+            deposit["id"],
+            int(deposit["amount_base_units"]),
+        )
+        assert proven.by_agreement[0] == "witness-schedule"
+        assert ("logs" in proven.by_agreement) == (deposit["kind"] == "token")
+        verify_deposit(proof, deposit["block"]["hash"], signers=[proven.signer])
+        with pytest.raises(ProofInvalid, match="nobody whom you named"):
+            verify_deposit(proof, deposit["block"]["hash"], signers=["41" + "00" * 20])
 
 
 async def wait_told(events: list[Any], kind: str, count: int) -> None:

@@ -188,7 +188,7 @@ def read_transaction(told: RawTransaction, results: Results | None = None) -> Tr
     results = {} if results is None else results
     try:
         tx_id, raw = unhexlify(told.tx_id), unhexlify(told.raw_data_hex)
-        tail: bytes | None = b"".join(encode_bytes(2, unhexlify(one)) for one in told.signature)
+        pieces: list[bytes | None] = [encode_bytes(2, unhexlify(one)) for one in told.signature]
     except ValueError:
         raise Inconsistent(f"the transaction {told.tx_id[:64]} cannot be read") from None
     if sha256(raw).digest() != tx_id:
@@ -201,7 +201,9 @@ def read_transaction(told: RawTransaction, results: Results | None = None) -> Tr
         said, failed, encoded = results[key]
         if place == 0:
             outcome, is_failed = said, failed
-        tail = None if tail is None or encoded is None else tail + encoded
+        pieces.append(encoded)
+    written = [one for one in pieces if one is not None]
+    tail = b"".join(written) if len(written) == len(pieces) else None
     return Transaction(tx_id, raw, outcome, is_failed, tail)
 
 

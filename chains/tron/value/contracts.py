@@ -76,17 +76,17 @@ def read_asked(raw: bytes) -> Asked:
             return UNREADABLE
         (contract,) = contracts
         assert isinstance(contract, bytes)
-        kind, parameter = 0, b""
+        kind, pieces = 0, list[bytes]()
         for number, wire, value in read_fields(contract):
             if number == 1 and wire == 0:
                 assert isinstance(value, int)
                 kind = value
             elif number == 2 and wire == LENGTH:
                 assert isinstance(value, bytes)
-                parameter += value  # a message told twice is merged
+                pieces.append(value)  # a message told twice is merged
     except Malformed:
         return UNREADABLE
-    return Asked(kind, parameter, memo if 0 < len(memo) <= MEMO_BYTES_MAX else None)
+    return Asked(kind, b"".join(pieces), memo if 0 < len(memo) <= MEMO_BYTES_MAX else None)
 
 
 def read_payment(asked: Asked) -> Payment | None:

@@ -167,7 +167,9 @@ def test_a_claim_that_the_block_does_not_bear_out_is_refused() -> None:
         "and its asset says so": changed(proof, "deposit", "asset", to=f"{CHAIN}/erc20:{hexed(TOKEN)}"),
         "no such thing": case.prove(10, 9, token=b"\x78" * 20),
         "merchant_id": changed(proof, "deposit", "merchant_id", to=f"{MERCHANT}\n{CHAIN}"),
-        "chain is missing or malformed": changed(proof, "chain", to="tron:0x2b6653dc"),
+        "chain is missing or malformed": changed(
+            proof, "chain", to="solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"
+        ),
     }
     for expected, said in zip(lies, refused(*lies.values()), strict=True):
         assert expected in said

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from hashlib import sha256
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
+from chains.tron.rows.blocks import RawTransaction, read_transaction
 from chains.tron.rows.messages import RESULT, Unwritable, encode_message
 from chains.tron.rows.wire import (
     Malformed,
@@ -16,6 +21,7 @@ from chains.tron.rows.wire import (
     last_number,
     read_fields,
 )
+from chains.tron.value.contracts import read_asked
 from tests.devnet import tron_chain as made
 
 FIELD = st.one_of(
@@ -122,3 +128,15 @@ def test_a_result_is_written_as_java_writes_it() -> None:
 def test_what_has_no_known_bytes_is_not_guessed(said: dict[str, object]) -> None:
     with pytest.raises(Unwritable):
         encode_message(RESULT, said)
+
+
+def test_a_transaction_is_read_in_one_pass_however_many_pieces_it_comes_in() -> None:
+    count = 400_000
+    results = [Raw(b'{"contractRet":"SUCCESS"}')] * count
+    told = RawTransaction(sha256(b"").hexdigest(), "", [], results)
+    pieces = encode_bytes(11, encode_bytes(2, b"abcdefgh") * count)
+    began = time.thread_time()
+    transaction, asked = read_transaction(told), read_asked(pieces)
+    assert time.thread_time() - began < 3, "it grows with the square of the pieces"
+    assert transaction.tail == made.text(5, made.number(3, 1)) * count
+    assert asked.parameter == b"abcdefgh" * count
