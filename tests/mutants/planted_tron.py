@@ -25,7 +25,6 @@ FETCH, NODE, SCHEDULE, ADDRESS, BASE58 = (
     "chains/tron/address.py",
     "chains/base58.py",
 )
-PROVIDER = "chains/tron/provider.py"
 ASKED = ("tests/unit/chains/tron",)
 
 
@@ -38,9 +37,9 @@ PLANTED_TRON = (
     _planted(
         "a transaction's id is what it says", ROWS, "    if sha256(raw).digest() != tx_id:\n", "    if False:\n"
     ),
-    _planted("a root need not come out", BLOCK, "        is_written = None not in bodies\n    if", "        is_written = False\n    if"),
+    _planted("a root need not come out", BLOCK, "    if written is None:\n        return None\n", "    if True:\n        return written\n"),
     _planted("fields beside everything known are no part of a transaction", BLOCK, "    if len(strange) == len(bodies):\n", "    if False:\n"),
-    _planted("a node alone in its level is hashed with itself", BLOCK, "level[len(pairs) * 2 :]", "[sha256(one + one).digest() for one in level[len(pairs) * 2 :]]"),
+    _planted("a node alone in its level is hashed with itself", BLOCK, "level[len(pairs) * 2 :]\n    return level[0]", "[sha256(one + one).digest() for one in level[len(pairs) * 2 :]]\n    return level[0]"),
     _planted("anybody may sign", BLOCK, "    if is_signed and witness in schedule.witnesses:\n", "    if witness in schedule.witnesses:\n"),
     _planted("any key may sign for the witness that is its own", BLOCK, "    if is_signed and witness in schedule.witnesses:\n", "    if is_signed:\n"),
     _planted("today's schedule holds for ever", BLOCK, "        return self.from_ms <= time_ms < self.until_ms\n", "        return True\n"),
@@ -56,8 +55,8 @@ PLANTED_TRON = (
     _planted("twenty bytes are an address", ADDRESS, "    return len(found) == ADDRESS_BYTES and found[0] == PREFIX\n", "    return len(found) >= 20\n"),
     _planted("an address's checksum is not looked at", BASE58, "    if _compute_check(data[:21]) != data[21:]:\n", "    if False:\n"),
     _planted("nothing is an empty block", FETCH, '        if told is None:\n            raise Missing(f"does not hold block {wanted}")\n        header,', "        assert told is not None\n        header,"),
-    _planted("what a node leaves out is not in the block", PROVIDER, "told.content) if self.reading.is_checked else []", "told.content) if False else []"),
-    _planted("a root nobody can recompute says what a block lacks", PROVIDER, "                if doubts:  # Rows", "                if False:  # Rows"),
+    _planted("what a node leaves out is not in the block", "chains/tron/nodes/proof.py", "    bodies = encode_bodies(header, told.block, transactions, told.content)\n", "    bodies = [one.raw for one in transactions]\n"),
+    _planted("a root nobody can recompute says what a block lacks", "chains/tron/verify/proof.py", "        return UNWRITABLE\n", "        bodies = []\n"),
     _planted("receipts are whatever block's", FETCH, "        if again is None or again.hash != header.header.hash:\n", "        if False:\n"),
     _planted("receipts may be fewer", FETCH, "not len(ordered) == len(transactions) == len(infos)", "len(ordered) != len(infos)"),
     _planted("what nothing covers holds nothing", FETCH, "        if rows.doubts or decoded.is_executed:\n", "        if rows.doubts:\n"),
