@@ -152,11 +152,17 @@ def entry(alias: str) -> CatalogueEntry | None:
     return replace(found, traits=replace(found.traits, alias=alias))
 
 
+def entry_of(chain: ChainId) -> CatalogueEntry | None:
+    """The network of that CAIP-2 id, whatever an operator calls it; None when it is not in the catalogue."""
+    return next((found for found in entries() if found.traits.chain == chain), None)
+
+
 def aliases() -> tuple[str, ...]:
     """Every name that `entry` knows, sorted."""
     return tuple(sorted(_load()))
 
 
+@cache
 def entries() -> tuple[CatalogueEntry, ...]:
     """Each network once, main networks first, then by chain; numbers ascend."""
     once = {found.traits.alias: found for found in _load().values()}.values()

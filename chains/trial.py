@@ -61,6 +61,7 @@ class TrialRules:
     about a refusal, in a configuration with this alias; None where nothing is
     the family's own.  `hear_head` listens to an endpoint for so many seconds:
     None when it announced a head, else what hindered it, empty for silence.
+    `hints_advice` says what to do about an endpoint that announces nothing.
     `head_early_s`: a head's own time may be so far ahead of a right clock.
     """
 
@@ -68,3 +69,4 @@ class TrialRules:
     advise: Callable[[ChainError, str], str | None]
     hear_head: Callable[[ChainTraits, NodeEndpoint, float], Awaitable[str | None]]
     head_early_s: float
+    hints_advice: str

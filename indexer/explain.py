@@ -24,6 +24,7 @@ class Reason(StrEnum):
     """The machine-readable word of a finding."""
 
     NOT_SEEN = "not_seen"
+    NOT_ASKED = "not_asked"
     PENDING = "pending"
     NOT_REACHED = "not_reached"
     OTHER_BRANCH = "other_branch"
@@ -67,6 +68,8 @@ class Knowledge:
 
     `other_chains` are aliases of configured chains whose providers know the
     transaction.  `ours_at_height` is our canonical hash at its height.
+    `hindrance` says why no provider of the chain could tell whether it knows
+    the transaction; None where one could.
     `repeats` are the other blocks of our chain that hold a deposit's transaction;
     at `doubted_heights` deposits wait for a second operator.
     """
@@ -81,6 +84,7 @@ class Knowledge:
     other_chains: Sequence[str] = ()
     repeats: Mapping[DepositId, Sequence[BlockRef]] = field(default_factory=dict)
     doubted_heights: Collection[int] = frozenset()
+    hindrance: str | None = None
 
 
 def explain_transaction(known: Knowledge) -> list[Finding]:
@@ -249,15 +253,27 @@ def _explain_waiting(deposit: Deposit, amount: str, known: Knowledge) -> Finding
 
 
 def _unseen(known: Knowledge) -> Finding:
-    if known.other_chains:
-        where = ", ".join(known.other_chains)
+    alias, where = known.naming.alias, ", ".join(known.other_chains)
+    if where and known.hindrance is not None:
         return Finding(
             Reason.OTHER_CHAIN,
-            f"The transaction is not on {known.naming.alias}, but on {where}: the payer used another network.",
+            f"The transaction is on {where}: the payer may have used another network. {alias} could not be asked: "
+            f"{known.hindrance}.",
+        )
+    if where:
+        return Finding(
+            Reason.OTHER_CHAIN,
+            f"The transaction is not on {alias}, but on {where}: the payer used another network.",
+        )
+    if known.hindrance is not None:
+        return Finding(
+            Reason.NOT_ASKED,
+            f"Nothing is recorded of this transaction, and whether {alias} holds it could not be asked: "
+            f"{known.hindrance}.",
         )
     return Finding(
         Reason.NOT_SEEN,
-        f"No provider of {known.naming.alias} knows this transaction: it was never sent there, or was dropped.",
+        f"No provider of {alias} knows this transaction: it was never sent there, or was dropped.",
     )
 
 
@@ -310,7 +326,7 @@ def _explain_movement(movement: Movement, story: TransactionStory, known: Knowle
     if not movement.well_formed:
         return Finding(
             Reason.NOT_A_TOKEN_TRANSFER,
-            f"A Transfer event names {to}, but not in the form of an ERC-20 (an NFT, for example).",
+            f"A Transfer event names {to}, but not in the form of a fungible token (an NFT, for example).",
         )
     if movement.asset is None:
         return _explain_unlisted(movement, known)

@@ -14,10 +14,15 @@ from typing import Final
 from chains.base58 import format_checked, parse_checked
 from chains.bitcoin.coins import COINS, Coin
 from chains.model import Address
+from chains.strangers import BITCOIN, DOGECOIN, LITECOIN, SOLANA, name_stranger
 
 SCRIPT_PREFIX: Final = "script:"
 SCRIPT_BYTES_MAX: Final = 1_024
 """Longer than a bare multisig of fifteen keys, and short enough for an index of a database."""
+
+_OWN_FORMS: Final = frozenset({BITCOIN, LITECOIN, DOGECOIN})
+_CHECKED_LENGTH_MAX: Final = 35
+"""So long are this family's own in base58, mistyped ones included; Solana's are a little longer."""
 
 _BECH32: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BECH32_VALUES: Final = {letter: value for value, letter in enumerate(_BECH32)}
@@ -35,6 +40,11 @@ def parse_address(coin: Coin, text: str) -> Address:
         if human != coin.prefixes.bech32:
             raise ValueError(f"an address of {_HUMAN_PARTS[human]}, not of {coin.name}")
         return Address(_parse_bech32(text))
+    stranger = name_stranger(
+        text, own=_OWN_FORMS if len(text) > _CHECKED_LENGTH_MAX else {*_OWN_FORMS, SOLANA}
+    )
+    if stranger is not None:
+        raise ValueError(f"this looks like {stranger}, not an address of {coin.name}")
     payload = parse_checked(text)
     version, digest = payload[0], payload[1:]
     if version in coin.prefixes.pubkey_hash:

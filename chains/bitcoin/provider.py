@@ -21,6 +21,9 @@ from chains.proofs import DepositProof, Unprovable
 from chains.provider import HEAD_DEADLINE_S, NodeProvider
 from chains.rpc.jsonrpc import Call
 
+DOWNLOADING = "still downloads the chain"
+"""How the refusal of such a node begins."""
+
 HEADERS_AHEAD_MAX = 144
 """Of a node that does not say whether it still downloads: so many blocks that it knows of and lacks are no head."""
 
@@ -102,6 +105,4 @@ def _refuse_downloading(info: ChainInfo) -> None:
     if is_downloading is None:
         is_downloading = info.headers - info.blocks > HEADERS_AHEAD_MAX
     if is_downloading:
-        raise Unreachable(
-            f"still downloads the chain: it has {info.blocks} blocks and {info.headers} headers"
-        )
+        raise Unreachable(f"{DOWNLOADING}: it has {info.blocks} blocks and {info.headers} headers")

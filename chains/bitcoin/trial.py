@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chains.bitcoin.nodes.node import BitcoinNode
+from chains.bitcoin.nodes.node import BELIEVED_FALSE, BitcoinNode
 from chains.bitcoin.nodes.tips import TipWatch
-from chains.bitcoin.provider import BitcoinProvider
-from chains.errors import ChainError, Inconsistent
+from chains.bitcoin.provider import DOWNLOADING, BitcoinProvider
+from chains.errors import ChainError, Inconsistent, Unreachable, WrongNetwork
 from chains.model import Block
 from chains.port import Provider
 from chains.rpc.node_endpoint import NodeEndpoint
@@ -77,6 +77,14 @@ def _advise(error: ChainError, alias: str) -> str | None:
         return "the node answers other addresses only: see its rpcallowip"
     if "pruned" in error.detail:
         return "it keeps only new blocks: start later, or set prune=0"
+    if BELIEVED_FALSE in error.detail:
+        return "upgrade the node to the version that is named, or a newer one, and let it check its chain again (reindex)"
+    if DOWNLOADING in error.detail:
+        return "wait until it has the whole chain, and name another node until then"
+    if isinstance(error, WrongNetwork):
+        return f"this node does not serve {alias}: correct its URL, or `identity` where one is set"
+    if isinstance(error, Unreachable):
+        return "see that the node runs with server=1, and that its rpcport, rpcbind and rpcallowip let this process reach it"
     if isinstance(error, Inconsistent):
         return "its answers are not blocks of this chain: use another provider"
     return None
@@ -99,4 +107,8 @@ async def _hear_head(traits: ChainTraits, endpoint: NodeEndpoint, timeout_s: flo
     return watch.last_trouble
 
 
-TRIAL = TrialRules(_start, _advise, _hear_head, HEAD_EARLY_S)
+HINTS_ADVICE = (
+    "start the node with zmqpubsequence or zmqpubhashblock at this address, where this process reaches it"
+)
+
+TRIAL = TrialRules(_start, _advise, _hear_head, HEAD_EARLY_S, HINTS_ADVICE)

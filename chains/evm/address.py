@@ -14,6 +14,7 @@ from operator import add
 import sha3
 
 from chains.model import Address
+from chains.strangers import EVM, name_stranger
 
 ADDRESS_BYTES = 20
 
@@ -29,18 +30,11 @@ _CASED = {
 
 _HEX_FORM = re.compile(r"0[xX][0-9a-fA-F]{40}")
 
-# Ordered: the first form that fits names the stranger.
-_STRANGERS: tuple[tuple[str, re.Pattern[str]], ...] = (
+# Ordered: the first form that fits names the misfit; None stands for the other families.
+_MISFITS: tuple[tuple[str, re.Pattern[str]] | None, ...] = (
     ("an ICAP address", re.compile(r"XE[0-9]{2}[0-9A-Z]{16,31}")),
     ("an XDC address (write 0x instead of xdc)", re.compile(r"xdc[0-9a-fA-F]{40}")),
-    ("a Tron address", re.compile(r"T[1-9A-HJ-NP-Za-km-z]{33}|41[0-9a-fA-F]{40}")),
-    ("a Bitcoin address", re.compile(r"(?:bc1|BC1|tb1|TB1|bcrt1|BCRT1)[0-9a-zA-Z]{6,87}")),
-    ("a Litecoin address", re.compile(r"(?:ltc1|LTC1)[0-9a-zA-Z]{6,87}|[LM][1-9A-HJ-NP-Za-km-z]{25,34}")),
-    ("a Dogecoin address", re.compile(r"D[1-9A-HJ-NP-Za-km-z]{25,34}")),
-    ("a Bitcoin address", re.compile(r"[13mn2][1-9A-HJ-NP-Za-km-z]{25,34}")),
-    ("a TON address", re.compile(r"[EUk0][Qf][0-9A-Za-z_+/-]{46}|-?[0-9]+:[0-9a-fA-F]{64}")),
-    ("a transaction or block hash", re.compile(r"(?:0[xX])?[0-9a-fA-F]{64}")),
-    ("a Solana address", re.compile(r"[1-9A-HJ-NP-Za-km-z]{32,44}")),
+    None,
     ("an ENS name, which is not resolved here", re.compile(r"[^\s.]+(?:\.[^\s.]+)*\.eth")),
     ("an address without its 0x", re.compile(r"[0-9a-fA-F]{40}")),
 )
@@ -78,8 +72,9 @@ def encode_identity(address: Address) -> str:
 def _describe_misfit(text: str) -> str:
     if text != text.strip():
         return "there is white space around the address"
-    for name, form in _STRANGERS:
-        if form.fullmatch(text) is not None:
+    for misfit in _MISFITS:
+        name = name_stranger(text, own={EVM}) if misfit is None else misfit[0]
+        if name is not None and (misfit is None or misfit[1].fullmatch(text) is not None):
             return f"this looks like {name}, not an EVM address"
     if not text.isascii():
         return "there are characters in the address that only look like letters or digits"

@@ -125,4 +125,6 @@ async def _hear_head(traits: ChainTraits, endpoint: NodeEndpoint, timeout_s: flo
     return watch.last_trouble
 
 
-TRIAL = TrialRules(_start, _advise, _hear_head, HEAD_EARLY_S)
+HINTS_ADVICE = "check the URL and what its plan allows"
+
+TRIAL = TrialRules(_start, _advise, _hear_head, HEAD_EARLY_S, HINTS_ADVICE)

@@ -16,6 +16,7 @@ from sha3 import keccak_256
 
 from chains.base58 import format_checked, parse_checked
 from chains.model import Address
+from chains.strangers import SOLANA, TRON, name_stranger
 
 PREFIX: Final = 0x41
 ADDRESS_BYTES: Final = 21
@@ -26,20 +27,8 @@ _SHORT: Final = re.compile(r"0[xX][0-9a-fA-F]{40}")
 _CHECKED: Final = re.compile(r"T[1-9A-HJ-NP-Za-km-z]{33}")
 _TOKEN_NUMBER: Final = re.compile(r"[1-9][0-9]{0,18}")
 
-# Ordered: the first form that fits names the stranger.
-_STRANGERS: Final = (
-    ("a transaction or block hash", re.compile(r"(?:0[xX])?[0-9a-fA-F]{64}")),
-    ("an address of Tron's old testnet", re.compile(r"a0[0-9a-fA-F]{40}|27[1-9A-HJ-NP-Za-km-z]{33}")),
-    (
-        "a Bitcoin address",
-        re.compile(r"(?:bc1|BC1|tb1|TB1)[0-9a-zA-Z]{6,87}|[13][1-9A-HJ-NP-Za-km-z]{25,34}"),
-    ),
-    ("a Litecoin address", re.compile(r"(?:ltc1|LTC1)[0-9a-zA-Z]{6,87}|[LM][1-9A-HJ-NP-Za-km-z]{25,34}")),
-    ("a Dogecoin address", re.compile(r"D[1-9A-HJ-NP-Za-km-z]{25,34}")),
-    ("a TON address", re.compile(r"[EUk0][Qf][0-9A-Za-z_+/-]{46}|-?[0-9]+:[0-9a-fA-F]{64}")),
-    ("a Solana address", re.compile(r"(?!T)[1-9A-HJ-NP-Za-km-z]{32,44}")),
-    ("hex without its 41 or 0x", re.compile(r"[0-9a-fA-F]{40}")),
-)
+_OLD_TESTNET: Final = re.compile(r"a0[0-9a-fA-F]{40}|27[1-9A-HJ-NP-Za-km-z]{33}")
+_BARE: Final = re.compile(r"[0-9a-fA-F]{40}")
 
 
 def parse_address(text: str) -> Address:
@@ -55,14 +44,23 @@ def parse_address(text: str) -> Address:
         return _parse_checked(text)
     if text != text.strip():
         raise ValueError("there is white space around the address")
-    for name, form in _STRANGERS:
-        if form.fullmatch(text) is not None:
-            raise ValueError(f"this looks like {name}, not a Tron address")
+    name = _name_misfit(text)
+    if name is not None:
+        raise ValueError(f"this looks like {name}, not a Tron address")
     if not text.isascii():
         raise ValueError("there are characters in the address that only look like letters or digits")
     if text[:1] != "T":
         raise ValueError("a Tron address is T and 33 characters, or 41 and 40 hexadecimal digits")
     return _parse_checked(text)
+
+
+def _name_misfit(text: str) -> str | None:
+    if _OLD_TESTNET.fullmatch(text) is not None:
+        return "an address of Tron's old testnet"
+    if _BARE.fullmatch(text) is not None:
+        return "hex without its 41 or 0x"
+    own = {TRON, SOLANA} if text.startswith("T") else {TRON}
+    return name_stranger(text, own=own)
 
 
 def _parse_checked(text: str) -> Address:

@@ -89,10 +89,12 @@ def _advise(error: ChainError, alias: str) -> str | None:
 
 
 async def _hear_head(_traits: ChainTraits, _endpoint: NodeEndpoint, _timeout_s: float) -> str | None:
-    return "nodes of this family announce no heads: remove the endpoint"
+    return "nodes of this family announce no heads"
 
 
 HEAD_EARLY_S = 15.0
 """Witnesses take their turns by the clock, every three seconds."""
 
-TRIAL = TrialRules(_start, _advise, _hear_head, HEAD_EARLY_S)
+HINTS_ADVICE = "remove the endpoint"
+
+TRIAL = TrialRules(_start, _advise, _hear_head, HEAD_EARLY_S, HINTS_ADVICE)

@@ -52,6 +52,10 @@ async def _audit(frame: Frame) -> int:
             raise CommandFailed(f"{chain.alias} has no first block yet")
         first = max(asked.height_first, record.start_height)
         last = min(asked.height_last, record.tip.height)
+        if first > last:
+            raise CommandFailed(
+                f"nothing was compared: of {chain.alias} we hold {record.start_height} to {record.tip.height}"
+            )
         if (first, last) != (asked.height_first, asked.height_last):
             frame.terminal.say(
                 f"we hold {record.start_height} to {record.tip.height}: reading {first} to {last}"

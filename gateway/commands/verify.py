@@ -30,14 +30,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--rpc", metavar="URL", help="a node of the proof's chain that you trust more than the proof"
     )
     parser.add_argument(
-        "--block-hash", metavar="0x…", help="instead of a node: the hash, if you know it already"
+        "--block-hash", metavar="HASH", help="instead of a node: the hash, if you know it already"
     )
 
 
 async def _verify(frame: Frame) -> int:
     asked = frame.arguments
     if (asked.rpc is None) == (asked.block_hash is None):
-        raise BadUse("give --rpc URL, or --block-hash 0x… if you know the block's hash: one of the two")
+        raise BadUse("give --rpc URL, or --block-hash HASH if you know the block's hash: one of the two")
     if asked.rpc is not None and not asked.rpc.startswith(("https://", "http://")):
         raise BadUse("--rpc: a URL that begins with https:// or http://")
     text = await asyncio.to_thread(_read, asked.file)

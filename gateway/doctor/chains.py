@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from datetime import datetime
 
+from chains.catalog import Seen, entry_of
 from chains.errors import ChainError
 from chains.families import rules_of
 from chains.model import HeadReport
@@ -34,6 +35,10 @@ ADVICE_UNVERIFIED = (
     "add a provider of another operator: deposits above hold_unverified_above wait for one, or for `chainbell chain trust`, "
     "and smaller ones are credited on one operator's word"
 )
+ADVICE_UNSEEN = (
+    "make a small payment first and look at `checks` and `doubts` in /v1/chains; "
+    "this is said until its newest blocks were verified in full here"
+)
 ADVICE_AGREE = "add a provider of another operator: one operator alone is trusted blindly"
 
 
@@ -49,11 +54,9 @@ async def check_chain(settings: ChainSettings, pool: Pool | None, *, now: dateti
         if len(operators) > 1
         else Finding(f"{alias}", Grade.WARN, f"{traits.chain}, {shown}", ADVICE_AGREE)
     )
-    findings += _judge_verification(
-        settings,
-        len(operators),
-        None if pool is None else (await views.count_unverified(pool)).get(traits.chain),
-    )
+    unverified_count = None if pool is None else (await views.count_unverified(pool)).get(traits.chain)
+    findings += _judge_verification(settings, len(operators), unverified_count)
+    findings += judge_seen(settings, unverified_count)
     if record is not None and record.halt_reason is not None:
         advice = f"chainbell chain status --chain {alias} shows the two ways out"
         findings.append(Finding(f"{alias} state", Grade.FAIL, record.halt_reason, advice))
@@ -80,6 +83,17 @@ def _judge_verification(
     else:
         return []
     return [Finding(f"{settings.alias} verification", Grade.WARN, found, ADVICE_UNVERIFIED)]
+
+
+def judge_seen(settings: ChainSettings, unverified_count: int | None) -> list[Finding]:
+    """Whether anything has shown yet that the network is as its catalogue page says: tests here, or its own blocks."""
+    network = entry_of(settings.follow.traits.chain)
+    if network is None or network.seen is not Seen.NOTHING or unverified_count == 0:
+        return []
+    found = (
+        f"no block of {network.name} was read by the tests of this program: it is held to its family's rules"
+    )
+    return [Finding(f"{settings.alias} network", Grade.WARN, found, ADVICE_UNSEEN)]
 
 
 async def _check_endpoint(
@@ -149,7 +163,8 @@ def _judge_tags(name: str, settings: ChainSettings, report: HeadReport) -> list[
 
 
 async def _check_hints(name: str, traits: ChainTraits, endpoint: NodeEndpoint) -> Finding:
-    trouble = await rules_of(traits.family).load_trial().hear_head(traits, endpoint, HINT_TIMEOUT_S)
+    trial = rules_of(traits.family).load_trial()
+    trouble = await trial.hear_head(traits, endpoint, HINT_TIMEOUT_S)
     if trouble is None:
         return Finding(name, Grade.OK, "tells new heads")
     if not trouble and traits.block_time_s > HINT_TIMEOUT_S / 2:
@@ -158,5 +173,5 @@ async def _check_hints(name: str, traits: ChainTraits, endpoint: NodeEndpoint) -
         name,
         Grade.WARN,
         f"no head within {HINT_TIMEOUT_S:g} s" + (f": {trouble}" if trouble else ""),
-        "check the URL and what its plan allows; without hints the timer finds blocks, up to poll_interval_s later",
+        f"{trial.hints_advice}; without hints the timer finds blocks, up to poll_interval_s later",
     )

@@ -51,7 +51,8 @@ def _is_asked_to_end() -> bool:
 
 
 def _tell_safely(tell: Tell, surprise: BaseException) -> None:
+    """Telling must not end what it tells of; nothing waits here, so that no cancelling of this task is met and lost."""
     try:
         tell(surprise)
-    except Exception:  # telling must not end what it tells of
+    except (Exception, asyncio.CancelledError):
         log.exception("surprise-not-told", surprise=repr(surprise))

@@ -47,3 +47,17 @@ async def test_a_rescan_under_our_start_does_not_say_that_it_read(shell: Shell) 
     assert (ended.status, "nothing below height 100" in ended.err) == (1, True), ended.err
     ended = await shell.run(*asked, "--address", WATCHED)
     assert (ended.status, ended.json["done"]) == (0, False), ended.err
+
+
+async def test_an_audit_of_what_we_do_not_hold_does_not_say_that_it_compared(shell: Shell) -> None:
+    shell.extra = DEAD_CHAIN
+    shell.write_config()
+    database = await asyncpg.connect(shell.database_url)
+    await database.execute(HALTED, 103)
+    await database.close()
+    for first, last in ((5, 10), (0, 99), (106, 106), (10**9, 10**12)):
+        ended = await shell.run(
+            "audit", "--chain", "local", "--from", str(first), "--to", str(last), "--json"
+        )
+        assert ended.status == 1, ended.out
+        assert "we hold 100 to 105" in ended.err, ended.err

@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from chains.tron.address import format_address
 from gateway.demo.ports import choose_port
+from gateway.http.shapes.chains import ChainList
 from relay.kit.verify_deposit import ProofInvalid, verify_deposit
 from tests.devnet.tron_chain import TOKEN, TronChain, account, call, log, pay
 from tests.devnet.tron_node import start_tron_node
@@ -121,6 +123,9 @@ async def check_story(program: Program, shop: str, made: TronChain, events: list
         assert told["findings"], spelling
     told = await program.call(shop, "GET", f"/v1/explain?chain=made&tx_hash={dry.id.hex()}")
     assert "ran out of energy" in json.dumps(told), told
+    (chain,) = msgspec.convert(await program.call(shop, "GET", "/v1/chains"), ChainList).items
+    assert {one.check: one.state for one in chain.checks}["internal-transfers"] == "not-shown"
+    assert chain.seen is None, "it is in no catalogue"
     covered = await program.call(shop, "GET", "/v1/coverage?chain=made")
     assert (covered["holes"], covered["not_covered"]) == ([], []), covered
     assert {one["level"] for one in covered["ranges"] if one["first"] <= paid.height <= one["last"]} == {

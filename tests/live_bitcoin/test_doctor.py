@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from chains.bitcoin.family import BITCOIN
-from chains.errors import Refused, WrongNetwork
+from chains.errors import ChainError, Inconsistent, Refused, Unreachable, WrongNetwork
 from gateway.config.file import load_settings
 from gateway.doctor.chains import check_chain
 from gateway.doctor.machine import Finding, Grade
-from tests.devnet.bitcoind import PASSWORD, BitcoinNode, needs_bitcoind
+from tests.devnet.bitcoind import PASSWORD, BitcoinNode, needs_bitcoind, start_bitcoind
 from tests.live_bitcoin.world import regtest_traits
 
 pytestmark = [pytest.mark.live, needs_bitcoind]
@@ -60,7 +60,44 @@ async def test_who_is_not_let_in_is_told_how_and_no_secret(node: BitcoinNode, tm
 
 async def test_a_publisher_that_is_not_there_is_said(node: BitcoinNode, tmp_path: Path) -> None:
     found = await examine(tmp_path, by_cookie(node), f'"tcp://127.0.0.1:{node.p2p_port}"')
-    assert found[f"127.0.0.1:{node.p2p_port} (tcp)"].grade is not Grade.OK
+    told = found[f"127.0.0.1:{node.p2p_port} (tcp)"]
+    assert told.grade is Grade.WARN
+    assert "zmqpub" in told.advice
+    assert "timer finds blocks" in told.advice
+
+
+async def test_a_node_that_is_not_there_or_not_ready_or_another_is_told_with_what_to_do(
+    tmp_path: Path,
+) -> None:
+    async with start_bitcoind(ripe=False) as young:
+        host = f"127.0.0.1:{young.port}"
+        told = (await examine(tmp_path, by_cookie(young)))[host]
+        assert (told.grade, "wait until it has the whole chain" in told.advice) == (Grade.FAIL, True), told
+        await young.kill()
+        told = (await examine(tmp_path, f'"{young.login_url}"'))[host]
+        assert (told.grade, "server=1" in told.advice) == (Grade.FAIL, True), told
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            Refused("runs version 210501: nodes below 210505 have believed false blocks; upgrade it"),
+            "upgrade",
+        ),
+        (Refused("HTTP 401"), "cookie_file"),
+        (Refused("HTTP 403"), "rpcallowip"),
+        (Refused("block 5 is pruned"), "prune=0"),
+        (WrongNetwork("serves litecoin, not bitcoin: its block 0 is 12a7"), "correct its URL"),
+        (Unreachable("refused the connection"), "server=1"),
+        (Unreachable("still downloads the chain: it has 1 blocks and 2 headers"), "wait until"),
+        (Inconsistent("its work was not done"), "another provider"),
+    ],
+)
+def test_each_refusal_of_a_node_has_an_advice_of_its_own(error: ChainError, said: str) -> None:
+    advice = BITCOIN.load_trial().advise(error, "bitcoin")
+    assert advice is not None
+    assert said in advice
 
 
 async def test_a_strangers_node_is_asked_for_one_block(node: BitcoinNode) -> None:

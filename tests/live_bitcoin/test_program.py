@@ -6,8 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from gateway.http.shapes.chains import ChainList
 from tests.devnet.bitcoind import BitcoinNode, needs_bitcoind
 from tests.live_bitcoin.world import TILL, spell
 from tests.processes.program import CommandFailed, Program, Settings
@@ -55,7 +57,12 @@ async def test_a_shop_is_told_of_a_payment_and_nothing_secret_is_logged(
         for query in (f"tx_hash={deposit['tx_hash']}", f"address={spell(TILL)}", "chain=bitcoin-regtest"):
             found = await program.call(shop, "GET", f"/v1/deposits?{query}")
             assert [one["id"] for one in found["items"]] == [deposit["id"]], query
-        (chain,) = (await program.call(shop, "GET", "/v1/chains"))["items"]
+        stranger = await node.pay((b"\x00\x14" + b"\x09" * 20, 70_000))
+        await node.mine(txs=[stranger])
+        await check_that_nobody_is_said_to_have_sent_nothing(program, shop, stranger.id[::-1].hex())
+        answer = await program.call(shop, "GET", "/v1/chains")
+        assert msgspec.convert(answer, ChainList).items[0].seen == "node"
+        (chain,) = answer["items"]
         assert (chain["chain"], chain["state"]) == (deposit["chain"], "following")
         explained = await program.call(
             shop, "GET", f"/v1/explain?chain=bitcoin-regtest&address={spell(TILL)}"
@@ -67,6 +74,14 @@ async def test_a_shop_is_told_of_a_payment_and_nothing_secret_is_logged(
         await program.end_all()
     cookie = node.cookie_file.read_text().partition(":")[2]
     assert all(cookie not in one.read_text() for one in program.log_files)
+
+
+async def check_that_nobody_is_said_to_have_sent_nothing(program: Program, shop: str, tx_hash: str) -> None:
+    """A node without an index of transactions knows none that is in a block."""
+    told = await program.call(shop, "GET", f"/v1/explain?chain=bitcoin-regtest&tx_hash={tx_hash}")
+    (finding,) = told["findings"]
+    assert finding["reason"] == "not_asked", told
+    assert "txindex=1" in finding["text"]
 
 
 async def watch(program: Program, shop: str, address: str) -> Any:

@@ -77,4 +77,16 @@ PLANTED_API = (
         (Edit(POOLER, "before == beside or await _load_session(conn) != before", "False"),),
         asks=("tests/database/test_pooler.py", "-k", "transaction_mode or doctor_says"),
     ),
+    Planted(
+        "a node that cannot say is taken for one that does not know",
+        5,
+        (
+            Edit(
+                "gateway/http/resources/explain.py",
+                "    return Told(hindrance=None if is_unknown else hindrances[0])\n",
+                "    return Told()\n",
+            ),
+        ),
+        asks=("tests/api/test_explain.py",),
+    ),
 )

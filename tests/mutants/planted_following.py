@@ -8,10 +8,11 @@ from __future__ import annotations
 from tests.mutants.edits import FINALITY, FOLLOW, MOVES, VOICES, Edit, Planted
 
 MATCHING = "indexer/rules/matching.py"
-PREFETCH, SERVICE, SPEND_STORE = (
+PREFETCH, SERVICE, SPEND_STORE, STEADY = (
     "indexer/follow/prefetch.py",
     "indexer/service.py",
     "indexer/rows/spend_store.py",
+    "indexer/follow/steady.py",
 )
 
 PLANTED_FOLLOWING = (
@@ -94,6 +95,12 @@ PLANTED_FOLLOWING = (
             ),
         ),
         on_database=True,
+    ),
+    Planted(
+        "a bell that is cancelled ends what it rings for",
+        8,
+        (Edit(STEADY, "    except (Exception, asyncio.CancelledError):\n", "    except Exception:\n"),),
+        asks=("tests/unit/indexer/test_steady.py",),
     ),
     Planted(
         "silence counts as agreement",

@@ -15,6 +15,8 @@ from chains.rpc.jsonrpc import Call, Reply
 from chains.rpc.node import Access, JsonRpcNode
 from chains.rpc.throttle import Priority
 
+BELIEVED_FALSE = "have believed false blocks"
+
 _GENESIS = Call("getblockhash", (0,))
 _VERSION = Call("getnetworkinfo")
 
@@ -72,6 +74,4 @@ def _check_identity(outcome: Reply, identity: BlockRef) -> None:
 def _check_version(outcome: Reply, version_min: int) -> None:
     version = read_answer(outcome, NetworkInfo, "version").version
     if version < version_min:
-        raise Refused(
-            f"runs version {version}: nodes below {version_min} have believed false blocks; upgrade it"
-        )
+        raise Refused(f"runs version {version}: nodes below {version_min} {BELIEVED_FALSE}; upgrade it")

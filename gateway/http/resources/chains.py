@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from chains.catalog import entry_of
 from chains.families import rules_of
 from chains.family import Verification
 from gateway.faces import Face
@@ -82,6 +83,7 @@ def _view(
     configured = (
         None if face.follow is None else rules_of(face.family).facts.describe_verification(face.follow.traits)
     )
+    network = entry_of(face.chain)
     return ChainObject(
         chain=face.chain,
         alias=face.alias,
@@ -98,6 +100,7 @@ def _view(
         trust=decide_trust(record, providers),
         verification=None if configured is None else configured.profile,
         unverified=decide_unverified(providers, unverified_count),
+        seen=None if network is None else network.seen.value,
         checks=[]
         if configured is None
         else _list_checks(configured, detail.get("doubts", []), () if status is None else status.checks),

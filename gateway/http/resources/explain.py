@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -56,13 +57,13 @@ async def _explain_tx(call: Call, face: Face, record: ChainRecord, text: str) ->
     except ValueError as error:
         raise unprocessable("/query/tx_hash", str(error)) from error
     sources = call.services.sources
-    story = await ask_story(sources.get(face.chain), tx_hash)
+    told = await ask_story(sources.get(face.chain), tx_hash)
     others: list[str] = []
-    if story is None:
+    if told.story is None:
         others = await _find_elsewhere(call, face, tx_hash)
     rows = await views.load_deposits_of_tx(call.pool, call.merchant_id, face.chain, tx_hash)
-    known = await _gather(call, face, record, story, [row.deposit for row in rows], others)
-    return _answer(face, record, explain_transaction(known), tx_hash=tx_hash, story=story)
+    known = await _gather(call, face, record, told, [row.deposit for row in rows], others)
+    return _answer(face, record, explain_transaction(known), tx_hash=tx_hash, story=told.story)
 
 
 async def _explain_address(call: Call, face: Face, record: ChainRecord, text: str) -> Answer:
@@ -73,21 +74,45 @@ async def _explain_address(call: Call, face: Face, record: ChainRecord, text: st
     rows = await views.list_newest_deposits(
         call.pool, call.merchant_id, face.chain, address, limit=ADDRESS_DEPOSITS_MAX
     )
-    known = await _gather(call, face, record, None, [row.deposit for row in rows], [])
+    known = await _gather(call, face, record, Told(), [row.deposit for row in rows], [])
     findings = [finding for deposit in known.deposits for finding in explain_recorded(deposit, known)]
     return _answer(face, record, findings, address=address)
 
 
-async def ask_story(source: ChainSource | None, tx_hash: TxHash) -> TransactionStory | None:
-    """What the chain's provider tells of a transaction; None where none knows it or answers in time."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a chain's providers tell of a transaction; `hindrance` says why none could, where none knows it."""
+
+    story: TransactionStory | None = None
+    hindrance: str | None = None
+
+
+async def ask_story(source: ChainSource | None, tx_hash: TxHash) -> Told:
+    """Asks one provider of each operator, until one knows the transaction or the time is up.
+
+    A provider that cannot say (it is away, it keeps no index of transactions) is not one that does not know.
+    """
     if source is None:
-        return None
+        return Told(hindrance="this server has no provider of that chain")
+    hindrances: list[str] = []
+    is_unknown = False
     try:
         async with asyncio.timeout(ASK_TIMEOUT_S):
-            return await source.choose_provider().fetch_transaction(tx_hash)
+            first = source.choose_provider()
+            for provider in (first, *source.second_opinions(first)):
+                try:
+                    story = await provider.fetch_transaction(tx_hash)
+                except ChainError as error:
+                    hindrances.append(str(error))
+                    continue
+                if story is not None:
+                    return Told(story)
+                is_unknown = True
     except (ChainError, TimeoutError) as error:
-        _log.info("transaction-not-asked", reason=str(error) or "no answer in time")
-        return None
+        hindrances.append(str(error) or "no answer in time")
+    if hindrances:
+        _log.info("transaction-not-asked", reason=hindrances[0])
+    return Told(hindrance=None if is_unknown else hindrances[0])
 
 
 async def _find_elsewhere(call: Call, face: Face, tx_hash: TxHash) -> list[str]:
@@ -96,7 +121,7 @@ async def _find_elsewhere(call: Call, face: Face, tx_hash: TxHash) -> list[str]:
     for other in call.services.faces.configured:
         if other.chain == face.chain or other.family is not face.family:
             continue
-        if await ask_story(call.services.sources.get(other.chain), tx_hash) is not None:
+        if (await ask_story(call.services.sources.get(other.chain), tx_hash)).story is not None:
             found.append(other.alias)
     return found
 
@@ -105,10 +130,11 @@ async def _gather(
     call: Call,
     face: Face,
     record: ChainRecord,
-    story: TransactionStory | None,
+    told: Told,
     deposits: Sequence[Deposit],
     others: Sequence[str],
 ) -> Knowledge:
+    story = told.story
     recipients: set[Address] = {d.recipient for d in deposits}
     ours: BlockHash | None = None
     if story is not None:
@@ -132,6 +158,7 @@ async def _gather(
         other_chains=others,
         repeats=await views.load_repeats(call.pool, deposits),
         doubted_heights=await views.load_doubted_heights(call.pool, face.chain, deposits),
+        hindrance=told.hindrance,
     )
 
 

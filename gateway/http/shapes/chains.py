@@ -24,8 +24,9 @@ class ChainBlock(Given, frozen=True):
 ChainState = Literal[
     "following", "starting", "stalled", "disputed", "halted", "not_followed", "not_configured"
 ]
-CheckState = Literal["enforced", "on-trial", "best-effort", "absent"]
+CheckState = Literal["enforced", "on-trial", "best-effort", "absent", "shown", "not-shown"]
 Trust = Literal["single", "agreed", "disputed"]
+SeenState = Literal["block", "header", "node", "nothing"]
 
 
 class ChainProvider(Given, frozen=True):
@@ -44,7 +45,8 @@ class ChainProvider(Given, frozen=True):
 class ChainCheck(Given, frozen=True):
     """One check: how the running follower reads a mismatch now, and why it could not be made lately.
 
-    `enforced_since_height`: the block that first proved a check which was on trial, since the follower started.
+    `shown` and `not-shown` are said of what no hash covers and some nodes tell. `enforced_since_height`: the block that
+    first proved a check which was on trial, since the follower started.
     """
 
     check: str
@@ -84,7 +86,8 @@ class ChainObject(Given, frozen=True):
 
     From `held_height` on credit waits, because rows could not be checked; up to `trusted_height` the operator vouches.
     `unverified`: one operator is configured and not all of the newest 64 blocks were verified in full, so what those pay rests
-    on its word alone; null before the first block.
+    on its word alone; null before the first block. `seen`: the most that this program's own tests have read of the network,
+    null for one that is not in its catalogue.
     """
 
     chain: str
@@ -100,6 +103,7 @@ class ChainObject(Given, frozen=True):
     trust: Trust
     verification: str | None
     unverified: bool | None
+    seen: SeenState | None
     checks: list[ChainCheck]
     doubts: list[ChainDoubt]
     held_height: int | None

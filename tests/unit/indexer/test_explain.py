@@ -143,3 +143,20 @@ def test_a_transaction_that_failed_says_why_where_its_chain_tells() -> None:
         (finding,) = explain_transaction(replace(known(9, 9), story=story, deposits=()))
         assert finding.reason is Reason.REVERTED
         assert said in finding.text
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "hindrance", "reason", "said"),
+    [
+        ((), None, Reason.NOT_SEEN, "No provider of local knows"),
+        ((), "node: keeps no index", Reason.NOT_ASKED, "could not be asked: node: keeps no index."),
+        (("base",), None, Reason.OTHER_CHAIN, "is not on local, but on base"),
+        (("base", "op"), "node: is away", Reason.OTHER_CHAIN, "is on base, op: the payer may have"),
+    ],
+)
+def test_of_an_unknown_transaction_nothing_is_claimed_that_nobody_could_tell(
+    elsewhere: tuple[str, ...], hindrance: str | None, reason: Reason, said: str
+) -> None:
+    (finding,) = explain_transaction(replace(known(9, 9), other_chains=elsewhere, hindrance=hindrance))
+    assert finding.reason is reason
+    assert said in finding.text
