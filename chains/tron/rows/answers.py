@@ -26,7 +26,10 @@ _QUIET: Final = 200
 
 # Ordered, as `chains.rpc.refusals` has it for JSON-RPC.
 _WORDINGS: Final[tuple[tuple[type[ChainError], re.Pattern[str]], ...]] = (
-    (Throttled, re.compile(r"lack of computing resources|frequency limit|suspended for", re.IGNORECASE)),
+    (
+        Throttled,
+        re.compile(r"lack of computing resources|frequency limit|suspended for|daily usage", re.IGNORECASE),
+    ),
     (Refused, re.compile(LITE, re.IGNORECASE)),
     (UnknownMethod, re.compile(r"unavailable due to config|does not support|not implemented", re.IGNORECASE)),
     (
