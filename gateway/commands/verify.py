@@ -32,6 +32,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--block-hash", metavar="HASH", help="instead of a node: the hash, if you know it already"
     )
+    parser.add_argument(
+        "--signer",
+        metavar="ADDRESS",
+        action="append",
+        help="whose key you accept under a block, where somebody signs them (Tron); several times for several",
+    )
 
 
 async def _verify(frame: Frame) -> int:
@@ -44,10 +50,11 @@ async def _verify(frame: Frame) -> int:
     try:
         proof = parse_proof(text)
         if asked.block_hash is not None:
-            return _tell(frame, verify_deposit(proof, asked.block_hash), {})
+            return _tell(frame, verify_deposit(proof, asked.block_hash, signers=asked.signer), {})
         # First by itself, so that a node is asked only about what hangs together.
         block = proof.get("block")
-        proven = verify_deposit(proof, block.get("hash", "") if isinstance(block, dict) else "")
+        told = block.get("hash", "") if isinstance(block, dict) else ""
+        proven = verify_deposit(proof, told, signers=asked.signer)
     except ProofInvalid as error:
         raise CommandFailed(f"not proven: {error}") from error
     return _tell(frame, proven, await _ask(asked.rpc, proven))
@@ -84,21 +91,33 @@ def _tell(frame: Frame, proven: ProvenDeposit, seen: dict[str, Any]) -> int:
         "tx_hash": proven.tx_hash,
         "height": proven.height,
         "block_hash": proven.block_hash,
+        **({"signer": proven.signer, "witness": proven.witness} if proven.signer else {}),
+        "by_agreement": list(proven.by_agreement),
         **seen,
     }
     frame.terminal.data(shown, lambda: _say(proven, seen))
     return 0
 
 
+BY_AGREEMENT = {
+    "witness-schedule": "whether it was this signer's turn",
+    "logs": "what the token's contract did: proven is a call that succeeded and asked for this transfer",
+}
+"""What no header covers, by the proof's own words."""
+
+
 def _say(proven: ProvenDeposit, seen: dict[str, Any]) -> list[str]:
     final = {True: "final", False: "not final yet", None: "the node does not say whether it is final"}
     lines = [
         f"proven: {proven.amount_base_units} base units of {proven.asset}",
-        f"  reached {proven.recipient}",
+        f"  {'were sent to' if 'logs' in proven.by_agreement else 'reached'} {proven.recipient}",
         f"  in transaction {proven.tx_hash}",
         f"  of block {proven.height}, {proven.block_hash}",
         f"  which is {proven.deposit_id} of {proven.merchant_id}",
     ]
+    if proven.signer:
+        lines.append(f"  signed by {proven.signer}")
+    lines += [f"  resting on agreement: {BY_AGREEMENT.get(word, word)}" for word in proven.by_agreement]
     if seen:
         lines.append(
             f"  {seen['node']} has that block; confirmations: {seen['confirmations'] or 'not told'}, "

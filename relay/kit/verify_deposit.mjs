@@ -35,13 +35,14 @@ export class ProofInvalid extends Error {}
  * block is final is a question to the same node. On Tron `signer` made the block's signature, for the `witness` that the
  * header names (often the same), and `byAgreement` are the words for what no header covers: "witness-schedule" (whether it
  * was that witness's turn), and of a token "logs": shown is a call that succeeded and asked for this transfer, not what the
- * contract logged. `signers`, of Tron only, are the addresses (T…, or hex with 41) whose keys you accept under a block;
- * without them any key will do, and the answer names it.
+ * contract logged. `signers` are the addresses (T…, or hex with 41) whose keys you accept under a block of Tron's;
+ * without them any key will do, and the answer names it. Where nobody signs blocks, a proof with `signers` is refused.
  */
 export function verifyDeposit(proof, blockHash, { signers = null } = {}) {
   const found = parseProof(proof);
   const claim = readClaim(found);
   if (claim.chain.startsWith("tron:")) return verifySigned(found, claim, wantedHash(blockHash, ""), signers);
+  if (signers !== null) throw new ProofInvalid("blocks of this chain are signed by nobody who could be named");
   if (claim.kind === "utxo") return verifyOutput(found, claim, wantedHash(blockHash, ""));
   const wanted = wantedHash(blockHash);
   const headerBytes = bytesOf(found.header, "header");
@@ -373,7 +374,8 @@ function verifySigned(found, claim, wanted, signers) {
   if (own(found, "witness") !== witness || own(found, "signer") !== signer.toString("hex")) {
     throw new ProofInvalid("the block has another witness or signer than the proof says");
   }
-  if (signers !== null && ![...signers].some((one) => one === signer.toString("hex") || one === showAddress(signer))) {
+  const named = signers === null ? null : typeof signers === "string" ? [signers] : [...signers];
+  if (named !== null && !named.some((one) => one === signer.toString("hex") || one === showAddress(signer))) {
     throw new ProofInvalid("the block is signed by nobody whom you named");
   }
   const byAgreement = BY_AGREEMENT[claim.kind];

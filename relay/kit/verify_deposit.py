@@ -54,13 +54,12 @@ class ProvenDeposit:
     """What the block proves: this amount reached `recipient` in this transaction.
 
     Hashes and recipient are lower-case hex as the chain's nodes show them: "0x…" on EVM chains; bare, and the output's
-    script, in Bitcoin's family; bare, and with its 41, on Tron. In Bitcoin's family `height` is only claimed, and
-    `headers_count` headers are linked to the block, itself
-    among them; `work` is how many hashes they stand for, 0 where it is not checked. `time_s` is the block's own Unix time.
-    `merchant_id` is a part of the id, and nothing a chain knows. On Tron `signer` made the block's signature, for the `witness`
-    that the header names (often the same), and `by_agreement`
-    are the words for what no header covers: "witness-schedule" (whether it was that witness's turn), and of a token "logs":
-    shown is a call that succeeded and asked for this transfer, not what the contract logged.
+    script, in Bitcoin's family; bare, and with its 41, on Tron. `time_s` is the block's own Unix time, and `merchant_id` a
+    part of the id that no chain knows. In Bitcoin's family `height` is only claimed, `headers_count` headers are linked to
+    the block, itself among them, and `work` is how many hashes they stand for, 0 where it is not checked. On Tron `signer`
+    made the block's signature, for the `witness` that the header names (often the same), and `by_agreement` says what no
+    header covers: "witness-schedule" (whether it was that witness's turn), and of a token "logs" (shown is a call that
+    succeeded and asked for this transfer, not what the contract logged).
     """
 
     deposit_id: str
@@ -88,14 +87,16 @@ def verify_deposit(
     """What `proof` shows of the block with `block_hash` (hex or 32 bytes); ProofInvalid where it shows nothing.
 
     `proof` is the JSON as received, or parsed. `block_hash` is what a node you trust calls the canonical block of the
-    proof's chain at the proof's height; whether that block is final is a question to the same node. `signers`, of Tron only,
-    are the addresses (T…, or hex with 41) whose keys you
-    accept under a block; without them any key will do, and the answer names it.
+    proof's chain at the proof's height; whether that block is final is a question to the same node. `signers` are the
+    addresses (T…, or hex with 41) whose keys you accept under a block of Tron's; without them any key will do, and the
+    answer names it. Where nobody signs blocks, a proof with `signers` is refused.
     """
     found = parse_proof(proof)
     claim = _read_claim(found)
     if claim.chain.startswith("tron:"):
         return _verify_signed(found, claim, _wanted_hash(block_hash, prefix=""), signers)
+    if signers is not None:
+        raise ProofInvalid("blocks of this chain are signed by nobody who could be named")
     if claim.kind == "utxo":
         return _verify_output(found, claim, _wanted_hash(block_hash, prefix=""))
     wanted = _wanted_hash(block_hash)
@@ -463,7 +464,8 @@ def _verify_signed(
     signer = b"\x41" + _recover(digest, _bytes_of(found.get("signature"), "signature", 65))
     if (found.get("witness"), found.get("signer")) != (witness.hex(), signer.hex()):
         raise ProofInvalid("the block has another witness or signer than the proof says")
-    if signers is not None and signer.hex() not in signers and _show_address(signer) not in signers:
+    named = (signers,) if isinstance(signers, str) else signers
+    if named is not None and signer.hex() not in named and _show_address(signer) not in named:
         raise ProofInvalid("the block is signed by nobody whom you named")
     if found.get("by_agreement") != list(BY_AGREEMENT[claim.kind]):
         raise ProofInvalid("the proof says of other things than it must that they rest on agreement")
@@ -517,15 +519,10 @@ def _read_amount(claim: _Claim, leaf: bytes) -> int:
     elif claim.kind == "token":
         called, data = _last_bytes(parameter, 2), _last_bytes(parameter, 4)
         asset = _show_address(called).lower().encode() if len(called) == 21 else b""
-        padding, word = data[4:16], data[16:36]
-        if (
-            len(data) != 68
-            or data[:4] != _TRANSFER_CALL
-            or padding[:-1] != bytes(11)
-            or padding[-1] not in (0, 0x41)
-        ):
+        is_plain = len(data) == 68 and data[:15] == _TRANSFER_CALL + bytes(11) and data[15] in (0, 0x41)
+        if not is_plain:
             raise ProofInvalid("the transaction is no plain call of transfer(address,uint256)")
-        recipient, amount = b"\x41" + word, int.from_bytes(data[36:], "big")
+        recipient, amount = b"\x41" + data[16:36], int.from_bytes(data[36:], "big")
     if (
         asset != claim.contract
         or recipient != claim.recipient

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import tomllib
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -161,6 +164,24 @@ async def check_proofs(program: Program, shop: str, deposits: list[Any]) -> None
         verify_deposit(proof, deposit["block"]["hash"], signers=[proven.signer])
         with pytest.raises(ProofInvalid, match="nobody whom you named"):
             verify_deposit(proof, deposit["block"]["hash"], signers=["41" + "00" * 20])
+        await check_command(program, deposit, proof, proven.signer)
+
+
+async def check_command(program: Program, deposit: Any, proof: Any, signer: str) -> None:
+    """People are told by the command what is proven, by whom, and what is not."""
+    file = program.folder / "proof.json"
+    file.write_text(json.dumps(proof))
+    url = tomllib.loads(program.config_file.read_text())["chains"]["made"]["endpoints"][0]
+    asked = (sys.executable, "-m", "gateway.cli", "verify", str(file), "--rpc", url)
+    for options, status in (((), 0), (("--signer", signer), 0), (("--signer", "T" * 34), 1)):
+        ended = await asyncio.create_subprocess_exec(*asked, *options, stdout=PIPE, stderr=PIPE)
+        out, err = await ended.communicate()
+        said = (out + err).decode()
+        assert ended.returncode == status, said
+        if not status:
+            assert f"signed by {signer}" in said
+            is_token = deposit["kind"] == "token"
+            assert ("were sent to" in said) == ("what the token's contract did" in said) == is_token, said
 
 
 async def wait_told(events: list[Any], kind: str, count: int) -> None:

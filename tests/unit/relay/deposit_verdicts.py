@@ -30,10 +30,13 @@ SPELLINGS = {
 }
 
 
-def judge(text: bytes, block_hash: str) -> Verdict:
+Signers = Sequence[str] | str | None
+
+
+def judge(text: bytes, block_hash: str, signers: Signers = None) -> Verdict:
     """What the kit for Python says, spelled as the one for Node does."""
     try:
-        found = verify_deposit(text, block_hash)
+        found = verify_deposit(text, block_hash, signers=signers)
     except ProofInvalid as error:
         return {"refused": str(error)}
     said = {theirs: getattr(found, ours) for ours, theirs in SPELLINGS.items()}
@@ -41,8 +44,11 @@ def judge(text: bytes, block_hash: str) -> Verdict:
     return {**said, "amountBaseUnits": amount, "work": work, "byAgreement": list(found.by_agreement)}
 
 
-def judge_in_node(proofs: Sequence[tuple[bytes, str]]) -> list[Verdict]:
+def judge_in_node(proofs: Sequence[tuple[bytes, str]], signers: Signers = None) -> list[Verdict]:
     """What the kit for Node says of each."""
-    given = [{"text": text.decode("latin1"), "block_hash": block_hash} for text, block_hash in proofs]
+    given = [
+        {"text": text.decode("latin1"), "block_hash": block_hash, "signers": signers}
+        for text, block_hash in proofs
+    ]
     verdicts: list[Verdict] = run_node(NODE_RUNNER, given)
     return verdicts

@@ -38,7 +38,7 @@ from tests.unit.relay.deposit_cases import (
     token_log,
     typed,
 )
-from tests.unit.relay.deposit_verdicts import Verdict, judge, judge_in_node
+from tests.unit.relay.deposit_verdicts import Signers, Verdict, judge, judge_in_node
 
 Json = Any
 PYTHON_KIT = Path(kit.__file__)
@@ -57,17 +57,17 @@ def busy(*, count: int = 20, paying: bytes | None = None, logs: tuple[Any, ...] 
     return Case(items)
 
 
-def both(*proofs: Json) -> list[Verdict]:
+def both(*proofs: Json, signers: Signers = None) -> list[Verdict]:
     """What both kits say of these proofs of the block they name: the same, to the letter."""
     asked = [(encode(proof), proof["block"]["hash"]) for proof in proofs]
-    verdicts = [judge(*one) for one in asked]
-    assert judge_in_node(asked) == verdicts
+    verdicts = [judge(*one, signers) for one in asked]
+    assert judge_in_node(asked, signers) == verdicts
     return verdicts
 
 
-def refused(*proofs: Json) -> list[str]:
+def refused(*proofs: Json, signers: Signers = None) -> list[str]:
     """The words with which both kits refuse each of these."""
-    verdicts = both(*proofs)
+    verdicts = both(*proofs, signers=signers)
     assert all("refused" in one for one in verdicts), verdicts
     return [str(one["refused"]) for one in verdicts]
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from chains.tron.address import format_address
-from relay.kit.verify_deposit import FIELDS_MAX, ProofInvalid, verify_deposit
+from relay.kit.verify_deposit import FIELDS_MAX
 from tests.devnet.tron_chain import (
     PAYER,
     TOKEN,
@@ -28,7 +28,7 @@ from tests.devnet.tron_chain import (
 )  # fmt: skip
 from tests.unit.relay.deposit_cases import changed, hexed
 from tests.unit.relay.signed_cases import NATIVE, name_token, prove
-from tests.unit.relay.test_deposit_kit import ODD_VALUES, both, refused
+from tests.unit.relay.test_deposit_kit import ODD_VALUES, both, busy, refused
 
 Json = Any
 SHOP: Final = account("shop")
@@ -84,12 +84,17 @@ def test_a_transfer_is_proven_wherever_it_stands_in_blocks_of_any_size() -> None
 
 def test_only_signers_whom_the_receiver_names_are_taken_where_it_names_any() -> None:
     proof = busy_proof()
-    wanted, signer = proof["block"]["hash"], address_of(TronChain().keys[1])
-    for accepted in ([signer.hex()], {format_address(signer), "other"}, None):
-        assert verify_deposit(proof, wanted, signers=accepted).signer == signer.hex()
-    for others in ([], [SHOP.hex()], [signer.hex()[2:]], ["0x" + signer.hex()]):
-        with pytest.raises(ProofInvalid, match="nobody whom you named"):
-            verify_deposit(proof, wanted, signers=others)
+    signer = address_of(TronChain().keys[1])
+    for accepted in ([signer.hex()], [format_address(signer), "other"], format_address(signer), None):
+        assert both(proof, signers=accepted)[0]["signer"] == signer.hex()
+    for others in ([], [SHOP.hex()], [signer.hex()[2:]], ["0x" + signer.hex()], "", f"{signer.hex()},"):
+        (said,) = refused(proof, signers=others)
+        assert "nobody whom you named" in said, others
+
+
+def test_signers_are_not_overlooked_where_nobody_signs() -> None:
+    (said,) = refused(busy().prove(10, 5), signers=[format_address(SHOP)])
+    assert "nobody who could be named" in said
 
 
 def test_a_key_that_signs_for_a_witness_is_told_apart_from_it() -> None:
