@@ -32,6 +32,7 @@ import zmq.asyncio
 from aiohttp import web
 
 from bench.follow_bitcoin import WATCHED, build_block, split_coins
+from bench.provider_bill import serving
 from bench.report import write_result
 from tests.devnet.bitcoind import BitcoinNode, start_bitcoind
 from tests.live_bitcoin.world import spell
@@ -62,7 +63,6 @@ class Front:
 
     node: BitcoinNode
     calls: Counter[str] = field(default_factory=Counter)
-    url: str = ""
 
     async def serve(self, request: web.Request) -> web.Response:
         """One exchange."""
@@ -72,22 +72,6 @@ class Front:
         headers = {"authorization": self.node.authorization()}
         async with self.node.session.post(self.node.url, data=content, headers=headers) as response:
             return web.Response(body=await response.read(), status=response.status)
-
-
-@asynccontextmanager
-async def open_front(node: BitcoinNode) -> AsyncIterator[Front]:
-    """A front on a port of its own."""
-    front = Front(node)
-    application = web.Application(client_max_size=2**26)
-    application.router.add_route("*", "/", front.serve)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        front.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield front
-    finally:
-        await runner.cleanup()
 
 
 @dataclass(slots=True)
@@ -126,10 +110,11 @@ class Followed:
 async def follow(node: BitcoinNode, *, by_zmq: bool) -> AsyncIterator[Followed]:
     """chainbell on this node, with everything else as shipped."""
     async with AsyncExitStack() as stack:
-        front = await stack.enter_async_context(open_front(node))
+        front = Front(node)
+        url = await stack.enter_async_context(serving(front.serve, size_max=2**26))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chainbell-bench-")))
         program = Program(folder, Settings([]))
-        endpoints = [front.url, *([node.zmq_url] if by_zmq else [])]
+        endpoints = [f"http://{url}", *([node.zmq_url] if by_zmq else [])]
         told = ", ".join(f'"{one}"' for one in endpoints)
         program.config_file.write_text(CONFIGURATION.format(folder=folder, port=program.port, endpoints=told))
         await program.start()
@@ -242,7 +227,7 @@ async def count_idle(followed: Followed, seconds: float) -> dict[str, Any]:
 
 async def run(asked: argparse.Namespace) -> None:
     found: dict[str, Any] = {"transactions_per_block": asked.transactions}
-    async with start_bitcoind("-maxmempool=400", "-limitdescendantcount=100000", "-dbcache=64") as node:
+    async with start_bitcoind("-maxmempool=400", "-checkmempool=0", "-dbcache=64") as node:
         coins = await split_coins(node, asked.transactions)
         waiting: list[bytes] = []
         while len(waiting) < asked.waiting:

@@ -27,7 +27,7 @@ import json
 import secrets
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import product
@@ -151,19 +151,27 @@ def _name_of(call: dict[str, Any]) -> str:
 
 
 @asynccontextmanager
-async def open_front(node: AnvilNode) -> AsyncIterator[Front]:
-    """A front on a port of its own."""
-    front = Front(node)
-    application = web.Application(client_max_size=2**24)
-    application.router.add_route("*", "/", front.serve)
+async def serving(
+    serve: Callable[[web.Request], Awaitable[web.StreamResponse]], *, size_max: int = 2**24
+) -> AsyncIterator[str]:
+    """Host and port of a server on loopback that answers whatever is asked by `serve`."""
+    application = web.Application(client_max_size=size_max)
+    application.router.add_route("*", "/", serve)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        front.url = f"127.0.0.1:{runner.addresses[0][1]}"
-        yield front
+        yield f"127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def open_front(node: AnvilNode) -> AsyncIterator[Front]:
+    """A front on a port of its own."""
+    front = Front(node)
+    async with serving(front.serve) as front.url:
+        yield front
 
 
 class Follower(Program):

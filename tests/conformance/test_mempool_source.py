@@ -6,7 +6,6 @@ Asked of the scripted mempool and of a real node alike.  What is special to a fa
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -223,14 +222,6 @@ async def test_a_wait_that_is_given_up_loses_no_hint(payers: Payers) -> None:
     async with asyncio.timeout(20):
         while tx_hash not in await payers.pool.wait_for_entered(1.0):
             pass
-
-
-async def test_what_the_next_blocks_want_falls_with_their_number(payers: Payers) -> None:
-    rungs = await payers.pool.fetch_fee_rungs()
-    assert all(
-        later.blocks > sooner.blocks and later.fee_rate_per_kvb <= sooner.fee_rate_per_kvb
-        for sooner, later in itertools.pairwise(rungs)
-    )
 
 
 async def test_questions_at_once_do_not_take_each_others_answers(payers: Payers) -> None:
