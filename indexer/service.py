@@ -14,7 +14,7 @@ import structlog
 from indexer.follow.asset_watch import AssetWatch
 from indexer.follow.damping import Damper
 from indexer.follow.loop import FollowLoop
-from indexer.follow.mempool_watch import MempoolWatch
+from indexer.follow.mempools.watch import MempoolWatch
 from indexer.follow.prefetch import Prefetch
 from indexer.follow.steady import run_steadily
 from indexer.follow.step import Follower

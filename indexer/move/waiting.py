@@ -2,7 +2,7 @@
 
 Fenced like a move (the lease's epoch, the chain's lock), and worth nothing once our tip is another than when the
 mempool was read: what a block has used up meanwhile must not be told as waiting.  No look credits anything, and none
-touches what a block holds.  What is told is decided in `unconfirmed`; reading is `follow.mempool`.
+touches what a block holds.  What is told is decided in `unconfirmed`; reading is `follow.mempools.look`.
 """
 
 from __future__ import annotations

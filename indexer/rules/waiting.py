@@ -3,7 +3,7 @@
 Pure, and in memory only: whoever begins anew reads all of it again and tells
 nothing twice, since deposits have identities.  Of a transaction are kept its
 32 bytes and a number for each payee, so that one who registers later is found
-without reading all again.  Reading a mempool is `follow.mempool`; what a
+without reading all again.  Reading a mempool is `follow.mempools.look`; what a
 deposit becomes is `unconfirmed`.
 """
 

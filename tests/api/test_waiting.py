@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from chains.mempool import FeeRung
 from chains.scripted import ScriptedMempool
-from indexer.follow.mempool import Looked, MempoolLooker
+from indexer.follow.mempools.look import Looked, MempoolLooker
 from indexer.follow.status import Vitals
 from indexer.rows.work_store import ChainStatus, write_status
 from indexer.rules.waiting import MempoolBoard

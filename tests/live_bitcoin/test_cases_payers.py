@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.follow.mempool import Looked, MempoolLooker
+from indexer.follow.mempools.look import Looked, MempoolLooker
 from indexer.rules.waiting import MempoolBoard
 from tests.devnet.anvil import RpcFailure
 from tests.devnet.bitcoind import needs_bitcoind

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from indexer.follow.mempool import Looked, MempoolLooker
+from indexer.follow.mempools.look import Looked, MempoolLooker
 from indexer.rules.identity import MerchantId
 from indexer.rules.waiting import MempoolBoard
 from tests.devnet.bitcoind import needs_bitcoind

@@ -10,7 +10,7 @@ import pytest
 
 from chains.bitcoin.source import BitcoinSource
 from chains.rpc.node_endpoint import NodeEndpoint
-from indexer.follow.mempool import Looked, MempoolLooker
+from indexer.follow.mempools.look import Looked, MempoolLooker
 from indexer.rules.unconfirmed import EVICTED_AFTER
 from indexer.rules.waiting import MempoolBoard
 from tests.devnet.bitcoind import needs_bitcoind

@@ -79,7 +79,7 @@ PLANTED_EVIDENCE = (
         4,
         (
             Edit(
-                "indexer/follow/mempool.py",
+                "indexer/follow/mempools/look.py",
                 "                keys.update(one.spends)\n",
                 "                keys.update(one.spends[:1])\n",
             ),

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from tests.mutants.edits import DEPOSITS, MOVES, Edit, Planted
 
-LOOKER, LOOK, BOOK = "indexer/follow/mempool.py", "indexer/move/waiting.py", "indexer/rules/waiting.py"
+LOOKER, LOOK, BOOK = "indexer/follow/mempools/look.py", "indexer/move/waiting.py", "indexer/rules/waiting.py"
 RULES, NOTICES, SQL = "indexer/rules/unconfirmed.py", "indexer/move/notices.py", "indexer/sql/mempools.sql"
-TOUCHED, WATCH = "indexer/rows/touched_store.py", "indexer/follow/mempool_watch.py"
+TOUCHED, WATCH = "indexer/rows/touched_store.py", "indexer/follow/mempools/watch.py"
 ASKS_LOOKS = ("-n0", "tests/unit/indexer/test_mempool.py")
 ASKS_PUT_AWAY = ("-n0", "tests/unit/indexer/test_put_away.py")
 ASKS_BOOK = ("-n0", "tests/unit/indexer/test_waiting.py")

@@ -18,7 +18,7 @@ from uuid import UUID
 from chains.errors import Unreachable
 from chains.mempool import FeeRung, WaitingTx
 from chains.model import BlockHash, ConflictKey, Transfer, TxHash
-from indexer.follow.mempool import Looked, MempoolLooker
+from indexer.follow.mempools.look import Looked, MempoolLooker
 from indexer.follow.step import Follower
 from indexer.rules.identity import DepositId
 from indexer.rules.unconfirmed import EVICTED_AFTER

@@ -16,7 +16,7 @@ from chains.scripted.mempool import ScriptedMempool
 from chains.scripted.provider import ScriptedProvider
 from chains.scripted.source import ScriptedSource
 from chains.traits import FinalAtDepth
-from indexer.follow.mempool import LookOutcome, MempoolLooker
+from indexer.follow.mempools.look import LookOutcome, MempoolLooker
 from indexer.follow.outcomes import Idle
 from indexer.follow.step import Follower
 from indexer.move.commit import ChainDesk

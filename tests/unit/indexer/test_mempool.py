@@ -14,8 +14,8 @@ from chains.mempool import FeeRung, WaitingTx
 from chains.model import BlockHash, TransferKind, TxHash
 from chains.scripted.chain import ScriptedMove
 from chains.scripted.mempool import ScriptedMempool
-from indexer.follow import mempool
-from indexer.follow.mempool import TXS_READ_MAX, Apart, Looked, NotNow
+from indexer.follow.mempools import look
+from indexer.follow.mempools.look import TXS_READ_MAX, Apart, Looked, NotNow
 from indexer.rows.storage import LeaseLost
 from indexer.rules.unconfirmed import EVICTED_AFTER
 from tests.unit.indexer.mempools import OTHER_TILL, PAYER, TILL, open_scene
@@ -435,7 +435,7 @@ async def test_time_between_looks_is_counted_from_the_first_that_missed_it() -> 
 
 
 async def test_one_transaction_that_pays_us_very_often_is_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mempool, "HITS_MAX", 3)
+    monkeypatch.setattr(look, "HITS_MAX", 3)
     scene = await open_scene()
     native = scene.chain.traits.native.asset_id
     move = ScriptedMove(TILL, 5, native, TransferKind.NATIVE, PAYER)
@@ -452,7 +452,7 @@ async def test_one_transaction_that_pays_us_very_often_is_one_look(monkeypatch: 
 async def test_with_so_many_that_wait_none_is_begun_until_there_is_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mempool, "UNDECIDED_MAX", 2)
+    monkeypatch.setattr(look, "UNDECIDED_MAX", 2)
     scene = await open_scene()
     payments = [scene.pay(nonce=nonce) for nonce in range(4)]
     for payment in payments[:2]:

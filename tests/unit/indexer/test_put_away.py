@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from chains.model import TxHash
-from indexer.follow import mempool_watch
-from indexer.follow.mempool import Apart, Looked
-from indexer.follow.mempool_watch import MempoolWatch
+from indexer.follow.mempools import watch as watching
+from indexer.follow.mempools.look import Apart, Looked
+from indexer.follow.mempools.watch import MempoolWatch
 from indexer.rules.unconfirmed import EVICTED_AFTER
 from tests.unit.indexer.mempools import PAYER, Scene, open_scene
 
@@ -110,7 +110,7 @@ async def test_a_flood_of_lies_about_ours_costs_a_look_at_the_whole_a_second_and
         def time(self) -> float:
             return clock_s[0]
 
-    monkeypatch.setattr(mempool_watch, "asyncio", SimpleNamespace(get_running_loop=Clock))
+    monkeypatch.setattr(watching, "asyncio", SimpleNamespace(get_running_loop=Clock))
     watch = MempoolWatch.__new__(MempoolWatch)
     watch._looker, watch._mempool = scene.lookers[0], scene.nodes[0]
     watch._whole_at_s = watch._whole_again_s = watch._fees_at_s = 0.0

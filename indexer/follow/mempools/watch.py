@@ -17,7 +17,7 @@ from chains.errors import ChainError, Unreachable
 from chains.mempool import MempoolSource
 from chains.model import TxHash
 from indexer.follow.damping import Damper
-from indexer.follow.mempool import HINTS_MAX, Apart, Looked, LookOutcome, MempoolLooker, NotNow
+from indexer.follow.mempools.look import HINTS_MAX, Apart, Looked, LookOutcome, MempoolLooker, NotNow
 from indexer.follow.surroundings import FollowedChain, Surroundings
 from indexer.follow.turn import Turn
 from indexer.rows.storage import LeaseLost

@@ -3,7 +3,7 @@
 A look is one bounded step beside the follower's: so many transactions are read, and at most one short transaction is
 written.  It says something only while the node stands on the block that is our tip; whatever else it shows says nothing
 of what waits on our chain.  What is remembered is `rules.waiting`, what is written is `move.waiting`, when to look is
-`mempool_watch`.
+`watch`.
 """
 
 from __future__ import annotations
