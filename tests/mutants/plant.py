@@ -27,7 +27,7 @@ from tests.mutants.planted import PLANTED
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("chains", "indexer", "relay", "gateway", "migrations", "tests", "docs", "deploy", "pyproject.toml")
 ANVIL = [path.parent for path in ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")]
-BITCOIND = ROOT / ".bitcoind"
+BITCOIND, NODE_MODULES = ROOT / ".bitcoind", ROOT / "node_modules"
 SECONDS_MAX = 600
 POSTGRES_SCHEDULES = "40"
 PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=native")
@@ -55,8 +55,9 @@ def copied_tree() -> Iterator[Path]:
                 shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / name, tree / name)
-        if BITCOIND.exists():
-            (tree / BITCOIND.name).symlink_to(BITCOIND)
+        for beside in (BITCOIND, NODE_MODULES):
+            if beside.exists():
+                (tree / beside.name).symlink_to(beside)
         yield tree
 
 
