@@ -7,17 +7,15 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 import pytest
 
-from chains.catalog import entry
 from chains.errors import Inconsistent
-from chains.model import Asset, AssetId, Doubt, TransferKind
-from chains.tron.address import parse_address, parse_contract
+from chains.model import Doubt, TransferKind
+from chains.tron.address import parse_address
 from chains.tron.rows.blocks import (
     BLOCK,
     RawBlock,
@@ -29,13 +27,12 @@ from chains.tron.rows.blocks import (
 )
 from chains.tron.value.transfers import (
     TRANSFER_TOPIC,
-    AssetIndex,
     Decoded,
-    compute_asset_index,
     decode_transfers,
     read_all_asked,
 )
 from chains.tron.verify.block import Schedule, check_root, check_witness, recover_signer
+from tests.unit.chains.tron.listed import NUMBERED, USDT, assets
 from tests.unit.chains.tron.oracle import (
     Counted,
     Recorded,
@@ -49,8 +46,6 @@ from tests.unit.chains.verify.recorded import IS_RECORDED, REASON, RECORDED
 if not IS_RECORDED:
     pytest.skip(REASON, allow_module_level=True)
 
-USDT = parse_address("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t")
-NUMBERED = frozenset({b"1002000", b"1005114"})
 BENDS = 60
 
 
@@ -62,16 +57,6 @@ def recorded() -> Recorded:
 @pytest.fixture(scope="module")
 def told(recorded: Recorded) -> dict[str, Any]:
     return print_block(recorded)
-
-
-def assets() -> AssetIndex:
-    found = entry("tron")
-    assert found is not None
-    tokens = [
-        Asset(AssetId(f"tron:x/trc10:{number.decode()}"), "T", 6, parse_contract(number.decode()))
-        for number in NUMBERED
-    ]
-    return compute_asset_index(replace(found.traits, assets=(*found.traits.assets, *tokens)))
 
 
 def check(told: dict[str, Any]) -> tuple[RawBlock, list[Doubt]]:

@@ -12,8 +12,8 @@ from chains.tron.value.transfers import shows_itself
 from chains.tron.verify.block import encode_bodies, recover_signer
 from chains.tron.verify.proof import build_proof
 from relay.kit.verify_deposit import verify_deposit
+from tests.unit.chains.tron.listed import NUMBERED, USDT, assets
 from tests.unit.chains.tron.oracle import count_transfers, list_calls, print_block, read_recorded
-from tests.unit.chains.tron.test_recorded import NUMBERED, USDT, assets
 from tests.unit.chains.verify.recorded import IS_RECORDED, REASON
 from tests.unit.relay.signed_cases import NATIVE, name_token, write_proof
 
